@@ -1,0 +1,49 @@
+# Two commands matter to a newcomer: `make demo` and `make test`. Both make .venv and install what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONNOUSERSITE := 1
+
+.PHONY: demo test check bench audit docs requirements clean
+
+demo: $(VENV)/demo.stamp ## six synthetic cities, one study, a report in Chinese and English
+	$(BIN)/hpfed-simulate demo --out demo
+
+test: $(VENV)/test.stamp check ## everything that CI runs
+	$(BIN)/python -m pytest -n 2 --cov --cov-report= tests
+	$(BIN)/python tests/architecture/whole_branches.py
+
+check: $(VENV)/test.stamp ## format, lint, types, import contracts, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/test.stamp ## benchmarks beside their peers, measured in one run
+	$(BIN)/hpfed-simulate bench
+
+audit: $(VENV)/demo.stamp ## what a city's reviewer reads, with line counts and digests
+	$(BIN)/python docs/generate.py --audit
+
+docs: $(VENV)/demo.stamp ## regenerate the generated pages
+	$(BIN)/python docs/generate.py
+
+requirements: ## recompile the pinned requirements from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --constraint requirements/build.in requirements/build.in -o requirements/demo.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra test requirements/build.in --constraint requirements/demo.txt -o requirements/test.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --all-extras requirements/build.in --constraint requirements/test.txt -o requirements/all.txt
+
+clean:
+	rm -rf $(VENV) demo build bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml requirements/install.py | $(VENV)/bin/python
+	@test -e $(VENV)/test.stamp -a $(VENV)/test.stamp -nt requirements/test.txt || $(BIN)/python requirements/install.py requirements/demo.txt
+	@touch $@
+
+$(VENV)/test.stamp: requirements/test.txt pyproject.toml requirements/install.py | $(VENV)/bin/python
+	@$(BIN)/python requirements/install.py requirements/test.txt
+	@touch $@ $(VENV)/demo.stamp

@@ -1,0 +1,159 @@
+"""The four families of errors, and the one list of their codes.
+
+An error says what happened, names the thing and the limit, and says what to do next, in Chinese and English. It never carries a
+row, a key, or a count below a threshold: values are put into the texts below by name, and each text shows what it can hold.
+
+| family | whose fault | exit |
+|---|---|---|
+| `ConfigError` | your file; says file, line and key | 2 |
+| `Refusal` | nobody's: a city will not | 3 |
+| `PeerError` | another party broke the protocol | 1 |
+| `IncompleteError` | too few cities | 1, or 4 where a result could still be given |
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+Language = Literal["zh", "en"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a file a fault stands. `line` counts from 1; 0 means the file as a whole."""
+
+    file: str
+    line: int = 0
+    key: str = ""
+
+    def __str__(self) -> str:
+        parts = [self.file]
+        if self.line:
+            parts.append(str(self.line))
+        where = ":".join(parts)
+        return f"{where}: {self.key}" if self.key else where
+
+
+class HpfedError(Exception):
+    """One fault with a stable code. `also` holds further faults found in the same look."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self, code: str, /, at: Place | None = None, also: Iterable["HpfedError"] = (), **values: object
+    ) -> None:
+        self.code = code
+        self.at = at
+        self.also = tuple(also)
+        self.values = values
+        super().__init__(self.text("en"))
+
+    def text(self, language: Language) -> str:
+        """What happened and what to do next, with the place in front."""
+        what, following = (part.format_map(self.values) for part in CODES[self.code][language])
+        stop = "。" if language == "zh" else "."
+        sentence = (
+            f"{what}{stop}" if not following else f"{what}{stop}{'' if language == 'zh' else ' '}{following}{stop}"
+        )
+        return f"{self.at}: {sentence}" if self.at else sentence
+
+    def every(self) -> tuple["HpfedError", ...]:
+        """This fault and all that were found with it."""
+        return (self, *(each for other in self.also for each in other.every()))
+
+
+class ConfigError(HpfedError):
+    """A file of the user is wrong. Nothing was done."""
+
+    exit_code = 2
+
+
+class Refusal(HpfedError):
+    """A city, or a rule that a city relies on, says no."""
+
+    exit_code = 3
+
+
+class PeerError(HpfedError):
+    """Another party broke the protocol. `who` is the party's name, or empty."""
+
+    exit_code = 1
+
+    def __init__(self, code: str, /, who: str = "", at: Place | None = None, **values: object) -> None:
+        self.who = who
+        super().__init__(code, at, (), who=who, **values)
+
+
+class IncompleteError(HpfedError):
+    """Too few cities came. `missing` says which, and why."""
+
+    exit_code = 1
+
+
+def joined(faults: Iterable[HpfedError]) -> HpfedError | None:
+    """The first of several faults, carrying the others; `None` if there are none."""
+    listed = list(faults)
+    if not listed:
+        return None
+    first = listed[0]
+    first.also = (*first.also, *listed[1:])
+    return first
+
+
+Texts = dict[Literal["zh", "en"], tuple[str, str]]
+
+
+def _t(zh: str, zh_next: str, en: str, en_next: str) -> Texts:
+    return {"zh": (zh, zh_next), "en": (en, en_next)}
+
+
+# One list. In each entry: what happened, what to do next; Chinese, then English.
+CODES: Final[dict[str, Texts]] = {
+    # --- foundations
+    "ENTROPY_SHORT": _t(
+        "随机源只给出 {got} 字节，需要 {asked} 字节",
+        "检查操作系统的随机源；未产生任何噪声或密钥",
+        "the random source gave {got} of {asked} bytes",
+        "Check the operating system's random source; no noise or key was drawn",
+    ),
+    "NOT_CANONICAL": _t(
+        "{what} 不是规范 JSON (RFC 8785)",
+        "请用 hpfed 自身的命令生成该文件",
+        "{what} is not canonical JSON (RFC 8785)",
+        "Let hpfed's own commands write this file",
+    ),
+    # --- files written by people
+    "FILE_MISSING": _t("找不到文件", "检查路径", "there is no such file", "Check the path"),
+    "FILE_ENCODING": _t(
+        "不是 UTF-8 文本（第 {offset} 字节）",
+        "请另存为 UTF-8",
+        "is not UTF-8 text (byte {offset})",
+        "Save the file as UTF-8",
+    ),
+    "YAML_SYNTAX": _t("YAML 语法错误：{problem}", "改正后再试", "YAML syntax: {problem}", "Correct it and try again"),
+    "YAML_FORBIDDEN": _t(
+        "不接受 YAML 的 {thing}",
+        "请直接写出内容",
+        "YAML {thing} are not accepted here",
+        "Write the content out",
+    ),
+    "YAML_TOO_LARGE": _t(
+        "文件超过上限：{what} 至多 {limit}",
+        "请拆分或精简文件",
+        "the file is over a limit: at most {limit} {what}",
+        "Split or shorten the file",
+    ),
+    "SCHEMA": _t("{problem}", "{advice}", "{problem}", "{advice}"),
+    "NOT_YET": _t(
+        "本版本尚不支持{thing}",
+        "请删去该项；见 CHANGELOG",
+        "{thing} is not part of this version",
+        "Leave it out; CHANGELOG says what is planned",
+    ),
+    "DICTIONARY_UNKNOWN": _t(
+        "没有内置词典 {name}",
+        "内置词典：{known}；也可写 YAML 文件的路径",
+        "there is no built-in dictionary {name}{near}",
+        "Built in: {known}; the path of a YAML file works too",
+    ),
+}

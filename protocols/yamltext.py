@@ -1,0 +1,219 @@
+"""YAML as people mean it: scalars stay text, and every fault has a line.
+
+A safe subset: no aliases, no tags, no duplicate keys, at most 1 MiB, 32 levels and 20,000 nodes (threat-model.md T43, section 8).
+`1e-6`, `0123`, `on` and `null` reach the schema as the text that was written; the schema then types it. A value travels from here to
+a model by way of JSON, in strict mode, so that a file and a message are read by one and the same schema.
+"""
+
+import difflib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from protocols.errors import ConfigError, Place, joined
+
+MOST_BYTES: Final = 1 << 20
+MOST_LEVELS: Final = 32
+MOST_NODES: Final = 20_000
+
+Tree = dict[str, "Tree"] | list["Tree"] | str
+Path = tuple[str | int, ...]
+
+
+class Record(BaseModel):
+    """A frozen value with a closed schema. Every file and message of the project is made of these."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=False)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file: its tree of text, and the line of every key and item."""
+
+    file: str
+    tree: Tree
+    lines: dict[Path, int]
+
+    def at(self, *path: str | int) -> Place:
+        """The place of a key; of the nearest enclosing one if that key was left out."""
+        known = path
+        while known and known not in self.lines:
+            known = known[:-1]
+        return Place(self.file, self.lines.get(known, 1), dotted(path))
+
+
+def dotted(path: Path) -> str:
+    """`questions[1].by` for ("questions", 1, "by")."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def read(content: bytes, file: str) -> Document:
+    """Parse one YAML document. Errors: `ConfigError` YAML_SYNTAX, YAML_FORBIDDEN, YAML_TOO_LARGE, FILE_ENCODING."""
+    if len(content) > MOST_BYTES:
+        raise ConfigError("YAML_TOO_LARGE", Place(file), what="bytes", limit=MOST_BYTES)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise ConfigError("FILE_ENCODING", Place(file), offset=fault.start) from None
+    for number, line in enumerate(text.splitlines(), 1):
+        if any(unicodedata.category(mark) in ("Cc", "Cf", "Co", "Cs") and mark not in "\t\r\n" for mark in line):
+            raise ConfigError("YAML_FORBIDDEN", Place(file, number), thing="control or direction-changing characters")
+    lines: dict[Path, int] = {}
+    try:
+        events = iter(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        tree = _Builder(file, events, lines).document()
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        problem = getattr(fault, "problem", None) or "not readable"
+        raise ConfigError("YAML_SYNTAX", Place(file, mark.line + 1 if mark else 0), problem=problem) from None
+    return Document(file, tree, lines)
+
+
+class _Builder:
+    """Turns parser events into a tree and counts what it builds."""
+
+    def __init__(self, file: str, events: Iterator[Any], lines: dict[Path, int]) -> None:
+        self.file, self.events, self.lines, self.nodes = file, events, lines, 0
+
+    def document(self) -> Tree:
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                tree = self.node(next(self.events), ())
+                next(self.events)
+                if not isinstance(next(self.events), yaml.StreamEndEvent):
+                    raise ConfigError("YAML_FORBIDDEN", Place(self.file), thing="files of several documents")
+                return tree
+        return {}
+
+    def node(self, event: Any, path: Path) -> Tree:
+        line = event.start_mark.line + 1
+        self.lines.setdefault(path, line)
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise ConfigError("YAML_TOO_LARGE", Place(self.file, line), what="entries", limit=MOST_NODES)
+        if len(path) > MOST_LEVELS:
+            raise ConfigError("YAML_TOO_LARGE", Place(self.file, line), what="levels", limit=MOST_LEVELS)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ConfigError("YAML_FORBIDDEN", Place(self.file, line), thing="anchors and aliases")
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise ConfigError("YAML_FORBIDDEN", Place(self.file, line), thing="tags")
+        if isinstance(event, yaml.ScalarEvent):
+            return unicodedata.normalize("NFC", event.value)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(path)
+        return self.mapping(path)
+
+    def sequence(self, path: Path) -> Tree:
+        items: list[Tree] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.node(event, (*path, len(items))))
+        return items
+
+    def mapping(self, path: Path) -> Tree:
+        pairs: dict[str, Tree] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            line = event.start_mark.line + 1
+            if not isinstance(event, yaml.ScalarEvent) or event.anchor or event.tag not in (None, "!"):
+                raise ConfigError("YAML_FORBIDDEN", Place(self.file, line), thing="keys that are not plain text")
+            key = unicodedata.normalize("NFC", event.value)
+            if key in pairs:
+                raise ConfigError(
+                    "YAML_FORBIDDEN", Place(self.file, line, dotted((*path, key))), thing="duplicate keys"
+                )
+            self.lines[(*path, key)] = line
+            pairs[key] = self.node(next(self.events), (*path, key))
+        return pairs
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def fit(model: type[Model], document: Document, tree: Tree | None = None) -> Model:
+    """The document as a model, or every fault at once, each with file, line, key and, for an unknown key, the nearest known one.
+
+    `tree` stands in for the document's own tree where a caller has expanded it. Errors: `ConfigError SCHEMA`.
+    """
+    content = document.tree if tree is None else tree
+    try:
+        return model.model_validate_json(json.dumps(content, ensure_ascii=False), strict=True)
+    except ValidationError as fault:
+        found = joined(_explain(model, document, content, each) for each in _causes(fault))
+        raise found or fault from None
+
+
+def _causes(fault: ValidationError) -> list[Any]:
+    """One report per place: of a choice between shapes the first, and none about a whole whose part is reported."""
+    kept: dict[tuple[Any, ...], Any] = {}
+    for each in fault.errors(include_url=False, include_input=False):
+        kept.setdefault(each["loc"], each)
+    return [
+        each
+        for loc, each in kept.items()
+        if not any(len(other) > len(loc) and other[: len(loc)] == loc for other in kept)
+    ]
+
+
+def _explain(model: type[BaseModel], document: Document, content: Tree, fault: Any) -> ConfigError:
+    last = str(fault["loc"][-1]) if fault["loc"] else ""
+    at = document.at(*_path(content, fault["loc"], named=fault["type"] in ("missing", "extra_forbidden")))
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(last, _keys(model), 1)
+        advice = f"Did you mean {close[0]!r}?" if close else "Remove it, or look up its name in the documentation"
+        return ConfigError("SCHEMA", at, problem=f"unknown key {last!r}", advice=advice)
+    if fault["type"] == "missing":
+        return ConfigError("SCHEMA", at, problem=f"the key {last!r} is missing", advice="Add it")
+    problem = str(fault.get("ctx", {}).get("error", fault["msg"]))
+    return ConfigError("SCHEMA", at, problem=problem, advice="Correct it and try again")
+
+
+def _path(content: Tree, loc: tuple[Any, ...], named: bool) -> Path:
+    """The keys of the file in a pydantic location, which also names branches of choices. `named`: the last part is a key."""
+    path: list[str | int] = []
+    node = content
+    for number, part in enumerate(loc):
+        if (isinstance(node, dict) and part in node) or (
+            isinstance(node, list) and isinstance(part, int) and part < len(node)
+        ):
+            node = node[part]
+        elif not (named and number == len(loc) - 1):
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    """Every key that the schema knows, at any depth."""
+    schema = model.model_json_schema(by_alias=True)
+    shapes = [schema, *schema.get("$defs", {}).values()]
+    return sorted({key for shape in shapes for key in shape.get("properties", {})})
+
+
+# --- scalars: the text that was written, or the JSON value that a message carries
+
+
+def _typed(pattern: str, make: Callable[[str], Any], name: str) -> Callable[[Any], Any]:
+    shape = re.compile(pattern)
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if not shape.fullmatch(value):
+            raise ValueError(f"{value[:40]!r} is not {name}")
+        return make(value)
+
+    return validate
+
+
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+Whole = Annotated[int, BeforeValidator(_typed(r"[+-]?\d{1,18}", int, "a whole number"))]
+Real = Annotated[float, BeforeValidator(_typed(_NUMBER, float, "a number"))]
+Flag = Annotated[bool, BeforeValidator(_typed("true|false", lambda text: text == "true", "true or false"))]
