@@ -6,7 +6,7 @@ variables are computed from columns and `as_of` by the pure code below, the same
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -227,7 +227,7 @@ class Dictionary(Record):
                 for source in sources(self.derived[name]):
                     if source not in self.variables and source not in self.derived:
                         raise ValueError(
-                            f"{name} is derived from {source!r}, which is not a variable{near(source, self.known())}"
+                            f"{name} is derived from {source!r}, which is not a variable{_hint(source, self.known())}"
                         )
             if not ready:
                 raise ValueError(f"derived from each other in a circle: {', '.join(waiting)}")
@@ -301,7 +301,7 @@ class Dictionary(Record):
 
             def position(word: str) -> int:
                 if word not in index:
-                    raise ValueError(f"{name} has no code {word!r}{near(word, index)}")
+                    raise ValueError(f"{name} has no code {word!r}{_hint(word, index)}")
                 return index[word]
 
             return position
@@ -318,7 +318,7 @@ class Dictionary(Record):
         """Every variable, code and operand of a filter is known and of the right type, else `ValueError`."""
         for leaf in filters.leaves(condition):
             if leaf.variable not in self.known():
-                raise ValueError(f"{where}: there is no variable {leaf.variable!r}{near(leaf.variable, self.known())}")
+                raise ValueError(f"{where}: there is no variable {leaf.variable!r}{_hint(leaf.variable, self.known())}")
             kind, operator = self.type_of(leaf.variable), leaf.operator()
             if kind == "set" or (kind in ("category", "boolean") and operator not in ("is", "in", "missing")):
                 raise ValueError(f"{where}: {leaf.variable} is a {kind} and cannot be compared by {operator!r}")
@@ -339,10 +339,15 @@ def sources(entry: Any) -> tuple[str, ...]:
     raise TypeError(entry)
 
 
-def near(word: str, among: Any) -> str:
-    """`; did you mean 'x'?` or nothing."""
+def near(word: str, among: Iterable[str]) -> str:
+    """The known name nearest to a word, or an empty text."""
     found = difflib.get_close_matches(word, list(among), 1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return found[0] if found else ""
+
+
+def _hint(word: str, among: Iterable[str]) -> str:
+    found = near(word, among)
+    return f"; did you mean {found!r}?" if found else ""
 
 
 # --- rows, column by column

@@ -50,16 +50,24 @@ class HpfedError(Exception):
 
     def text(self, language: Language) -> str:
         """What happened and what to do next, with the place in front."""
-        what, following = (part.format_map(self.values) for part in CODES[self.code][language])
-        stop = "。" if language == "zh" else "."
-        sentence = (
-            f"{what}{stop}" if not following else f"{what}{stop}{'' if language == 'zh' else ' '}{following}{stop}"
+        values = {**self.values, "near": _near(self.values.get("near"), language)}
+        what, following = (part.format_map(values) for part in CODES[self.code][language])
+        stop, gap = ("。", "") if language == "zh" else (".", " ")
+        sentence = gap.join(
+            part if part.endswith(("?", "？", ".", "。")) else part + stop for part in (what, following) if part
         )
         return f"{self.at}: {sentence}" if self.at else sentence
 
     def every(self) -> tuple["HpfedError", ...]:
         """This fault and all that were found with it."""
         return (self, *(each for other in self.also for each in other.every()))
+
+
+def _near(name: object, language: Language) -> str:
+    """The nearest known name, as a question; nothing if no name comes near."""
+    if not name:
+        return ""
+    return f"，是否想写 {name!r}？" if language == "zh" else f"; did you mean {name!r}?"
 
 
 class ConfigError(HpfedError):
@@ -143,12 +151,71 @@ CODES: Final[dict[str, Texts]] = {
         "the file is over a limit: at most {limit} {what}",
         "Split or shorten the file",
     ),
-    "SCHEMA": _t("{problem}", "{advice}", "{problem}", "{advice}"),
+    "SCHEMA_KEY": _t(
+        "没有名为 {key!r} 的键",
+        "{near_zh}",
+        "unknown key {key!r}",
+        "{near_en}",
+    ),
+    "SCHEMA_MISSING": _t("缺少键 {key!r}", "请补上", "the key {key!r} is missing", "Add it"),
+    "SCHEMA_VALUE": _t("值不合要求：{problem}", "请改正", "{problem}", "Correct it and try again"),
     "NOT_YET": _t(
         "本版本尚不支持{thing}",
         "请删去该项；见 CHANGELOG",
         "{thing} is not part of this version",
         "Leave it out; CHANGELOG says what is planned",
+    ),
+    # --- studies
+    "STUDY_VARIABLE": _t(
+        "词典中没有变量 {name!r}{near}",
+        "变量名见词典",
+        "the dictionary has no variable {name!r}{near}",
+        "The dictionary lists the names",
+    ),
+    "STUDY_NOT_AN_AXIS": _t(
+        "{name} 的类型是 {type}，不能直接用作分组",
+        "请在词典中为它增加一个分档的派生变量 (derived)",
+        "{name} is of type {type} and has no codes to split by",
+        "Add a derived variable with bands to the dictionary",
+    ),
+    "STUDY_TWICE": _t("{name!r} 出现两次", "只写一次", "{name!r} is named twice", "Name it once"),
+    "STUDY_EMPTY": _t("清单为空", "至少写一项", "the list is empty", "Name at least one"),
+    "STUDY_AXES": _t(
+        "分组变量 {count} 个，上限 {limit} 个",
+        "请减少分组变量",
+        "{count} variables to split by; the limit is {limit}",
+        "Ask for fewer",
+    ),
+    "STUDY_CELLS": _t(
+        "{what}有 {cells} 个单元格，上限 {limit}",
+        "请减少类别或分组变量",
+        "{what} has {cells} cells; the limit is {limit}",
+        "Ask for fewer categories or variables",
+    ),
+    "STUDY_KIND": _t(
+        "没有 {kind!r} 这种问题{near}",
+        "本版本支持：{known}",
+        "there is no kind of question {kind!r}{near}",
+        "This version has: {known}",
+    ),
+    "STUDY_EPSILON": _t(
+        "dp 模式须写明 privacy.epsilon",
+        "例如 epsilon: 1.0",
+        "mode dp needs privacy.epsilon",
+        "For example epsilon: 1.0",
+    ),
+    "STUDY_DICTIONARY": _t(
+        "研究引用的词典与随附的词典不一致",
+        "请用同一份词典重新签署研究",
+        "the study names another dictionary than the one sent with it",
+        "Sign the study again with the dictionary it means",
+    ),
+    # --- rows
+    "SNAPSHOT_OUT_OF_DOMAIN": _t(
+        "列 {column} 有值超出公开取值范围（规则：{rule}）；精确模式下不予作答",
+        "请检查映射后重新入库",
+        "column {column} holds values outside the public domain (rule: {rule}); exact mode does not answer",
+        "Check the mapping and ingest again",
     ),
     "DICTIONARY_UNKNOWN": _t(
         "没有内置词典 {name}",

@@ -140,7 +140,8 @@ Model = TypeVar("Model", bound=BaseModel)
 def fit(model: type[Model], document: Document, tree: Tree | None = None) -> Model:
     """The document as a model, or every fault at once, each with file, line, key and, for an unknown key, the nearest known one.
 
-    `tree` stands in for the document's own tree where a caller has expanded it. Errors: `ConfigError SCHEMA`.
+    `tree` stands in for the document's own tree where a caller has expanded it.
+    Errors: `ConfigError` SCHEMA_KEY, SCHEMA_MISSING, SCHEMA_VALUE.
     """
     content = document.tree if tree is None else tree
     try:
@@ -167,12 +168,12 @@ def _explain(model: type[BaseModel], document: Document, content: Tree, fault: A
     at = document.at(*_path(content, fault["loc"], named=fault["type"] in ("missing", "extra_forbidden")))
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(last, _keys(model), 1)
-        advice = f"Did you mean {close[0]!r}?" if close else "Remove it, or look up its name in the documentation"
-        return ConfigError("SCHEMA", at, problem=f"unknown key {last!r}", advice=advice)
+        zh = f"是否想写 {close[0]!r}？" if close else "请删去，或查阅文档中的键名"
+        en = f"Did you mean {close[0]!r}?" if close else "Remove it, or look up its name in the documentation"
+        return ConfigError("SCHEMA_KEY", at, key=last, near_zh=zh, near_en=en)
     if fault["type"] == "missing":
-        return ConfigError("SCHEMA", at, problem=f"the key {last!r} is missing", advice="Add it")
-    problem = str(fault.get("ctx", {}).get("error", fault["msg"]))
-    return ConfigError("SCHEMA", at, problem=problem, advice="Correct it and try again")
+        return ConfigError("SCHEMA_MISSING", at, key=last)
+    return ConfigError("SCHEMA_VALUE", at, problem=str(fault.get("ctx", {}).get("error", fault["msg"])))
 
 
 def _path(content: Tree, loc: tuple[Any, ...], named: bool) -> Path:

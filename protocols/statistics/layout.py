@@ -1,0 +1,298 @@
+"""The shape of what leaves a city: axes, blocks, and one layout for a whole study.
+
+A *block* is one measure summed over the holders at each position of some axes. Its length, bounds and the most that one holder can
+change (D1, D2) follow from the measure and the dictionary alone, never from rows. A *layout* is the list of a study's blocks, laid
+end to end in one vector of integers.
+
+Every axis is a public list of positions and ends with `_missing`; a holder of the cohort stands on exactly one position of each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
+from math import prod
+from typing import Any, Final
+
+from protocols.canonical import canonical, digest
+from protocols.dictionary import MISSING, Dictionary, Integer, Money
+
+KNOWN: Final = "known"
+SQUARE_LIMIT: Final = 1 << 24  # h_q: a centred square is carried in at most so many units
+SQUARE_TOP: Final = (
+    1 << 24
+)  # an amount of more steps than this is carried in coarser steps, so that its square fits int64
+
+
+class Measure(StrEnum):
+    """What is added for one holder. There is no sixth."""
+
+    ONE = "1"
+    AMOUNT = "x-c"
+    SQUARE = "(x-c)^2"
+    PRODUCT = "(x-c)(y-d)"
+    YES_NO = "yes-no"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A named list of positions, `_missing` last. `source` is the variable that decides where a holder stands.
+
+    `known_only`: the two positions (known, `_missing`) of a variable, written known(x).
+    """
+
+    name: str
+    positions: tuple[str, ...]
+    source: str
+    known_only: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.positions)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The positions that stand for known values."""
+        return self.positions[:-1]
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A bounded number in whole steps (fen, years): a holder adds x - centre, at most `half_width` either way.
+
+    A step of the variable is 2^`shift` of its smallest unit.
+    """
+
+    variable: str
+    centre: int
+    half_width: int
+    unit: str
+    shift: int = 0
+
+    @property
+    def square_unit(self) -> int:
+        """s2: the smallest integer with (h^2 - h^2/2) / s2 <= 2^24, so that a centred square fits (statistics.md 2.2)."""
+        return max(1, -(-(self.half_width**2) // (2 * SQUARE_LIMIT)))
+
+    @property
+    def square_width(self) -> int:
+        """h_q: the most that the centred square of one holder adds, in units of `square_unit`, after rounding half to even."""
+        return round_half_even(self.half_width**2, 2 * self.square_unit)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A multi-response variable and its codes, in dictionary order."""
+
+    variable: str
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
+
+    `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no.
+    """
+
+    measure: Measure
+    axes: tuple[Axis, ...] = ()
+    of: tuple[Amount, ...] | Choice = ()
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if any(first.name >= second.name for first, second in pairwise(self.axes)):
+            raise ValueError("the axes of a block ascend by name, each once")
+
+    @property
+    def name(self) -> str:
+        """Readable, and unique in a study."""
+        measured = self.of.variable if isinstance(self.of, Choice) else "*".join(each.variable for each in self.of)
+        return f"{self.measure}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One length per axis; for yes-no the codes come first."""
+        first = (len(self.of.codes),) if isinstance(self.of, Choice) else ()
+        return (*first, *(axis.size for axis in self.axes))
+
+    @property
+    def cells(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def step(self) -> int:
+        """The most that one holder adds to one cell, either way."""
+        match self.of:
+            case () | Choice():
+                return self.weight
+            case (one,) if self.measure is Measure.AMOUNT:
+                return self.weight * one.half_width
+            case (one,):
+                return self.weight * one.square_width
+            case (one, other):
+                return self.weight * one.half_width * other.half_width
+        raise TypeError(self.of)
+
+    @property
+    def touches(self) -> int:
+        """The most cells that one holder changes."""
+        return len(self.of.codes) if isinstance(self.of, Choice) else 1
+
+    @property
+    def low(self) -> int:
+        return 0 if self.measure is Measure.ONE else -self.step
+
+    @property
+    def high(self) -> int:
+        return self.step
+
+    @property
+    def l1(self) -> int:
+        """D1: the most that the block changes in all when one holder is added or removed."""
+        return self.touches * self.step
+
+    @property
+    def l2sq(self) -> int:
+        """D2: the most that it changes in squares."""
+        return self.touches * self.step**2
+
+    @property
+    def unit(self) -> str:
+        return "*".join(each.unit for each in self.of) if isinstance(self.of, tuple) and self.of else "holders"
+
+    def declared(self) -> dict[str, Any]:
+        """The block as cities sign it."""
+        return {
+            "block": self.name,
+            "measure": str(self.measure),
+            "axes": [{"name": axis.name, "positions": list(axis.positions)} for axis in self.axes],
+            "of": self._of(),
+            "weight": self.weight,
+            "cells": self.cells,
+            "touches": self.touches,
+            "step": str(self.step),
+            "low": str(self.low),
+            "high": str(self.high),
+            "l1": str(self.l1),
+            "l2sq": str(self.l2sq),
+            "unit": self.unit,
+        }
+
+    def _of(self) -> list[dict[str, Any]]:
+        if isinstance(self.of, Choice):
+            return [{"variable": self.of.variable, "codes": list(self.of.codes)}]
+        return [
+            {
+                "variable": each.variable,
+                "centre": str(each.centre),
+                "half_width": str(each.half_width),
+                "shift": each.shift,
+                "unit": each.unit,
+            }
+            for each in self.of
+        ]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Blocks end to end: cell i of block b stands at `offsets[b] + i`, row-major over the block's axes."""
+
+    blocks: tuple[Block, ...]
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        starts, at = [], 0
+        for block in self.blocks:
+            starts.append(at)
+            at += block.cells
+        return tuple(starts)
+
+    @property
+    def length(self) -> int:
+        return sum(block.cells for block in self.blocks)
+
+    @property
+    def largest_step(self) -> int:
+        """The most that one holder adds to any cell."""
+        return max(block.step for block in self.blocks)
+
+    @cached_property
+    def digest(self) -> str:
+        return digest(canonical([block.declared() for block in self.blocks]))
+
+    def span(self, block: Block) -> slice:
+        """Where a block's cells stand in the vector."""
+        at = self.offsets[self.blocks.index(block)]
+        return slice(at, at + block.cells)
+
+
+Blocks = Mapping[str, Block]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What a kind may know: the dictionary. It hands out axes and amounts by variable name."""
+
+    dictionary: Dictionary
+
+    def axis(self, name: str) -> Axis:
+        """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""
+        return Axis(name, (*self.dictionary.codes(name), MISSING), name)
+
+    def known(self, name: str) -> Axis:
+        """The axis known(x)."""
+        return Axis(f"{KNOWN}({name})", (KNOWN, MISSING), name, known_only=True)
+
+    def amount(self, name: str, low: Decimal | None = None, high: Decimal | None = None) -> Amount:
+        """An integer or money variable over `low..high` (default: its range), centred and in whole steps."""
+        variable = self.dictionary.variables[name]
+        if not isinstance(variable, Integer | Money):
+            raise TypeError(f"{name} is not an amount in whole steps")
+        scale, unit = (100, "fen") if isinstance(variable, Money) else (1, variable.unit or "1")
+        lowest, highest = variable.range
+        bottom, top = (
+            int(Decimal(edge) * scale) for edge in (lowest if low is None else low, highest if high is None else high)
+        )
+        shift = 0
+        while (top - bottom) // 2 >> shift > SQUARE_TOP:
+            shift += 1
+        centre = (bottom + top) // 2
+        return Amount(name, centre, max(-((bottom - centre) >> shift), -((centre - top) >> shift)), unit, shift)
+
+
+def count(axes: Sequence[Axis] = ()) -> Block:
+    """How many holders stand at each position."""
+    return Block(Measure.ONE, _ascending(axes))
+
+
+def amount(of: Amount, axes: Sequence[Axis] = ()) -> Block:
+    """Sum of x - c over the holders whose x is known."""
+    return Block(Measure.AMOUNT, _ascending(axes), (of,))
+
+
+def squared(of: Amount, axes: Sequence[Axis] = ()) -> Block:
+    """Sum of centred squares over the holders whose x is known."""
+    return Block(Measure.SQUARE, _ascending(axes), (of,))
+
+
+def product(first: Amount, second: Amount, axes: Sequence[Axis] = ()) -> Block:
+    """Sum of (x - c)(y - d) over the holders of whom both are known."""
+    return Block(Measure.PRODUCT, _ascending(axes), (first, second))
+
+
+def yes_no(of: Choice, axes: Sequence[Axis] = ()) -> Block:
+    """For each code, +1 per holder who named it and -1 per holder who answered and did not."""
+    return Block(Measure.YES_NO, _ascending(axes), of)
+
+
+def _ascending(axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    return tuple(sorted(axes, key=lambda axis: axis.name))
+
+
+def round_half_even(numerator: int, denominator: int) -> int:
+    """numerator / denominator to the nearest integer, ties to the even one, in whole numbers. Pre-condition: denominator > 0."""
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (2 * rest > denominator or (2 * rest == denominator and quotient % 2 == 1))

@@ -1,0 +1,239 @@
+"""A study: what is asked, of which cities, at which price. The digest of its canonical bytes is what cities approve.
+
+A `Study` is the parsed file together with the dictionary that it means. Its canonical bytes hold every default, and the digest of the
+dictionary, so that neither can change after a city said yes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from protocols import dictionary as dictionaries
+from protocols.canonical import canonical, digest, parse_canonical
+from protocols.dictionary import Dictionary, Words, near
+from protocols.errors import ConfigError, HpfedError, PeerError, Place, joined
+from protocols.filters import Filter, decimal, leaves
+from protocols.statistics import KINDS, AnyQuestion
+from protocols.statistics.layout import Domain
+from protocols.statistics.workload import Workload
+from protocols.yamltext import Document, Real, Record, Whole, fit, read
+
+MOST_CELLS_PER_QUESTION: Final = (
+    262_144  # what one table can hold and still be read, and one carrier can count in cache
+)
+MOST_CELLS: Final = 1_048_576  # 8 MiB of masked vector in the wide ring
+Mode = Literal["dp", "exact"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
+City = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+
+
+def _positive(value: Any) -> Any:
+    if isinstance(value, str) and not decimal(value) > 0:
+        raise ValueError(f"{value!r} must be above 0")
+    return value
+
+
+PositiveText = Annotated[str, BeforeValidator(_positive), Field(max_length=40)]
+
+
+class Tolerance(Record):
+    """How many cities may drop out, and how many may side with the coordinator, without harm."""
+
+    dropouts: Annotated[Whole, Field(ge=0, le=512)] = 1
+    colluders: Annotated[Whole, Field(ge=0, le=512)] = 1
+
+
+class Privacy(Record):
+    """`epsilon` and `delta` stay the decimal text that was written. They say nothing in mode exact."""
+
+    mode: Mode = "dp"
+    epsilon: PositiveText | None = None
+    delta: PositiveText = "1e-6"
+    tolerate: Tolerance = Tolerance()
+
+
+class Cities(Record):
+    least: Annotated[Whole, Field(ge=3, le=512)] = 3
+    names: Annotated[tuple[City, ...], Field(min_length=1, max_length=512)] | None = None
+
+
+class Window(Record):
+    from_: Month = Field(alias="from")
+    to: Month
+
+
+class StudyFile(Record):
+    """The keys of `study.yaml` (contract, section 5)."""
+
+    study: Name
+    title: Words
+    purpose: Words
+    asker: Name
+    dictionary: str
+    as_of: date
+    revision: Annotated[Whole, Field(ge=1, le=10_000)] = 1
+    window: Window | None = None
+    cohort: Filter | None = None
+    cities: Cities = Cities()
+    release: Literal["pooled", "by_city", "both"] = "pooled"
+    privacy: Privacy = Privacy()
+    confidence: Annotated[Real, Field(gt=0.5, lt=1)] = 0.95
+    questions: Annotated[tuple[AnyQuestion, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study and its dictionary; valid by construction (`load`, `from_wire`)."""
+
+    file: StudyFile
+    dictionary: Dictionary
+
+    @cached_property
+    def content(self) -> bytes:
+        """Canonical JSON with every default filled in, and the dictionary by name and digest."""
+        filled = self.file.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return canonical({**filled, "dictionary": self.dictionary.name, "dictionary_digest": self.dictionary.digest})
+
+    @cached_property
+    def digest(self) -> str:
+        return digest(self.content)
+
+    @cached_property
+    def workload(self) -> Workload:
+        """The questions as blocks and one layout."""
+        return Workload.of(self.file.questions, Domain(self.dictionary))
+
+    @property
+    def exact(self) -> bool:
+        return self.file.privacy.mode == "exact"
+
+    @property
+    def epsilon(self) -> Decimal:
+        return Decimal(self.file.privacy.epsilon or 0)
+
+    @property
+    def delta(self) -> Decimal:
+        return Decimal(self.file.privacy.delta)
+
+    def reads(self, question: Any | None = None) -> tuple[str, ...]:
+        """Given variables that a question reads (default: the whole study), the cohort's included; ascending."""
+        asked = [question] if question is not None else self.file.questions
+        names = {name for each in asked for name in each.variables()} | {leaf.variable for leaf in self._cohort()}
+        return tuple(sorted(frozenset().union(*(self.dictionary.needs(name) for name in names))))
+
+    def able(self, question: Any, cannot: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+        """Of the cities in `cannot`, those that can map everything a question reads; in the same order."""
+        needed = set(self.reads(question))
+        return tuple(city for city, lacking in cannot.items() if not needed & set(lacking))
+
+    def in_exact_mode(self) -> "Study":
+        """The same study with `privacy.mode: exact`: another digest, and other approvals."""
+        privacy = self.file.privacy.model_copy(update={"mode": "exact"})
+        return Study(self.file.model_copy(update={"privacy": privacy}), self.dictionary)
+
+    def _cohort(self) -> Iterator[Any]:
+        return leaves(self.file.cohort) if self.file.cohort is not None else iter(())
+
+
+def load(path: Path) -> Study:
+    """A study file and the dictionary it names. Errors: `ConfigError`, every fault at once, each with file, line and key."""
+    if not path.is_file():
+        raise ConfigError("FILE_MISSING", Place(str(path)))
+    document = read(path.read_bytes(), str(path))
+    later = joined(_not_yet(document))
+    if later:
+        raise later
+    file = fit(StudyFile, document)
+    try:
+        meant = dictionaries.load(file.dictionary, beside=path.parent)
+    except ConfigError as fault:
+        if fault.code == "DICTIONARY_UNKNOWN":
+            fault.at = document.at("dictionary")
+        raise
+    study = Study(file, meant)
+    fault = joined(faults(study, document))
+    if fault:
+        raise fault
+    return study
+
+
+def from_wire(study: bytes, dictionary: bytes) -> Study:
+    """A study as it arrives at a city. Errors: `PeerError NOT_CANONICAL | STUDY_INVALID`: no honest coordinator sends such."""
+    tree = parse_canonical(study, "study")
+    parse_canonical(dictionary, "dictionary")
+    try:
+        meant = Dictionary.model_validate_json(dictionary, strict=True)
+        named = (tree.pop("dictionary_digest"), tree["dictionary"])
+        file = StudyFile.model_validate_json(canonical(tree), strict=True)
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        raise PeerError("STUDY_INVALID") from None
+    found = Study(file, meant)
+    if named != (meant.digest, meant.name) or found.content != study or meant.content != dictionary:
+        raise PeerError("STUDY_INVALID")
+    if next(faults(found, Document("study", {}, {})), None):
+        raise PeerError("STUDY_INVALID")
+    return found
+
+
+def faults(study: Study, document: Document) -> Iterator[HpfedError]:
+    """All that a schema cannot say: names, types, sizes, and what this version does not do yet."""
+    file, meant = study.file, study.dictionary
+    if file.privacy.mode == "dp" and file.privacy.epsilon is None:
+        yield ConfigError("STUDY_EPSILON", document.at("privacy", "epsilon"))
+    for key, words in (("title", file.title), ("purpose", file.purpose)):
+        if not words.text("zh"):
+            yield ConfigError("SCHEMA_MISSING", document.at(key), key="zh")
+    if file.cohort is not None:
+        try:
+            meant.check_filter(file.cohort, "cohort")
+        except ValueError as fault:
+            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=str(fault))
+    if file.release != "pooled":
+        yield ConfigError("NOT_YET", document.at("release"), thing=f"release: {file.release}")
+    ids = [question.id for question in file.questions]
+    for number, question in enumerate(file.questions):
+        if ids.index(question.id) < number:
+            yield ConfigError("STUDY_TWICE", document.at("questions", number, "id"), name=question.id)
+        if question.release not in (None, "pooled"):
+            at = document.at("questions", number, "release")
+            yield ConfigError("NOT_YET", at, thing=f"release: {question.release}")
+        found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
+        yield from found
+        if not found:
+            cells = sum(block.cells for block in question.blocks(Domain(meant)).values())
+            if cells > MOST_CELLS_PER_QUESTION:
+                at = document.at("questions", number)
+                yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
+    sound = not any(True for question in file.questions for _ in question.faults(meant))
+    if sound and study.workload.layout.length > MOST_CELLS:
+        length = study.workload.layout.length
+        yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
+
+
+def _not_yet(document: Document) -> Iterator[HpfedError]:
+    """Keys of the contract that this version refuses, and kinds that it does not know: said before the schema speaks."""
+    tree = document.tree
+    if not isinstance(tree, dict):
+        return
+    if "repeat" in tree:
+        yield ConfigError("NOT_YET", document.at("repeat"), thing="`repeat`")
+    cities = tree.get("cities")
+    if isinstance(cities, dict) and "attributes" in cities:
+        yield ConfigError("NOT_YET", document.at("cities", "attributes"), thing="`cities.attributes`")
+    questions = tree.get("questions")
+    for number, question in enumerate(questions if isinstance(questions, list) else ()):
+        if not isinstance(question, dict):
+            continue
+        if "cohort" in question:
+            yield ConfigError("NOT_YET", document.at("questions", number, "cohort"), thing="a cohort of one question")
+        kind = question.get("kind", "")
+        if isinstance(kind, str) and kind and kind not in KINDS:
+            at = document.at("questions", number, "kind")
+            yield ConfigError("STUDY_KIND", at, kind=kind, near=near(kind, KINDS), known=", ".join(KINDS))
