@@ -132,6 +132,18 @@ CODES: Final[dict[str, Texts]] = {
     ),
     # --- files written by people
     "FILE_MISSING": _t("找不到文件", "检查路径", "there is no such file", "Check the path"),
+    "OUT_NOT_EMPTY": _t(
+        "输出文件夹不是空的",
+        "请换一个文件夹，或先移走其中内容",
+        "the output folder is not empty",
+        "Name another folder, or move its content away",
+    ),
+    "EXAMPLE_PACKAGE": _t(
+        "缺少示例数据所在的软件包 {name}",
+        "pip install {name}",
+        "the package {name}, which ships the example's data, is not installed",
+        "pip install {name}",
+    ),
     "FILE_ENCODING": _t(
         "不是 UTF-8 文本（第 {offset} 字节）",
         "请另存为 UTF-8",
