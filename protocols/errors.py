@@ -222,6 +222,25 @@ CODES: Final[dict[str, Texts]] = {
         "the study names another dictionary than the one sent with it",
         "Sign the study again with the dictionary it means",
     ),
+    # --- noise and what it costs
+    "PRIVACY_NO_HONEST_SHARE": _t(
+        "没有诚实城市来加噪：门限减去合谋城市数为 {h}",
+        "减少 tolerate.dropouts 或 tolerate.colluders，或邀请更多城市",
+        "no honest city is left to add noise: the threshold minus the colluders is {h}",
+        "Tolerate fewer dropouts or colluders, or invite more cities",
+    ),
+    "PRIVACY_EPSILON_TOO_SMALL": _t(
+        "delta {delta} 下无法证明 epsilon 不超过 {epsilon}；可证明的最小值约为 {least}",
+        "请增大 epsilon 或 delta",
+        "with delta {delta} no amount of noise can be shown to give epsilon {epsilon}; the least is about {least}",
+        "Ask for a larger epsilon or delta",
+    ),
+    "NOISE_VARIANCE": _t(
+        "噪声方差 {v20}（单位 2^-20）超出允许范围 {least} 至 {most}",
+        "请调整 epsilon、步长 (shift) 或问题数量",
+        "a noise variance of {v20} (in 2^-20) is outside {least} to {most}",
+        "Change epsilon, the step (shift) or the number of questions",
+    ),
     # --- rows
     "SNAPSHOT_OUT_OF_DOMAIN": _t(
         "列 {column} 有值超出公开取值范围（规则：{rule}）；精确模式下不予作答",
