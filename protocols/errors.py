@@ -222,6 +222,31 @@ CODES: Final[dict[str, Texts]] = {
         "the study names another dictionary than the one sent with it",
         "Sign the study again with the dictionary it means",
     ),
+    "STUDY_INVALID": _t(
+        "收到的研究不合格式",
+        "请用 hpfed 自身的命令读取并发送研究文件",
+        "the study that arrived is not a valid one",
+        "Read and send the study file with hpfed's own commands",
+    ),
+    # --- approvals
+    "APPROVAL_MISSING": _t(
+        "{city} 未批准这项研究",
+        "请向该市提交这一版本的研究",
+        "{city} has not approved this study",
+        "Offer exactly this study to the city",
+    ),
+    "APPROVAL_EXPIRED": _t(
+        "{city} 的批准已过期",
+        "请重新提交",
+        "the approval of {city} has expired",
+        "Offer the study again",
+    ),
+    "APPROVAL_ASKER": _t(
+        "提问方 {asker} 未登记、已过期，或签名不符",
+        "请用名册所载的密钥签署研究",
+        "the asker {asker} is not enrolled, has expired, or did not sign this study",
+        "Sign the study with the key on the roster",
+    ),
     # --- noise and what it costs
     "PRIVACY_NO_HONEST_SHARE": _t(
         "没有诚实城市来加噪：门限减去合谋城市数为 {h}",

@@ -1,0 +1,28 @@
+"""A city's own keys, made once in its home. They never leave it."""
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from protocols.entropy import Entropy, exactly
+
+KEY = Path("identity") / "ed25519.key"
+
+
+def identity(home: Path, entropy: Entropy) -> Ed25519PrivateKey:
+    """The identity key under `home`, made from 32 bytes of `entropy` if there is none yet. File mode 0600, folder 0700.
+
+    The key is written beside its place and renamed, so that a crash leaves either no key or a whole one.
+    """
+    path = home / KEY
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(exactly(entropy, 32))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())

@@ -1,0 +1,85 @@
+"""What a city signs when it says yes to a study, and what an asker signs when it asks.
+
+An approval is a signed file over the digest of the study's canonical bytes. It also says which variables the city cannot map, the date of
+the snapshot that will answer, and the least cell of its policy, so that marks can be set without asking again.
+"""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import Field, ValidationError
+
+from protocols.canonical import canonical
+from protocols.errors import PeerError, Refusal
+from protocols.roster import Roster, Seconds, Sha256Name
+from protocols.signed import FileType, sign, verified
+from protocols.study import Study
+from protocols.yamltext import Record
+
+
+class Approval(Record):
+    """The payload that a city signs. `decided`: by a rule of its policy, or by the officers named."""
+
+    contract: Literal[1] = 1
+    city: str
+    study: Sha256Name
+    dictionary: Sha256Name
+    policy: Sha256Name
+    cannot: tuple[str, ...]
+    snapshot: date
+    min_cell: Annotated[int, Field(ge=0)]
+    decided: Literal["rule", "officers"]
+    officers: tuple[str, ...] = ()
+    issued: Seconds
+    expires: Seconds
+    open_data: bool = False
+    synthetic: bool = False
+
+
+class Asked(Record):
+    """The payload that an asker signs: this study is my question."""
+
+    study: Sha256Name
+    asker: str
+
+
+def sign_approval(approval: Approval, key: Ed25519PrivateKey) -> bytes:
+    return sign(FileType.APPROVAL, canonical(approval.model_dump(mode="json")), key)
+
+
+def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int) -> Approval:
+    """A city's approval of exactly this study, in force at `now`.
+
+    Errors: `PeerError` of the signed file; `Refusal` APPROVAL_MISSING (another city, study or dictionary), APPROVAL_EXPIRED.
+    """
+    signed = verified(file, FileType.APPROVAL, roster.keys_at(city, now))
+    try:
+        approval = Approval.model_validate_json(signed.payload, strict=True)
+    except ValidationError:
+        raise PeerError("SIGNED_SHAPE", kind=FileType.APPROVAL.value) from None
+    named = (approval.city, approval.study, approval.dictionary)
+    if named != (roster.name(city), study.digest, study.dictionary.digest):
+        raise Refusal("APPROVAL_MISSING", city=roster.name(city))
+    if approval.expires <= now:
+        raise Refusal("APPROVAL_EXPIRED", city=approval.city)
+    return approval
+
+
+def sign_study(study: Study, key: Ed25519PrivateKey) -> bytes:
+    """The asker's name under a study."""
+    return sign(FileType.STUDY, canonical({"study": study.digest, "asker": study.file.asker}), key)
+
+
+def check_asker(file: bytes, study: Study, roster: Roster, now: int) -> None:
+    """The study is signed by the asker it names, who is on the roster and not past its date. Errors: `Refusal APPROVAL_ASKER`."""
+    asker = roster.askers.get(study.file.asker)
+    if asker is None or asker.until <= now:
+        raise Refusal("APPROVAL_ASKER", asker=study.file.asker)
+    try:
+        signed = verified(file, FileType.STUDY, [bytes.fromhex(asker.identity)])
+        asked = Asked.model_validate_json(signed.payload, strict=True)
+    except (PeerError, ValidationError):
+        raise Refusal("APPROVAL_ASKER", asker=study.file.asker) from None
+    if (asked.study, asked.asker) != (study.digest, study.file.asker):
+        raise Refusal("APPROVAL_ASKER", asker=study.file.asker)
