@@ -10,8 +10,7 @@ demo: $(VENV)/demo.stamp ## six synthetic cities, one study, a report in Chinese
 	$(BIN)/hpfed-simulate demo --out demo
 
 test: $(VENV)/test.stamp check ## everything that CI runs
-	$(BIN)/python -m pytest -n 2 --cov --cov-report= tests
-	$(BIN)/python tests/architecture/whole_branches.py
+	$(BIN)/python -m pytest -n 2 --cov --cov-report= --whole-branches tests
 
 check: $(VENV)/test.stamp ## format, lint, types, import contracts, generated docs
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""Whole conversations between parties, in one process."""

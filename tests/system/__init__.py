@@ -1,0 +1,1 @@
+"""The console programs as real processes."""
