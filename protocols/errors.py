@@ -247,6 +247,145 @@ CODES: Final[dict[str, Texts]] = {
         "the asker {asker} is not enrolled, has expired, or did not sign this study",
         "Sign the study with the key on the roster",
     ),
+    # --- policies and budgets of cities
+    "POLICY_TOO_LOOSE": _t(
+        "{key} 为 {found}，比出厂规则 {shipped} 宽松；只有 city.yaml 注明 synthetic 或 open_data 的城市可以放宽",
+        "请收紧该值或删去该键",
+        "{key} is {found}, looser than the shipped {shipped}; only where city.yaml says synthetic or open_data may it be",
+        "Tighten the value or leave the key out",
+    ),
+    "POLICY_NESTED": _t(
+        "{key} 的 {what} 为 {found}，低于所含上限的 {inner}",
+        "须满足 per_asker_year <= per_year <= total",
+        "{what} of {key} is {found}, below the {inner} of the cap inside it",
+        "Caps are nested: per_asker_year <= per_year <= total",
+    ),
+    "POLICY_MODE": _t(
+        "本市不以 {mode} 模式作答 (policy.yaml: modes)",
+        "请改用其他模式，或与该市商议",
+        "this city does not answer in mode {mode} (policy.yaml: modes)",
+        "Use another mode, or ask the city",
+    ),
+    "POLICY_RELEASE": _t(
+        "本市不接受发布方式 {release} (policy.yaml: releases)",
+        "请改用其他发布方式，或与该市商议",
+        "this city does not take part in release {release} (policy.yaml: releases)",
+        "Choose another release, or ask the city",
+    ),
+    "POLICY_KIND": _t(
+        "本市在 {mode} 模式下不回答 {kind} 类问题 (policy.yaml: {key}){why_zh}",
+        "请去掉这类问题，或与该市商议",
+        "this city does not answer questions of kind {kind} in mode {mode} (policy.yaml: {key}){why_en}",
+        "Leave such questions out, or ask the city",
+    ),
+    "POLICY_VARIABLE": _t(
+        "本市不提供 {what} (policy.yaml: {key})",
+        "请去掉该变量或改变分组",
+        "this city does not answer about {what} (policy.yaml: {key})",
+        "Leave the variable out or split the table",
+    ),
+    "POLICY_CELLS": _t(
+        "{what} 有 {count} {thing_zh}；本市至多 {limit} (policy.yaml: {key})",
+        "请缩小研究，或与该市商议",
+        "{what} has {count} {thing_en}; this city allows {limit} (policy.yaml: {key})",
+        "Ask for less, or ask the city",
+    ),
+    "POLICY_CITIES": _t(
+        "{what_zh}：{count} 个城市，要求{or_none_zh}至少 {limit} 个",
+        "请去掉该变量或问题，或点名其他城市",
+        "{what_en}: {count} of the cities, where {or_none_en}at least {limit} are needed",
+        "Write the study without it, or name other cities",
+    ),
+    "POLICY_COLLUDERS": _t(
+        "研究只防范 {count} 个合谋城市，本市要求至少 {limit} 个 (policy.yaml: cities.least_colluders)",
+        "请提高 tolerate.colluders",
+        "the study tolerates {count} colluding cities; this city asks for at least {limit} (policy.yaml: cities.least_colluders)",
+        "Raise tolerate.colluders",
+    ),
+    "POLICY_EPSILON": _t(
+        "{what} 为 {found}，本市每项研究至多 {most} (policy.yaml: {key})",
+        "请减小该值，或拆分研究",
+        "{what} is {found}; this city allows {most} per study (policy.yaml: {key})",
+        "Ask for less",
+    ),
+    "POLICY_REFUSED": _t(
+        "本市规则 {rule} 拒绝这项研究",
+        "请与该市商议",
+        "a rule of this city refuses the study (policy.yaml: {rule})",
+        "Ask the city",
+    ),
+    "BUDGET_ASKER": _t(
+        "提问方 {asker} 在本市的年度预算不足：需 {cost}，余 {left}（{order} 阶，上限 epsilon {epsilon}）",
+        "{renews} 更新；请减小 epsilon",
+        "the year's budget of asker {asker} at this city is too small: costs {cost}, left {left} (order {order}, cap epsilon {epsilon})",
+        "It renews on {renews}; ask for a smaller epsilon",
+    ),
+    "BUDGET_YEAR": _t(
+        "本市年度预算不足：需 {cost}，余 {left}（{order} 阶，上限 epsilon {epsilon}）",
+        "{renews} 更新；请减小 epsilon",
+        "this city's budget of the year is too small: costs {cost}, left {left} (order {order}, cap epsilon {epsilon})",
+        "It renews on {renews}; ask for a smaller epsilon",
+    ),
+    "BUDGET_TOTAL": _t(
+        "本市总预算不足：需 {cost}，余 {left}（{order} 阶，上限 epsilon {epsilon}）",
+        "总预算不更新；请减小 epsilon，或与该市商议",
+        "this city's total budget is too small: costs {cost}, left {left} (order {order}, cap epsilon {epsilon})",
+        "It does not renew; ask for a smaller epsilon, or ask the city",
+    ),
+    "BUDGET_RETRIES": _t(
+        "这次运行已付费尝试 {count} 次而无结果，本市至多重试 {limit} 次",
+        "请提交下一个 revision",
+        "this run was charged {count} times and gave no answer; this city allows {limit} retries",
+        "Ask the next revision of the study",
+    ),
+    "BUSY": _t(
+        "本市一天内至多 {limit} 次会话",
+        "请稍后再试",
+        "this city opens at most {limit} conversations a day",
+        "Try again later",
+    ),
+    "LEDGER_BROKEN": _t(
+        "账本第 {entry} 条不完整或被改动；本市不再作答",
+        "请运行 hpfed-node audit verify，并从备份恢复",
+        "entry {entry} of the ledger is damaged or was changed; this city answers nothing",
+        "Run hpfed-node audit verify, and restore a backup",
+    ),
+    "LEDGER_ROLLED_BACK": _t(
+        "账本比本市已记录的更旧（应有第 {entry} 条）；本市不再作答",
+        "请找回最新账本；有意恢复须两名审批人",
+        "the ledger is older than what this city recorded elsewhere (entry {entry}); this city answers nothing",
+        "Find the newest ledger; to restore on purpose takes two officers",
+    ),
+    "LEDGER_LOCKED": _t(
+        "账本正由另一个进程使用",
+        "同一主目录只能运行一个节点",
+        "another process is using the ledger",
+        "Run one node per home",
+    ),
+    "LEDGER_UNAVAILABLE": _t(
+        "账本无法写入；未读取任何记录，未送出任何内容",
+        "检查磁盘空间与权限",
+        "the ledger cannot be written; nothing was sent",
+        "Check disk space and permissions",
+    ),
+    "AUDIT_BROKEN": _t(
+        "审计记录第 {entry} 行不完整或被改动",
+        "请从备份恢复并查明原因",
+        "line {entry} of the audit record is damaged or was changed",
+        "Restore a backup and find out why",
+    ),
+    "EXACT_COHORT": _t(
+        "本市符合条件的人数低于下限 {limit} (policy.yaml: {key})",
+        "请放宽 cohort，或与该市商议",
+        "this city has fewer rows in the cohort than {limit} (policy.yaml: {key})",
+        "Widen the cohort, or ask the city",
+    ),
+    "EXACT_RELEASES": _t(
+        "同一快照的精确结果至多 {limit} 次",
+        "请改用 dp 模式，或等待下一快照",
+        "at most {limit} exact releases are made from one snapshot",
+        "Use mode dp, or wait for the next snapshot",
+    ),
     # --- noise and what it costs
     "PRIVACY_NO_HONEST_SHARE": _t(
         "没有诚实城市来加噪：门限减去合谋城市数为 {h}",
@@ -265,6 +404,19 @@ CODES: Final[dict[str, Texts]] = {
         "请调整 epsilon、步长 (shift) 或问题数量",
         "a noise variance of {v20} (in 2^-20) is outside {least} to {most}",
         "Change epsilon, the step (shift) or the number of questions",
+    ),
+    # --- results
+    "RESULTS_CONTRACT": _t(
+        "结果文件按契约第 {contract} 版写成，本版本只读第 {known} 版",
+        "请用写成它的版本读取：{software}",
+        "the results were written under contract {contract}; this version reads contract {known}",
+        "Read them with the version that wrote them: {software}",
+    ),
+    "RESULTS_INVALID": _t(
+        "结果文件不合格式：{problem}",
+        "请向协调方索取原件，或重新运行研究",
+        "not a results file of this contract: {problem}",
+        "Ask the coordinator for the original, or run the study again",
     ),
     # --- rows
     "SNAPSHOT_OUT_OF_DOMAIN": _t(
