@@ -1,0 +1,180 @@
+"""What a study, a run of it and a set of cities give: layout, noise, ring and thresholds, the same integers for every party.
+
+The coordinator derives a plan from this; each city derives it again and refuses a plan that differs in anything but the name of the
+conversation, the roster in force, its times, and what cities cannot map (secure-aggregation.md, checks P4, P6, P7).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from hashlib import sha256
+from typing import Final
+
+from protocols import privacy, ring
+from protocols.canonical import canonical, digest_bytes
+from protocols.errors import Refusal
+from protocols.messages import Plan
+from protocols.noise import MOST_DRAWS, UNIT, draws, largest_noise, node_v20
+from protocols.privacy import Cost, Event, Need
+from protocols.roster import Roster
+from protocols.secagg.plan import DP, EXACT, SUITE, NoiseBlock, Thresholds, noise_plan, thresholds
+from protocols.study import Study
+
+WAITS_S: Final = (60, 60, 600, 60, 60)  # advert, shares, masked, confirm, reveal
+LIFE_S: Final = 7200  # of a conversation
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A one-round study over `cities` (roster ids, ascending). `v20`: total noise variance of each block, 0 in mode exact."""
+
+    study: Study
+    run: int
+    cities: tuple[int, ...]
+    most_rows: int
+    limits: Thresholds
+    v20: tuple[int, ...]
+
+    @property
+    def honest(self) -> int:
+        """h = t - c: the survivors that the noise may count on."""
+        return self.limits.t - self.study.file.privacy.tolerate.colluders
+
+    @cached_property
+    def node_v20(self) -> tuple[int, ...]:
+        """What each city adds to a cell of each block."""
+        return tuple(node_v20(total, self.honest) if total else 0 for total in self.v20)
+
+    @cached_property
+    def noise(self) -> bytes:
+        """The noise plan, canonical JSON."""
+        layout, file = self.study.workload.layout, self.study.file
+        blocks = [NoiseBlock(b.name, b.cells, 0, total) for b, total in zip(layout.blocks, self.v20, strict=True)]
+        if self.study.exact:
+            return noise_plan(blocks, h=0)
+        epsilon, delta = file.privacy.epsilon or "", file.privacy.delta
+        return noise_plan(blocks, h=self.honest, accounting="rdp", epsilon=epsilon, delta=delta)
+
+    @property
+    def bound(self) -> int:
+        """B: the most that one city's rows can add to a cell."""
+        return self.study.workload.layout.largest_step * self.most_rows
+
+    @cached_property
+    def support(self) -> int:
+        """K: the most that one city's noise can add to a cell."""
+        return max((largest_noise(v20) for v20 in set(self.node_v20) if v20), default=0)
+
+    @property
+    def ring(self) -> int:
+        """Bits of a word: sums of all cities fit, so that nothing ever wraps. Errors: `Refusal SECAGG_RING`."""
+        return ring.width(len(self.cities), self.bound, self.support)
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """What the ledger charges for; nothing in mode exact."""
+        blocks = self.study.workload.layout.blocks
+        return tuple(Event(b.l1, b.l2sq, total) for b, total in zip(blocks, self.v20, strict=True) if total)
+
+    @property
+    def draws(self) -> int:
+        """Draws from finite tables that the guarantee rests on, over all cities."""
+        blocks = self.study.workload.layout.blocks
+        own = sum(b.cells * draws(v20) for b, v20 in zip(blocks, self.node_v20, strict=True) if v20)
+        return own * len(self.cities)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What a city's ledger reserves and spends."""
+        return privacy.cost(self.events, self.draws, self.study.delta) if self.events else privacy.FREE
+
+    @property
+    def epsilon(self) -> Decimal:
+        """Epsilon of one holder in one city, at the study's delta."""
+        return privacy.epsilon_of(self.cost.curve, self.study.delta) if self.events else Decimal(0)
+
+    @property
+    def epsilon_in_two_cities(self) -> Decimal:
+        """The same for a person with accounts in two of the cities: twice the change, four times the squares."""
+        doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20)) for event in self.events]
+        return privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
+
+    @property
+    def question(self) -> bytes:
+        """What the Ask of the one round says: which questions of the study it is."""
+        return canonical({"questions": [question.id for question in self.study.file.questions]})
+
+    def plan(
+        self,
+        *,
+        conversation: bytes,
+        roster: Roster,
+        expires: int,
+        cannot: Mapping[int, Sequence[str]],
+        waits: Sequence[int] = WAITS_S,
+    ) -> Plan:
+        """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study."""
+        reads = self.study.reads()
+        lacking = {
+            city: tuple(i for i, name in enumerate(reads) if name in cannot.get(city, ())) for city in self.cities
+        }
+        file = self.study.file
+        return Plan(
+            suite=SUITE,
+            conversation=conversation,
+            study=digest_bytes(self.study.digest),
+            run=self.run,
+            roster=roster.sha256,
+            layout=digest_bytes(self.study.workload.layout.digest),
+            noise=sha256(self.noise).digest(),
+            mode=EXACT if self.study.exact else DP,
+            ring=self.ring,
+            rounds=1,
+            length=self.study.workload.layout.length,
+            bound=self.bound,
+            support=self.support,
+            threshold=self.limits.t,
+            colluders=file.privacy.tolerate.colluders,
+            dropouts=self.limits.d,
+            least=file.cities.least,
+            expires=expires,
+            waits=tuple(waits),
+            cities=self.cities,
+            cannot=tuple((city, positions) for city, positions in lacking.items() if positions),
+        )
+
+
+def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> Agreement:
+    """The agreement that these cities would be held to.
+
+    Errors: `Refusal` SECAGG_COHORT_SIZE, SECAGG_COLLUDERS, SECAGG_THRESHOLD, SECAGG_RING, NOISE_VARIANCE; `ConfigError`
+    PRIVACY_NO_HONEST_SHARE, PRIVACY_EPSILON_TOO_SMALL.
+    """
+    file = study.file
+    tolerate, ascending = file.privacy.tolerate, tuple(sorted(cities))
+    limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
+    most_rows = max(roster.cities[city].size_class for city in ascending)
+    agreement = Agreement(study, run, ascending, most_rows, limits, _variances(study))
+    blocks = study.workload.layout.blocks
+    for block, v20 in zip(blocks, agreement.node_v20, strict=True):
+        if v20 and block.cells * draws(v20) > MOST_DRAWS:
+            raise Refusal("NOISE_VARIANCE", v20=v20, least=UNIT, most=MOST_DRAWS // block.cells * UNIT)
+    return agreement
+
+
+def _variances(study: Study) -> tuple[int, ...]:
+    blocks, shares = study.workload.layout.blocks, study.workload.shares()
+    if study.exact:
+        return (0,) * len(blocks)
+    needs = [Need(block.l1, block.l2sq, Fraction(share)) for block, share in zip(blocks, shares, strict=True)]
+    return privacy.calibrate(needs, study.epsilon, study.delta)
+
+
+def open_positions(plan: Plan, study: Study) -> dict[int, tuple[str, ...]]:
+    """Of each city of a plan, the names of the variables it cannot map. Errors: `Refusal SECAGG_PLAN` for a position out of range."""
+    reads, lacking = study.reads(), dict(plan.cannot)
+    if any(position >= len(reads) for positions in lacking.values() for position in positions):
+        raise Refusal("SECAGG_PLAN")
+    return {city: tuple(reads[position] for position in lacking.get(city, ())) for city in plan.cities}
