@@ -6,31 +6,32 @@ variables are computed from columns and `as_of` by the pure code below, the same
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from importlib import resources
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from protocols import filters
+from protocols import filters, yamltext
 from protocols.canonical import canonical, digest
-from protocols.errors import ConfigError, Place
+from protocols.errors import ConfigError
 from protocols.filters import Bools, Filter, Leaf, Truth
-from protocols.yamltext import Document, Flag, Record, Whole, fit, read
+from protocols.yamltext import Document, Faults, Flag, Path, Record, Whole, fit, read
 
 MISSING: Final = "_missing"
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,39}")
 TAKEN: Final = frozenset(("scope", "measure", "base", "estimate", "display", "city", "known"))
 MOST_CODES: Final = 65_536
+MOST_LAYERS: Final = 8  # derived variables on top of derived ones
 
 
 class Words(Record):
@@ -71,9 +72,7 @@ class _Variable(Record):
 
 
 Codes = Annotated[dict[str, Code], Field(min_length=1, max_length=MOST_CODES)]
-Bound = Annotated[
-    Decimal, BeforeValidator(lambda value: filters.decimal(value) if isinstance(value, str) else Decimal(str(value)))
-]
+Bound = Annotated[Decimal, BeforeValidator(lambda value: filters.decimal(value) if isinstance(value, str) else value)]
 
 
 class Category(_Variable):
@@ -158,7 +157,7 @@ class Rules(Record):
 
 
 def _derivation(value: Any) -> str:
-    keys = value if isinstance(value, dict) else value.__class__.model_fields
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
     for name in ("as_of_year_minus", "rules"):
         if name in keys:
             return name
@@ -195,62 +194,104 @@ class Dictionary(Record):
     def digest(self) -> str:
         return digest(self.content)
 
-    @field_validator("variables", "derived")
-    @classmethod
-    def _names(cls, entries: dict[str, Any]) -> dict[str, Any]:
-        for name, entry in entries.items():
-            if not NAME.fullmatch(name) or name in TAKEN:
-                raise ValueError(f"{name!r} cannot name a variable: use a-z, 0-9 and _, and none of {sorted(TAKEN)}")
-            for code in getattr(entry, "codes", {}):
-                if not CODE.fullmatch(code):
-                    raise ValueError(f"{name}: {code!r} cannot name a code: use letters, digits and _")
-        return entries
-
     @model_validator(mode="after")
     def _whole(self) -> "Dictionary":
-        twice = sorted(set(self.variables) & set(self.derived))
-        if twice:
-            raise ValueError(f"named as a variable and as derived: {', '.join(twice)}")
+        found = [*self._misnamed(), *self._unsound()]
+        found = found or list(self._underivable())
+        found = found or [fault for name in self.derived for fault in self._ill_derived(name)]
+        if found:
+            raise Faults(found)
+        return self
+
+    def _misnamed(self) -> Iterator[tuple[Path, str]]:
+        for kind, entries in (("variables", self.variables), ("derived", self.derived)):
+            for name, entry in entries.items():
+                if not NAME.fullmatch(name) or name in TAKEN:
+                    yield (
+                        (kind, name),
+                        f"cannot name a variable: use a-z, 0-9 and _, and none of {', '.join(sorted(TAKEN))}",
+                    )
+                if name in self.variables and kind == "derived":
+                    yield (kind, name), "is the name of a variable already"
+                for where, code in _coded(entry):
+                    if not CODE.fullmatch(code):
+                        yield (kind, name, *where), f"{code!r} cannot name a code: use letters, digits and _"
+        for name, made in self.derived.items():
+            for code in getattr(made, "codes", {}):
+                if code not in self.codes(name):
+                    yield (
+                        ("derived", name, "codes", code),
+                        f"no band and no rule gives this code{_hint(code, self.codes(name))}",
+                    )
+
+    def _unsound(self) -> Iterator[tuple[Path, str]]:
+        """Ranges that do not rise, and numbers that lie outside them."""
         for name, variable in self.variables.items():
             low, high = getattr(variable, "range", (0, 1))
             if low >= high:
-                raise ValueError(f"{name}: the range must rise")
-        self._derivable(list(self.derived))
-        return self
+                yield ("variables", name, "range"), "the range must rise"
+            if isinstance(variable, Integer | Number | Money):
+                for key, value in [("centre", variable.centre), *(("points", point) for point in variable.points)]:
+                    if value is not None and not low <= value <= high:
+                        yield ("variables", name, key), f"{value} lies outside the range"
+                if variable.spread is not None and variable.spread <= 0:
+                    yield ("variables", name, "spread"), "must be above 0"
+            if variable.default_null == "0" and not (
+                isinstance(variable, Integer | Number | Money) and low <= 0 <= high
+            ):
+                yield ("variables", name, "default_null"), "0 is no value of this variable"
+            for code, entry in getattr(variable, "codes", {}).items():
+                if entry.from_ and entry.until and entry.from_ > entry.until:
+                    yield ("variables", name, "codes", code, "until"), "lies before `from`"
+        for name, made in self.derived.items():
+            if isinstance(made, YearsBefore) and made.range[0] >= made.range[1]:
+                yield ("derived", name, "range"), "the range must rise"
 
-    def _derivable(self, waiting: list[str]) -> None:
-        """Derived variables may build on each other, without a circle, and on variables of the right type."""
-        done = dict.fromkeys(self.variables)
-        while waiting:
-            ready = [name for name in waiting if all(source in done for source in sources(self.derived[name]))]
-            for name in waiting:
-                for source in sources(self.derived[name]):
-                    if source not in self.variables and source not in self.derived:
-                        raise ValueError(
-                            f"{name} is derived from {source!r}, which is not a variable{_hint(source, self.known())}"
-                        )
-            if not ready:
-                raise ValueError(f"derived from each other in a circle: {', '.join(waiting)}")
-            for name in ready:
-                self._check_derived(name)
-                done[name] = None
-                waiting.remove(name)
+    def _underivable(self) -> Iterator[tuple[Path, str]]:
+        """Derived variables may build on each other, a few layers high and without a circle."""
+        known = set(self.known())
+        for name, entry in self.derived.items():
+            for source in sources(entry):
+                if source not in known:
+                    yield ("derived", name), f"is made of {source!r}, which is not a variable{_hint(source, known)}"
+        done, waiting = set(self.variables), list(self.derived)
+        for _ in range(MOST_LAYERS):
+            ready = {
+                name
+                for name in waiting
+                if all(source in done or source not in known for source in sources(self.derived[name]))
+            }
+            done |= ready
+            waiting = [name for name in waiting if name not in ready]
+        for name in waiting:
+            yield (
+                ("derived", name),
+                f"is made of itself in a circle, or stands on more than {MOST_LAYERS} layers of derived variables",
+            )
 
-    def _check_derived(self, name: str) -> None:
+    def _ill_derived(self, name: str) -> Iterator[tuple[Path, str]]:
+        """Sources of the wrong type, bands that overlap, filters that do not fit. Pre-condition: everything named is there."""
         entry = self.derived[name]
         match entry:
             case YearsBefore(as_of_year_minus=source):
                 if self.type_of(source) != "integer":
-                    raise ValueError(f"{name}: {source} must be an integer, a year")
+                    yield ("derived", name, "as_of_year_minus"), f"{source} must be an integer, a year"
             case Bands(of=source):
                 if self.type_of(source) not in ("integer", "number", "money"):
-                    raise ValueError(f"{name}: bands need a number, and {source} is not one")
-                edges = sorted(entry.bands.values())
-                if any(low > high for low, high in edges) or any(a[1] >= b[0] for a, b in pairwise(edges)):
-                    raise ValueError(f"{name}: bands must not overlap, and each must rise")
+                    yield ("derived", name, "of"), f"bands need a number, and {source} is not one"
+                for code, (low, high) in entry.bands.items():
+                    if low > high:
+                        yield ("derived", name, "bands", code), "the lower end is above the upper one"
+                edges = sorted((low, high, code) for code, (low, high) in entry.bands.items())
+                for (_, top, code), (bottom, _, other) in pairwise(edges):
+                    if top >= bottom:
+                        yield ("derived", name, "bands", other), f"overlaps with {code}"
             case Rules(rules=rules):
-                for rule in rules:
-                    self.check_filter(rule.when, name)
+                for number, rule in enumerate(rules):
+                    try:
+                        self.check_filter(rule.when, rule.code)
+                    except ValueError as fault:
+                        yield ("derived", name, "rules", number, "when"), str(fault)
 
     def known(self) -> tuple[str, ...]:
         """All variables, given and derived."""
@@ -289,15 +330,29 @@ class Dictionary(Record):
 
     def needs(self, name: str) -> frozenset[str]:
         """The given variables that a variable is made of; itself if it is given."""
-        if name in self.variables:
-            return frozenset((name,))
-        return frozenset().union(*(self.needs(source) for source in sources(self.derived[name])))
+        reached, waiting = {name}, [name]
+        while waiting:
+            entry = self.derived.get(waiting.pop())
+            fresh = set(sources(entry)) - reached if entry else set()
+            reached |= fresh
+            waiting += fresh
+        return frozenset(reached & self.variables.keys())
+
+    @cached_property
+    def _indices(self) -> dict[str, dict[str, int]]:
+        return {}
+
+    def _index(self, name: str) -> dict[str, int]:
+        """Code to position; made once for each variable."""
+        if name not in self._indices:
+            self._indices[name] = {code: position for position, code in enumerate(self.codes(name))}
+        return self._indices[name]
 
     def reader(self, name: str) -> filters.Reader:
         """How an operand of a filter on this variable is read: codes by their index, yuan as fen, dates as days."""
         kind = self.type_of(name)
         if kind == "category":
-            index = {code: position for position, code in enumerate(self.codes(name))}
+            index = self._index(name)
 
             def position(word: str) -> int:
                 if word not in index:
@@ -327,6 +382,18 @@ class Dictionary(Record):
                 filters.compare_values(leaf, empty, empty.astype(bool), self.reader(leaf.variable))
             except ValueError as fault:
                 raise ValueError(f"{where}: {leaf.variable} {operator}: {fault}") from None
+
+
+def _coded(entry: Any) -> Iterator[tuple[Path, str]]:
+    """Every code that an entry names, and the keys that lead there."""
+    for code in getattr(entry, "codes", {}):
+        yield ("codes", code), code
+    for code in getattr(entry, "bands", {}):
+        yield ("bands", code), code
+    for number, rule in enumerate(getattr(entry, "rules", ())):
+        yield ("rules", number, "code"), rule.code
+    if getattr(entry, "else_", None) is not None:
+        yield ("else",), entry.else_
 
 
 def sources(entry: Any) -> tuple[str, ...]:
@@ -371,25 +438,45 @@ class Table:
 
 def column(table: Table, dictionary: Dictionary, name: str, as_of: date) -> Column:
     """A given or derived variable of every holder. Pure and row by row: the order of rows and their batching change nothing."""
-    if name in dictionary.variables:
-        return table.columns[name]
-    entry = dictionary.derived[name]
-    match entry:
-        case YearsBefore(as_of_year_minus=source, range=(low, high)):
-            given = column(table, dictionary, source, as_of)
-            return Column(np.clip(as_of.year - given.values, low, high), given.known)
-        case Bands(of=source):
-            return _banded(column(table, dictionary, source, as_of), entry, dictionary, name)
-        case Rules():
-            return _ruled(table, entry, dictionary, name, as_of)
-    raise TypeError(entry)
+    return _reading(table, dictionary, as_of)(name)
 
 
 def holds(table: Table, dictionary: Dictionary, condition: Any, as_of: date) -> Truth:
     """A filter over the rows of a table."""
+    return _holds(condition, dictionary, _reading(table, dictionary, as_of))
 
+
+Read = Callable[[str], Column]
+
+
+def _reading(table: Table, dictionary: Dictionary, as_of: date) -> Read:
+    """Columns by name, each derived one made once, however many others stand on it."""
+    made: dict[str, Column] = dict(table.columns)
+
+    def read(name: str) -> Column:
+        if name not in made:
+            made[name] = _derived(name, table.holders, dictionary, read, as_of)
+        return made[name]
+
+    return read
+
+
+def _derived(name: str, holders: int, dictionary: Dictionary, read: Read, as_of: date) -> Column:
+    entry = dictionary.derived[name]
+    match entry:
+        case YearsBefore(as_of_year_minus=source, range=(low, high)):
+            given = read(source)
+            return Column(np.clip(as_of.year - given.values.astype(np.int64), low, high), given.known)
+        case Bands(of=source):
+            return _banded(read(source), entry, dictionary, name)
+        case Rules():
+            return _ruled(holders, entry, dictionary, name, read)
+    raise TypeError(entry)
+
+
+def _holds(condition: Any, dictionary: Dictionary, read: Read) -> Truth:
     def compare(leaf: Leaf) -> Truth:
-        given = column(table, dictionary, leaf.variable, as_of)
+        given = read(leaf.variable)
         return filters.compare_values(leaf, given.values, given.known, dictionary.reader(leaf.variable))
 
     return filters.evaluate(condition, compare)
@@ -404,12 +491,12 @@ def _banded(given: Column, entry: Bands, dictionary: Dictionary, name: str) -> C
     return Column(chosen, given.known & (chosen >= 0))
 
 
-def _ruled(table: Table, entry: Rules, dictionary: Dictionary, name: str, as_of: date) -> Column:
+def _ruled(holders: int, entry: Rules, dictionary: Dictionary, name: str, read: Read) -> Column:
     codes = dictionary.codes(name)
-    chosen = np.full(table.holders, -1, dtype=np.int16)
-    open_ = np.ones(table.holders, dtype=bool)
+    chosen = np.full(holders, -1, dtype=np.int16)
+    open_ = np.ones(holders, dtype=bool)
     for rule in entry.rules:
-        answer = holds(table, dictionary, rule.when, as_of)
+        answer = _holds(rule.when, dictionary, read)
         chosen[open_ & answer.true] = codes.index(rule.code)
         open_ &= answer.known & ~answer.true
     if entry.else_:
@@ -420,7 +507,7 @@ def _ruled(table: Table, entry: Rules, dictionary: Dictionary, name: str, as_of:
 # --- files
 
 
-def load(reference: str, beside: Path | None = None) -> Dictionary:
+def load(reference: str, beside: FilePath | None = None) -> Dictionary:
     """A built-in dictionary by `name@version`, or a file by its path (relative to the folder `beside`).
 
     Errors: `ConfigError` with file, line and key; `DICTIONARY_UNKNOWN` with the nearest built-in name.
@@ -433,10 +520,7 @@ def load(reference: str, beside: Path | None = None) -> Dictionary:
             names = sorted(name for name in shipped if "@" in name)
             raise ConfigError("DICTIONARY_UNKNOWN", name=reference, known=", ".join(names), near=near(reference, names))
         return parse(read(shipped[reference].read_bytes(), f"{reference}.yaml"))
-    path = (beside or Path()) / reference
-    if not path.is_file():
-        raise ConfigError("FILE_MISSING", Place(str(path)))
-    return parse(read(path.read_bytes(), str(path)))
+    return parse(yamltext.load((beside or FilePath()) / reference))
 
 
 def parse(document: Document) -> Dictionary:

@@ -6,10 +6,11 @@ Three-valued (Kleene): a leaf on a missing value is unknown, `missing: true` nev
 dictionary types them when the filter is bound to it. No expression string is ever evaluated.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -86,7 +87,7 @@ class Not(Record):
 
 def _shape(value: Any) -> str:
     """Which of the four forms: by the key of a file, or by the name of the field of a value made already."""
-    keys = value if isinstance(value, dict) else {name.rstrip("_") for name in type(value).model_fields}
+    keys = value if isinstance(value, dict) else {name.rstrip("_") for name in getattr(type(value), "model_fields", ())}
     return next((name for name in ("all", "any", "not") if name in keys), "leaf")
 
 
@@ -134,10 +135,19 @@ def leaves(condition: "Leaf | All | Any_ | Not") -> Iterator[Leaf]:
 
 
 Reader = Callable[[str], Any]
+NUMBER: Final = re.compile(
+    r"[+-]?([0-9]{1,16}(\.[0-9]{0,12})?|\.[0-9]{1,12})([eE][+-]?[0-9]{1,3})?"
+)  # 28 digits: Decimal is exact
+DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+MOST_NUMBER: Final = Decimal(10**15)
+LEAST_EXPONENT: Final = -40
 
 
 def integer(word: str) -> int:
-    return int(word)
+    value = decimal(word)
+    if value != value.to_integral_value():
+        raise ValueError("not a whole number")
+    return int(value)
 
 
 def fen(word: str) -> int:
@@ -149,17 +159,19 @@ def fen(word: str) -> int:
 
 
 def decimal(word: str) -> Decimal:
-    try:
-        value = Decimal(word)
-    except InvalidOperation:
-        raise ValueError("not a number") from None
-    if not value.is_finite():
-        raise ValueError("not a finite number")
+    """The number that was written, exactly. What int64 in fen could not hold, or no float could tell from 0, is a `ValueError`."""
+    if not NUMBER.fullmatch(word):
+        raise ValueError("not a number")
+    value = Decimal(word)
+    if abs(value) > MOST_NUMBER or (value and value.adjusted() < LEAST_EXPONENT):
+        raise ValueError(f"beyond ±{MOST_NUMBER:.0e}, or below 1e{LEAST_EXPONENT}")
     return value
 
 
 def days(word: str) -> int:
-    """ISO date to days since 1970-01-01."""
+    """ISO date, as 2022-05-31, to days since 1970-01-01."""
+    if not DATE.fullmatch(word):
+        raise ValueError("not a date like 2022-05-31")
     return date.fromisoformat(word).toordinal() - date(1970, 1, 1).toordinal()
 
 
@@ -181,6 +193,8 @@ def compare_values(leaf: Leaf, values: npt.NDArray[Any], known: Bools, read: Rea
             met = np.isin(values, [read(word) for word in leaf.in_ or ()])
         case "between":
             low, high = leaf.between or ("", "")
+            if read(low) > read(high):
+                raise ValueError("the lower end is above the upper one")
             met = (values >= read(low)) & (values <= read(high))
         case operator:
             bound = read(getattr(leaf, operator))

@@ -9,27 +9,87 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from protocols.errors import ConfigError, Place, joined
 
 MOST_BYTES: Final = 1 << 20
 MOST_LEVELS: Final = 32
 MOST_NODES: Final = 20_000
+MOST_WHOLE: Final = 2**53 - 1  # beyond it an integer does not survive canonical JSON
+
+HIDDEN: Final = (
+    "Cc",
+    "Cf",
+    "Co",
+    "Cs",
+    "Zl",
+    "Zp",
+)  # control, format (bidi, zero width), private, surrogate, separators
+FILLERS: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
+)  # letters without a picture
+HIDDEN_THING: Final = "control, direction-changing or invisible characters"
 
 Tree = dict[str, "Tree"] | list["Tree"] | str
 Path = tuple[str | int, ...]
 
 
+def hidden(text: str, but: str = "\t\n") -> int | None:
+    """Where the first character stands that a reader cannot see for what it is (threat-model.md T36, T51); `None` if there is none."""
+    found = [
+        mark for mark in set(text) if mark not in but and (unicodedata.category(mark) in HIDDEN or mark in FILLERS)
+    ]
+    return min((text.index(mark) for mark in found), default=None)
+
+
 class Record(BaseModel):
-    """A frozen value with a closed schema. Every file and message of the project is made of these."""
+    """A frozen value with a closed schema. Every file and message of the project is made of these.
+
+    Its texts, and those in its lists and mappings, are in normal form C and hold no hidden character, also where they never were a file.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _legible(cls, value: Any) -> Any:
+        for text in _texts(value):
+            if text.isascii() and text.isprintable():
+                continue
+            if not unicodedata.is_normalized("NFC", text):
+                raise ValueError("holds text that is not in Unicode normal form C")
+            if hidden(text) is not None:
+                raise ValueError(f"holds {HIDDEN_THING}")
+        return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The text in a field, one by one; records inside it have looked at their own."""
+    match value:
+        case str():
+            yield value
+        case tuple() | list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            for key, item in value.items():
+                yield from _texts(key)
+                yield from _texts(item)
+
+
+class Faults(ValueError):
+    """What a validator found further inside the value that it looks at: for each fault the keys that lead there, and what is wrong."""
+
+    def __init__(self, found: Iterable[tuple[Path, str]]) -> None:
+        self.found = tuple(found)
+        super().__init__("; ".join(f"{dotted(path)}: {text}" for path, text in self.found))
 
 
 @dataclass(frozen=True)
@@ -56,6 +116,14 @@ def dotted(path: Path) -> str:
     return text
 
 
+def load(path: FilePath) -> Document:
+    """Read a file of at most `MOST_BYTES` and parse it. Errors: `ConfigError` FILE_MISSING and those of `read`."""
+    if not path.is_file():
+        raise ConfigError("FILE_MISSING", Place(str(path)))
+    with path.open("rb") as file:
+        return read(file.read(MOST_BYTES + 1), str(path))
+
+
 def read(content: bytes, file: str) -> Document:
     """Parse one YAML document. Errors: `ConfigError` YAML_SYNTAX, YAML_FORBIDDEN, YAML_TOO_LARGE, FILE_ENCODING."""
     if len(content) > MOST_BYTES:
@@ -64,9 +132,9 @@ def read(content: bytes, file: str) -> Document:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         raise ConfigError("FILE_ENCODING", Place(file), offset=fault.start) from None
-    for number, line in enumerate(text.splitlines(), 1):
-        if any(unicodedata.category(mark) in ("Cc", "Cf", "Co", "Cs") and mark not in "\t\r\n" for mark in line):
-            raise ConfigError("YAML_FORBIDDEN", Place(file, number), thing="control or direction-changing characters")
+    found = hidden(text, but="\t\r\n")
+    if found is not None:
+        raise ConfigError("YAML_FORBIDDEN", Place(file, text.count("\n", 0, found) + 1), thing=HIDDEN_THING)
     lines: dict[Path, int] = {}
     try:
         events = iter(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
@@ -107,10 +175,17 @@ class _Builder:
         if getattr(event, "tag", None) not in (None, "!"):
             raise ConfigError("YAML_FORBIDDEN", Place(self.file, line), thing="tags")
         if isinstance(event, yaml.ScalarEvent):
-            return unicodedata.normalize("NFC", event.value)
+            return self.text(event, path)
         if isinstance(event, yaml.SequenceStartEvent):
             return self.sequence(path)
         return self.mapping(path)
+
+    def text(self, event: Any, path: Path) -> str:
+        """A scalar in normal form C. Escapes of double quotes are undone by now, so what they hid is looked at here."""
+        if hidden(event.value) is not None:
+            place = Place(self.file, event.start_mark.line + 1, dotted(path))
+            raise ConfigError("YAML_FORBIDDEN", place, thing=HIDDEN_THING)
+        return unicodedata.normalize("NFC", event.value)
 
     def sequence(self, path: Path) -> Tree:
         items: list[Tree] = []
@@ -124,7 +199,7 @@ class _Builder:
             line = event.start_mark.line + 1
             if not isinstance(event, yaml.ScalarEvent) or event.anchor or event.tag not in (None, "!"):
                 raise ConfigError("YAML_FORBIDDEN", Place(self.file, line), thing="keys that are not plain text")
-            key = unicodedata.normalize("NFC", event.value)
+            key = self.text(event, path)
             if key in pairs:
                 raise ConfigError(
                     "YAML_FORBIDDEN", Place(self.file, line, dotted((*path, key))), thing="duplicate keys"
@@ -147,7 +222,7 @@ def fit(model: type[Model], document: Document, tree: Tree | None = None) -> Mod
     try:
         return model.model_validate_json(json.dumps(content, ensure_ascii=False), strict=True)
     except ValidationError as fault:
-        found = joined(_explain(model, document, content, each) for each in _causes(fault))
+        found = joined(each for cause in _causes(fault) for each in _explain(model, document, content, cause))
         raise found or fault from None
 
 
@@ -163,17 +238,22 @@ def _causes(fault: ValidationError) -> list[Any]:
     ]
 
 
-def _explain(model: type[BaseModel], document: Document, content: Tree, fault: Any) -> ConfigError:
+def _explain(model: type[BaseModel], document: Document, content: Tree, fault: Any) -> Iterator[ConfigError]:
     last = str(fault["loc"][-1]) if fault["loc"] else ""
-    at = document.at(*_path(content, fault["loc"], named=fault["type"] in ("missing", "extra_forbidden")))
+    path = _path(content, fault["loc"], named=fault["type"] in ("missing", "extra_forbidden"))
+    at, cause = document.at(*path), fault.get("ctx", {}).get("error")
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(last, _keys(model), 1)
         zh = f"是否想写 {close[0]!r}？" if close else "请删去，或查阅文档中的键名"
         en = f"Did you mean {close[0]!r}?" if close else "Remove it, or look up its name in the documentation"
-        return ConfigError("SCHEMA_KEY", at, key=last, near_zh=zh, near_en=en)
-    if fault["type"] == "missing":
-        return ConfigError("SCHEMA_MISSING", at, key=last)
-    return ConfigError("SCHEMA_VALUE", at, problem=str(fault.get("ctx", {}).get("error", fault["msg"])))
+        yield ConfigError("SCHEMA_KEY", at, key=last, near_zh=zh, near_en=en)
+    elif fault["type"] == "missing":
+        yield ConfigError("SCHEMA_MISSING", at, key=last)
+    elif isinstance(cause, Faults):
+        for inside, text in cause.found:
+            yield ConfigError("SCHEMA_VALUE", document.at(*path, *inside), problem=text)
+    else:
+        yield ConfigError("SCHEMA_VALUE", at, problem=str(cause or fault["msg"]))
 
 
 def _path(content: Tree, loc: tuple[Any, ...], named: bool) -> Path:
@@ -214,7 +294,11 @@ def _typed(pattern: str, make: Callable[[str], Any], name: str) -> Callable[[Any
     return validate
 
 
-_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
-Whole = Annotated[int, BeforeValidator(_typed(r"[+-]?\d{1,18}", int, "a whole number"))]
-Real = Annotated[float, BeforeValidator(_typed(_NUMBER, float, "a number"))]
+_NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+Whole = Annotated[
+    int,
+    BeforeValidator(_typed(r"[+-]?[0-9]{1,18}", int, "a whole number")),
+    Field(ge=-MOST_WHOLE, le=MOST_WHOLE),
+]
+Real = Annotated[float, BeforeValidator(_typed(_NUMBER, float, "a number")), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, BeforeValidator(_typed("true|false", lambda text: text == "true", "true or false"))]
