@@ -1,0 +1,511 @@
+"""What a city answers, and who in it decides: `policy.yaml`, read strictly, and one pure decision over a study (privacy.md, section 7).
+
+Every key has a shipped default (`policy.default.yaml`): a missing file is the whole of it, a missing key at any depth is its value. Numbers
+are decimals as written; no float decides anything. A decision reports all its reasons, not the first.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from protocols.answerable import FEWEST, least_able, shortages
+from protocols.canonical import canonical, digest
+from protocols.dictionary import Dictionary, near, sources
+from protocols.errors import ConfigError, HpfedError, Place, Refusal, joined
+from protocols.filters import decimal, leaves
+from protocols.privacy import cap
+from protocols.statistics import KINDS
+from protocols.statistics.layout import Block, Choice
+from protocols.study import Mode, Study
+from protocols.yamltext import Document, Flag, Record, Tree, Whole, dotted, fit, read
+
+FILE: Final = "policy.yaml"
+ALL: Final = "all"
+SCOPES: Final = ("per_asker_year", "per_year", "total")
+DEFAULT: Final = Path(__file__).with_name("policy.default.yaml")
+MODELS: Final = (
+    "kmeans",
+    "glm",
+    "ordinal",
+    "multinomial",
+    "cox",
+    "hazard",
+    "scorecard",
+    "gbdt",
+    "evaluate",
+)  # contract, section 5
+ONE_ROUND: Final = (
+    "association",
+    "mean",
+    "moments",
+    "histogram",
+    "quantiles",
+    "ratio",
+    "top",
+    "series",
+    "compare",
+    "transitions",
+)
+ALSO: Final = (
+    *ONE_ROUND,
+    "vintage",
+    "survival",
+    *MODELS,
+)  # names of the contract that a policy may use before the kind is registered
+
+Role = Literal["analyst", "regulator"]
+Release = Literal["pooled", "by_city", "both"]
+Decided = Literal["auto", "officer", "two_officers", "refuse"]
+
+
+def _kind(name: str) -> str:
+    if name not in (ALL, *KINDS, *ALSO):
+        close = near(name, (ALL, *KINDS, *ALSO))
+        raise ValueError(f"there is no kind of question {name!r}{f'; did you mean {close!r}?' if close else ''}")
+    return name
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _decimal(value: Any) -> Any:
+    return decimal(value) if isinstance(value, str) else value
+
+
+Number = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0)]
+Positive = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0)]
+Delta = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, lt=1)]
+Share = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0, le=1)]
+Count = Annotated[Whole, Field(ge=0)]
+Some = Annotated[Whole, Field(ge=1)]
+Kind = Annotated[str, AfterValidator(_kind)]
+Kinds = Annotated[
+    tuple[Kind, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else _tuple(value))
+]
+
+
+class KindsByMode(Record):
+    dp: Kinds
+    exact: Kinds
+
+
+class Variables(Record):
+    """`deny`: never answered, nor what is derived from them. `deny_together`: never all in one block, its cohort included."""
+
+    deny: tuple[str, ...]
+    deny_together: tuple[Annotated[tuple[str, ...], Field(min_length=2)], ...]
+
+
+class Limits(Record):
+    most_questions: Some
+    most_cells: Some
+    most_cells_by_city: Some
+    most_dimensions: Count
+    most_rounds: Some
+    pending_studies: Annotated[Whole, Field(ge=0, le=200)]
+    conversations_per_day: Annotated[Whole, Field(ge=0, le=1000)]
+
+
+class CityCounts(Record):
+    least: Annotated[Whole, Field(ge=FEWEST, le=512)]
+    least_colluders: Annotated[Whole, Field(ge=0, le=510)]
+
+
+class Budget(Record):
+    """One cap: all that it covers costs at most `epsilon` at `delta`."""
+
+    epsilon: Positive
+    delta: Delta
+
+
+class Caps(Record):
+    per_asker_year: Budget
+    per_year: Budget
+    total: Budget
+
+
+class Noised(Record):
+    most_epsilon_per_study: Positive
+    most_delta: Delta
+    caps: Caps
+    min_cell: Count
+
+
+class Dominance(Record):
+    top: Some
+    share: Share
+    p_percent: Number
+
+
+class Exact(Record):
+    """Thresholds of sums without noise. `TIGHTER` says which way each may move."""
+
+    min_cohort: Count
+    min_cohort_by_city: Count
+    min_pooled: Count
+    min_cell: Count
+    min_column: Count
+    most_parameters_per_row: Number
+    dominance: Dominance
+    min_unmapped: Some
+    most_releases_per_snapshot: Count
+
+
+class Rule(Record):
+    """Matches if all the conditions given hold. `kinds`, `releases`: all of the study's are among them. No epsilon holds in mode exact."""
+
+    roles: tuple[Role, ...] | None = None
+    mode: Mode | None = None
+    kinds: tuple[Kind, ...] | None = None
+    releases: tuple[Release, ...] | None = None
+    epsilon_at_most: Number | None = None
+    epsilon_above: Number | None = None
+    decide: Decided
+
+    def matches(self, study: Study, role: str) -> bool:
+        """`role` is that of the asker on the roster."""
+        return (
+            (self.roles is None or role in self.roles)
+            and (self.mode is None or study.file.privacy.mode == self.mode)
+            and (self.kinds is None or {each.kind for each in study.file.questions} <= set(self.kinds))
+            and (self.releases is None or set(releases(study)) <= set(self.releases))
+            and (self.epsilon_at_most is None or (not study.exact and study.epsilon <= self.epsilon_at_most))
+            and (self.epsilon_above is None or (not study.exact and study.epsilon > self.epsilon_above))
+        )
+
+
+class Models(Record):
+    open_transcript: Flag
+    cox_time_tables: Flag
+    city_constants: Flag
+
+
+class Expiry(Record):
+    approval_days: Annotated[Whole, Field(ge=1, le=366)]
+
+
+class PolicyFile(Record):
+    """The keys of `policy.yaml`, every one with a value."""
+
+    policy: Annotated[Whole, Field(ge=1, le=1)]
+    modes: tuple[Mode, ...]
+    releases: tuple[Release, ...]
+    kinds: KindsByMode
+    variables: Variables
+    limits: Limits
+    cities: CityCounts
+    dp: Noised
+    exact: Exact
+    approve: tuple[Rule, ...]
+    models: Models
+    quality_summary: Literal["refused", "allowed"]
+    keep_openings: Flag
+    expiry: Expiry
+    retries: Annotated[Whole, Field(ge=0, le=100)]
+
+
+# Thresholds of `exact`, and whether a larger value is the tighter one.
+TIGHTER: Final[Mapping[tuple[str, ...], Literal["larger", "smaller"]]] = {
+    ("min_cohort",): "larger",
+    ("min_cohort_by_city",): "larger",
+    ("min_pooled",): "larger",
+    ("min_cell",): "larger",
+    ("min_column",): "larger",
+    ("most_parameters_per_row",): "smaller",
+    ("dominance", "top"): "larger",
+    ("dominance", "share"): "smaller",
+    ("dominance", "p_percent"): "larger",
+    ("min_unmapped",): "larger",
+    ("most_releases_per_snapshot",): "smaller",
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy in force. `loose`: the city's data are synthetic or public, and thresholds on exact answers may be below the shipped ones."""
+
+    file: PolicyFile
+    loose: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the policy, every default filled in, in approvals and in the ledger."""
+        return digest(canonical({"loose": self.loose, "policy": self.file.model_dump(mode="json", exclude_none=True)}))
+
+
+# --- reading
+
+
+def load(folder: Path, *, loose: bool) -> Policy:
+    """The policy of a city folder; the shipped one where the folder has none. `loose`: city.yaml says `synthetic` or `open_data`.
+
+    Errors: `ConfigError`, every fault at once, each with file, line and key: those of `yamltext`, POLICY_NESTED, POLICY_TOO_LOOSE.
+    """
+    document = _own(folder)
+    file = fit(PolicyFile, document, _merged(_defaults(loose), document.tree))
+    fault = joined([*_caps(file, document), *([] if loose else _too_loose(file, document))])
+    if fault:
+        raise fault
+    return Policy(file, loose)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One value of a policy in force, as it is written, and the place it comes from: the city's own file, or the shipped one."""
+
+    key: str
+    value: str
+    at: Place
+
+
+def origin(folder: Path, *, loose: bool) -> tuple[Origin, ...]:
+    """Every value in force and where it comes from, in the order of the shipped file. Errors: as `load`."""
+    load(folder, loose=loose)
+    own, shipped = _own(folder), _shipped()
+    found = []
+    for path, value in _values(_merged(_defaults(loose), own.tree)):
+        at = own.at(*path) if path in own.lines else shipped.at(*path)
+        found.append(Origin(dotted(path), value, at))
+    return tuple(found)
+
+
+def _own(folder: Path) -> Document:
+    path = folder / FILE
+    return read(path.read_bytes(), str(path)) if path.is_file() else Document(str(path), {}, {})
+
+
+@cache
+def _shipped() -> Document:
+    return read(DEFAULT.read_bytes(), DEFAULT.name)
+
+
+def _defaults(loose: bool) -> Tree:
+    return _merged(_shipped().tree, {"exact": {"min_unmapped": "1"}}) if loose else _shipped().tree
+
+
+def _merged(default: Tree, own: Tree) -> Tree:
+    """`own` over `default`, key by key at every depth; lists and single values replace as a whole."""
+    if not (isinstance(default, dict) and isinstance(own, dict)):
+        return own
+    return {**default, **{key: _merged(default[key], value) if key in default else value for key, value in own.items()}}
+
+
+def _values(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each value of nested keys. A list is one value."""
+    if isinstance(tree, dict):
+        for key, part in tree.items():
+            yield from _values(part, (*path, key))
+    else:
+        yield path, _written(tree)
+
+
+def _written(tree: Tree) -> str:
+    if isinstance(tree, dict):
+        return "{" + ", ".join(f"{key}: {_written(part)}" for key, part in tree.items()) + "}"
+    return tree if isinstance(tree, str) else "[" + ", ".join(map(_written, tree)) + "]"
+
+
+def _caps(file: PolicyFile, document: Document) -> Iterator[HpfedError]:
+    """Caps that are not nested, or too small for anything ever to be answered."""
+    caps = file.dp.caps
+    for inner, outer in (("per_asker_year", "per_year"), ("per_year", "total")):
+        for what in ("epsilon", "delta"):
+            inside, found = (getattr(getattr(caps, name), what) for name in (inner, outer))
+            if inside > found:
+                at = document.at("dp", "caps", outer, what)
+                yield ConfigError("POLICY_NESTED", at, what=what, key=outer, found=found, inner=inside)
+    for name in SCOPES:
+        budget = getattr(caps, name)
+        try:
+            cap(budget.epsilon, budget.delta)
+        except ConfigError as fault:
+            fault.at = document.at("dp", "caps", name)
+            yield fault
+
+
+def _too_loose(file: PolicyFile, document: Document) -> Iterator[HpfedError]:
+    shipped = fit(PolicyFile, _shipped())
+    for path, tighter in TIGHTER.items():
+        found, limit = (_at(each.exact, path) for each in (file, shipped))
+        if found < limit if tighter == "larger" else found > limit:
+            key = ("exact", *path)
+            yield ConfigError("POLICY_TOO_LOOSE", document.at(*key), key=dotted(key), found=found, shipped=limit)
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+# --- deciding
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`rule`: the place in the policy that decided. `reasons`: all of them, and only where `decide` is `refuse`."""
+
+    decide: Decided
+    rule: str
+    reasons: tuple[Refusal, ...] = ()
+
+    def refusal(self) -> HpfedError | None:
+        """The first reason, carrying the others."""
+        return joined(self.reasons)
+
+    def met(self, officers: Collection[str]) -> bool:
+        """Whether the yes of these officers is enough; the same one twice counts once."""
+        needed = {"auto": 0, "officer": 1, "two_officers": 2}
+        return self.decide in needed and len(set(officers)) >= needed[self.decide]
+
+
+def decide(
+    study: Study, *, role: str, cities: Collection[str], cannot: Mapping[str, tuple[str, ...]] | None, policy: Policy
+) -> Decision:
+    """What this city's policy says to a study. Pure.
+
+    `role`: of the asker, from the roster. `cities`: those of the plan, or, while there is none, those that are asked. `cannot`: of each
+    city of the plan that cannot map all, the given variables that it cannot map; None while there is no plan (at an offer).
+    A rule of `approve` can only tighten what `modes`, `releases`, `kinds`, `variables`, `limits`, `cities`, `dp` and `exact` say.
+    """
+    reasons = (
+        *_mode_and_kinds(study, policy),
+        *_variables(study, policy),
+        *_sizes(study, policy),
+        *_price(study, policy),
+        *_cities(study, cities, cannot, policy),
+    )
+    number, rule = next(
+        ((at, rule) for at, rule in enumerate(policy.file.approve) if rule.matches(study, role)), (None, None)
+    )
+    place = "approve" if number is None else f"approve[{number}]"
+    if rule is not None and rule.decide == "refuse":
+        reasons = (*reasons, Refusal("POLICY_REFUSED", rule=place))
+    if reasons:
+        return Decision("refuse", place, reasons)
+    return Decision("officer" if rule is None else rule.decide, place)
+
+
+def releases(study: Study) -> tuple[Release, ...]:
+    """What the questions of a study are released as, each once, in their order."""
+    return tuple(dict.fromkeys(each.release or study.file.release for each in study.file.questions))
+
+
+def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
+    file, mode = policy.file, study.file.privacy.mode
+    if mode not in file.modes:
+        yield Refusal("POLICY_MODE", mode=mode)
+    for release in releases(study):
+        if release not in file.releases:
+            yield Refusal("POLICY_RELEASE", release=release)
+    allowed: Kinds = getattr(file.kinds, mode)
+    least = file.exact.min_cell
+    for kind in dict.fromkeys(each.kind for each in study.file.questions):
+        if ALL not in allowed and kind not in allowed:
+            yield Refusal("POLICY_KIND", mode=mode, kind=kind, key=f"kinds.{mode}", why_zh="", why_en="")
+        elif study.exact and kind not in MODELS and least > 1:
+            why_zh = "；本版本尚不能隐去更小的单元格"
+            why_en = "; this version cannot suppress smaller cells of an exact table yet"
+            yield Refusal(
+                "POLICY_KIND", mode=mode, kind=kind, key=f"exact.min_cell: {least}", why_zh=why_zh, why_en=why_en
+            )
+
+
+def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
+    meant, cohort = study.dictionary, study.file.cohort
+    in_cohort = [leaf.variable for leaf in leaves(cohort)] if cohort is not None else []
+    asked = [name for question in study.file.questions for name in question.variables()]
+    behind = _behind(meant, [*asked, *in_cohort])
+    for name in policy.file.variables.deny:
+        if name in behind:
+            yield Refusal("POLICY_VARIABLE", what=name, key="variables.deny")
+    blocks = {block for each in study.workload.blocks.values() for block in each.values()}
+    joint = [_behind(meant, [*_measured(block), *in_cohort]) for block in blocks]
+    for group in policy.file.variables.deny_together:
+        if any(set(group) <= names for names in joint):
+            yield Refusal("POLICY_VARIABLE", what=" × ".join(group), key="variables.deny_together")
+
+
+def _behind(meant: Dictionary, names: Collection[str]) -> frozenset[str]:
+    """The names, and all that they are derived from, at every step."""
+    found, waiting = set[str](), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(sources(meant.derived[name]) if name in meant.derived else ())
+    return frozenset(found)
+
+
+def _measured(block: Block) -> tuple[str, ...]:
+    """The variables that a block is about."""
+    of = (block.of,) if isinstance(block.of, Choice) else block.of
+    return (*(axis.source for axis in block.axes), *(each.variable for each in of))
+
+
+def _sizes(study: Study, policy: Policy) -> Iterator[Refusal]:
+    limits = policy.file.limits
+    count = len(study.file.questions)
+    if count > limits.most_questions:
+        yield _over(study.file.study, count, limits.most_questions, "limits.most_questions", "个问题", "questions")
+    cells = study.workload.layout.length
+    if cells > limits.most_cells:
+        yield _over(study.file.study, cells, limits.most_cells, "limits.most_cells", "个单元格", "cells")
+    own = [each for each in study.file.questions if (each.release or study.file.release) != "pooled"]
+    own_cells = sum(block.cells for block in _unique(study, own))
+    if own_cells > limits.most_cells_by_city:
+        key = "limits.most_cells_by_city"
+        yield _over(study.file.study, own_cells, limits.most_cells_by_city, key, "个本市单元格", "cells by city")
+    for question in study.file.questions:
+        axes = max(len(block.axes) for block in study.workload.blocks[question.id].values())
+        if axes > limits.most_dimensions:
+            yield _over(question.id, axes, limits.most_dimensions, "limits.most_dimensions", "个维度", "dimensions")
+
+
+def _unique(study: Study, questions: Collection[Any]) -> set[Block]:
+    return {block for question in questions for block in study.workload.blocks[question.id].values()}
+
+
+def _over(what: str, count: int, limit: int, key: str, thing_zh: str, thing_en: str) -> Refusal:
+    return Refusal("POLICY_CELLS", what=what, count=count, limit=limit, key=key, thing_zh=thing_zh, thing_en=thing_en)
+
+
+def _price(study: Study, policy: Policy) -> Iterator[Refusal]:
+    if study.exact:
+        return
+    most = policy.file.dp
+    if study.epsilon > most.most_epsilon_per_study:
+        limit, key = most.most_epsilon_per_study, "dp.most_epsilon_per_study"
+        yield Refusal("POLICY_EPSILON", what="epsilon", found=study.epsilon, most=limit, key=key)
+    if study.delta > most.most_delta:
+        yield Refusal("POLICY_EPSILON", what="delta", found=study.delta, most=most.most_delta, key="dp.most_delta")
+
+
+def _cities(
+    study: Study, cities: Collection[str], cannot: Mapping[str, tuple[str, ...]] | None, policy: Policy
+) -> Iterator[Refusal]:
+    own, colluders = policy.file.cities, study.file.privacy.tolerate.colluders
+    if colluders < own.least_colluders:
+        yield Refusal("POLICY_COLLUDERS", count=colluders, limit=own.least_colluders)
+    needed = least_able(study, own.least)
+    if len(cities) < needed:
+        yield Refusal(
+            "POLICY_CITIES",
+            what_zh="参与城市",
+            what_en="cities taking part",
+            or_none_zh="",
+            or_none_en="",
+            name=study.file.study,
+            count=len(cities),
+            limit=needed,
+        )
+    elif cannot is not None:
+        plan = {city: cannot.get(city, ()) for city in cities}
+        for shortage in shortages(study, plan, own.least, policy.file.exact.min_unmapped, loose=policy.loose):
+            yield shortage.refusal()
