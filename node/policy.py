@@ -228,7 +228,7 @@ TIGHTER: Final[Mapping[tuple[str, ...], Literal["larger", "smaller"]]] = {
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy in force. `loose`: the city's data are synthetic or public, and thresholds on exact answers may be below the shipped ones."""
+    """A policy in force. `loose`: the data are synthetic or public, and thresholds on exact answers may be below the shipped ones."""
 
     file: PolicyFile
     loose: bool = False
