@@ -229,6 +229,18 @@ CODES: Final[dict[str, Texts]] = {
         "Read and send the study file with hpfed's own commands",
     ),
     # --- approvals
+    "CITY_DECLINED": _t(
+        "{city} 拒绝了这项研究：{codes}（{limits}）",
+        "请按所列原因修改研究，或与该市联系",
+        "{city} declines this study: {codes} ({limits})",
+        "Change the study as the codes say, or ask the city",
+    ),
+    "CITY_PENDING": _t(
+        "{city} 需要人工审批",
+        "该市批准后再运行一次",
+        "an officer of {city} has to decide",
+        "Run it again once the city has approved",
+    ),
     "APPROVAL_MISSING": _t(
         "{city} 未批准这项研究",
         "请向该市提交这一版本的研究",
@@ -418,6 +430,37 @@ CODES: Final[dict[str, Texts]] = {
         "not a results file of this contract: {problem}",
         "Ask the coordinator for the original, or run the study again",
     ),
+    # --- sums
+    "LAYOUT_EFFECT": _t(
+        "数据块 {block} 声明的单人影响小于其单元格所允许的",
+        "请改正该统计量声明的块 (blocks)",
+        "the block {block} declares a smaller effect of one holder than its cells allow",
+        "Correct the blocks that its kind declares",
+    ),
+    "SUM_LENGTH": _t(
+        "总和有 {cells} 个单元格，约定为 {expected} 个",
+        "未生成任何表格；请确认各市与协调方使用同一份研究",
+        "the sum has {cells} cells instead of {expected}",
+        "No table was made; check that all parties hold the same study",
+    ),
+    "SUM_VARIANCE": _t(
+        "{blocks} 个数据块中有的缺少噪声方差，或方差不合要求（给出 {given} 个）",
+        "未生成任何表格；请检查计划中的噪声",
+        "of {blocks} blocks some have no noise variance, or an impossible one ({given} given)",
+        "No table was made; check the noise of the plan",
+    ),
+    "SUM_BOUND": _t(
+        "数据块 {block} 的总和超出任何人数都不会超过的界限 {limit}",
+        "未生成任何表格；某一方的数值有误",
+        "the sum of block {block} is beyond {limit}, which no number of holders reaches",
+        "No table was made; some party's numbers are wrong",
+    ),
+    "SUM_MARGINS": _t(
+        "精确模式下数据块 {block} 与 {other} 的合计不一致",
+        "未生成任何表格；某一市对同一批人计数不一致",
+        "in exact mode the blocks {block} and {other} do not agree on a total that they share",
+        "No table was made; some city counted the same holders in two ways",
+    ),
     # --- rows
     "SNAPSHOT_OUT_OF_DOMAIN": _t(
         "列 {column} 有值超出公开取值范围（规则：{rule}）；精确模式下不予作答",
@@ -431,4 +474,518 @@ CODES: Final[dict[str, Texts]] = {
         "there is no built-in dictionary {name}{near}",
         "Built in: {known}; the path of a YAML file works too",
     ),
+    # --- secure aggregation: a city declines
+    "SECAGG_PLAN": _t(
+        "本市拒绝：会话方案不符合协议（套件、模式、城市名单）",
+        "请协调方按本市批准的研究重新发起",
+        "this city declines: the plan breaks the protocol (suite, mode, list of cities)",
+        "The coordinator should plan again from the approved study",
+    ),
+    "SECAGG_ROSTER": _t(
+        "本市拒绝：方案所用名册不是本市持有的最新名册，或密钥已过期",
+        "请先更新名册",
+        "this city declines: the plan is not made on the newest roster held here, or a key is past its date",
+        "Update the roster first",
+    ),
+    "SECAGG_REPLAY": _t(
+        "本市拒绝：该会话编号已用过",
+        "请以新的会话编号重新发起",
+        "this city declines: this conversation was used before",
+        "Start a new conversation",
+    ),
+    "SECAGG_NOT_APPROVED": _t(
+        "本市拒绝：研究未经本市批准，或方案与所批准的不一致",
+        "请先取得批准，再按批准内容发起",
+        "this city declines: the study is not approved here, or the plan is not what was approved",
+        "Have it approved and plan from that",
+    ),
+    "SECAGG_EXPIRED": _t(
+        "本市拒绝：方案已过期，或期限、等待时间超出允许范围（至多 30 天；每步 1 秒至 7 天）",
+        "请重新发起，并检查时钟",
+        "this city declines: the plan is past its time, or its times are outside the limits (30 days; 1 s to 7 days a step)",
+        "Plan again and check the clocks",
+    ),
+    "SECAGG_RING": _t(
+        "本市拒绝：界限或整数环与布局推算不符，或总和放不进 64 位",
+        "请减小范围或加大单位",
+        "this city declines: bound, support or ring are not what the layout gives, or the sum does not fit 64 bits",
+        "Take a lower bound or a coarser unit",
+    ),
+    "SECAGG_NOISE": _t(
+        "本市拒绝：噪声方案低于研究要求",
+        "请协调方按批准的研究重新计算",
+        "this city declines: the noise plan is not the one that the study needs",
+        "The coordinator should compute it from the approved study",
+    ),
+    "SECAGG_BUDGET": _t(
+        "本市拒绝：隐私预算不足以预留整个研究",
+        "用 hpfed-node budget 查看余额",
+        "this city declines: the budget has no room for the whole study",
+        "See hpfed-node budget",
+    ),
+    "SECAGG_EXACT": _t(
+        "本市拒绝：本市政策不允许以精确模式回答此类问题",
+        "在 policy.yaml 中允许，或改用 dp 模式",
+        "this city declines: this city's policy does not answer this kind in mode exact",
+        "Allow it in policy.yaml, or ask in mode dp",
+    ),
+    "SECAGG_BOUND": _t(
+        "本市拒绝：本市数据超出名册申报的规模或单元格界限",
+        "在名册中申报更大的规模等级",
+        "this city declines: this city's data are over the size class or the cell bound",
+        "Declare a larger size class on the roster",
+    ),
+    "SECAGG_COHORT_DIFFERENCE": _t(
+        "本市拒绝：与本市参加过的精确统计只差少数城市",
+        "改用相同的城市名单，或 dp 模式",
+        "this city declines: the set of cities differs by too few from one that was summed exactly",
+        "Ask the same cities, or use mode dp",
+    ),
+    "SECAGG_ALREADY_ANSWERED": _t(
+        "本市拒绝：该研究的这一期已有答复",
+        "请使用已存结果；更正后的数据请以新 revision 提问",
+        "this city declines: this run of the study was answered",
+        "Use the stored answer; ask corrected data as a new revision",
+    ),
+    "SECAGG_COHORT_SIZE": _t(
+        "本市拒绝：参与城市 {got} 个，须为 {least} 至 {most} 个",
+        "请调整城市名单",
+        "this city declines: {got} cities; it must be {least} to {most}",
+        "Change the list of cities",
+    ),
+    "SECAGG_THRESHOLD": _t(
+        "本市拒绝：门限 {got} 不合规则（至少 {least}，且须防止两份名单）",
+        "减少可退出城市数，或增加城市",
+        "this city declines: a threshold of {got} breaks the rules (at least {least}, and no room for two lists)",
+        "Tolerate fewer drop-outs, or ask more cities",
+    ),
+    "SECAGG_COLLUDERS": _t(
+        "本市拒绝：可容忍合谋城市数 {got} 不合规则（城市 {n} 个）",
+        "调整 tolerate.colluders 或本市 policy.yaml",
+        "this city declines: {got} colluders break the rules for {n} cities",
+        "Change tolerate.colluders, or policy.yaml",
+    ),
+    "SECAGG_ROUNDS": _t(
+        "本市拒绝：轮数 {got} 不合规则（1 至 {most}）",
+        "请拆分会话",
+        "this city declines: {got} rounds; it must be 1 to {most}",
+        "Split the session",
+    ),
+    "SECAGG_LENGTH": _t(
+        "本市拒绝：向量长度 {got} 不合规则（1 至 {most}）",
+        "请减少单元格",
+        "this city declines: {got} cells; it must be 1 to {most}",
+        "Ask for fewer cells",
+    ),
+    # --- secure aggregation: a party broke it
+    "SECAGG_BAD_SIGNATURE": _t(
+        "对方违反协议：{who}，步骤 {step}：转来的报文签名或报头不符",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: a relayed message does not open",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_FOREIGN_ADVERT": _t(
+        "对方违反协议：{who}，步骤 {step}：公布的密钥属于另一方案或城市",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: an advert is of another plan or city",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_OWN_ADVERT": _t(
+        "对方违反协议：{who}，步骤 {step}：本市公布的密钥被改动或缺失",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: the own advert is missing or altered",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_REPEATED_KEY": _t(
+        "对方违反协议：{who}，步骤 {step}：同一密钥出现两次",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: a key stands twice",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_LOW_ORDER_KEY": _t(
+        "对方违反协议：{who}，步骤 {step}：密钥为低阶点",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: a key of low order",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_BAD_U2": _t(
+        "对方违反协议：{who}，步骤 {step}：分发名单不符",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: the list of cities with shares is wrong",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_BAD_BOX": _t(
+        "对方违反协议：{who}，步骤 {step}：份额无法解开",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: shares that do not open",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_FOREIGN_ROUND": _t(
+        "对方违反协议：{who}，步骤 {step}：报文属于另一轮",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: a message of another round",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_FOREIGN_QUESTION": _t(
+        "对方违反协议：{who}，步骤 {step}：问题不是所批准研究的一步",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: the question is no step of the approved study",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_ROUND_USED": _t(
+        "对方违反协议：{who}，步骤 {step}：该轮已用过或不存在",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: the round was used or does not exist",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_BAD_U3": _t(
+        "对方违反协议：{who}，步骤 {step}：确认名单不符",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: the list of survivors is wrong",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_SPLIT_SURVIVORS": _t(
+        "对方违反协议：{who}，步骤 {step}：各城市收到的确认名单不同",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: cities were shown different survivors",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_OUT_OF_ORDER": _t(
+        "对方违反协议：{who}，步骤 {step}：报文不合次序",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: a message out of order",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_TOO_LONG": _t(
+        "对方违反协议：{who}，步骤 {step}：报文超过上限",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: a message over its limit",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_BAD_SHARE": _t(
+        "对方违反协议：{who}，步骤 {step}：揭示的份额有误",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: a share off its polynomial",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_BAD_DEALING": _t(
+        "对方违反协议：{who}，步骤 {step}：分发的份额互不一致",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: shares that no secret fits",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_EQUIVOCATION": _t(
+        "对方违反协议：{who}，步骤 {step}：同一轮交来两个不同的向量",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: two different vectors in one round",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_INCONSISTENT": _t(
+        "对方违反协议：{who}，步骤 {step}：揭示的份额合不出承诺的密钥，无法判定是谁",
+        "本次会话已终止，未打开任何数据；报文已留作证据",
+        "peer broke the protocol: {who} at {step}: the shares open nothing that was committed to; who it was cannot be told",
+        "The conversation ended and nothing was opened; the message is kept as evidence",
+    ),
+    "SECAGG_WRONG_SUM": _t(
+        "对方违反协议：{who}，步骤 {step}：公布的总和与记录不符",
+        "不要采用该结果",
+        "peer broke the protocol: {who} at {step}: the announced sum is not that of the transcript",
+        "Do not use this result",
+    ),
+    # --- secure aggregation: too few
+    "SECAGG_TOO_FEW": _t(
+        "参与城市不足：步骤 {step} 到 {came}，需 {needed}",
+        "稍后以新的会话重试；未打开任何数据",
+        "too few cities at {step}: {came} came, {needed} needed",
+        "Try again later in a new conversation; nothing was opened",
+    ),
+    "SECAGG_ROUND_LOST": _t(
+        "本轮作废：步骤 {step} 到 {came}，需 {needed}",
+        "稍后以新的会话重试；未打开任何数据",
+        "the round is lost at {step}: {came} came, {needed} needed",
+        "Try again later in a new conversation; nothing was opened",
+    ),
+    # --- envelope
+    "ENVELOPE_SIZE": _t(
+        "报文长度不符或超过上限 {limit} 字节",
+        "报文已丢弃，状态未变",
+        "the message has inconsistent lengths or is over {limit} bytes",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_VERSION": _t(
+        "报文版本不受支持；本软件使用 {speaks}",
+        "报文已丢弃，状态未变",
+        "the message is of a version not spoken here; this software speaks {speaks}",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_HEADER": _t(
+        "报头不是规范的封闭格式",
+        "报文已丢弃，状态未变",
+        "the header is not of the closed canonical form",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_CONSORTIUM": _t(
+        "报文属于另一联合体",
+        "报文已丢弃，状态未变",
+        "the message is of another consortium",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_ROSTER": _t(
+        "报文所用名册与本方不同",
+        "报文已丢弃，状态未变",
+        "the message is made on another roster",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_FROM": _t(
+        "发件方不在名册上或已被吊销",
+        "报文已丢弃，状态未变",
+        "the sender is not on the roster, or revoked",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_TO": _t(
+        "报文不是发给本方的",
+        "报文已丢弃，状态未变",
+        "the message is for somebody else",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_SIGNATURE": _t(
+        "签名不成立",
+        "报文已丢弃，状态未变",
+        "the signature does not hold",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_BODY": _t(
+        "正文与报头不符，或不是该类报文",
+        "报文已丢弃，状态未变",
+        "the body is not what the header says, or no record of its kind",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_ISSUED": _t(
+        "签发时间在将来",
+        "报文已丢弃，状态未变",
+        "the message is issued in the future",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_EXPIRES": _t(
+        "报文已过期，或有效期不符",
+        "报文已丢弃，状态未变",
+        "the message is past its time, or its time is not the plan's",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_STUDY": _t(
+        "报文属于另一研究",
+        "报文已丢弃，状态未变",
+        "the message is about another study",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_RUN": _t(
+        "报文属于另一期",
+        "报文已丢弃，状态未变",
+        "the message is about another run",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_CONVERSATION": _t(
+        "报文属于另一会话",
+        "报文已丢弃，状态未变",
+        "the message is of another conversation",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_ROUND": _t(
+        "报文属于另一轮",
+        "报文已丢弃，状态未变",
+        "the message is of another round",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_KIND": _t(
+        "报文类别不对",
+        "报文已丢弃，状态未变",
+        "the message is of the wrong kind",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_SEQ": _t(
+        "报文重放",
+        "报文已丢弃，状态未变",
+        "the message is a replay",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_IN_REPLY_TO": _t(
+        "不是对该请求的答复",
+        "报文已丢弃，状态未变",
+        "the message does not answer the request",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_POLL_S": _t(
+        "不应有轮询提示",
+        "报文已丢弃，状态未变",
+        "the message carries a hint that is not its sender's to give",
+        "It was dropped; nothing changed",
+    ),
+    "ENVELOPE_SOFTWARE": _t(
+        "软件标记格式不对",
+        "报文已丢弃，状态未变",
+        "the mark of the software has the wrong form",
+        "It was dropped; nothing changed",
+    ),
+    # --- signed files and the roster
+    "SIGNED_SHAPE": _t(
+        "{kind} 不是签名文件的规范格式",
+        "请向签署方索取原文件",
+        "the {kind} is not a signed file in canonical form",
+        "Ask its signer for the original file",
+    ),
+    "SIGNED_TYPE": _t(
+        "签名文件不是 {kind} 类型",
+        "检查是否拿错文件",
+        "the signed file is not of type {kind}",
+        "Check that it is the right file",
+    ),
+    "SIGNED_SIGNATURE": _t(
+        "{kind} 的签名不成立，或签署方不明",
+        "不要采用；用电话核对公钥指纹",
+        "a signature on the {kind} does not hold, or is by a stranger",
+        "Do not use it; compare fingerprints by telephone",
+    ),
+    "ROSTER_SCHEMA": _t(
+        "名册内容不合要求：{key}",
+        "请根密钥持有方重新签发",
+        "the roster's content is wrong: {key}",
+        "The holder of the root key should sign a corrected one",
+    ),
+    "ROSTER_ROOT": _t(
+        "名册不是由本方认定的根密钥签署",
+        "用电话核对根密钥指纹；原名册保持不变",
+        "the roster is not signed by the root pinned here",
+        "Compare the root fingerprint by telephone; the stored roster stays",
+    ),
+    "ROSTER_TWICE": _t(
+        "名册中的 {what} 出现两次",
+        "请根密钥持有方重新签发",
+        "an entry of the roster stands twice: {what}",
+        "The holder of the root key should sign a corrected one",
+    ),
+    "ROSTER_VERSION": _t(
+        "名册版本 {got} 不是 {held} 的下一版",
+        "补齐中间各版；原名册保持不变",
+        "roster version {got} does not follow {held}",
+        "Fetch every version between; the stored roster stays",
+    ),
+    "ROSTER_CHAIN": _t(
+        "名册版本 {got} 不是接着本方持有的 {held} 版签发的",
+        "用电话核对；原名册保持不变",
+        "roster version {got} does not chain to the version {held} held here",
+        "Check by telephone; the stored roster stays",
+    ),
+    "ROSTER_REUSED": _t(
+        "名册删除或改用了已有的编号",
+        "编号永不重用；请根密钥持有方重新签发",
+        "the roster drops or reuses an id",
+        "Ids are never reused; the holder of the root key should sign a corrected one",
+    ),
+    "ROSTER_EXPIRED": _t(
+        "没有在有效期内的名册",
+        "请根密钥持有方签发新名册",
+        "there is no roster in force",
+        "The holder of the root key should sign a new one",
+    ),
+    # --- simulated worlds
+    "SIMULATE_OUT": _t(
+        "输出文件夹已存在且不为空",
+        "请另选一个新文件夹，或先清空它；没有写入任何内容",
+        "the output folder is there and not empty",
+        "Name a new folder or empty this one; nothing was written",
+    ),
+    "SIMULATE_CITY": _t(
+        "没有名为 {city!r} 的合成城市",
+        "可选：{known}",
+        "there is no synthetic city {city!r}",
+        "Choose from {known}",
+    ),
+    "SIMULATE_ROWS": _t(
+        "每个城市 {rows} 行不在 {least} 到 {most} 之间",
+        "请改用该范围内的 --rows",
+        "{rows} rows per city are outside {least} to {most}",
+        "Give --rows inside that range",
+    ),
+    "SIMULATE_HETEROGENEITY": _t(
+        "差异倍数 {value} 不在 0 到 {most} 之间",
+        "请改用该范围内的 --heterogeneity；默认为 1",
+        "the heterogeneity {value} is outside 0 to {most}",
+        "Give --heterogeneity inside that range; the default is 1",
+    ),
+    "SIMULATE_SEED": _t(
+        "种子 {seed} 小于 0", "请给出不小于 0 的整数", "the seed {seed} is below 0", "Give a whole number from 0 on"
+    ),
 }
+
+
+# What an Abort says, on the wire (secure-aggregation.md, section 15). Numbers are never reused.
+ABORT_NUMBERS: Final[dict[str, int]] = {
+    "CLOSED": 0,
+    "SECAGG_PLAN": 1,
+    "SECAGG_ROSTER": 2,
+    "SECAGG_REPLAY": 3,
+    "SECAGG_NOT_APPROVED": 4,
+    "SECAGG_EXPIRED": 5,
+    "SECAGG_RING": 6,
+    "SECAGG_NOISE": 7,
+    "SECAGG_BUDGET": 8,
+    "SECAGG_EXACT": 9,
+    "SECAGG_BOUND": 10,
+    "SECAGG_COHORT_DIFFERENCE": 11,
+    "SECAGG_ALREADY_ANSWERED": 12,
+    "SECAGG_COHORT_SIZE": 13,
+    "SECAGG_THRESHOLD": 14,
+    "SECAGG_COLLUDERS": 15,
+    "SECAGG_ROUNDS": 16,
+    "SECAGG_LENGTH": 17,
+    "SECAGG_BAD_SIGNATURE": 64,
+    "SECAGG_FOREIGN_ADVERT": 65,
+    "SECAGG_OWN_ADVERT": 66,
+    "SECAGG_REPEATED_KEY": 67,
+    "SECAGG_LOW_ORDER_KEY": 68,
+    "SECAGG_BAD_U2": 69,
+    "SECAGG_BAD_BOX": 70,
+    "SECAGG_FOREIGN_ROUND": 71,
+    "SECAGG_FOREIGN_QUESTION": 72,
+    "SECAGG_ROUND_USED": 73,
+    "SECAGG_BAD_U3": 74,
+    "SECAGG_SPLIT_SURVIVORS": 75,
+    "SECAGG_OUT_OF_ORDER": 76,
+    "SECAGG_TOO_LONG": 77,
+    "SECAGG_BAD_SHARE": 78,
+    "SECAGG_BAD_DEALING": 79,
+    "SECAGG_EQUIVOCATION": 80,
+    "SECAGG_INCONSISTENT": 81,
+    "SECAGG_WRONG_SUM": 82,
+    "SECAGG_TOO_FEW": 128,
+    "SECAGG_ROUND_LOST": 129,
+    "LEDGER_ROLLED_BACK": 192,
+    "SNAPSHOT_DATE": 193,
+    "POLICY_CITIES": 194,
+    "ENVELOPE_BODY": 195,
+    "declined:disclosure": 196,
+    "POLICY": 197,
+    "APPROVAL": 198,
+    "LEDGER": 199,
+    "SNAPSHOT": 200,
+    "BUSY": 201,
+    "OTHER": 202,
+}
+# Families of a gate's own codes. A decline because of rows is always the one code `declined:disclosure`.
+_ABORT_FAMILIES: Final = {"EXACT": "declined:disclosure", "BUDGET": "SECAGG_BUDGET"}
+
+
+def abort_number(code: str) -> int:
+    """The number that an Abort carries for a code: its own, else that of its family (the word before the first `_`)."""
+    family = code.split("_", 1)[0]
+    for name in (code, _ABORT_FAMILIES.get(family, family)):
+        if name in ABORT_NUMBERS:
+            return ABORT_NUMBERS[name]
+    return ABORT_NUMBERS["OTHER"]
+
+
+def declined(number: int) -> str:
+    """What `cities.missing[].reason` says of a city that aborted with this number, for example `declined:budget`."""
+    names = {value: code for code, value in ABORT_NUMBERS.items()}
+    word = names.get(number, "OTHER").removeprefix("declined:")
+    return "declined:" + (word.removeprefix("SECAGG_").lower() if word.startswith("SECAGG_") else word)

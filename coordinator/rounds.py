@@ -1,0 +1,247 @@
+"""A study over cities: offered, approved, summed in one conversation, opened.
+
+    offer ──▶ approvals ──▶ plan ──▶ open, adverts, deliver, survivors, confirms ──▶ the sum ──▶ receipt
+
+The state machine of the aggregation is `protocols/secagg/collector.py`; this file carries its messages over an `Exchange` and says who is
+missing and why.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+from coordinator.exchange import Exchange, Failure, exchange
+from coordinator.release import Missing, Opened
+from protocols import messages
+from protocols.answerable import shortages
+from protocols.approval import Approval, read_approval
+from protocols.canonical import digest_bytes
+from protocols.entropy import Entropy, exactly
+from protocols.errors import HpfedError, IncompleteError, PeerError, Refusal, joined
+from protocols.messages import Identity, Kind, Matter, Outgoing, Stamp, open_envelope, seal
+from protocols.plan import LIFE_S, Agreement, agree
+from protocols.roster import COORDINATOR, Roster
+from protocols.secagg import collector
+from protocols.secagg.collector import Failed, RoundLost, Summed
+from protocols.study import Study
+
+OFFER_TIMEOUT_S: Final = 60.0
+OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
+REQUEST: Final = {  # what goes out in each state
+    collector.Gathering: Kind.OPEN,
+    collector.Sharing: Kind.ADVERTS,
+    collector.Summing: Kind.DELIVER,
+    collector.Confirming: Kind.SURVIVORS,
+    collector.Unmasking: Kind.CONFIRMS,
+}
+Clock = Callable[[], int]
+
+
+@dataclass
+class Post:
+    """The coordinator's side of the line: its identity, the roster in force, the link, its clock and its numbers.
+
+    `seq` counts from the clock in milliseconds, so that numbers rise over restarts even where none were kept.
+    """
+
+    identity: Identity
+    roster: Roster
+    link: Exchange
+    clock: Clock
+    entropy: Entropy
+    on_event: Callable[[str, Mapping[str, object]], None] = lambda _name, _facts: None
+    _seq: int = 0
+
+    def stamp(self) -> Stamp:
+        """The time, and for every city the next number."""
+        now = self.clock()
+        self._seq = max(self._seq + 1, now * 1000)
+        return Stamp(now, dict.fromkeys(self.roster.cities, self._seq))
+
+    def send(self, kind: Kind, sent: Outgoing, timeout_s: float) -> Iterator[tuple[int, bytes | Failure]]:
+        """Carry requests to cities by id, and their replies back."""
+        ids = {self.roster.name(city): city for city, _ in sent}
+        requests = {self.roster.name(city): content for city, content in sent}
+        for name, reply in self.link.each(kind.value, requests, timeout_s):
+            self.on_event(
+                kind.value, {"city": name, "bytes": len(reply)} if isinstance(reply, bytes) else _said(name, reply)
+            )
+            yield ids[name], reply
+
+
+def _said(name: str, failure: Failure) -> dict[str, object]:
+    return {"city": name, "failure": failure.reason, "detail": failure.detail}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What cities said to an offer."""
+
+    approvals: Mapping[int, Approval] = field(default_factory=dict)
+    files: Mapping[int, bytes] = field(default_factory=dict)  # the signed approvals
+    missing: tuple[Missing, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int], run: int = 1) -> Answers:
+    """Ask each city for its approval. `signed`: the asker's signed file. A reply that is no valid approval makes the city missing."""
+    body = messages.Offer(study.content, signed, study.dictionary.content)
+    stamp = post.stamp()
+    matter = Matter(stamp.now + OFFER_LIFE_S, digest_bytes(study.digest), run)
+    sent = tuple(
+        (
+            city,
+            seal(
+                body,
+                identity=post.identity,
+                to=city,
+                roster=post.roster,
+                matter=matter,
+                seq=stamp.seq[city],
+                now=stamp.now,
+            ),
+        )
+        for city in cities
+    )
+    requests = dict(sent)
+    approvals: dict[int, Approval] = {}
+    files: dict[int, bytes] = {}
+    missing: list[Missing] = []
+    refusals: list[Refusal] = []
+    for city, reply in post.send(Kind.OFFER, sent, OFFER_TIMEOUT_S):
+        name = post.roster.name(city)
+        if isinstance(reply, Failure):
+            missing.append(Missing(name, "no_advert", reply.reason))
+            continue
+        try:
+            answer = open_envelope(
+                reply,
+                me=COORDINATOR,
+                roster=post.roster,
+                now=post.clock(),
+                matter=matter,
+                in_reply_to=sha256(requests[city]).digest(),
+            )
+            if answer.header.sender != city:
+                raise PeerError("ENVELOPE_FROM", who=name)
+            if answer.header.kind is Kind.REFUSAL:
+                reasons = messages.Refusal(answer.body).reasons()
+                missing.append(Missing(name, f"declined:{reasons.codes[0].removeprefix('declined:')}"))
+                refusals.append(
+                    Refusal("CITY_DECLINED", city=name, codes=", ".join(reasons.codes), limits=_limits(reasons))
+                )
+            elif answer.header.kind is Kind.PENDING:
+                missing.append(Missing(name, "declined:PENDING"))
+                refusals.append(Refusal("CITY_PENDING", city=name))
+            else:
+                file = bytes(messages.Approval.decode(answer.body).file)
+                approvals[city] = read_approval(file, city, study, post.roster, post.clock())
+                files[city] = file
+        except (PeerError, Refusal) as fault:
+            missing.append(Missing(name, "no_advert", "invalid_reply"))
+            post.on_event("invalid_reply", {"city": name, "code": fault.code})
+    return Answers(approvals, files, tuple(missing), tuple(refusals))
+
+
+def _failure(post: Post, state: Failed | RoundLost) -> HpfedError:
+    """Why there is no sum: a city's no where that left too few, else that too few came."""
+    said = [
+        (post.roster.name(city), reason)
+        for city, reason in collector.missing(state).items()
+        if reason.startswith("declined:")
+    ]
+    incomplete = collector.failure(state)
+    if not said:
+        return incomplete
+    return _first(
+        [
+            *(
+                Refusal("CITY_DECLINED", city=city, codes=reason.removeprefix("declined:"), limits="-")
+                for city, reason in said
+            ),
+            incomplete,
+        ]
+    )
+
+
+def _limits(reasons: messages.Reasons) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(reasons.limits.items())) or "-"
+
+
+def agreed(post: Post, study: Study, answers: Answers, run: int = 1) -> Agreement:
+    """The plan's terms over the cities that approved.
+
+    In mode exact nothing is computed while a city says no: a sum without it would tell its numbers apart. Otherwise fewer cities go on,
+    as long as the study and the thresholds allow it.
+    Errors: the refusal of a city; `IncompleteError`; `Refusal POLICY_CITIES` where too few can map a question, and those of `agree`.
+    """
+    needed = max(study.file.cities.least, 3)
+    if answers.refusals and (study.exact or len(answers.approvals) < needed):
+        raise _first(answers.refusals)
+    if len(answers.approvals) < needed or (study.exact and answers.missing):
+        total = len(answers.approvals) + len(answers.missing) if study.exact else needed
+        raise IncompleteError("SECAGG_TOO_FEW", step="advert", came=len(answers.approvals), needed=total)
+    cannot = {post.roster.name(city): approval.cannot for city, approval in answers.approvals.items()}
+    loose = all(each.synthetic or each.open_data for each in answers.approvals.values())
+    short = shortages(study, cannot, min_unmapped=1 if loose else 3, loose=loose)
+    if short:
+        raise _first([each.refusal() for each in short])
+    return agree(study, tuple(answers.approvals), post.roster, run)
+
+
+def _first(found: Sequence[HpfedError]) -> HpfedError:
+    first = joined(found)
+    assert first is not None  # noqa: S101 the caller saw at least one
+    return first
+
+
+def summed(
+    post: Post, agreement: Agreement, answers: Answers, acks: Mapping[int, bytes]
+) -> tuple[Opened, Summed, dict[int, bytes]]:
+    """One conversation: the sum, its record, and each city's acknowledgement, to be shown in the next Open.
+
+    Errors: `IncompleteError` SECAGG_TOO_FEW, SECAGG_ROUND_LOST; `also` names cities that broke the protocol.
+    """
+    stamp = post.stamp()
+    plan = agreement.plan(
+        conversation=exactly(post.entropy, 16),
+        roster=post.roster,
+        expires=stamp.now + LIFE_S,
+        cannot={city: approval.cannot for city, approval in answers.approvals.items()},
+    )
+    question = collector.Question(plan.length, plan.layout, agreement.question)
+    kept: dict[bytes, bytes] = {}
+    failures: dict[int, Failure] = {}
+    state: collector.State
+    state, sent = collector.start(post.identity, post.roster, plan, question, acks, stamp)
+    while type(state) in REQUEST:
+        asked, wait_s = state, plan.waits[list(REQUEST).index(type(state))]
+        following: Outgoing = ()
+        for city, reply in post.send(REQUEST[type(asked)], sent, wait_s):
+            if isinstance(reply, Failure):
+                failures.setdefault(city, reply)
+                continue
+            kept[sha256(reply).digest()] = reply
+            state, out = collector.step(state, reply, post.stamp(), kept.__getitem__)
+            following = out or following
+        if type(state) is type(asked):
+            state, following = collector.wait_over(state, post.stamp(), kept.__getitem__)
+        sent = following
+    if isinstance(state, Failed | RoundLost):
+        exchange(
+            post.link, Kind.ABORT.value, {post.roster.name(city): content for city, content in sent}, OFFER_TIMEOUT_S
+        )
+        raise _failure(post, state)
+    if not isinstance(state, Summed):
+        raise IncompleteError("SECAGG_TOO_FEW", step="advert", came=0, needed=plan.threshold)
+    for _, reply in post.send(Kind.RECEIPT, sent, OFFER_TIMEOUT_S):
+        if not isinstance(reply, Failure):
+            following_state, _ = collector.step(state, reply, post.stamp(), kept.__getitem__)
+            state = following_state if isinstance(following_state, Summed) else state
+    lost = tuple(
+        Missing(post.roster.name(city), reason, failures[city].reason if city in failures else "")
+        for city, reason in collector.missing(state).items()
+    )
+    opened = Opened(agreement, state.total, state.u3, (*answers.missing, *lost), answers.approvals)
+    return opened, state, dict(state.talk.acks)
