@@ -1,6 +1,6 @@
 """One byte string for one value: canonical JSON (RFC 8785) and the digests of it.
 
-Integers beyond 2^53 do not survive JSON and are refused; write them as decimal text.
+Integers beyond 2^53 do not survive JSON and cannot be written; write them as decimal text.
 """
 
 import json
@@ -15,6 +15,11 @@ from protocols.errors import PeerError
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of a JSON value: sorted keys, no white space, shortest round-trip numbers, UTF-8."""
     return rfc8785.dumps(value)
+
+
+def _whole(text: str) -> int | float:
+    """A large float may be written without point or exponent (1e16 is 10000000000000000): beyond 2^53 it is read as the float it was."""
+    return int(text) if abs(float(text)) < 2**53 else float(text)
 
 
 def digest(content: bytes) -> str:
@@ -33,7 +38,7 @@ def parse_canonical(content: bytes, what: str) -> Any:
     Refuses duplicate keys, white space, other spellings of a number, invalid UTF-8. Errors: `PeerError NOT_CANONICAL`.
     """
     try:
-        value = json.loads(content.decode("utf-8", "strict"))
+        value = json.loads(content.decode("utf-8", "strict"), parse_int=_whole)
         again = canonical(value)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError):
         raise PeerError("NOT_CANONICAL", what=what) from None

@@ -160,12 +160,14 @@ def _derivation(value: Any) -> str:
     keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
     for name in ("as_of_year_minus", "rules"):
         if name in keys:
-            return name
-    return "bands"
+            return f"<{name}>"
+    return "<bands>"
 
 
 Derived: TypeAlias = Annotated[
-    Annotated[YearsBefore, Tag("as_of_year_minus")] | Annotated[Bands, Tag("bands")] | Annotated[Rules, Tag("rules")],
+    Annotated[YearsBefore, Tag("<as_of_year_minus>")]
+    | Annotated[Bands, Tag("<bands>")]
+    | Annotated[Rules, Tag("<rules>")],
     Discriminator(_derivation),
 ]
 

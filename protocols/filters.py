@@ -86,16 +86,16 @@ class Not(Record):
 
 
 def _shape(value: Any) -> str:
-    """Which of the four forms: by the key of a file, or by the name of the field of a value made already."""
+    """Which of the four forms: by the key of a file, or by the name of the field of a value made already. No key looks like `<all>`."""
     keys = value if isinstance(value, dict) else {name.rstrip("_") for name in getattr(type(value), "model_fields", ())}
-    return next((name for name in ("all", "any", "not") if name in keys), "leaf")
+    return next((f"<{name}>" for name in ("all", "any", "not") if name in keys), "<leaf>")
 
 
 Filter: TypeAlias = Annotated[
-    Annotated[Leaf, Tag("leaf")]
-    | Annotated[All, Tag("all")]
-    | Annotated[Any_, Tag("any")]
-    | Annotated[Not, Tag("not")],
+    Annotated[Leaf, Tag("<leaf>")]
+    | Annotated[All, Tag("<all>")]
+    | Annotated[Any_, Tag("<any>")]
+    | Annotated[Not, Tag("<not>")],
     Discriminator(_shape),
 ]
 

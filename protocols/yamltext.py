@@ -247,6 +247,8 @@ def _explain(model: type[BaseModel], document: Document, content: Tree, fault: A
         zh = f"是否想写 {close[0]!r}？" if close else "请删去，或查阅文档中的键名"
         en = f"Did you mean {close[0]!r}?" if close else "Remove it, or look up its name in the documentation"
         yield ConfigError("SCHEMA_KEY", at, key=last, near_zh=zh, near_en=en)
+    elif fault["type"] == "missing" and isinstance(fault["loc"][-1], int):
+        yield ConfigError("SCHEMA_VALUE", at, problem=f"item {fault['loc'][-1] + 1} of the list is missing")
     elif fault["type"] == "missing":
         yield ConfigError("SCHEMA_MISSING", at, key=last)
     elif isinstance(cause, Faults):
