@@ -1,14 +1,17 @@
 """The register of one-round questions. A new kind is one file and one line here."""
 
-from typing import Annotated, Final, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, Union
 
 from pydantic import Field
 
 from protocols.statistics.count import Count
 from protocols.statistics.crosstab import Crosstab
+from protocols.statistics.example import example_dictionary
 from protocols.statistics.frequency import Frequency
+from protocols.statistics.layout import Domain, Layout
 from protocols.statistics.question import Question
 from protocols.statistics.tgi import Tgi
+from protocols.statistics.workload import Workload
 
 REGISTER: Final[tuple[type[Question], ...]] = (
     Count,
@@ -18,4 +21,12 @@ REGISTER: Final[tuple[type[Question], ...]] = (
 )
 
 KINDS: Final[dict[str, type[Question]]] = {str(kind.model_fields["kind"].default): kind for kind in REGISTER}
-AnyQuestion: TypeAlias = Annotated[Union[REGISTER], Field(discriminator="kind")]  # type: ignore[valid-type] # noqa: UP007 a union made from a register has no static form
+
+# Made at import, so that a kind whose blocks declare too little (`ConfigError LAYOUT_EFFECT`) stops before any study is read.
+EXAMPLES: Final[tuple[Question, ...]] = tuple(kind.example() for kind in REGISTER)
+EXAMPLE_LAYOUT: Final[Layout] = Workload.of(EXAMPLES, Domain(example_dictionary())).layout
+
+if TYPE_CHECKING:
+    AnyQuestion: TypeAlias = Question
+else:  # a union made from a register has no static form
+    AnyQuestion = Annotated[Union[REGISTER], Field(discriminator="kind")]  # noqa: UP007 the same

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from typing import Literal
 
 from protocols.dictionary import Dictionary
+from protocols.statistics.estimates import Estimates
+from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, count
 from protocols.statistics.question import Fault, Question
+from protocols.statistics.rows import Answer
+from protocols.statistics.tables import count_rows
 
 
 class Count(Question):
+    EXAMPLE = Example({"id": "holders", "kind": "count"}, holder={})
+
     kind: Literal["count"] = "count"
 
     def variables(self) -> tuple[str, ...]:
@@ -22,3 +28,6 @@ class Count(Question):
 
     def blocks(self, domain: Domain) -> Blocks:  # noqa: ARG002 it has no axis
         return {"holders": count()}
+
+    def finalize(self, sums: Estimates, domain: Domain) -> Answer:  # noqa: ARG002 tables carry their axes
+        return Answer(count_rows(sums["holders"], sums, sampling=self.sampling is True))

@@ -4,14 +4,27 @@ Leaves the city: one number per code and group, holders without a value on `_mis
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from protocols.dictionary import Dictionary
+from protocols.statistics import intervals, marks
+from protocols.statistics.estimates import KNOWN, Estimates, Table
+from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, count
 from protocols.statistics.question import Fault, Names, Question, axis_faults
+from protocols.statistics.rows import Answer, Row, table_rows
+from protocols.statistics.tables import count_rows, share_rows, shares
 
 
 class Frequency(Question):
+    EXAMPLE = Example(
+        {"id": "products", "kind": "frequency", "of": "product", "by": "owner"},
+        holder={"product": "free", "owner": "true"},
+    )
+
     kind: Literal["frequency"] = "frequency"
     of: str
     by: Names = ()
@@ -21,8 +34,51 @@ class Frequency(Question):
 
     def faults(self, dictionary: Dictionary) -> Iterator[Fault]:
         yield from axis_faults("of", (self.of,), dictionary)
-        if self.by:
-            yield from axis_faults("by", self.by, dictionary)
+        yield from axis_faults("by", self.by, dictionary, beside=(self.of,))
 
     def blocks(self, domain: Domain) -> Blocks:
         return {"holders": count([domain.axis(name) for name in self.variables()])}
+
+    def finalize(self, sums: Estimates, domain: Domain) -> Answer:  # noqa: ARG002 tables carry their axes
+        """A share is of the holders of a group whose `of` is known. Where there are two groups, they are compared code by code."""
+        table = sums["holders"].ordered(self.variables())
+        sampling = self.sampling is not False
+        rows = count_rows(table, sums, sampling=self.sampling is True)
+        rows += share_rows("share", table, range(1, len(table.axes)), sums, sampling)
+        if [len(axis.codes) for axis in table.axes[1:]] == [2]:
+            rows += _contrasts(table, sums, sampling)
+        return Answer(rows)
+
+
+def _contrasts(table: Table, sums: Estimates, sampling: bool) -> tuple[Row, ...]:
+    """The share in the second group less the share in the first. The row is keyed by the second."""
+    found = shares(table, (1,), sums, sampling)
+    first, second = found.estimate.T
+    difference = second - first
+    base = np.where(found.marks == "x", np.nan, found.base)
+    gradient = np.stack([-1 / base[:, 0], first / base[:, 0], 1 / base[:, 1], -second / base[:, 1]], axis=-1)
+    noise = intervals.quadratic(gradient, table.covariance((0, 0), (KNOWN, 0), (0, 1), (KNOWN, 1)))
+    drawn = found.sampling.sum(axis=1)
+    variance = noise + sampling * drawn
+    low, high = intervals.normal(difference, variance, sums.z)
+    centre = np.clip(difference, -1.0, 1.0)
+    p_value = intervals.two_sided(difference, np.sqrt(variance))
+    of, by = table.axes
+    rows = table_rows(
+        "share",
+        (of,),
+        sums={},
+        figures={
+            "estimate": difference,
+            "display": found.display[:, 1] - found.display[:, 0],
+            "se_noise": np.sqrt(noise),
+            "se_sampling": np.sqrt(drawn),
+            "ci_low": np.minimum(np.clip(low, -1.0, 1.0), centre),
+            "ci_high": np.maximum(np.clip(high, -1.0, 1.0), centre),
+            "p_value": p_value,
+            "q_value": intervals.benjamini_hochberg(p_value),
+        },
+        marks=marks.letters((found.marks == "x").any(axis=1), (found.marks == "u").any(axis=1)),
+    )
+    known = (row for row in rows if row.obs_status != "z")
+    return tuple(replace(row, keys={of.name: row.keys[of.name], by.name: by.codes[1]}, contrast=True) for row in known)

@@ -18,12 +18,13 @@ from typing import Any, Final
 
 from protocols.canonical import canonical, digest
 from protocols.dictionary import MISSING, Dictionary, Integer, Money
+from protocols.errors import ConfigError
 
 KNOWN: Final = "known"
 SQUARE_LIMIT: Final = 1 << 24  # h_q: a centred square is carried in at most so many units
-SQUARE_TOP: Final = (
-    1 << 24
-)  # an amount of more steps than this is carried in coarser steps, so that its square fits int64
+SQUARE_TOP_BITS: Final = (
+    24  # an amount of more than 2^24 steps is carried in coarser ones, so that its square fits int64
+)
 
 
 class Measure(StrEnum):
@@ -60,16 +61,22 @@ class Axis:
 
 @dataclass(frozen=True)
 class Amount:
-    """A bounded number in whole steps (fen, years): a holder adds x - centre, at most `half_width` either way.
-
-    A step of the variable is 2^`shift` of its smallest unit.
-    """
+    """A number of whole units (fen, years) within `low..high`; a holder adds x - centre in steps of 2^`shift` units."""
 
     variable: str
-    centre: int
-    half_width: int
+    low: int
+    high: int
     unit: str
     shift: int = 0
+
+    @property
+    def centre(self) -> int:
+        return (self.low + self.high) // 2
+
+    @property
+    def half_width(self) -> int:
+        """h: the most steps that one holder adds, either way. (`high` is never nearer to the centre than `low`.)"""
+        return -((self.centre - self.high) >> self.shift)
 
     @property
     def square_unit(self) -> int:
@@ -202,6 +209,12 @@ class Layout:
 
     blocks: tuple[Block, ...]
 
+    def __post_init__(self) -> None:
+        """Errors: `ConfigError LAYOUT_EFFECT` for a block that declares less than one of its cells can change."""
+        for block in self.blocks:
+            if not block.step <= block.l1 <= block.l2sq or block.l2sq < max(abs(block.low), abs(block.high)) ** 2:
+                raise ConfigError("LAYOUT_EFFECT", block=block.name)
+
     @cached_property
     def offsets(self) -> tuple[int, ...]:
         starts, at = [], 0
@@ -253,14 +266,10 @@ class Domain:
             raise TypeError(f"{name} is not an amount in whole steps")
         scale, unit = (100, "fen") if isinstance(variable, Money) else (1, variable.unit or "1")
         lowest, highest = variable.range
-        bottom, top = (
-            int(Decimal(edge) * scale) for edge in (lowest if low is None else low, highest if high is None else high)
-        )
-        shift = 0
-        while (top - bottom) // 2 >> shift > SQUARE_TOP:
-            shift += 1
-        centre = (bottom + top) // 2
-        return Amount(name, centre, max(-((bottom - centre) >> shift), -((centre - top) >> shift)), unit, shift)
+        edges = (lowest if low is None else low, highest if high is None else high)
+        bottom, top = (int(Decimal(edge) * scale) for edge in edges)
+        shift = max(0, ((top - bottom + 1) // 2 - 1).bit_length() - SQUARE_TOP_BITS)
+        return Amount(name, bottom, top, unit, shift)
 
 
 def count(axes: Sequence[Axis] = ()) -> Block:

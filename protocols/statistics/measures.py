@@ -137,24 +137,18 @@ def joint(codes: Sequence[npt.NDArray[Any]], sizes: Sequence[int], holders: int)
         cells *= size
         if cells >= JOINT_LIMIT:
             raise ValueError("a table of this many cells does not fit")
-        wide: Any = np.uint8 if cells <= 256 else np.uint16 if cells <= 65_536 else np.int64
+        wide: Any = np.uint8 if cells < 256 else np.uint16 if cells < 65_536 else np.int64  # the size itself must fit
         at = at.astype(wide) * wide(size) + code.astype(wide)
     return Positions(at, cells)
 
 
 def steps(of: Amount, given: Column, exact: bool) -> Steps:
-    """A column as centred steps. Outside the public range: clipped in dp mode, refused in exact mode."""
-    centred = _rounded(given.values, of)
-    clipped = np.clip(centred, -of.half_width, of.half_width)
-    if exact and bool(np.any((centred != clipped) & given.known)):
+    """A column of whole units as centred steps. Outside the public range: clipped in dp mode, refused in exact mode."""
+    values = given.values.astype(np.int64, casting="safe")
+    clipped = np.clip(values, of.low, of.high)
+    if exact and bool(np.any((values != clipped) & given.known)):
         raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=of.variable, rule="range of the dictionary")
-    return Steps(clipped, given.known, of.half_width)
-
-
-def _rounded(values: npt.NDArray[Any], of: Amount) -> Vector:
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(np.rint(values), nan=of.centre, posinf=of.centre, neginf=of.centre)
-    return _round_half_even(values.astype(np.int64) - of.centre, 1 << of.shift)
+    return Steps(_round_half_even(clipped - of.centre, 1 << of.shift), given.known, of.half_width)
 
 
 def _round_half_even(numerator: Vector, denominator: int) -> Vector:

@@ -1,0 +1,167 @@
+"""Do two variables go together? Chi-square and Cramér's V of a table with noise in it (statistics.md, section 2.5).
+
+Known codes only. With y a cell, e = row * column / n what it would be if the variables were independent, and s = max(e, 1) (in exact
+mode s = e, over cells with e > 0):
+
+    T = sum (y - e)^2 / s          t = sum Var_noise(y - e) / s          V = sqrt(max(0, T - t) / (n min(r-1, c-1)))
+
+t takes out what noise alone adds to T; without noise V is Cramér's own. Both the p-value and the interval come from 999 public draws
+that carry the noise of the table itself, since the classical p-value would take noise for dependence.
+
+The interval holds every table on the line from independence through this one that would not make T surprising: the draws give the
+errors of y - e, and a table at distance k on that line has T = sum (k (y - e) + error)^2 / s. A percentile interval, bias-corrected or
+not, misses V where it is small (it covers 0 to 45 % of the time at V < 0.02 and 3,000 holders; this one 95 to 98 %).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from protocols.statistics import marks
+from protocols.statistics.estimates import KNOWN, Estimates, Floats, Table
+from protocols.statistics.intervals import BISECTIONS, quadratic, simplex
+from protocols.statistics.rows import Test, significant
+
+DRAWS: Final = 999
+CELLS_AT_ONCE: Final = 1 << 20  # of the draws of a large table that are held at a time
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Tables against independence; leading dimensions are draws. `squared` = (T - t) / n: V^2 before it is scaled."""
+
+    n: Floats
+    expected: Floats
+    residual: Floats
+    scale: Floats
+    statistic: Floats
+    squared: Floats
+
+
+def fit(cells: Floats, noise: Floats, exact: bool) -> Fit:
+    """`cells`: ... x r x c. `noise`: covariance of (a cell, its row, its column, all)."""
+    row, column = cells.sum(axis=-1, keepdims=True), cells.sum(axis=-2, keepdims=True)
+    n = row.sum(axis=-2, keepdims=True)
+    expected = row * column / n
+    scale = np.where(expected > 0, expected, np.inf) if exact else np.maximum(expected, 1.0)
+    statistic = _inner((cells - expected) ** 2, scale)
+    gradient = np.stack(np.broadcast_arrays(np.ones_like(cells), -column / n, -row / n, expected / n), axis=-1)
+    squared = (statistic - _inner(quadratic(gradient, noise), scale)) / n[..., 0, 0]
+    return Fit(n[..., 0, 0], expected, cells - expected, scale, statistic, squared)
+
+
+def tests(table: Table, sums: Estimates, sampling: bool) -> tuple[Test, Test]:
+    """Chi-square and Cramér's V of a two-way table. `sampling`: whether the interval of V covers the drawing of holders.
+
+    `z` for a table of one code, `x` where there may be no holders at all.
+    """
+    cells, noise = table.values[table.known], table.covariance((0, 0), (0, KNOWN), (KNOWN, 0), (KNOWN, KNOWN))
+    if bool(marks.undivided(cells.sum(), float(np.sqrt(noise[3, 3])))):
+        return _without("x")
+    present = np.ones(cells.shape, dtype=bool)
+    if table.exact:  # codes that nobody has are no part of the table
+        present = np.logical_and(*np.ix_(cells.any(axis=1), cells.any(axis=0)))
+    rows, columns = int(present.any(axis=1).sum()), int(present.any(axis=0).sum())
+    if min(rows, columns) < 2:
+        return _without("z")
+    found = fit(cells, noise, table.exact)
+    df = (rows - 1) * (columns - 1)
+    v = float(np.sqrt(np.clip(found.squared / min(rows - 1, columns - 1), 0.0, 1.0)))
+    low, high = _interval(found, v, min(rows - 1, columns - 1), table, sums, sampling)
+    chi_square = {"statistic": float(found.statistic), "df": df, "p_value": _p_value(found, df, table, sums)}
+    cramers_v = {
+        "estimate": v,
+        "adjusted": adjusted(float(found.squared), float(found.n), rows, columns),
+        "ci_low": low,
+        "ci_high": high,
+    }
+    return _test("chi_square", chi_square), _test("cramers_v", cramers_v)
+
+
+def _test(name: str, values: dict[str, float | int]) -> Test:
+    printed = {key: value if isinstance(value, int) else significant(value) for key, value in values.items()}
+    return Test(name, {**printed, "obs_status": ""})
+
+
+def _without(status: str) -> tuple[Test, Test]:
+    return (
+        Test("chi_square", {"statistic": None, "df": None, "p_value": None, "obs_status": status}),
+        Test("cramers_v", {"estimate": None, "adjusted": None, "ci_low": None, "ci_high": None, "obs_status": status}),
+    )
+
+
+def adjusted(squared: float, n: float, rows: int, columns: int) -> float:
+    """V without the bias of small samples (Bergsma 2013). 0 where there are no more holders than codes."""
+    if n <= max(rows, columns):
+        return 0.0
+    less = max(0.0, squared - (rows - 1) * (columns - 1) / (n - 1))
+    sides = (side - (side - 1) ** 2 / (n - 1) for side in (rows, columns))
+    return min(1.0, float(np.sqrt(less / (min(sides) - 1))))
+
+
+def _p_value(found: Fit, df: int, table: Table, sums: Estimates) -> float:
+    """Classical without noise; else the place of T among draws from the independent table with the same margins."""
+    if table.exact:
+        from scipy.special import chdtrc
+
+        return float(chdtrc(df, found.statistic))
+    still = np.zeros((4, 4))
+    drawn = [fit(draw, still, False).statistic for draw in _draws(found.expected, table, sums, "chi_square", True)]
+    return (1 + int((np.concatenate(drawn) >= found.statistic).sum())) / (DRAWS + 1)
+
+
+def _interval(found: Fit, v: float, least: int, table: Table, sums: Estimates, sampling: bool) -> tuple[float, float]:
+    """Ends of V; the estimate is always inside. `least`: min(r-1, c-1)."""
+    still = np.zeros((4, 4))
+    centre = fit(simplex(found.expected + found.residual), still, table.exact).residual
+    terms = []
+    for draw in _draws(found.expected + found.residual, table, sums, "cramers_v", sampling):
+        again = fit(draw, still, table.exact)
+        error = again.residual - centre
+        pairs = (error**2, 2 * found.residual * error, found.residual**2)
+        terms.append([_inner(pair, again.scale) for pair in pairs])
+    constant, linear, square = np.concatenate(terms, axis=1)
+    whole = float(np.sqrt(_inner(found.residual**2, found.scale) / (found.n * least)))  # V of the table, noise and all
+
+    def reached(level: float) -> float:
+        """The least V at which T reaches the observed one in a part `level` of the draws."""
+
+        def often(distance: float) -> bool:
+            statistics = constant + distance * (linear + distance * square)
+            return bool((statistics >= found.statistic).mean() >= level)
+
+        if whole == 0 or often(0.0):
+            return 0.0
+        low, high = 0.0, 1 / whole
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if often(middle) else (middle, high)
+        return min(high * whole, 1.0)
+
+    tail = (1 - sums.confidence) / 2
+    return min(reached(tail), v), max(reached(1 - tail), v)
+
+
+def _inner(values: Floats, scale: Floats) -> Floats:
+    return np.asarray((values / scale).sum(axis=(-1, -2)))
+
+
+def _draws(centre: Floats, table: Table, sums: Estimates, label: str, sampling: bool) -> Iterator[Floats]:
+    """999 tables, some at a time: holders drawn from `centre` made non-negative, with the noise of the table added."""
+    generator: Any = sums.stream(label)
+    shown = simplex(centre)
+    left = DRAWS
+    while left:
+        number = min(left, max(1, CELLS_AT_ONCE // table.units.size))
+        cells = np.broadcast_to(shown, (number, *shown.shape))
+        if sampling:
+            holders = round(float(shown.sum()))
+            drawn = generator.multinomial(holders, shown.ravel() / shown.sum(), size=number)
+            cells = drawn.reshape(cells.shape).astype(np.float64)
+        yield cells if table.exact else cells + table.draws(generator, number)[(slice(None), *table.known)]
+        left -= number
