@@ -106,20 +106,18 @@ class Cap:
 # --- costs
 
 
-def rdp_at(event: Event, order: int) -> int:
-    """Cost of `event` at one order a, in units of 2**-64, rounded up.
-
-    R(a) = a D2 / (2V) + min(((2a - 1) D2 + 6 D1) / (4 V**2), 3 D1 / (2V)), `times` times.
-    """
-    u, v, d1, d2 = UNIT, event.v20, event.l1, event.l2sq
-    above_gaussian = min(((2 * order - 1) * d2 + 6 * d1) * u * u, 6 * d1 * u * v)  # over 4 v**2
-    return event.times * -(-COST_UNIT * (2 * order * d2 * u * v + above_gaussian) // (4 * v * v))
-
-
 @lru_cache(maxsize=1024)
 def rdp(event: Event) -> Curve:
-    """Cost of `event` at every order."""
-    return _rdp(event)
+    """Cost of `event` at every order a: `times` times R(a), which is rounded up.
+
+    R(a) = a D2 / (2V) + min(((2a - 1) D2 + 6 D1) / (4 V**2), 3 D1 / (2V)).
+    """
+    return _costs(event, ORDERS)
+
+
+def rdp_at(event: Event, order: int) -> int:
+    """The same at one order."""
+    return _costs(event, (order,))[0]
 
 
 def compose(curves: Iterable[Curve]) -> Curve:
@@ -190,7 +188,7 @@ def calibrate(needs: Sequence[Need], epsilon: Decimal, delta: Decimal) -> tuple[
 
     def meets(index: int) -> bool:
         events = (Event(n.l1, n.l2sq, v20(n, index), n.times * count) for n, count in parts.items())
-        return epsilon_of(compose(map(_rdp, events)), delta) <= epsilon
+        return epsilon_of(compose(_costs(event, ORDERS) for event in events), delta) <= epsilon
 
     most = _OCTAVES * _GRID
     if not meets(most):
@@ -232,9 +230,13 @@ def left(limit: Cap, spent: Cost) -> int:
 # --- exact arithmetic
 
 
-def _rdp(event: Event) -> Curve:
-    """Without the cache, which a search would flush."""
-    return tuple(rdp_at(event, order) for order in ORDERS)
+def _costs(event: Event, orders: Iterable[int]) -> Curve:
+    """R(a) of `rdp` over the common denominator 4 v**2, where V = v / u: a * gaussian + min(a * rising + fixed, flat)."""
+    u, v, d1, d2 = UNIT, event.v20, event.l1, event.l2sq
+    gaussian, rising, fixed, flat = 2 * d2 * u * v, 2 * d2 * u * u, (6 * d1 - d2) * u * u, 6 * d1 * u * v
+    below = 4 * v * v
+    tops = (COST_UNIT * (a * gaussian + min(a * rising + fixed, flat)) for a in orders)
+    return tuple([event.times * -(-top // below) for top in tops])
 
 
 @lru_cache(maxsize=64)
