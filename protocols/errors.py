@@ -14,6 +14,7 @@ row, a key, or a count below a threshold: values are put into the texts below by
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
+from unicodedata import category
 
 Language = Literal["zh", "en"]
 
@@ -56,11 +57,16 @@ class HpfedError(Exception):
         sentence = gap.join(
             part if part.endswith(("?", "？", ".", "。")) else part + stop for part in (what, following) if part
         )
-        return f"{self.at}: {sentence}" if self.at else sentence
+        return escaped(f"{self.at}: {sentence}" if self.at else sentence)
 
     def every(self) -> tuple["HpfedError", ...]:
         """This fault and all that were found with it."""
         return (self, *(each for other in self.also for each in other.every()))
+
+
+def escaped(text: str) -> str:
+    """Text that does nothing to a terminal or a log: control, format and separator characters are written out, as \\x1b or \\u202e."""
+    return "".join(mark if mark.isprintable() or category(mark) == "Zs" else ascii(mark)[1:-1] for mark in text)
 
 
 def _near(name: object, language: Language) -> str:
