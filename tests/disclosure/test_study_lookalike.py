@@ -71,7 +71,10 @@ def arrives(found: Study, **changes: Any) -> Study:
 @pytest.mark.parametrize("mark", HIDING.values(), ids=HIDING)
 def test_a_title_that_hides_something_is_refused_in_a_file_and_in_a_message(mark: str, tmp_path: Path) -> None:
     escape = f"\\U{ord(mark):08x}"
-    assert refused(tmp_path, PLAIN.replace("Products}", f'"Prod{escape}ucts"}}')).code == "YAML_FORBIDDEN"
+    codes = (
+        ("YAML_FORBIDDEN", "YAML_SYNTAX") if mark == "\ud800" else ("YAML_FORBIDDEN",)
+    )  # the parser knows surrogates itself
+    assert refused(tmp_path, PLAIN.replace("Products}", f'"Prod{escape}ucts"}}')).code in codes
     if mark not in "\r\ud800":  # those two cannot stand in a text file as they are
         assert refused(tmp_path, PLAIN.replace("Products}", f'"Prod{mark}ucts"}}')).code == "YAML_FORBIDDEN"
     if mark != "\ud800":  # nor that one in a message
@@ -130,7 +133,8 @@ def test_two_spellings_of_one_text_are_one_study(tmp_path: Path) -> None:
 
 
 def test_words_of_a_dictionary_are_held_to_the_same(tmp_path: Path) -> None:
-    described = "dictionary: small\nversion: 1\nvariables:\n  tint: {type: category, label: {zh: 颜色}, codes: {red: {zh: 红}, blue: {zh: 蓝}}}\n"
+    tint = "{type: category, label: {zh: 颜色}, codes: {red: {zh: 红}, blue: {zh: 蓝}}}"
+    described = f"dictionary: small\nversion: 1\nvariables:\n  tint: {tint}\n"
     (tmp_path / "small.yaml").write_text(described, encoding="utf-8")
     asked = PLAIN.replace("hpf-flexible-employment@1", "small.yaml").replace("of: product", "of: tint")
     asked = asked.replace("cohort: {variable: account_type, is: flexible}\n", "")
