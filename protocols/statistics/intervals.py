@@ -116,13 +116,13 @@ class Index:
         return two_sided(self.a - self.q * self.group, np.sqrt(self.variance(np.ones_like(self.q))))
 
     def interval(self, z: float) -> tuple[Floats, Floats]:
-        """Both ends by bisection, between the estimate and an end of [0, B/A] that is not kept."""
+        """Both ends by bisection, between the estimate and an end of [0, B/A] that is not kept. Noise may put the estimate beyond B/A."""
 
         def kept(index: Floats) -> npt.NDArray[np.bool_]:
             return np.asarray((self.a - index * self.q * self.group) ** 2 <= z**2 * self.variance(index))
 
-        most = self.total / self.target
-        centre = np.clip(self.estimate, 0.0, most)
+        centre = np.maximum(self.estimate, 0.0)
+        most = np.maximum(self.total / self.target, centre)
         inner, outer = np.stack([centre, centre]), np.stack([np.zeros_like(most), most])
         inner = np.where(kept(outer), outer, inner)
         for _ in range(BISECTIONS):

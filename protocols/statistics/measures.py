@@ -78,7 +78,7 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
     `exact`: a value outside the public domain is refused (`Refusal SNAPSHOT_OUT_OF_DOMAIN`, naming column and rule); in dp mode no
     refusal may depend on rows, so such a holder stands on `_missing`, or is clipped.
     """
-    inside = np.ones(table.holders, dtype=bool) if cohort is None else holds(table, dictionary, cohort, as_of).true
+    inside = members(table, dictionary, as_of, cohort)
     cache: dict[str, Column] = {}
 
     def values(name: str) -> Column:
@@ -99,6 +99,11 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
     for block in layout.blocks:
         vector[layout.span(block)] = block.weight * _measured(block, at(block.axes), values, exact)
     return vector
+
+
+def members(table: Table, dictionary: Dictionary, as_of: date, cohort: Any) -> Bools:
+    """Which holders of a batch belong to the cohort: those for whom its filter is true."""
+    return np.ones(table.holders, dtype=bool) if cohort is None else holds(table, dictionary, cohort, as_of).true
 
 
 def _measured(block: Block, at: Positions, values: Callable[[str], Column], exact: bool) -> Vector:

@@ -1,0 +1,110 @@
+"""Small worlds for laws: holders, axes, blocks and questions over the example dictionary, drawn by hypothesis."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+from hypothesis import strategies as st
+
+from protocols.dictionary import Column, Dictionary, Table
+from protocols.statistics import REGISTER
+from protocols.statistics.example import example_dictionary
+from protocols.statistics.layout import (
+    Axis,
+    Block,
+    Choice,
+    Domain,
+    Layout,
+    amount,
+    count,
+    product,
+    squared,
+    yes_no,
+)
+from protocols.statistics.measures import Vector, encode
+from protocols.statistics.question import Question
+
+AS_OF: Final = date(2022, 5, 31)
+SMALL: Final = example_dictionary()
+DOMAIN: Final = Domain(SMALL)
+AXES: Final[tuple[Axis, ...]] = (
+    DOMAIN.axis("generation"),
+    DOMAIN.known("income"),
+    DOMAIN.axis("owner"),
+    DOMAIN.axis("product"),
+    DOMAIN.axis("sex"),
+)
+WORRIES: Final = Choice("worries", SMALL.codes("worries"))
+INCOME, BIRTH_YEAR = DOMAIN.amount("income"), DOMAIN.amount("birth_year")
+
+# One holder: variable to its value as a column holds it; left out where unknown. Most values are inside the public domain.
+Holder = Mapping[str, int]
+VALUES: Final[Mapping[str, st.SearchStrategy[int]]] = {
+    "sex": st.integers(-1, 3),
+    "birth_year": st.sampled_from([1930, 2010, 1970, 1979, 1980, 1990, 1999, 2000, 1929, 2011]) | st.integers(1930, 2010),
+    "product": st.integers(-1, 3),
+    "owner": st.integers(0, 1),
+    "income": st.sampled_from([0, 20_000_000, 10_000_000, 1, -1, 20_000_001]) | st.integers(0, 20_000_000),
+    "worries": st.integers(0, 7),
+}
+DTYPES: Final = {"owner": np.bool_, "worries": np.uint64}
+
+holders: Final = st.fixed_dictionaries({}, optional=VALUES)
+crowds: Final = st.lists(holders, max_size=12)
+blocks: Final[st.SearchStrategy[Block]] = st.builds(
+    lambda make, axes: make(axes),
+    st.sampled_from(
+        (
+            count,
+            lambda axes: amount(INCOME, axes),
+            lambda axes: amount(BIRTH_YEAR, axes),
+            lambda axes: squared(INCOME, axes),
+            lambda axes: squared(BIRTH_YEAR, axes),
+            lambda axes: product(INCOME, BIRTH_YEAR, axes),
+            lambda axes: product(BIRTH_YEAR, BIRTH_YEAR, axes),
+            lambda axes: yes_no(WORRIES, axes),
+        )
+    ),
+    st.lists(st.sampled_from(AXES), unique=True, max_size=3),
+)
+layouts: Final = st.lists(blocks, min_size=1, max_size=4, unique=True).map(lambda chosen: Layout(tuple(chosen)))
+
+
+def table(crowd: Sequence[Holder]) -> Table:
+    columns = {}
+    for name in SMALL.variables:
+        values = np.array([holder.get(name, 0) for holder in crowd], dtype=DTYPES.get(name, np.int64))
+        columns[name] = Column(values, np.array([name in holder for holder in crowd], dtype=bool))
+    return Table(len(crowd), columns)
+
+
+def encoded(layout: Layout, crowd: Sequence[Holder], cohort: Any = None, exact: bool = False) -> Vector:
+    return encode(layout, table(crowd), SMALL, AS_OF, cohort, exact)
+
+
+def written(holder: Mapping[str, str], dictionary: Dictionary = SMALL) -> Holder:
+    """A holder of an EXAMPLE, whose values are written as in a file."""
+    return {
+        name: dictionary.codes(name).index(value) if dictionary.codes(name) else int(value)
+        for name, value in holder.items()
+    }
+
+
+@st.composite
+def questions(draw: st.DrawFn, kind: type[Question] | None = None) -> Question:
+    """A registered kind's example with other variables of the dictionary in the place of its own; always without faults."""
+    chosen = kind or draw(st.sampled_from(REGISTER))
+    axes = [name for name in SMALL.known() if SMALL.type_of(name) in ("category", "boolean")]
+    others = iter(draw(st.permutations(axes)))
+
+    def other(value: Any) -> Any:
+        if isinstance(value, list):
+            return [other(each) for each in value]
+        return next(others) if value in axes else value
+
+    asked = {key: value if key in ("id", "kind") else other(value) for key, value in chosen.EXAMPLE.question.items()}
+    sampling = draw(st.sampled_from((None, True, False)))
+    question = chosen.model_validate(asked | ({} if sampling is None else {"sampling": sampling}))
+    assert not list(question.faults(SMALL)), asked
+    return question
