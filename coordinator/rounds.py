@@ -40,9 +40,9 @@ Clock = Callable[[], int]
 
 @dataclass
 class Post:
-    """The coordinator's side of the line: its identity, the roster in force, the link, its clock and its numbers.
+    """The coordinator's side of the line: its identity, the roster in force, the link, its clock and its message numbers.
 
-    `seq` counts from the clock in milliseconds, so that numbers rise over restarts even where none were kept.
+    `number`: of the last message. The caller starts it above every number that was used before.
     """
 
     identity: Identity
@@ -51,13 +51,12 @@ class Post:
     clock: Clock
     entropy: Entropy
     on_event: Callable[[str, Mapping[str, object]], None] = lambda _name, _facts: None
-    _seq: int = 0
+    number: int = 0
 
     def stamp(self) -> Stamp:
         """The time, and for every city the next number."""
-        now = self.clock()
-        self._seq = max(self._seq + 1, now * 1000)
-        return Stamp(now, dict.fromkeys(self.roster.cities, self._seq))
+        self.number += 1
+        return Stamp(self.clock(), dict.fromkeys(self.roster.cities, self.number))
 
     def send(self, kind: Kind, sent: Outgoing, timeout_s: float) -> Iterator[tuple[int, bytes | Failure]]:
         """Carry requests to cities by id, and their replies back."""

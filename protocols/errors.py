@@ -138,6 +138,42 @@ CODES: Final[dict[str, Texts]] = {
     ),
     # --- files written by people
     "FILE_MISSING": _t("找不到文件", "检查路径", "there is no such file", "Check the path"),
+    "DROP_SYNTAX": _t(
+        "--drop 不能识别 {text!r}",
+        "写成 城市@步骤，步骤为 {steps}",
+        "--drop does not understand {text!r}",
+        "Write CITY@STEP, with one of the steps {steps}",
+    ),
+    "CITY_UNKNOWN": _t(
+        "没有名为 {name!r} 的城市文件夹",
+        "现有：{known}",
+        "there is no city folder {name!r}",
+        "There are: {known}",
+    ),
+    "CITY_NONE": _t(
+        "文件夹中没有城市（没有含 city.yaml 的子文件夹）",
+        "可用 hpfed-simulate cities 生成六个虚构城市",
+        "the folder holds no cities (no subfolder with a city.yaml)",
+        "hpfed-simulate cities makes six synthetic ones",
+    ),
+    "CITY_FOLDER": _t(
+        "city.yaml 写的是 {name!r}，文件夹名是 {folder!r}",
+        "两者必须一致",
+        "city.yaml says {name!r} and the folder is called {folder!r}",
+        "Make them the same",
+    ),
+    "ROSTER_STRANGER": _t(
+        "{city} 不在名册上，或名册所载不是本节点的密钥",
+        "请先登记本节点的密钥",
+        "{city} is not on the roster under the key of this node",
+        "Enrol this node's key first",
+    ),
+    "SNAPSHOT_DICTIONARY": _t(
+        "本市数据是按另一份词典映射的，不是 {name}",
+        "请用同一份词典重新映射并入库",
+        "this city's data are mapped to another dictionary than {name}",
+        "Map to the same dictionary and ingest again",
+    ),
     "OUT_NOT_EMPTY": _t(
         "输出文件夹不是空的",
         "请换一个文件夹，或先移走其中内容",

@@ -125,8 +125,14 @@ class Study:
     def reads(self, question: Any | None = None) -> tuple[str, ...]:
         """Given variables that a question reads (default: the whole study), the cohort's included; ascending."""
         asked = [question] if question is not None else self.file.questions
-        names = {name for each in asked for name in each.variables()} | {leaf.variable for leaf in self._cohort()}
-        return tuple(sorted(frozenset().union(*(self.dictionary.needs(name) for name in names))))
+        names = {name for each in asked for name in each.variables()}
+        given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
+        return tuple(sorted(given | set(self.cohort_reads())))
+
+    def cohort_reads(self) -> tuple[str, ...]:
+        """Given variables that decide who belongs to the cohort, ascending."""
+        named = [] if self.file.cohort is None else [leaf.variable for leaf in leaves(self.file.cohort)]
+        return tuple(sorted(frozenset[str]().union(*(self.dictionary.needs(name) for name in named))))
 
     def able(self, question: Any, cannot: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Of the cities in `cannot`, those that can map everything a question reads; in the same order."""
@@ -137,9 +143,6 @@ class Study:
         """The same study with `privacy.mode: exact`: another digest, and other approvals."""
         privacy = self.file.privacy.model_copy(update={"mode": "exact"})
         return Study(self.file.model_copy(update={"privacy": privacy}), self.dictionary)
-
-    def _cohort(self) -> Iterator[Any]:
-        return leaves(self.file.cohort) if self.file.cohort is not None else iter(())
 
 
 def load(path: Path) -> Study:

@@ -1,0 +1,239 @@
+"""`hpfed-simulate`: a whole federation in one process, on synthetic cities or on folders of one's own.
+
+Kept light: everything that computes is imported inside the command that needs it, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from protocols.errors import HpfedError
+
+app = typer.Typer(
+    name="hpfed-simulate",
+    help="A whole federation in one process: six synthetic cities, or city folders of your own.\n\n"
+    "Example:  hpfed-simulate demo --out demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Lang = Annotated[str, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")]
+AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; progress on stderr.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="A reproducible world. It protects nobody who knows the seed.")
+]
+
+WORDS: dict[str, dict[str, str]] = {
+    "cities": {"zh": "生成六个虚构城市", "en": "six synthetic cities"},
+    "read": {"zh": "读取文件", "en": "reading files"},
+    "ingest": {"zh": "数据入库", "en": "ingest"},
+    "approve": {"zh": "各市审批", "en": "approvals"},
+    "plan": {"zh": "制定方案", "en": "plan"},
+    "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
+    "release": {"zh": "估计与区间", "en": "estimates and intervals"},
+    "report": {"zh": "报告", "en": "reports"},
+    "total": {"zh": "合计", "en": "in all"},
+    "written": {"zh": "已写入：", "en": "written:"},
+    "missing": {
+        "zh": "缺席：{city}（{reason} {detail}）；结果仍然有效",
+        "en": "missing: {city} ({reason} {detail}); the result is valid",
+    },
+    "stored": {
+        "zh": "这项研究已经答复过：以下是当时的答复，不再消耗预算",
+        "en": "this study was answered before: here is that answer, at no further cost",
+    },
+    "next": {"zh": "下一步：", "en": "next:"},
+}
+
+
+def language(chosen: str) -> str:
+    """zh or en; anything else is the language of the terminal."""
+    if chosen in ("zh", "en"):
+        return chosen
+    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
+
+
+def say(key: str, lang: str, **values: object) -> str:
+    return WORDS[key][lang].format(**values)
+
+
+def told(line: str) -> None:
+    """Progress goes to stderr, so that stdout is data alone."""
+    typer.echo(line, err=True)
+
+
+def fail(fault: "HpfedError", lang: str, as_json: bool) -> None:
+    """Say what is wrong, every fault found, and leave with the code of the first."""
+    found = fault.every()
+    if as_json:
+        import json
+
+        first = found[0]
+        typer.echo(
+            json.dumps(
+                {
+                    "error": {
+                        "code": first.code,
+                        "zh": first.text("zh"),
+                        "en": first.text("en"),
+                        "next": first.next(lang),
+                    }
+                }
+            )
+        )
+    for each in found:
+        told(each.text("zh" if lang == "zh" else "en"))
+    raise typer.Exit(fault.exit_code)
+
+
+def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> Any:
+    """Run a command; an error of the product becomes a message and an exit code, anything else is a bug and stays visible."""
+    from protocols.errors import HpfedError
+
+    try:
+        return work()
+    except HpfedError as fault:
+        fail(fault, lang, as_json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where to write; a demo of an earlier time is replaced.")] = Path(
+        "demo"
+    ),
+    seed: Seed = None,
+    lang: Lang = "",
+    as_json: AsJson = False,
+) -> None:
+    """Six synthetic cities, the flagship study, a report in Chinese and English.
+
+    Example:  hpfed-simulate demo --out demo --seed 7
+    """
+    spoken = language(lang)
+
+    def work() -> None:
+        import time
+
+        from simulations import demonstration
+
+        began = time.perf_counter()
+        outcome, files = demonstration.make(out, seed, told)
+        _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
+        told(f"{say('next', spoken)} hpfed-simulate run {out}/study.yaml --cities {out}/cities --out my-result")
+
+    guarded(spoken, as_json, work)
+
+
+@app.command()
+def cities(
+    out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    city: Annotated[list[str] | None, typer.Option("--city", help="Only these; may be repeated.")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", help="Accounts per city, 500 to 20,000,000.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 20220531,
+    heterogeneity: Annotated[
+        float, typer.Option("--heterogeneity", help="0: all like the first; 1: as described.")
+    ] = 1.0,
+    lang: Lang = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write synthetic cities as real city folders.
+
+    Example:  hpfed-simulate cities cities --city chongqing --rows 5000
+    """
+    spoken = language(lang)
+
+    def work() -> None:
+        from simulations import cities as made
+
+        made.write(out, city or made.ALL, rows, seed, heterogeneity)
+        told(f"{say('written', spoken)} {out}")
+
+    guarded(spoken, as_json, work)
+
+
+@app.command()
+def facts(lang: Lang = "", as_json: AsJson = False) -> None:
+    """Published figures behind the synthetic cities, where they contradict each other, and the reading taken.
+
+    Example:  hpfed-simulate facts --json
+    """
+    spoken = language(lang)
+
+    def work() -> None:
+        from simulations import published
+
+        typer.echo(published.as_json() if as_json else published.as_text())
+
+    guarded(spoken, as_json, work)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file.")],
+    folder: Annotated[Path, typer.Option("--cities", help="The folder that holds the city folders.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write the result.")],
+    exact: Annotated[bool, typer.Option("--exact", help="Secure sums without noise; cities may decline.")] = False,
+    accept_noisy: Annotated[
+        bool, typer.Option("--accept-noisy", help="Go on although most rows will be noise.")
+    ] = False,
+    engine: Annotated[str, typer.Option("--engine", help="inprocess (flower: with deployment).")] = "inprocess",
+    seed: Seed = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="CITY@STEP: lose a city; may be repeated.")] = None,
+    lang: Lang = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask a study of city folders: ingest, approve, sum under masks, release.
+
+    Example:  hpfed-simulate run study.yaml --cities cities --out result --drop chengdu@masked
+    """
+    spoken = language(lang)
+    del accept_noisy  # nothing is refused for being noisy until `study plan` exists
+
+    def work() -> None:
+        import time
+
+        from coordinator import output
+        from protocols import study as studies
+        from protocols.errors import ConfigError
+        from simulations import world
+
+        began = time.perf_counter()
+        if engine != "inprocess":
+            raise ConfigError("NOT_YET", thing=f"--engine {engine}")
+        asked = studies.load(study)
+        asked = asked.in_exact_mode() if exact else asked
+        drops = [world.drop(text) for text in drop or ()]
+        homes = None if seed is None else world.fresh_homes(out)
+        outcome = world.run(asked, folder, homes, seed=seed, drops=drops, progress=told)
+        since = time.perf_counter()
+        files = output.write(out, outcome.results, outcome.events)
+        outcome.seconds["report"] = time.perf_counter() - since
+        _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
+        if world.exit_code(outcome):
+            raise typer.Exit(world.exit_code(outcome))
+
+    guarded(spoken, as_json, work)
+
+
+def _finish(outcome: Any, files: tuple[Path, ...], spoken: str, as_json: bool, total: float) -> None:
+    if as_json:
+        sys.stdout.write(outcome.results.decode() + "\n")
+    for stage, seconds in outcome.seconds.items():
+        told(f"  {seconds:6.2f} s  {say(stage, spoken)}")
+    told(f"  {total:6.2f} s  {say('total', spoken)}")
+    if outcome.stored:
+        told(say("stored", spoken))
+    for each in outcome.missing:
+        told(say("missing", spoken, city=each.city, reason=each.reason, detail=each.detail).replace(" )", ")"))
+    told(f"{say('written', spoken)} {', '.join(str(path) for path in files if path.parent.name != 'tables')}")
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,52 @@
+"""What `hpfed-simulate demo` does: synthetic cities, the flagship study, reports, all in one folder."""
+
+import shutil
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from coordinator import output
+from protocols import study
+from protocols.errors import ConfigError, Place
+from simulations import cities, world
+
+STUDY: Final = "flexible-employment-profile.yaml"
+MARK: Final = ".hpfed-demo"  # a folder with this file was made here, and may be made anew
+OURS: Final = (
+    ".hpfed",
+    "cities",
+    "mine",
+    "tables",
+    "study.yaml",
+    "results.json",
+    "run.jsonl",
+    "report.zh.html",
+    "report.en.html",
+)
+
+
+def make(out: Path, seed: int | None, progress: Callable[[str], None]) -> tuple[world.Outcome, tuple[Path, ...]]:
+    """Everything under `out`. Errors: `ConfigError OUT_NOT_EMPTY` if `out` holds what no demo has written."""
+    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise ConfigError("OUT_NOT_EMPTY", Place(str(out)))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).touch()
+    for name in OURS:
+        place = out / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+    began = time.perf_counter()
+    cities.write(out / "cities")
+    made = time.perf_counter() - began
+    progress(f"{out / 'cities'}: {', '.join(cities.ALL)}")
+    (out / "study.yaml").write_bytes((resources.files("coordinator.studies") / STUDY).read_bytes())
+    homes = None if seed is None else world.fresh_homes(out)
+    outcome = world.run(study.load(out / "study.yaml"), out / "cities", homes, seed=seed, progress=progress)
+    since = time.perf_counter()
+    files = output.write(out, outcome.results, outcome.events)
+    seconds = {"cities": made, **outcome.seconds, "report": time.perf_counter() - since}
+    return world.Outcome(outcome.results, outcome.missing, outcome.stored, outcome.events, seconds), files

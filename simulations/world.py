@@ -1,0 +1,389 @@
+"""Everyone in one process: real cities, a real coordinator, and a carrier that loses what it is told to lose.
+
+The door for demonstrations, tests and rehearsals. Node and coordinator run the code that they run in a deployment: gate, ledger, secure
+aggregation, noise, release. What is simulated: the line between them, officers who approve whatever a policy does not refuse, and, with a
+seed, the clock and all entropy.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import Field
+
+from coordinator import release, rounds
+from coordinator.exchange import Failure
+from node import city as cities
+from node import ingest, mapping
+from node import policy as policies
+from node.city import City
+from node.gate import Gate
+from node.identity import identity
+from node.ledger import Ledger
+from node.policy import Decision, Policy
+from node.station import station
+from protocols.approval import sign_study
+from protocols.distribution import software
+from protocols.entropy import Entropy, operating_system, seeded
+from protocols.errors import ConfigError, Place, joined
+from protocols.messages import Identity
+from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
+from protocols.roster import City as Listed
+from protocols.secagg.plan import STEPS
+from protocols.study import Study
+from protocols.yamltext import Record, fit, read
+
+CONSORTIUM: Final = "simulated"
+SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
+STEP_OF: Final = dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True))
+OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
+NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A city that is lost from a step on. A one-round conversation has round 0 only."""
+
+    city: str
+    step: str
+    round: int = 0
+
+
+def drop(text: str) -> Drop:
+    """`CITY@STEP` or `CITY@STEP:ROUND`. Errors: `ConfigError DROP_SYNTAX`."""
+    city, _, at = text.partition("@")
+    step, _, round_ = at.partition(":")
+    if step not in STEPS or not city or round_ not in ("", "0"):
+        raise ConfigError("DROP_SYNTAX", text=text, steps=", ".join(STEPS))
+    return Drop(city, step)
+
+
+@dataclass
+class Clock:
+    """Unix seconds. Seeded worlds begin at one instant and tick once per exchange; others read the clock of this machine."""
+
+    virtual: int | None
+
+    def __call__(self) -> int:
+        return int(time.time()) if self.virtual is None else self.virtual  # noqa: TID251 the shell of a simulated world
+
+    def tick(self) -> None:
+        if self.virtual is not None:
+            self.virtual += 1
+
+
+@dataclass
+class InProcess:
+    """An Exchange that calls the gates of this process, over sealed bytes. Cities in `drops` are lost from their step on."""
+
+    gates: Mapping[str, Gate]
+    clock: Clock
+    drops: Sequence[Drop] = ()
+    lost: set[str] = field(default_factory=set)
+
+    def each(self, kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
+        """Replies in the order of the requests. `timeout_s` has nothing to wait for here."""
+        del timeout_s
+        self.clock.tick()
+        self.lost |= {each.city for each in self.drops if STEP_OF.get(kind) == each.step}
+        for city, content in requests.items():
+            if city in self.lost:
+                yield city, Failure("unreachable")
+                continue
+            reply = self.gates[city].answer(content, self.clock())
+            yield city, Failure("invalid_reply") if reply is None else reply
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True)
+class Party:
+    """A city folder, read and found sound."""
+
+    folder: Path
+    city: City
+    policy: Policy
+    means: mapping.Mapping
+
+
+class _Asker(Record):
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
+    role: Literal["analyst", "regulator"] = "analyst"
+    name: str = ""
+
+
+class _Askers(Record):
+    askers: tuple[_Asker, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave. `results`: bytes of results.json. `stored`: it was answered before, and this is that answer."""
+
+    results: bytes
+    missing: tuple[release.Missing, ...]
+    stored: bool
+    events: tuple[dict[str, Any], ...]
+    seconds: Mapping[str, float]
+
+
+def parties(folder: Path, study: Study) -> tuple[Party, ...]:
+    """The cities of a folder that the study asks, by name. Errors: `ConfigError`, the faults of every city at once."""
+    if not folder.is_dir():
+        raise ConfigError("FILE_MISSING", Place(str(folder)))
+    found, faults = [], []
+    for path in sorted(path for path in folder.iterdir() if (path / cities.FILE).is_file()):
+        try:
+            found.append(_party(path))
+        except ConfigError as fault:
+            faults.append(fault)
+    wanted = study.file.cities.names
+    for name in wanted or ():
+        if not faults and name not in {party.city.city for party in found}:
+            faults.append(
+                ConfigError("CITY_UNKNOWN", Place(str(folder)), name=name, known=", ".join(p.city.city for p in found))
+            )
+    if not found and not faults:
+        faults.append(ConfigError("CITY_NONE", Place(str(folder))))
+    fault = joined(faults)
+    if fault:
+        raise fault
+    return tuple(party for party in found if wanted is None or party.city.city in wanted)
+
+
+def _party(folder: Path) -> Party:
+    city = cities.load(folder)
+    if city.city != folder.name:
+        raise ConfigError(
+            "CITY_FOLDER", Place(str(folder / cities.FILE), 1, "city"), name=city.city, folder=folder.name
+        )
+    policy = policies.load(folder, loose=city.synthetic or city.open_data)
+    return Party(folder, city, policy, mapping.load(folder))
+
+
+def run(
+    study: Study,
+    folder: Path,
+    homes: Path | None,
+    *,
+    seed: int | None,
+    drops: Sequence[Drop] = (),
+    progress: Callable[[str], None] = lambda _line: None,
+) -> Outcome:
+    """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
+
+    With a seed everything is reproducible and `homes` must be new: stored answers are never met. Errors: `ConfigError`, `Refusal`,
+    `PeerError`, `IncompleteError`.
+    """
+    watch = _Watch(progress)
+    found = parties(folder, study)
+    for each in drops:
+        if each.city not in {party.city.city for party in found}:
+            raise ConfigError(
+                "CITY_UNKNOWN", Place(str(folder)), name=each.city, known=", ".join(p.city.city for p in found)
+            )
+    watch.mark("read")
+    clock = Clock(None if seed is None else SEEDED_START)
+    base = (homes or folder / ".hpfed") / "coordinator"
+    kept = base / "answers" / f"{study.file.asker}-{study.digest.removeprefix('sha256:')}.json"
+    if seed is None and kept.is_file():
+        return Outcome(kept.read_bytes(), (), True, (), watch.seconds)
+
+    def source(*names: str) -> Entropy:
+        return operating_system if seed is None else seeded(seed, *names)
+
+    for party in found:
+        name = party.city.city
+        done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
+        progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
+    watch.mark("ingest")
+    roster, coordinator, askers = _consortium(found, study, folder, homes, base, clock, source)
+    events: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        gates = {party.city.city: _gate(party, roster, homes, clock, source, stack) for party in found}
+        link = InProcess(gates, clock, drops)
+        numbers = _numbers(base, clock)
+        post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
+        signed = sign_study(study, askers[study.file.asker])
+        ids = [roster_id for roster_id, city in roster.cities.items() if city.name in gates]
+        answers = rounds.offer(post, study, signed, ids)
+        watch.mark("approve")
+        agreement = rounds.agreed(post, study, answers)
+        watch.mark("plan")
+        opened, _, acks = rounds.summed(post, agreement, answers, _acks(base, roster))
+        watch.mark("sum")
+        _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
+    names = {party.city.city: party.city.name for party in found}
+    results = release.results(opened, roster, names, clock(), seeded=seed is not None)
+    watch.mark("release")
+    _write(kept.parent, {kept.name: results})
+    return Outcome(results, opened.missing, False, tuple(events), watch.seconds)
+
+
+def home(folder: Path, homes: Path | None) -> Path:
+    """A city's home: inside its folder, or, for a seeded world, under the homes of that world."""
+    return folder / ".hpfed" if homes is None else homes / folder.name
+
+
+def fresh_homes(out: Path) -> Path:
+    """Empty homes for a seeded world, under its output: what an earlier run left there is removed."""
+    homes = out / ".hpfed"
+    if homes.exists():
+        shutil.rmtree(homes)
+    homes.mkdir(parents=True)
+    return homes
+
+
+def _gate(
+    party: Party, roster: Roster, homes: Path | None, clock: Clock, source: Callable[..., Entropy], stack: ExitStack
+) -> Gate:
+    name, entropy = party.city.city, source("gate", party.city.city)
+    here = station(party.city, party.means, home(party.folder, homes), roster, source("identity", name))
+    ledger = stack.enter_context(
+        Ledger.open(
+            here.home / "ledger.sqlite",
+            policy=party.policy,
+            city=name,
+            city_key=here.identity.key.public_key().public_bytes_raw(),
+            now=clock(),
+            entropy=source("ledger", name),
+            dictionary=here.dictionary,
+        )
+    )
+    return Gate(here, party.policy, ledger, entropy, _simulated_officers)
+
+
+def _simulated_officers(_study: Study, decision: Decision) -> Sequence[str]:
+    """People who approve whatever the policy does not refuse."""
+    return OFFICERS[:1] if decision.decide == "officer" else OFFICERS
+
+
+def _consortium(
+    found: Sequence[Party],
+    study: Study,
+    folder: Path,
+    homes: Path | None,
+    base: Path,
+    clock: Clock,
+    source: Callable[..., Entropy],
+) -> tuple[Roster, Identity, dict[str, Ed25519PrivateKey]]:
+    """Root, coordinator, cities and askers with keys of their own, and the roster that binds them. A city keeps its number for good."""
+    now = clock()
+    life = {"from": now - DAY, "until": now + 365 * DAY}
+    root = identity(base / "root", source("root"))
+    coordinator = identity(base, source("identity", "coordinator"))
+    named = {each.id: each for each in _askers(folder)}
+    named.setdefault(study.file.asker, _Asker(id=study.file.asker))
+    keys = {each: identity(base / "askers" / each, source("asker", each)) for each in sorted(named)}
+    ids = _city_ids(base, [party.city.city for party in found])
+    listed = tuple(
+        Listed(
+            id=ids[party.city.city],
+            name=party.city.city,
+            code=party.city.code,
+            identity=(
+                Key(key=_public(identity(home(party.folder, homes), source("identity", party.city.city))), **life),
+            ),
+            since=now,
+        )
+        for party in sorted(found, key=lambda party: ids[party.city.city])
+    )
+    entries = Entries(
+        consortium=CONSORTIUM,
+        version=1,
+        issued=now,
+        valid_until=now + 90 * DAY,
+        root=_public(root),
+        coordinator=(Key(key=_public(coordinator), **life),),
+        cities=listed,
+        askers=tuple(
+            Asker(
+                id=each,
+                role=named[each].role,
+                name=named[each].name or each,
+                identity=_public(keys[each]),
+                until=now + 365 * DAY,
+            )
+            for each in sorted(named)
+        ),
+    )
+    return sign_roster(entries, root), Identity(COORDINATOR, coordinator, software()), keys
+
+
+def _askers(folder: Path) -> tuple[_Asker, ...]:
+    path = folder / "askers.yaml"
+    if not path.is_file():
+        return ()
+    document = read(path.read_bytes(), str(path))
+    return fit(_Askers, document, {"askers": document.tree}).askers
+
+
+def _public(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes_raw().hex()
+
+
+def _city_ids(base: Path, names: Sequence[str]) -> dict[str, int]:
+    path = base / "cities.txt"
+    known = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    listed = [*known, *(name for name in names if name not in known)]
+    _write(base, {path.name: "\n".join(listed).encode()})
+    return {name: number for number, name in enumerate(listed, 1)}
+
+
+def _numbers(base: Path, clock: Clock) -> int:
+    """The first message number of this run: above all of earlier ones, whatever the clock says."""
+    path = base / "numbers.txt"
+    first = max(int(path.read_text(encoding="utf-8")) if path.is_file() else 0, clock() * 1000)
+    _write(base, {path.name: str(first + NUMBERS_AHEAD).encode()})
+    return first
+
+
+def _acks(base: Path, roster: Roster) -> dict[int, bytes]:
+    """Each city's last acknowledgement, shown to it again so that a rolled-back ledger is noticed."""
+    found = {city.name: base / "acks" / city.name for city in roster.entries.cities}
+    return {city.id: found[city.name].read_bytes() for city in roster.entries.cities if found[city.name].is_file()}
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Each file whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, content in files.items():
+        part = folder / f"{name}.part"
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(folder / name)
+
+
+def _log(events: list[dict[str, Any]], clock: Clock) -> Callable[[str, Mapping[str, object]], None]:
+    def note(name: str, facts: Mapping[str, object]) -> None:
+        events.append({"at": clock(), "event": name, **facts})
+
+    return note
+
+
+@dataclass
+class _Watch:
+    """Where the time goes."""
+
+    progress: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+    since: float = field(default_factory=time.perf_counter)
+
+    def mark(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = now - self.since
+        self.since = now
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0, or 4 where cities are missing and the result is valid all the same."""
+    return 4 if outcome.missing else 0
