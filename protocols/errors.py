@@ -59,6 +59,11 @@ class HpfedError(Exception):
         )
         return escaped(f"{self.at}: {sentence}" if self.at else sentence)
 
+    def next(self, language: Language) -> str:
+        """What to do next, alone."""
+        values = {**self.values, "near": _near(self.values.get("near"), language)}
+        return CODES[self.code][language][1].format_map(values)
+
     def every(self) -> tuple["HpfedError", ...]:
         """This fault and all that were found with it."""
         return (self, *(each for other in self.also for each in other.every()))
