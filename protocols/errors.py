@@ -173,6 +173,12 @@ CODES: Final[dict[str, Texts]] = {
         "{city} is not on the roster under the key of this node",
         "Enrol this node's key first",
     ),
+    "SNAPSHOT_DATE": _t(
+        "本市没有 {as_of} 的快照",
+        "请先入库该日期的数据 (hpfed-node ingest)",
+        "this city has no snapshot of {as_of}",
+        "Ingest the data of that date (hpfed-node ingest)",
+    ),
     "SNAPSHOT_DICTIONARY": _t(
         "本市数据是按另一份词典映射的，不是 {name}",
         "请用同一份词典重新映射并入库",
