@@ -26,7 +26,8 @@ from protocols.yamltext import Document, Flag, Record, Tree, Whole, dotted, fit,
 
 FILE: Final = "policy.yaml"
 ALL: Final = "all"
-SCOPES: Final = ("per_asker_year", "per_year", "total")
+Scope = Literal["per_asker_year", "per_year", "total"]
+SCOPES: Final[tuple[Scope, ...]] = ("per_asker_year", "per_year", "total")
 DEFAULT: Final = Path(__file__).with_name("policy.default.yaml")
 MODELS: Final = (
     "kmeans",

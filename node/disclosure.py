@@ -1,0 +1,73 @@
+"""Pure decisions of mode exact: is the cohort large enough, may this set of cities be summed, and what may another party hear of a no.
+
+Sums without noise are seen by the coordinator before anything is suppressed, so these rules come before anything is sent (privacy.md,
+section 9; secure-aggregation.md, X1). In mode dp nothing here looks at rows: there the noise protects, for any overlap.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from node.policy import Exact
+from protocols.errors import HpfedError, Refusal
+from protocols.filters import leaves
+from protocols.messages import Reasons
+from protocols.study import Study
+
+DECLINED: Final = "declined:disclosure"  # all that others hear where rows stand behind a no
+TOLD: Final = frozenset(
+    {"count", "limit", "got", "least", "most", "n", "cost_millionths", "left_millionths", "renews_s"}
+)
+LARGEST: Final = 2**53  # of an integer in JSON
+
+
+def cohort(study: Study, rows: int, cannot: Collection[str], exact: Exact, *, by_city: bool = False) -> Refusal | None:
+    """The cohort rule: own rows >= min_cohort. `rows`: of this city in the study's cohort; `cannot`: the variables that it cannot map.
+
+    A city that cannot map the cohort has nobody in it, as everybody knows from the plan, and is exempt. The text holds no number of rows.
+    """
+    condition = study.file.cohort
+    if condition is not None:
+        needed = frozenset[str]().union(*(study.dictionary.needs(leaf.variable) for leaf in leaves(condition)))
+        if needed & set(cannot):
+            return None
+    key = "min_cohort_by_city" if by_city else "min_cohort"
+    limit: int = getattr(exact, key)
+    return Refusal("EXACT_COHORT", limit=limit, key=f"exact.{key}") if rows < limit else None
+
+
+def city_set(new: Collection[int], earlier: Collection[frozenset[int]], least: int) -> Refusal | None:
+    """Rule X1: may the cities `new` be summed exactly, after the sets `earlier` of the same cohort class that this city stood in?
+
+    Cities that stood in the same of those sets form a class. The new set takes each class whole, or not at all, or leaves >= `least` cities
+    on both sides; of cities not seen before, none or >= `least`. Then whatever sums and differences of such sums give covers >= `least`.
+    """
+    inside = frozenset(new)
+    apart = [(len(group & inside), len(group - inside)) for group in classes(earlier)]
+    fresh = len(inside.difference(*earlier))
+    whole = all(taken == 0 or left == 0 or min(taken, left) >= least for taken, left in apart)
+    return None if whole and (fresh == 0 or fresh >= least) else Refusal("SECAGG_COHORT_DIFFERENCE")
+
+
+def classes(sets: Collection[frozenset[int]]) -> tuple[frozenset[int], ...]:
+    """The cities of all sets, grouped by which of the sets they stand in."""
+    groups: dict[tuple[bool, ...], set[int]] = {}
+    for city in sorted(frozenset[int]().union(*sets)):
+        groups.setdefault(tuple(city in each for each in sets), set()).add(city)
+    return tuple(map(frozenset, groups.values()))
+
+
+def outward(no: HpfedError, *, rows_read: bool) -> Reasons:
+    """A no as others may hear it. Where rows were read before it was decided: always the same one word.
+
+    Else every code, and of their values the whole numbers that come from the request, the policy or the ledger, named `code_value`.
+    """
+    if rows_read:
+        return Reasons(codes=(DECLINED,))
+    limits: dict[str, int] = {}
+    for each in no.every():
+        for name, value in each.values.items():
+            if name in TOLD and isinstance(value, int) and abs(value) <= LARGEST:
+                limits.setdefault(f"{each.code.lower()}_{name}"[:40], value)
+    return Reasons(
+        codes=tuple(dict.fromkeys(each.code for each in no.every()))[:64], limits=dict(list(limits.items())[:64])
+    )

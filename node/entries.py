@@ -1,0 +1,571 @@
+"""What a ledger says, entry by entry, and what the entries mean together. Pure; `ledger.py` keeps them on disk.
+
+Entries say what was promised, read, sent and answered. For one round of a conversation, in this order:
+
+| entry | is on disk before | means |
+|---|---|---|
+| `reserved` | anything of the conversation leaves | the cost of the whole study is held, until the plan expires |
+| `rows` | the first row is read | the round is charged, come what may |
+| `spent` | the masked vector leaves | charged for good; the reply is stored with it and is what a repeat gets |
+| `confirmed` | the signature over the survivors leaves | no other list of this round is ever signed |
+| `revealed` | shares leave | |
+| `answered` | the acknowledgement leaves | this run of the study is finished for its asker |
+
+`void` ends a conversation: what was held and not read is free again. Nothing else is ever given back. Costs are derived: `Book` computes
+each one again from its blocks, and an entry that states another is refused.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from typing import Annotated, Final, Literal, Self, assert_never
+
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, model_validator
+
+from node.audit import Code, Head, Hex32, Hex64, Sha256Name
+from node.policy import SCOPES, Policy, Scope
+from protocols import privacy
+from protocols.canonical import canonical, digest
+from protocols.noise import draws, node_v20
+from protocols.privacy import FREE, Cap, Cost
+from protocols.study import Mode, Study
+from protocols.yamltext import Record
+
+Seconds = Annotated[int, Field(ge=0, lt=2**53)]
+Number = Annotated[int, Field(ge=0, lt=2**16)]
+Big = Annotated[int, BeforeValidator(lambda v: int(v) if isinstance(v, str) else v), PlainSerializer(str), Field(ge=0)]
+Digest = Sha256Name | Literal[""]
+Ids = tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
+Key = tuple[str, str, int]  # asker, study, run: what an answer is kept under
+Why = Literal["expired", "superseded", "ended"]
+
+
+def named(content: bytes) -> str:
+    """`sha256:…` for 32 bytes that are a digest already."""
+    return "sha256:" + content.hex()
+
+
+def year_of(at: int) -> int:
+    """The calendar year, in UTC, of Unix seconds."""
+    return datetime.fromtimestamp(at, UTC).year
+
+
+# --- what a conversation asks for
+
+
+class Charge(Record):
+    """One block of a plan. `v20`: variance per cell that this city adds; `total`: of all honest ones, which the cost follows; in 2**-20."""
+
+    block: str
+    l1: Big
+    l2sq: Big
+    touches: int
+    step: Big
+    v20: Big
+    total: Big
+    rounds: Annotated[int, Field(ge=1)] = 1
+
+
+class Claim(Record):
+    """A whole run of a study, in one conversation. Mode exact has no charges.
+
+    `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter. `snapshot`: name of the one that will answer.
+    `cohort`, `purpose` and `variables` are for people.
+    """
+
+    conversation: Hex32
+    plan: Sha256Name
+    study: Sha256Name
+    asker: str
+    runs: tuple[Annotated[int, Field(ge=1, lt=2**16)]]
+    mode: Mode
+    charges: tuple[Charge, ...]
+    draws: Big
+    delta: str
+    expires: Seconds
+    cities: Ids
+    colluders: int
+    snapshot: str
+    cohort_class: Sha256Name
+    cohort: str
+    purpose: str
+    variables: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        study: Study,
+        *,
+        conversation: bytes,
+        plan: bytes,
+        run: int,
+        expires: int,
+        cities: Collection[int],
+        snapshot: str,
+        totals: Sequence[int] = (),
+        h: int = 0,
+    ) -> Self:
+        """The claim of a plan, whose digest is `plan` (32 bytes): one round with all blocks of the study.
+
+        `totals`: v20 of each block of the layout, shared by at least `h` honest cities; mode exact has neither. `ValueError` where it does
+        or where mode dp does not.
+        """
+        blocks = study.workload.layout.blocks if totals else ()
+        charges = tuple(
+            Charge(
+                block=block.name,
+                l1=block.l1,
+                l2sq=block.l2sq,
+                touches=block.touches,
+                step=block.step,
+                v20=node_v20(total, h),
+                total=total,
+            )
+            for block, total in zip(blocks, totals, strict=True)
+        )
+        condition = study.file.cohort
+        cohort = canonical(condition.model_dump(mode="json", by_alias=True, exclude_none=True) if condition else None)
+        return cls(
+            conversation=conversation.hex(),
+            plan=named(plan),
+            study=study.digest,
+            asker=study.file.asker,
+            runs=(run,),
+            mode=study.file.privacy.mode,
+            charges=charges,
+            draws=len(cities) * sum(block.cells * draws(own.v20) for block, own in zip(blocks, charges, strict=True)),
+            delta=study.file.privacy.delta,
+            expires=expires,
+            cities=tuple(sorted(cities)),
+            colluders=study.file.privacy.tolerate.colluders,
+            snapshot=snapshot,
+            cohort_class=digest(cohort),
+            cohort=cohort.decode(),
+            purpose=study.file.purpose.text("zh"),
+            variables=study.reads(),
+        )
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        """Nothing is released with noise for free."""
+        if (self.mode == "dp") != bool(self.charges):
+            raise ValueError("a claim has charges in mode dp, and only there")
+        return self
+
+    @property
+    def key(self) -> Key:
+        return (self.asker, self.study, self.runs[0])
+
+    @property
+    def cost(self) -> Cost:
+        """Of all blocks in all their rounds."""
+        return _cost(self.charges, self.draws, self.delta)
+
+
+@lru_cache(maxsize=4096)
+def _cost(charges: tuple[Charge, ...], all_draws: int, delta: str) -> Cost:
+    if not charges:
+        return FREE
+    events = [privacy.Event(each.l1, each.l2sq, each.total, each.rounds) for each in charges]
+    return privacy.cost(events, all_draws, Decimal(delta))
+
+
+@lru_cache(maxsize=4096)
+def _part(charges: tuple[Charge, ...], times: tuple[int, ...]) -> privacy.Curve:
+    """Cost of releasing each block so many times."""
+    return privacy.compose(
+        privacy.rdp(privacy.Event(each.l1, each.l2sq, each.total, n))
+        for each, n in zip(charges, times, strict=True)
+        if n
+    )
+
+
+@lru_cache(maxsize=4096)
+def texts(curve: privacy.Curve) -> tuple[str, ...]:
+    """A curve as an entry holds it: JSON has no such integers."""
+    return tuple(map(str, curve))
+
+
+# --- entries: closed shapes, written as canonical JSON
+
+
+class _Entry(Record):
+    at: Seconds
+
+
+class Opened(_Entry):
+    """A ledger, or another identity key of the same city: a new key is never a new budget."""
+
+    kind: Literal["opened"] = "opened"
+    city: str
+    key: Hex64
+    policy: Sha256Name
+    dictionary: str
+
+
+class PolicySet(_Entry):
+    kind: Literal["policy"] = "policy"
+    policy: Sha256Name
+
+
+class CapSet(_Entry):
+    """A cap from now on, with the order and the room that it was given when it was first written. `officers`: who signed."""
+
+    kind: Literal["cap"] = "cap"
+    scope: Scope
+    epsilon: str
+    delta: str
+    order: int
+    room: Big
+    officers: tuple[str, ...]
+
+    @cached_property
+    def cap(self) -> Cap:
+        return Cap(Decimal(self.epsilon), Decimal(self.delta), self.order, self.room)
+
+
+class Approved(_Entry):
+    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them."""
+
+    kind: Literal["approved"] = "approved"
+    study: Sha256Name
+    dictionary: Sha256Name
+    asker: str
+    policy: Sha256Name
+    rule: str
+    officers: tuple[str, ...]
+    cannot: tuple[str, ...]
+    expires: Seconds
+
+
+class Declined(_Entry):
+    kind: Literal["declined"] = "declined"
+    study: Sha256Name
+    asker: str
+    codes: tuple[Code, ...]
+    officers: tuple[str, ...]
+    reason: str
+
+
+class Reserved(_Entry):
+    """`cost`: at every order of `privacy.ORDERS`, in 2**-64. `sampler`: in 2**-176."""
+
+    kind: Literal["reserved"] = "reserved"
+    claim: Claim
+    cost: tuple[str, ...]
+    sampler: Big
+
+
+class _Step(_Entry):
+    conversation: Hex32
+
+
+class Rows(_Step):
+    """`blocks`: which of the reservation's this round asks. `ask`: digest of what was asked."""
+
+    kind: Literal["rows"] = "rows"
+    round: Number
+    ask: Sha256Name
+    blocks: tuple[int, ...]
+
+
+class Spent(_Step):
+    """`reply`: digest of the envelope that left, `y`: of the vector in it. `turned`: nothing left, a crash or an end came before."""
+
+    kind: Literal["spent"] = "spent"
+    run: int
+    round: Number
+    plan: Sha256Name
+    snapshot: str
+    sampler: Big
+    reply: Digest
+    y: Digest
+    turned: bool
+
+
+class Confirmed(_Step):
+    kind: Literal["confirmed"] = "confirmed"
+    round: Number
+    cities: Ids
+    u3: Sha256Name
+
+
+class Revealed(_Step):
+    kind: Literal["revealed"] = "revealed"
+    round: Number
+
+
+class Answered(_Step):
+    """`receipt`: digest of the coordinator's signed receipt, which is kept."""
+
+    kind: Literal["answered"] = "answered"
+    round: Number
+    sum: Sha256Name
+    receipt: Sha256Name
+
+
+class Void(_Step):
+    """The conversation ended here. An exact set of cities that was never confirmed is forgotten: nothing of it can be opened."""
+
+    kind: Literal["void"] = "void"
+    why: Why
+
+
+class ExactSet(_Step):
+    """The cohort of an exact release was read and is large enough. `rows`: digest of its rows under a key of the city."""
+
+    kind: Literal["exact"] = "exact"
+    rows: str
+    cells: int
+
+
+Step = Rows | Spent | Confirmed | Revealed | Answered | Void | ExactSet  # of one conversation, after `reserved`
+Entry = Opened | PolicySet | CapSet | Approved | Declined | Reserved | Step
+ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
+
+
+# --- what they mean
+
+
+@dataclass(frozen=True)
+class Round:
+    """How far one round of a conversation went. `spent_seq`: where in the chain it was charged."""
+
+    rows: Rows
+    spent: Spent | None = None
+    spent_seq: int = 0
+    confirmed: Confirmed | None = None
+    revealed: bool = False
+    answered: Answered | None = None
+
+    @property
+    def sent(self) -> bool:
+        """A masked vector left this city."""
+        return self.spent is not None and not self.spent.turned
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """One conversation and all that became of it."""
+
+    seq: int
+    at: int
+    claim: Claim
+    cost: Cost
+    rounds: Mapping[int, Round] = field(default_factory=dict)
+    exact: ExactSet | None = None
+    void: bool = False
+
+    @property
+    def year(self) -> int:
+        """The year whose budget it uses: that in which it was made."""
+        return year_of(self.at)
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """In how many more rounds each block may be asked. In mode exact there is one entry, for the one round."""
+        asked = Counter(block for each in self.rounds.values() for block in each.rows.blocks)
+        if not self.claim.charges:
+            return (1 - len(self.rounds),)
+        return tuple(charge.rounds - asked[number] for number, charge in enumerate(self.claim.charges))
+
+    @property
+    def unspent(self) -> tuple[int, ...]:
+        """Rounds whose rows were read and that are not charged yet."""
+        return tuple(number for number, each in self.rounds.items() if each.spent is None)
+
+    @property
+    def charged(self) -> Cost:
+        """What it takes from every cap: all of it until it is void, then the rounds that were spent."""
+        if not self.void:
+            return self.cost
+        spent = Counter(block for each in self.rounds.values() for block in each.rows.blocks)
+        times = tuple(spent[number] for number in range(len(self.claim.charges)))
+        return Cost(_part(self.claim.charges, times), self.cost.sampler if any(times) else 0)
+
+    @property
+    def state(self) -> Literal["reserved", "read", "spent", "answered", "void"]:
+        """The farthest that any of its rounds went."""
+        if any(each.answered for each in self.rounds.values()):
+            return "answered"
+        if self.unspent:
+            return "read"
+        if self.rounds:
+            return "spent"
+        return "void" if self.void else "reserved"
+
+    @property
+    def confirmed(self) -> bool:
+        return any(each.confirmed for each in self.rounds.values())
+
+    @property
+    def attempted(self) -> bool:
+        """Somebody may know an answer: a round was charged; in mode exact, its survivors were signed here."""
+        return self.confirmed if self.claim.mode == "exact" else any(each.spent for each in self.rounds.values())
+
+    @property
+    def counts(self) -> bool:
+        """Its set of cities counts for rule X1: it may still be opened, or it was confirmed."""
+        return self.claim.mode == "exact" and (not self.void or self.confirmed)
+
+    @property
+    def frees(self) -> bool:
+        """Ending it would change something: rounds are held that were not read, or an exact set could be forgotten."""
+        held = not self.rounds or any(n > 0 for n in self.left)
+        return not self.void and (held or (self.counts and not self.confirmed))
+
+    def same_cohort(self, cohort_class: str, rows: str | None) -> bool:
+        """An equal filter; or equal rows here, where they are known of both."""
+        return self.claim.cohort_class == cohort_class or (self.exact is not None and self.exact.rows == rows)
+
+
+def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
+    """The reservation after one more entry of its conversation. Errors: `ValueError` where that entry cannot come next."""
+    if isinstance(entry, Void):
+        need(not held.void and not held.unspent)
+        return replace(held, void=True)
+    if isinstance(entry, ExactSet):
+        need(held.claim.mode == "exact" and held.exact is None and not held.void)
+        return replace(held, exact=entry)
+    if isinstance(entry, Rows):
+        left = held.left
+        asked = entry.blocks if held.claim.charges else (0,)
+        need(not held.void and entry.round not in held.rounds and len(set(asked)) == len(asked) > 0)
+        need(all(0 <= block < len(left) and left[block] > 0 for block in asked))
+        return replace(held, rounds={**held.rounds, entry.round: Round(entry)})
+    found = held.rounds.get(entry.round)
+    if found is None:
+        raise ValueError
+    match entry:
+        case Spent():
+            need(found.spent is None and not held.void)
+            after = replace(found, spent=entry, spent_seq=seq)
+        case Confirmed():
+            need(found.sent and found.confirmed is None and not held.void)
+            after = replace(found, confirmed=entry)
+        case Revealed():
+            need(found.confirmed is not None and not found.revealed and not held.void)
+            after = replace(found, revealed=True)
+        case Answered():
+            need(found.sent and found.answered is None)
+            after = replace(found, answered=entry)
+        case _:
+            assert_never(entry)
+    return replace(held, rounds={**held.rounds, entry.round: after})
+
+
+def need(holds: bool) -> None:
+    """`ValueError` unless it holds."""
+    if not holds:
+        raise ValueError
+
+
+@dataclass(frozen=True)
+class Room:
+    """One cap and how much of it is used, in 2**-64 at its order. `renews`: None for the total."""
+
+    scope: Scope
+    asker: str
+    cap: Cap
+    used: Cost
+    renews: date | None
+
+    @property
+    def left(self) -> int:
+        return privacy.left(self.cap, self.used)
+
+
+@dataclass(frozen=True)
+class View:
+    """A ledger as a value. `waiting`: caps that the policy raises and that two officers have not signed."""
+
+    head: Head
+    policy: str
+    rooms: tuple[Room, ...]
+    waiting: tuple[Scope, ...]
+    reservations: tuple[Reservation, ...]
+    approvals: Mapping[str, Approved]
+
+
+class Book:
+    """All entries, folded one after the other."""
+
+    def __init__(self) -> None:
+        self.head = Head()
+        self.at = 0  # of the last entry, Unix s
+        self.opened: Opened | None = None
+        self.policy = ""
+        self.caps: dict[Scope, CapSet] = {}
+        self.approvals: dict[str, Approved] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self.attempts: dict[Key, list[str]] = {}
+        self.answers: dict[Key, str] = {}
+
+    def apply(self, entry: Entry, head: Head) -> None:
+        """Take in the next entry; `head` is the chain's after it. Errors: `ValueError` where it cannot follow, or states a wrong cost."""
+        need(entry.at >= self.at and (self.opened is not None or isinstance(entry, Opened)))
+        match entry:
+            case Opened():
+                self.opened, self.policy = entry, entry.policy
+            case PolicySet():
+                self.policy = entry.policy
+            case CapSet():
+                need(entry.order in privacy.ORDERS)
+                self.caps[entry.scope] = entry
+            case Approved():
+                self.approvals[entry.study] = entry
+            case Declined():
+                self.approvals.pop(entry.study, None)
+            case Reserved():
+                self._reserved(entry, head.seq)
+            case Rows() | Spent() | Confirmed() | Revealed() | Answered() | Void() | ExactSet():
+                need(entry.conversation in self.reservations)
+                held = followed(self.reservations[entry.conversation], entry, head.seq)
+                self.reservations[entry.conversation] = held
+                if isinstance(entry, Answered):
+                    self.answers[held.claim.key] = entry.conversation
+            case _:
+                assert_never(entry)
+        self.head, self.at = head, entry.at
+
+    def _reserved(self, entry: Reserved, seq: int) -> None:
+        claim, cost = entry.claim, entry.claim.cost
+        need(claim.conversation not in self.reservations and claim.key not in self.answers)
+        need(entry.cost == texts(cost.curve) and entry.sampler == cost.sampler)
+        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost)
+        self.attempts.setdefault(claim.key, []).append(claim.conversation)
+
+    def room(self, scope: Scope, asker: str, year: int) -> Room:
+        """A cap, and what is spent and reserved under it, for an asker and a year where it has these."""
+        kept = Counter(
+            each.charged
+            for each in self.reservations.values()
+            if (scope == "total" or each.year == year) and (scope != "per_asker_year" or each.claim.asker == asker)
+        )
+        used = FREE
+        for cost, times in kept.items():
+            used = used + Cost(tuple(times * at for at in cost.curve), times * cost.sampler)
+        renews = None if scope == "total" else date(year + 1, 1, 1)
+        return Room(scope, asker if scope == "per_asker_year" else "", self.caps[scope].cap, used, renews)
+
+    def view(self, now: int, waiting: tuple[Scope, ...] = ()) -> View:
+        """The ledger as a value at `now`."""
+        year = year_of(max(now, self.at))
+        askers = sorted({each.claim.asker for each in self.reservations.values() if each.year == year})
+        rooms = [self.room("per_asker_year", asker, year) for asker in askers]
+        rooms += [self.room("per_year", "", year), self.room("total", "", year)] if self.caps else []
+        held = tuple(self.reservations.values())
+        return View(self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals))
+
+
+def raised(caps: Mapping[Scope, CapSet], policy: Policy) -> tuple[Scope, ...]:
+    """The caps that a policy would raise above those written down."""
+    asked = {scope: getattr(policy.file.dp.caps, scope) for scope in SCOPES if scope in caps}
+    return tuple(
+        scope
+        for scope, budget in asked.items()
+        if budget.epsilon > caps[scope].cap.epsilon or budget.delta > caps[scope].cap.delta
+    )

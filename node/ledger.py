@@ -1,0 +1,714 @@
+"""Where a city keeps what it has released and what that cost: `ledger.sqlite`, one file, one writer, a hash chain (privacy.md, section 6).
+
+What the entries are and mean stands in `entries.py`. Every step of a conversation is on disk before the bytes that it is about leave.
+
+`hash = SHA-256("hpfed-ledger/1" || hash before || seq (u64) || salt || body)`; salts are stored and never sent. At every opening the chain
+and all costs are computed again. A crash after rows were read and before the charge let no byte out, and nobody can tell that later: the
+next opening charges it. Every commit is followed by a line with the new head in `audit/`, caught up at opening if a crash came between; a
+ledger older than that line was rolled back.
+
+Years are calendar years of UTC. The clock of the entries never runs backwards: an earlier `now` is taken for the last one written. One
+caller at a time; other processes are kept out by the lock on the audit file. `look` and `verify` read beside a running node.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, Self
+
+from node.audit import NOTHING, SALT, Audit, Event, Head, Line, link
+from node.disclosure import city_set
+from node.entries import (
+    ENTRY,
+    Answered,
+    Approved,
+    Book,
+    CapSet,
+    Claim,
+    Confirmed,
+    Declined,
+    Entry,
+    ExactSet,
+    Opened,
+    PolicySet,
+    Reservation,
+    Reserved,
+    Revealed,
+    Room,
+    Rows,
+    Spent,
+    Step,
+    View,
+    Void,
+    Why,
+    followed,
+    named,
+    need,
+    raised,
+    texts,
+    year_of,
+)
+from node.policy import SCOPES, Decision, Policy, Scope
+from protocols import privacy
+from protocols.canonical import canonical, digest, digest_bytes
+from protocols.entropy import Entropy, exactly
+from protocols.errors import HpfedError, PeerError, Place, Refusal, joined
+from protocols.messages import REMEMBERED, Window
+from protocols.study import Study, from_wire
+
+__all__ = ["Approved", "Claim", "Finished", "Ledger", "Reservation", "Room", "View", "look", "verify"]
+
+LABEL: Final = b"hpfed-ledger/1"
+FILE: Final = "ledger.sqlite"
+AUDIT: Final = Path("audit") / "audit.jsonl"
+DAY: Final = 86_400
+X1_DAYS: Final = 365  # how long a set of cities counts (secure-aggregation.md, X1)
+KEPT_DAYS: Final = 30  # how long a stored reply outlives what it answers
+MOST_STORED: Final = 1 << 30  # bytes of stored replies; beyond, those that end first go
+AHEAD: Final = 1024  # numbers of own messages that one write covers
+BUDGETS: Final[tuple[tuple[Scope, str], ...]] = (
+    ("per_asker_year", "BUDGET_ASKER"),
+    ("per_year", "BUDGET_YEAR"),
+    ("total", "BUDGET_TOTAL"),
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The stored answer of a run: the coordinator's receipt as it came, and the digest of the sum that it names."""
+
+    conversation: bytes
+    round: int
+    sum: bytes
+    receipt: bytes
+
+
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS entries (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, salt BLOB NOT NULL, hash BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS documents (digest TEXT PRIMARY KEY, content BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS replies (request BLOB PRIMARY KEY, reply BLOB NOT NULL, until INTEGER NOT NULL,"
+    " entry INTEGER NOT NULL REFERENCES entries (seq))",
+    "CREATE TABLE IF NOT EXISTS peers (peer INTEGER PRIMARY KEY, last INTEGER NOT NULL, seen TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS numbers (peer INTEGER PRIMARY KEY, below INTEGER NOT NULL)",
+)
+_SETTINGS: Final = ("PRAGMA synchronous = EXTRA", "PRAGMA foreign_keys = ON")
+_OVERFLOWING: Final = (
+    "DELETE FROM replies WHERE request IN (SELECT request FROM (SELECT request,"
+    " SUM(LENGTH(reply)) OVER (ORDER BY until DESC, entry DESC, request) AS bytes FROM replies) WHERE bytes > ?)"
+)
+
+
+class Ledger:
+    """An open ledger. `now` is Unix s. After a failed write it is closed: open it again, which finds out what reached the disk.
+
+    Errors of every method: `Refusal` LEDGER_UNAVAILABLE, LEDGER_LOCKED, LEDGER_BROKEN.
+    """
+
+    def __init__(
+        self, path: Path, db: sqlite3.Connection, audit: Audit, policy: Policy, entropy: Entropy, most_stored: int
+    ) -> None:
+        self._path, self._db, self._policy, self._entropy, self._most_stored = path, db, policy, entropy, most_stored
+        self._book = Book()
+        self._memory: dict[int, dict[bytes, bytes]] = {}
+        self._numbers: dict[int, tuple[int, int]] = {}
+        self.audit = audit
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        policy: Policy,
+        city: str,
+        city_key: bytes,
+        now: int,
+        entropy: Entropy,
+        dictionary: str = "",
+        officers: Collection[str] = (),
+        most_stored: int = MOST_STORED,
+    ) -> Self:
+        """Open the ledger at `path`, or begin one; modes 0600, folder 0700. `audit/` stands beside it.
+
+        1 nobody else has it open (the lock of the audit file, for as long as it is open);
+        2 it is not older than what the audit file says of it;
+        3 every entry follows from the ones before, and every cost from its blocks;
+        4 what a crash left open is closed: rows that were read and not charged are charged;
+        5 a new key, a new policy and new caps are written down. A cap that rises needs two `officers`, else the old one stays.
+
+        `city_key`: public identity key, 32 bytes. Errors: `Refusal` LEDGER_LOCKED (1), LEDGER_ROLLED_BACK (2), LEDGER_BROKEN (3),
+        AUDIT_BROKEN, LEDGER_UNAVAILABLE.
+        """
+        audit = Audit.open(path.parent / AUDIT, now=now, entropy=entropy)  # 1
+        try:
+            if audit.ledger.seq and not path.exists():
+                raise Refusal("LEDGER_ROLLED_BACK", Place(str(path)), entry=audit.ledger.seq)  # 2
+            with _translated(path):
+                db = _created(path)
+        except BaseException:
+            audit.close()
+            raise
+        ledger = cls(path, db, audit, policy, entropy, most_stored)
+        try:
+            with _translated(path):
+                ledger._book = _load(db, path, audit.ledger)  # 2, 3
+            ledger._say(now)
+            for held in [each for each in ledger._book.reservations.values() if each.unspent]:
+                ledger._write(*ledger._turned(held, now))  # 4
+            ledger._declare(city, city_key.hex(), dictionary, sorted(set(officers)), now)  # 5
+            ledger._forget(now)
+        except BaseException:
+            ledger.close()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Let others open it. Closing twice is allowed."""
+        self._db.close()
+        self.audit.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- reading
+
+    @property
+    def head(self) -> Head:
+        """Length and hash of the chain: what an Ack and an attestation carry."""
+        return self._book.head
+
+    def view(self, now: int) -> View:
+        """The ledger as a value, with the room of every cap."""
+        return self._book.view(now, raised(self._book.caps, self._policy))
+
+    def reservation(self, conversation: bytes) -> Reservation | None:
+        """What became of a conversation, if it ever was one."""
+        return self._book.reservations.get(conversation.hex())
+
+    def approval(self, study: str, now: int) -> Approved:
+        """The yes to a study, in force. Errors: `Refusal` APPROVAL_MISSING, APPROVAL_EXPIRED."""
+        found = self._approved(study)
+        if found.expires <= now:
+            raise Refusal("APPROVAL_EXPIRED", city=self._city)
+        return found
+
+    def study(self, study: str) -> Study:
+        """An approved study, from the bytes that were approved. Errors: `Refusal APPROVAL_MISSING`."""
+        found = self._approved(study)
+        return from_wire(self._document(study), self._document(found.dictionary))
+
+    def finished(self, asker: str, study: str, run: int) -> Finished | None:
+        """The stored answer of a run, whatever was ingested since."""
+        conversation = self._book.answers.get((asker, study, run))
+        if conversation is None:
+            return None
+        rounds = self._book.reservations[conversation].rounds
+        number, answer = next((n, each.answered) for n, each in rounds.items() if each.answered is not None)
+        receipt = self._document(answer.receipt)
+        return Finished(bytes.fromhex(conversation), number, digest_bytes(answer.sum), receipt)
+
+    def check_echo(self, seq: int, head: bytes) -> None:
+        """A head that this city signed once (an echoed Ack) stands in this chain. Errors: `Refusal LEDGER_ROLLED_BACK`."""
+        with _translated(self._path):
+            found = self._db.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
+        if found is None or found[0] != head:
+            raise Refusal("LEDGER_ROLLED_BACK", Place(str(self._path)), entry=seq)
+
+    # --- messages: their numbers, and replies that are given again
+
+    def repeated(self, request: bytes) -> bytes | None:
+        """The stored reply to a request that came before. `request`: SHA-256 of its envelope."""
+        for kept in self._memory.values():
+            if request in kept:
+                return kept[request]
+        stored = "SELECT reply, body, seq FROM replies JOIN entries ON entry = seq WHERE request = ?"
+        with _translated(self._path):
+            found = self._db.execute(stored, (request,)).fetchone()
+        if found is None:
+            return None
+        entry = ENTRY.validate_json(found[1], strict=True)
+        if isinstance(entry, Spent) and digest(found[0]) != entry.reply:
+            raise Refusal("LEDGER_BROKEN", Place(str(self._path)), entry=found[2])
+        return bytes(found[0])
+
+    def admit(self, peer: int, seq: int) -> None:
+        """A request with this number is new; on disk before it is acted on. Errors: `PeerError ENVELOPE_SEQ`."""
+        with _translated(self._path):
+            found = self._db.execute("SELECT last, seen FROM peers WHERE peer = ?", (peer,)).fetchone()
+        window = (Window(found[0], int(found[1], 16)) if found else Window()).admit(seq)
+        row = (peer, window.last, f"{window.seen:x}")
+        self._commit(lambda: self._db.execute("INSERT OR REPLACE INTO peers VALUES (?, ?, ?)", row))
+
+    def number(self, peer: int, now: int) -> int:
+        """The next number for a message to `peer`. Numbers only rise, also over a restart, a lost file and a restored backup."""
+        at, below = self._numbers.get(peer, (0, 0))
+        if at >= below:
+            with _translated(self._path):
+                found = self._db.execute("SELECT below FROM numbers WHERE peer = ?", (peer,)).fetchone()
+            at = max(found[0] if found else 0, now * 1000)
+            below = at + AHEAD
+            self._commit(lambda: self._db.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (peer, below)))
+        self._numbers[peer] = (at + 1, below)
+        return at
+
+    def remember(self, peer: int, request: bytes, reply: bytes) -> None:
+        """Keep a reply in memory, for the last requests of a peer: keys, shares and signatures of a conversation never go to disk."""
+        kept = self._memory.setdefault(peer, {})
+        kept[request] = reply
+        while len(kept) > REMEMBERED:
+            del kept[next(iter(kept))]
+
+    # --- approvals
+
+    def approve(
+        self, study: Study, decision: Decision, *, officers: Collection[str], cannot: Sequence[str], now: int
+    ) -> Approved:
+        """Write down this city's yes, and keep what it said yes to.
+
+        Errors: `Refusal APPROVAL_MISSING` where the decision asks for more officers, or is no.
+        """
+        signed, at = tuple(sorted(set(officers))), self._at(now)
+        if not decision.met(signed):
+            raise Refusal("APPROVAL_MISSING", city=self._city)
+        entry = Approved(
+            at=at,
+            study=study.digest,
+            dictionary=study.dictionary.digest,
+            asker=study.file.asker,
+            policy=self._policy.digest,
+            rule=decision.rule,
+            officers=signed,
+            cannot=tuple(cannot),
+            expires=at + self._policy.file.expiry.approval_days * DAY,
+        )
+        self._write(entry, documents=(study.content, study.dictionary.content))
+        return entry
+
+    def decline(
+        self,
+        study: str,
+        asker: str,
+        *,
+        codes: Sequence[str] = (),
+        officers: Collection[str] = (),
+        reason: str = "",
+        now: int,
+    ) -> None:
+        """Write down this city's no; it also takes back an earlier yes. `reason` stays in the city."""
+        by = tuple(sorted(set(officers)))
+        self._write(
+            Declined(at=self._at(now), study=study, asker=asker, codes=tuple(codes), officers=by, reason=reason)
+        )
+
+    # --- one conversation
+
+    def reserve(self, claim: Claim, *, now: int) -> Reservation:
+        """Hold the cost of a whole run, before a row is read.
+
+        1 the conversation was never used, and the run has no answer yet;
+        2 what is over is ended: expired reservations, and an earlier conversation of the same run, whose secrets must be gone by now;
+        3 there is an attempt left, and a conversation of the day;
+        4 mode exact: a release of this snapshot is left, and the set of cities obeys X1 as far as filters tell; dp: every cap has room;
+        5 it is on disk.
+
+        Errors: `Refusal` SECAGG_REPLAY, SECAGG_ALREADY_ANSWERED (1), BUDGET_RETRIES, BUSY (3), EXACT_RELEASES,
+        SECAGG_COHORT_DIFFERENCE, BUDGET_ASKER, BUDGET_YEAR, BUDGET_TOTAL: all of these caps that have no room (4).
+        """
+        book = self._book
+        if claim.conversation in book.reservations:
+            raise Refusal("SECAGG_REPLAY")  # 1
+        if claim.key in book.answers:
+            raise Refusal("SECAGG_ALREADY_ANSWERED")
+        self._end_over(claim, now)  # 2
+        self._check_attempts(claim, now)  # 3
+        if claim.mode == "exact":  # 4
+            self._check_exact(claim, None, now)
+        else:
+            self._check_budget(claim, now)
+        cost = claim.cost
+        self._write(Reserved(at=self._at(now), claim=claim, cost=texts(cost.curve), sampler=cost.sampler))  # 5
+        return book.reservations[claim.conversation]
+
+    def exact(self, conversation: bytes, *, rows: bytes, cells: int, now: int) -> None:
+        """Mode exact: the cohort was read and is large enough. X1 again, now also against cohorts of equal rows; before the Advert.
+
+        `rows`: digest of the cohort's rows under a key of this city. Errors: `Refusal` SECAGG_COHORT_DIFFERENCE, EXACT_RELEASES,
+        SECAGG_BUDGET (nothing is held). Rows stand behind them: others hear `declined:disclosure` only.
+        """
+        held = self._live(conversation, now)
+        self._check_exact(held.claim, rows.hex(), now)
+        self._follow(held, ExactSet(at=self._at(now), conversation=conversation.hex(), rows=rows.hex(), cells=cells))
+
+    def rows(
+        self, conversation: bytes, round_: int, ask: bytes, *, now: int, blocks: Sequence[int] | None = None
+    ) -> None:
+        """Rows are about to be read for a round. From here on it is charged. `ask`: its digest; `blocks`: those asked, default all.
+
+        Errors: `Refusal SECAGG_BUDGET` where nothing is held for it.
+        """
+        held = self._live(conversation, now)
+        asked = tuple(range(len(held.claim.charges))) if blocks is None else tuple(blocks)
+        at, name = self._at(now), conversation.hex()
+        self._follow(held, Rows(at=at, conversation=name, round=round_, ask=named(ask), blocks=asked))
+
+    def spend(
+        self, conversation: bytes, round_: int, *, request: bytes, reply: bytes, y: bytes, snapshot: str, now: int
+    ) -> None:
+        """The charge, the digest of the reply and the reply itself, in one transaction. Only then may the bytes be returned.
+
+        `request`: SHA-256 of the envelope that is answered; `y`: digest of the masked vector. Errors: `Refusal SECAGG_BUDGET` where no
+        row was read for the round, or the reservation ended meanwhile.
+        """
+        held = self._live(conversation, now)
+        entry = self._charge(held, round_, now, snapshot=snapshot, reply=digest(reply), y=named(y))
+        self._follow(held, entry, reply=(request, reply, held.claim.expires))
+
+    def confirm(self, conversation: bytes, round_: int, cities: Collection[int], u3: bytes, *, now: int) -> None:
+        """The one list of survivors that is signed in a round. Errors: `PeerError SECAGG_OUT_OF_ORDER`, also for a second one."""
+        at, name, ids = self._at(now), conversation.hex(), tuple(sorted(cities))
+        self._next("confirm", Confirmed(at=at, conversation=name, round=round_, cities=ids, u3=named(u3)))
+
+    def reveal(self, conversation: bytes, round_: int, *, now: int) -> None:
+        """Shares are about to leave. Errors: `PeerError SECAGG_OUT_OF_ORDER`, also for a second time."""
+        self._next("reveal", Revealed(at=self._at(now), conversation=conversation.hex(), round=round_))
+
+    def answer(self, conversation: bytes, round_: int, *, sum_: bytes, receipt: bytes, now: int) -> Head:
+        """The run is finished; `receipt` is kept as it came, the masked vector no longer. The same receipt again changes nothing.
+
+        Returns the head that the Ack carries. Errors: `PeerError SECAGG_OUT_OF_ORDER` where no vector left, or another receipt came.
+        """
+        at, name = self._at(now), conversation.hex()
+        entry = Answered(at=at, conversation=name, round=round_, sum=named(sum_), receipt=digest(receipt))
+        held = self.reservation(conversation)
+        found = held.rounds.get(round_) if held else None
+        known = found.answered if found else None
+        if known is None or (known.sum, known.receipt) != (entry.sum, entry.receipt):
+            self._next("receipt", entry, documents=(receipt,), settled=found.spent_seq if found else 0)
+        return self.head
+
+    def acknowledge(self, request: bytes, reply: bytes, *, now: int) -> None:
+        """Keep an Ack for repeats of its receipt. `request`: SHA-256 of the receipt's envelope."""
+        until = self._at(now) + KEPT_DAYS * DAY
+        self._commit(lambda: self._keep(request, reply, until, self.head.seq))
+
+    def end(self, conversation: bytes, *, now: int) -> None:
+        """The conversation is over here (abort, refusal, cancel): what no row was read for is free again, all else is charged."""
+        held = self.reservation(conversation)
+        if held is not None:
+            self._end(held, "ended", now)
+
+    # --- decisions
+
+    def _check_attempts(self, claim: Claim, now: int) -> None:
+        retries, a_day = self._policy.file.retries, self._policy.file.limits.conversations_per_day
+        earlier = [self._book.reservations[each] for each in self._book.attempts.get(claim.key, ())]
+        count = sum(each.attempted for each in earlier)
+        if count > retries:
+            raise Refusal("BUDGET_RETRIES", count=count, limit=retries)
+        since = self._at(now) - DAY
+        if sum(each.at > since for each in self._book.reservations.values()) >= a_day:
+            raise Refusal("BUSY", limit=a_day)
+
+    def _check_budget(self, claim: Claim, now: int) -> None:
+        year = year_of(self._at(now))
+        rooms = [(code, self._book.room(scope, claim.asker, year)) for scope, code in BUDGETS]
+        no = joined(
+            _no_room(code, room, claim) for code, room in rooms if not privacy.fits(room.cap, room.used, claim.cost)
+        )
+        if no:
+            raise no
+
+    def _check_exact(self, claim: Claim, rows: str | None, now: int) -> None:
+        """Releases of the snapshot; rule X1 against cohorts of an equal filter, and of equal `rows` where these are known."""
+        held = self._book.reservations.values()
+        others = [each for each in held if each.counts and each.claim.conversation != claim.conversation]
+        most = self._policy.file.exact.most_releases_per_snapshot
+        if sum(each.claim.snapshot == claim.snapshot for each in others) >= most:
+            raise Refusal("EXACT_RELEASES", limit=most)
+        confirmed = [each.claim for each in others if each.confirmed]
+        if any(each.study == claim.study and each.cities != claim.cities for each in confirmed):
+            raise Refusal("SECAGG_COHORT_DIFFERENCE")
+        since = self._at(now) - X1_DAYS * DAY
+        alike = [each for each in others if each.at > since and each.same_cohort(claim.cohort_class, rows)]
+        earlier = [frozenset(cities) for cities in sorted({each.claim.cities for each in alike})]
+        no = city_set(claim.cities, earlier, max(self._policy.file.cities.least, claim.colluders + 2))
+        if no:
+            raise no
+
+    # --- entries
+
+    @property
+    def _city(self) -> str:
+        return self._book.opened.city if self._book.opened else ""
+
+    def _at(self, now: int) -> int:
+        return max(now, self._book.at)
+
+    def _approved(self, study: str) -> Approved:
+        found = self._book.approvals.get(study)
+        if found is None:
+            raise Refusal("APPROVAL_MISSING", city=self._city)
+        return found
+
+    def _live(self, conversation: bytes, now: int) -> Reservation:
+        held = self.reservation(conversation)
+        if held is None or held.void or held.claim.expires < now:
+            raise Refusal("SECAGG_BUDGET")
+        return held
+
+    def _end_over(self, claim: Claim, now: int) -> None:
+        for held in tuple(self._book.reservations.values()):
+            if held.claim.key == claim.key:
+                self._end(held, "superseded", now)
+            elif held.claim.expires < now:
+                self._end(held, "expired", now)
+
+    def _end(self, held: Reservation, why: Why, now: int) -> None:
+        entries: list[Entry] = list(self._turned(held, now))
+        if held.frees:
+            entries.append(Void(at=self._at(now), conversation=held.claim.conversation, why=why))
+        if entries:
+            self._write(*entries)
+
+    def _turned(self, held: Reservation, now: int) -> tuple[Spent, ...]:
+        """Charges for the rounds whose rows were read and of which nothing left: what was read cannot be told any more."""
+        return tuple(self._charge(held, n, now, snapshot="", reply="", y="", turned=True) for n in held.unspent)
+
+    def _charge(
+        self, held: Reservation, round_: int, now: int, *, snapshot: str, reply: str, y: str, turned: bool = False
+    ) -> Spent:
+        return Spent(
+            at=self._at(now),
+            conversation=held.claim.conversation,
+            run=held.claim.runs[0],
+            round=round_,
+            plan=held.claim.plan,
+            snapshot=snapshot,
+            sampler=held.cost.sampler,
+            reply=reply,
+            y=y,
+            turned=turned,
+        )
+
+    def _follow(self, held: Reservation, entry: Step, reply: tuple[bytes, bytes, int] | None = None) -> None:
+        """Write an entry that must fit what is held. Errors: `Refusal SECAGG_BUDGET`."""
+        try:
+            followed(held, entry)
+        except ValueError:
+            raise Refusal("SECAGG_BUDGET") from None
+        self._write(entry, reply=reply)
+
+    def _next(
+        self,
+        step: str,
+        entry: Confirmed | Revealed | Answered,
+        documents: Sequence[bytes] = (),
+        settled: int = 0,
+    ) -> None:
+        """Write what must come next in a conversation. Errors: `PeerError SECAGG_OUT_OF_ORDER`."""
+        try:
+            followed(self._book.reservations[entry.conversation], entry)
+        except (KeyError, ValueError):
+            raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step=step) from None
+        self._write(entry, documents=documents, settled=settled)
+
+    def _declare(self, city: str, key: str, dictionary: str, officers: Sequence[str], now: int) -> None:
+        """What is in force from now on, where it is not what was in force before."""
+        book, policy, at = self._book, self._policy, self._at(now)
+        entries: list[Entry] = []
+        if book.opened is None or (book.opened.city, book.opened.key) != (city, key):
+            entries.append(Opened(at=at, city=city, key=key, policy=policy.digest, dictionary=dictionary))
+        elif book.policy != policy.digest:
+            entries.append(PolicySet(at=at, policy=policy.digest))
+        waiting = raised(book.caps, policy) if len(officers) < 2 else ()
+        for scope in SCOPES:
+            known, budget = book.caps.get(scope), getattr(policy.file.dp.caps, scope)
+            same = known and (known.cap.epsilon, known.cap.delta) == (budget.epsilon, budget.delta)
+            if not same and scope not in waiting:
+                cap = privacy.cap(budget.epsilon, budget.delta)
+                entries.append(
+                    CapSet(
+                        at=at,
+                        scope=scope,
+                        epsilon=str(budget.epsilon),
+                        delta=str(budget.delta),
+                        order=cap.order,
+                        room=cap.room,
+                        officers=tuple(officers),
+                    )
+                )
+        if entries:
+            self._write(*entries)
+
+    # --- the disk
+
+    def _write(
+        self,
+        *entries: Entry,
+        documents: Sequence[bytes] = (),
+        reply: tuple[bytes, bytes, int] | None = None,
+        settled: int = 0,
+    ) -> None:
+        """Add entries, and what belongs to them, in one transaction; then the head in the audit file.
+
+        `documents`: contents to keep by their digest. `reply`: request, reply, until when it is kept. `settled`: the entry whose reply
+        need not be kept any longer.
+        """
+        heads, rows = [self._book.head], []
+        for entry in entries:
+            body, salt = canonical(entry.model_dump(mode="json")), exactly(self._entropy, SALT)
+            heads.append(link(LABEL, heads[-1], salt, body))
+            rows.append((heads[-1].seq, body.decode(), salt, heads[-1].hash))
+
+        def store() -> None:
+            self._db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
+            kept = [(digest(each), each) for each in documents]
+            self._db.executemany("INSERT OR IGNORE INTO documents VALUES (?, ?)", kept)
+            self._db.execute("DELETE FROM replies WHERE entry = ?", (settled,))
+            if reply is not None:
+                self._keep(*reply, heads[-1].seq)
+
+        self._commit(store)
+        for entry, head in zip(entries, heads[1:], strict=True):
+            self._book.apply(entry, head)
+        self._say(self._book.at, entries[-1])
+
+    def _commit(self, work: Callable[[], object]) -> None:
+        """One transaction, on disk when this returns. Nobody wrote in between. A failure closes the ledger."""
+        try:
+            with _translated(self._path):
+                self._db.execute("BEGIN IMMEDIATE")
+                newest = self._db.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+                if Head(*(newest or (0, NOTHING))) != self._book.head:
+                    raise Refusal("LEDGER_BROKEN", Place(str(self._path)), entry=self._book.head.seq + 1)
+                work()
+                self._db.execute("COMMIT")
+        except BaseException:
+            self.close()
+            raise
+
+    def _say(self, now: int, entry: Entry | None = None) -> None:
+        """Write the head into the audit file, if it is not there yet."""
+        head = self._book.head
+        if self.audit.ledger == head:
+            return
+        line = Line(
+            event=Event.LEDGER,
+            at=now,
+            of=entry.kind if entry else "",
+            conversation=getattr(entry, "conversation", ""),
+            ledger_seq=head.seq,
+            ledger_head=head.hash.hex(),
+        )
+        try:
+            self.audit.append(line)
+        except BaseException:
+            self.close()
+            raise
+
+    def _keep(self, request: bytes, reply: bytes, until: int, entry: int) -> None:
+        """Store a reply; where all of them grow too large, those that end first go."""
+        self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", (request, reply, until, entry))
+        self._db.execute(_OVERFLOWING, (self._most_stored,))
+
+    def _forget(self, now: int) -> None:
+        with _translated(self._path):
+            (old,) = self._db.execute("SELECT COUNT(*) FROM replies WHERE until < ?", (now,)).fetchone()
+        if old:
+            self._commit(lambda: self._db.execute("DELETE FROM replies WHERE until < ?", (now,)))
+
+    def _document(self, name: str) -> bytes:
+        with _translated(self._path):
+            found = self._db.execute("SELECT content FROM documents WHERE digest = ?", (name,)).fetchone()
+        if found is None or digest(found[0]) != name:
+            raise Refusal("LEDGER_BROKEN", Place(str(self._path)), entry=self._book.head.seq)
+        return bytes(found[0])
+
+
+def look(path: Path, *, now: int) -> View:
+    """The ledger as a value, read beside a running node; nothing is written. Errors: `Refusal` LEDGER_BROKEN, LEDGER_UNAVAILABLE."""
+    with _translated(path), closing(_read_only(path)) as db:
+        return _load(db, path, Head()).view(now)
+
+
+def verify(path: Path, audited: Head) -> Head:
+    """Check every entry and every cost. `audited`: the head that the audit file knows. Errors: `Refusal` as for `open`."""
+    with _translated(path), closing(_read_only(path)) as db:
+        return _load(db, path, audited).head
+
+
+def _load(db: sqlite3.Connection, path: Path, audited: Head) -> Book:
+    """Every entry, checked against those before it."""
+    book = Book()
+    for seq, body, salt, hashed in db.execute("SELECT seq, body, salt, hash FROM entries ORDER BY seq"):
+        try:
+            content = body.encode()
+            head = link(LABEL, book.head, salt, content)
+            need(head == Head(seq, hashed))
+            book.apply(ENTRY.validate_json(content, strict=True), head)
+        except (ValueError, TypeError, AttributeError, HpfedError):
+            raise Refusal("LEDGER_BROKEN", Place(str(path)), entry=book.head.seq + 1) from None
+        if seq == audited.seq and hashed != audited.hash:
+            raise Refusal("LEDGER_ROLLED_BACK", Place(str(path)), entry=seq)
+    if book.head.seq < audited.seq:
+        raise Refusal("LEDGER_ROLLED_BACK", Place(str(path)), entry=audited.seq)
+    return book
+
+
+def _created(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for statement in (*_SETTINGS, "BEGIN IMMEDIATE", *_SCHEMA, "COMMIT"):
+            db.execute(statement)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """What the database or the disk says, as a `Refusal`."""
+    try:
+        yield
+    except sqlite3.Error as fault:
+        primary = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
+        code = {
+            sqlite3.SQLITE_BUSY: "LEDGER_LOCKED",
+            sqlite3.SQLITE_CORRUPT: "LEDGER_BROKEN",
+            sqlite3.SQLITE_NOTADB: "LEDGER_BROKEN",
+        }.get(primary, "LEDGER_UNAVAILABLE")
+        raise Refusal(code, Place(str(path)), entry=1) from None
+    except OSError:
+        raise Refusal("LEDGER_UNAVAILABLE", Place(str(path))) from None
+
+
+def _no_room(code: str, room: Room, claim: Claim) -> Refusal:
+    """Amounts in units of the cap's order, to six decimals: the cost rounded up, what is left rounded down."""
+    cost = -(-privacy.cost_at(claim.cost.curve, room.cap.order) * 1_000_000 // privacy.COST_UNIT)
+    left = room.left * 1_000_000 // privacy.COST_UNIT
+    renews = datetime(room.renews.year, 1, 1, tzinfo=UTC) if room.renews else None
+    return Refusal(
+        code,
+        asker=claim.asker,
+        cost=f"{Decimal(cost) / 1_000_000:.6f}",
+        left=f"{Decimal(left) / 1_000_000:.6f}",
+        cost_millionths=cost,
+        left_millionths=left,
+        order=room.cap.order,
+        epsilon=room.cap.epsilon,
+        renews=renews.date().isoformat() if renews else "",
+        renews_s=int(renews.timestamp()) if renews else 0,
+    )
