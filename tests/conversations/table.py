@@ -1,0 +1,343 @@
+"""Cities and a coordinator at one table: whole conversations in memory, every message as bytes, one virtual clock, faults as arguments."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from protocols import messages, ring
+from protocols.entropy import Entropy, aes_stream
+from protocols.errors import PeerError
+from protocols.messages import Identity, Kind, Outgoing, Plan, Stamp
+from protocols.ring import Vector
+from protocols.roster import City, Entries, Key, Roster, Software, sign_roster
+from protocols.secagg import collector, member
+from protocols.secagg.collector import Question
+from protocols.secagg.plan import DP, EXACT, STEPS, noise_plan, thresholds
+
+NOW: Final = 1_700_000_000
+SOFTWARE: Final = Software(version="0.1.0", sha256="0" * 64)
+BOUND: Final = 1000
+SUPPORT: Final = 50
+LAYOUT: Final = sha256(b"layout").digest()
+STUDY: Final = sha256(b"study").digest()
+QUESTION: Final = b'{"questions":["q"]}'
+AWAITED: Final = {  # where a city stands when it is lost at a step: it no longer answers what would make that reply
+    "advert": Kind.OPEN,
+    "shares": Kind.ADVERTS,
+    "masked": Kind.DELIVER,
+    "confirm": Kind.SURVIVORS,
+    "reveal": Kind.CONFIRMS,
+}
+REQUEST_OF: Final = {Kind.ASK: "masked", **{kind: step for step, kind in AWAITED.items()}}
+
+
+def part(content: bytes) -> bytes:
+    """u32 length and content, written here a second time."""
+    return len(content).to_bytes(4, "big") + content
+
+
+def test_entropy(city: int, seed: bytes) -> Entropy:
+    """Keystream of AES-256-CTR under D("test-entropy", u32 id, seed) (secure-aggregation.md, section 16)."""
+    parts = (b"hpf-secagg/1", b"test-entropy", city.to_bytes(4, "big"), seed)
+    return aes_stream(sha256(b"".join(map(part, parts))).digest())
+
+
+test_entropy.__test__ = False  # type: ignore[attr-defined]  # a source of bytes, not a test
+
+
+@cache
+def key_of(party: int | str) -> Ed25519PrivateKey:
+    """The identity key of a party in tests: 0 the coordinator, else a city's id or any other name."""
+    return Ed25519PrivateKey.from_private_bytes(sha256(f"test-identity-{party}".encode()).digest())
+
+
+ROOT: Final = key_of("root")
+ROOT_KEY: Final = ROOT.public_key().public_bytes_raw()
+
+
+def hex_of(party: int | str) -> str:
+    return key_of(party).public_key().public_bytes_raw().hex()
+
+
+def valid(party: int | str) -> Key:
+    """The identity key of a party as the roster lists it."""
+    return Key.model_validate({"key": hex_of(party), "from": NOW - 1000, "until": NOW + 10**7})
+
+
+@cache
+def roster_of(ids: tuple[int, ...], version: int = 1) -> Roster:
+    """A signed roster of these cities."""
+    return sign_roster(entries_of(ids, version), ROOT)
+
+
+def entries_of(ids: tuple[int, ...], version: int = 1) -> Entries:
+    cities = tuple(
+        City(id=each, name=f"city-{each}", code="500000", size_class=1024, identity=(valid(each),), since=NOW - 1000)
+        for each in ids
+    )
+    return Entries(
+        consortium="test-consortium",
+        version=version,
+        issued=NOW - 1000,
+        valid_until=NOW + 90 * 86_400,
+        root=hex_of("root"),
+        coordinator=(valid(0),),
+        software=(SOFTWARE,),
+        cities=cities,
+    )
+
+
+def identity(party: int) -> Identity:
+    return Identity(party, key_of(party), SOFTWARE)
+
+
+def plan_of(
+    roster: Roster,
+    ids: Sequence[int] | None = None,
+    *,
+    exact: bool = False,
+    colluders: int = 1,
+    dropouts: int = 1,
+    least: int = 3,
+    length: int = 7,
+    rounds: int = 1,
+    bits: int | None = None,
+    conversation: bytes = bytes(range(16)),
+) -> Plan:
+    """A plan that keeps every rule, over `ids` or all of the roster."""
+    cities = tuple(ids or roster.cities)
+    limits = thresholds(len(cities), colluders, dropouts, least, exact=exact)
+    bound, support = BOUND if bits != 64 else 2**40, 0 if exact else SUPPORT
+    return Plan(
+        suite=1,
+        conversation=conversation,
+        study=STUDY,
+        run=1,
+        roster=roster.sha256,
+        layout=LAYOUT,
+        noise=sha256(noise_plan([], h=0 if exact else limits.t - colluders)).digest(),
+        mode=EXACT if exact else DP,
+        ring=ring.width(len(cities), bound, support),
+        rounds=rounds,
+        length=length,
+        bound=bound,
+        support=support,
+        threshold=limits.t,
+        colluders=colluders,
+        dropouts=limits.d,
+        least=least,
+        expires=NOW + 7200,
+        waits=(60, 60, 600, 60, 60),
+        cities=cities,
+        cannot=(),
+    )
+
+
+def terms_of(roster: Roster, plan: Plan, city: int) -> member.Terms:
+    """A city that approves this very plan and objects to nothing."""
+    return member.Terms(
+        identity=identity(city),
+        roster=roster,
+        least=3,
+        least_colluders=0,
+        history=None,
+        approved=plan,
+        size=None,
+        snapshot=None,
+        cannot=dict(plan.cannot).get(city, ()),
+        able=None,
+        exact=None,
+        policy=None,
+        budget=None,
+    )
+
+
+def question_of(plan: Plan, length: int | None = None) -> Question:
+    return Question(plan.length if length is None else length, plan.layout, QUESTION)
+
+
+def vector_of(plan: Plan, city: int, round_: int = 0, length: int | None = None) -> Vector:
+    """A city's vector in tests: small whole numbers of either sign, the first cell at the bound."""
+    most = plan.bound + plan.support
+    cells = np.arange(plan.length if length is None else length, dtype=np.int64)
+    vector = (cells * 7919 + city % 1009 * 104_729 + round_ * 31) % (2 * most + 1) - most
+    vector[0] = most
+    return np.ascontiguousarray(vector)
+
+
+def kind_in(content: bytes) -> Kind | None:
+    """What a message says it is, if it can be read at all."""
+    try:
+        return messages.peek(content).kind
+    except PeerError:
+        return None
+
+
+@dataclass
+class Seat:
+    """One city at the table: its state, and what its gate would keep."""
+
+    id: int
+    plan: Plan
+    roster: Roster
+    terms: member.Terms
+    entropy: Entropy
+    state: member.State = field(default_factory=member.Idle)
+    spent: list[member.Contribution] = field(default_factory=list)
+    vectors: dict[int, Vector] = field(default_factory=dict)
+    requests: list[bytes] = field(default_factory=list)
+    sent: int = 0
+
+    def stamp(self, now: int) -> Stamp:
+        self.sent += 1
+        return Stamp(now, {0: self.sent})
+
+    def on(self, content: bytes, now: int) -> Outgoing:
+        """What a gate does with a request: the member's step, and for a question the vector, at once."""
+        stamp = self.stamp(now)
+        self.requests.append(content)
+        if kind_in(content) is Kind.RECEIPT:
+            return self.acknowledge(content, stamp)
+        if isinstance(self.state, member.Idle):
+            self.state, out = member.join(self.terms, content, self.entropy, stamp)
+            return out
+        before = self.state
+        self.state, out = member.step(self.state, content, stamp)
+        if isinstance(self.state, member.Asked) and self.state is not before:
+            return self.mask(now)
+        if isinstance(self.state, member.Confirmed) and self.state is not before:
+            self.spent[-1] = replace(self.spent[-1], u3=self.state.u3)
+        return out
+
+    def mask(self, now: int) -> Outgoing:
+        assert isinstance(self.state, member.Asked)
+        asked = self.state
+        vector = self.vectors.setdefault(
+            asked.turn.round, vector_of(self.plan, self.id, asked.turn.round, asked.turn.ask.length)
+        )
+        self.state, out = member.mask(asked, vector, bytes(32), bytes(32), self.entropy, self.stamp(now))
+        if isinstance(self.state, member.Masked):
+            matter = messages.matter_of(self.plan, asked.turn.round)
+            self.spent.append(member.Contribution(matter, asked.turn.rctx, self.state.y_digest, ()))
+        return out
+
+    def acknowledge(self, content: bytes, stamp: Stamp) -> Outgoing:
+        spent = [each for each in self.spent if each.matter.round == messages.peek(content).round]
+        if not spent:
+            return ()
+        return member.acknowledge(identity(self.id), self.roster, content, spent[-1], 5, bytes(32), stamp)
+
+
+@dataclass
+class Table:
+    """A whole conversation. `log` holds every envelope by its SHA-256, `wire` all of them in order with their direction."""
+
+    roster: Roster
+    plan: Plan
+    cities: dict[int, Seat]
+    state: collector.State | None = None
+    log: dict[bytes, bytes] = field(default_factory=dict)
+    wire: list[tuple[int, int, bytes]] = field(default_factory=list)
+    now: int = NOW
+    numbers: Counter[int] = field(default_factory=Counter)
+
+    def stamp(self) -> Stamp:
+        for city in self.plan.cities:
+            self.numbers[city] += 1
+        return Stamp(self.now, dict(self.numbers))
+
+    def recall(self, digest: bytes) -> bytes:
+        return self.log[digest]
+
+    def start(self) -> Outgoing:
+        self.state, out = collector.start(identity(0), self.roster, self.plan, question_of(self.plan), {}, self.stamp())
+        return out
+
+    def reply(self, content: bytes) -> Outgoing:
+        """One reply reaches the coordinator. Logged if it changed anything, before anything is sent."""
+        assert self.state is not None
+        self.log.setdefault(sha256(content).digest(), content)
+        self.state, out = collector.step(self.state, content, self.stamp(), self.recall)
+        return out
+
+    def wait_over(self) -> Outgoing:
+        assert self.state is not None
+        self.state, out = collector.wait_over(self.state, self.stamp(), self.recall)
+        return out
+
+    def exchange(self, requests: Outgoing, lost: Callable[[int, Kind, int], bool]) -> Outgoing:
+        """Carry requests to the cities and their replies back; then the wait is over, if the step is still open."""
+        before, following = self.state, Outgoing()
+        for city, content in requests:
+            self.wire.append((0, city, content))
+            header = messages.peek(content)
+            if lost(city, header.kind, header.round):
+                continue
+            for _, reply in self.cities[city].on(content, self.now):
+                self.wire.append((city, 0, reply))
+                following += self.reply(reply)
+        self.now += 1
+        if not following and type(self.state) is type(before):
+            following = self.wait_over()
+        return following
+
+    def run(self, lost: Callable[[int, Kind, int], bool]) -> None:
+        """From Open to the Receipt, or as far as it goes."""
+        out = self.start()
+        while out:
+            out = self.exchange(out, lost)
+
+    @property
+    def total(self) -> Vector:
+        assert isinstance(self.state, collector.Summed), self.state
+        return self.state.total
+
+    def plain(self, cities: Collection[int], round_: int = 0) -> Vector:
+        """The functional oracle: the sum in plain integers."""
+        rows = [self.cities[city].vectors[round_].tolist() for city in cities]
+        return np.array([sum(column) for column in zip(*rows, strict=True)], dtype=np.int64)
+
+    def sent(self, kind: Kind, of: int | None = None) -> list[bytes]:
+        """Every message of a kind on the wire, of one sender or of all."""
+        return [c for sender, _, c in self.wire if messages.peek(c).kind is kind and of in (None, sender)]
+
+
+def table_of(
+    ids: Sequence[int] = (1, 2, 3),
+    *,
+    seed: bytes = b"seed",
+    lengths: int = 7,
+    terms: Callable[[member.Terms], member.Terms] = lambda terms: terms,
+    also: Sequence[int] = (),
+    roster: Roster | None = None,
+    **plan: object,
+) -> Table:
+    """A table with these cities; `also` are on the roster, not in the plan; keyword arguments as in `plan_of`."""
+    roster = roster or roster_of((*ids, *also))
+    made = plan_of(roster, ids, length=lengths, **plan)  # type: ignore[arg-type]  # passed on as they are
+    cities = {
+        each: Seat(each, made, roster, terms(terms_of(roster, made, each)), test_entropy(each, seed)) for each in ids
+    }
+    return Table(roster, made, cities)
+
+
+def nobody(city: int, kind: Kind, round_: int) -> bool:  # noqa: ARG001 the shape of a loss
+    return False
+
+
+def lost_at(losses: Mapping[str, Collection[int]]) -> Callable[[int, Kind, int], bool]:
+    """Cities that are gone from a step on, in every round."""
+
+    def lost(city: int, kind: Kind, round_: int) -> bool:  # noqa: ARG001 the shape of a loss
+        if kind not in REQUEST_OF:
+            return any(city in gone for gone in losses.values())
+        reached = STEPS.index(REQUEST_OF[kind])
+        return any(city in gone for step, gone in losses.items() if STEPS.index(step) <= reached)
+
+    return lost
