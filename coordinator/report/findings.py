@@ -1,0 +1,190 @@
+"""The sentences of the first page. Each is bound to a predicate on cells; a cell with any mark is never mentioned.
+
+| sentence | holds if |
+|---|---|
+| contrast | q (or p) of a difference of two shares is at most 0.05 and its interval leaves out 0; the largest such difference |
+| TGI over, under | `preference` is over (under); the index farthest from 100 on that side |
+| leading share | the interval of the most frequent code of an ungrouped frequency lies above the interval of every other code |
+| association | chi-square p at most 0.05 and the interval of Cramér's V above 0; the largest estimate |
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from coordinator.report.numbers import Printed, fixed, printed, significant, span
+from coordinator.report.wording import CONTRAST, Wording
+from coordinator.results import POOLED, UNKNOWN, Question, Row
+
+LEVEL = 0.05
+FEWEST_CODES = 3  # of a frequency whose leading code is worth a sentence: of two codes the other one is the rest
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence, and the question whose table it was read from."""
+
+    text: Markup
+    question: str
+
+
+def findings(wording: Wording, questions: dict[str, Question]) -> tuple[Finding, ...]:
+    """At most five, in the order of the table above; none if no predicate holds."""
+    made = (
+        _contrast(wording, questions),
+        _index(wording, questions, "over"),
+        _index(wording, questions, "under"),
+        _leading(wording, questions),
+        _association(wording, questions),
+    )
+    return tuple(each for each in made if each is not None)
+
+
+def prose(wording: Wording, row: Row, shown: Printed, name: str, sign: str = "") -> dict[str, object]:
+    """A number and its interval for a sentence. `name`: the question, so that a test can trace the number to its row."""
+    value = Markup('<b class="n" data-cell="{}">{}{}</b>').format(name, shown.value, sign)
+    return {"value": value, "confidence": wording.percent(), "interval": interval(wording, row, shown, sign)}
+
+
+def interval(wording: Wording, row: Row, shown: Printed, sign: str) -> Markup:
+    """`116.1–121.7`, or with a word between the ends where one of them is negative."""
+    if (row.ci_low or 0) < 0 or (row.ci_high or 0) < 0:
+        return wording.say("interval_words", low=shown.low + sign, high=shown.high + sign)
+    return escape(span(shown.low + sign, shown.high + sign))
+
+
+def _pooled(questions: dict[str, Question], kind: str) -> Iterator[tuple[str, Question, Row]]:
+    for name, question in questions.items():
+        if question.kind == kind:
+            yield from ((name, question, row) for row in question.rows if row.scope == POOLED)
+
+
+def _known(row: Row, question: Question) -> bool:
+    return (
+        row.clear
+        and row.ci_low is not None
+        and row.ci_high is not None
+        and not set(row.at(question.keys)) & set(UNKNOWN)
+    )
+
+
+def _contrast(wording: Wording, questions: dict[str, Question]) -> Finding | None:
+    found = [
+        (abs(row.estimate or 0), name, question, row)
+        for name, question, row in _pooled(questions, "frequency")
+        if row.contrast and _known(row, question) and len(question.keys) == 2 and differs(row)
+    ]
+    if not found:
+        return None
+    _, name, question, row = max(found, key=lambda each: each[0])
+    of, by = question.keys
+    shown = printed(row)
+    if shown is None or CONTRAST not in str(row[by]):
+        return None
+    first, second = str(row[by]).split(CONTRAST, 1)
+    lower = (row.estimate or 0) < 0
+    if lower:  # said of the second group, so that the difference is a positive number
+        first, second = second, first
+        shown = Printed(shown.value[1:], shown.error, shown.high[1:], shown.low[1:])
+        row = row.model_copy(update={"ci_low": -(row.ci_high or 0), "ci_high": -(row.ci_low or 0)})
+    text = wording.say(
+        "finding_contrast",
+        of=wording.variable(of),
+        code=wording.code(of, str(row[of])),
+        by=wording.variable(by),
+        first=wording.code(by, first),
+        second=wording.code(by, second),
+        unit=wording.unit(),
+        **prose(wording, row, shown, name),
+    )
+    return Finding(text, name)
+
+
+def differs(row: Row) -> bool:
+    """Of a difference: tested and clear of 0."""
+    tested = row.q_value if row.q_value is not None else row.p_value
+    low, high = row.interval
+    return tested is not None and tested <= LEVEL and low is not None and high is not None and (low > 0 or high < 0)
+
+
+def _index(wording: Wording, questions: dict[str, Question], side: str) -> Finding | None:
+    found = [
+        (abs((row.estimate or 0) - 100), name, question, row)
+        for name, question, row in _pooled(questions, "tgi")
+        if row.measure == "index" and row.preference == side and _known(row, question) and len(question.keys) == 2
+    ]
+    if not found:
+        return None
+    _, name, question, row = max(found, key=lambda each: each[0])
+    target, by = question.keys
+    shown = printed(row)
+    if shown is None:
+        return None
+    text = wording.say(
+        f"finding_{side}",
+        target=wording.variable(target),
+        code=wording.code(target, str(row[target])),
+        by=wording.variable(by),
+        group=wording.code(by, str(row[by])),
+        unit=wording.unit(),
+        **prose(wording, row, shown, name),
+    )
+    return Finding(text, name)
+
+
+def _leading(wording: Wording, questions: dict[str, Question]) -> Finding | None:
+    """Of the first frequency, in the order of the study, whose leader is clear of all others."""
+    for name, question in questions.items():
+        if question.kind != "frequency" or len(question.keys) != 1:
+            continue
+        shares = [row for row in question.rows if row.measure == "share" and row.scope == POOLED and not row.contrast]
+        known = [row for row in shares if not set(row.at(question.keys)) & set(UNKNOWN)]
+        leader = leads(known)
+        shown = printed(leader, leader.display) if leader else None
+        if leader is None or shown is None or len(known) < FEWEST_CODES:
+            continue
+        (of,) = question.keys
+        text = wording.say(
+            "finding_leading",
+            of=wording.variable(of),
+            code=wording.code(of, str(leader[of])),
+            unit=wording.unit(),
+            **prose(wording, leader, shown, name, "%"),
+        )
+        return Finding(text, name)
+    return None
+
+
+def leads(shares: list[Row]) -> Row | None:
+    """The row whose interval lies above those of all others. A withheld cell could be anything: then nobody leads."""
+    if any(row.ci_low is None or row.ci_high is None for row in shares):
+        return None
+    ordered = sorted(shares, key=lambda row: row.ci_low or 0, reverse=True)
+    if not ordered or not ordered[0].clear:
+        return None
+    return ordered[0] if all((row.ci_high or 0) < (ordered[0].ci_low or 0) for row in ordered[1:]) else None
+
+
+def _association(wording: Wording, questions: dict[str, Question]) -> Finding | None:
+    """The largest Cramér's V among the tables of two variables."""
+    found = []
+    for name, question in questions.items():
+        tests = {test.name: test for test in question.tests}
+        v, chi = tests.get("cramers_v"), tests.get("chi_square")
+        if v is None or v.estimate is None or v.ci_low is None or v.ci_high is None or len(question.keys) != 2:
+            continue
+        if v.ci_low > 0 and chi is not None and chi.p_value is not None and chi.p_value <= LEVEL:
+            found.append((v.estimate, name, question, v))
+    if not found:
+        return None
+    _, name, question, v = max(found, key=lambda each: each[0])
+    text = wording.say(
+        "finding_association",
+        a=wording.variable(question.keys[0]),
+        b=wording.variable(question.keys[1]),
+        value=Markup('<b class="n" data-cell="{}">{}</b>').format(name, significant(v.estimate or 0)),
+        confidence=wording.percent(),
+        interval=span(fixed(v.ci_low or 0, 3), fixed(v.ci_high or 0, 3)),
+    )
+    return Finding(text, name)

@@ -1,0 +1,298 @@
+"""A question's rows laid out for reading: one or more grids of cells, whatever its kind.
+
+| question | layout |
+|---|---|
+| tgi | heat map of target by group; every index with its interval, test and base folded below |
+| frequency, crosstab of two variables | matrix: counts, then shares; contrasts in a table of their own |
+| anything else | a list: one line per key, one column per measure |
+
+`_missing` and `_outside` come last, carry counts and no shares, and never enter a heat map or a bar. Numbers are the official estimates.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from markupsafe import Markup, escape
+
+from coordinator.report.numbers import fixed, printed, probability, significant, span, tint
+from coordinator.report.wording import Wording
+from coordinator.results import POOLED, UNKNOWN, Question, Row
+
+WIDEST: Final = 12  # columns of a matrix that fit a page; beyond, the list
+DEEPEST: Final = 60  # lines of a matrix that can be read at once; beyond, the list
+MOST_LINES: Final = 400  # of one table on the page; the rest stands in its CSV
+SHARES: Final = ("row_share", "column_share", "share")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as it is shown. `number` is empty where nothing is given. `ref`: its row in the question, -1 for a text."""
+
+    number: str = ""
+    error: str = ""
+    marks: tuple[str, ...] = ()
+    look: str = ""
+    ref: int = -1
+    bar: str = ""  # width of a bar, per cent; empty: no bar column entry
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: its heads, one per stub, each with the lines it spans (0: an earlier line's head reaches down here)."""
+
+    heads: tuple[tuple[str, int], ...]
+    cells: tuple[Cell, ...]
+    faint: bool = False  # a `_missing` or `_outside` line
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lines under one title of their own, or under none."""
+
+    lines: tuple[Line, ...]
+    title: Markup | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table. `over`: the name above all value columns of a matrix. `left`: lines that only the CSV has."""
+
+    look: str
+    what: Markup
+    stubs: tuple[str, ...]
+    heads: tuple[str, ...]
+    groups: tuple[Group, ...]
+    letters: tuple[str, ...]
+    city: str = ""
+    over: str = ""
+    bars: bool = False
+    left: int = 0
+    folded: bool = False
+
+    def spans(self) -> tuple[int, ...]:
+        """Columns of the page under each head: a number and its error stand in two, so that both line up."""
+        columns = zip(*(line.cells for group in self.groups for line in group.lines), strict=True)
+        return tuple(1 + any(cell.error or cell.marks for cell in column) for column in columns)[: len(self.heads)]
+
+    def width(self) -> int:
+        return len(self.stubs) + sum(self.spans()) + self.bars
+
+
+Numbered = tuple[int, Row]
+
+
+def grids(wording: Wording, question: Question) -> tuple[Grid, ...]:
+    """The tables of one question, by scope: pooled, or each city in turn."""
+    made: list[Grid] = []
+    for scope in question.scopes():
+        rows = [(number, row) for number, row in enumerate(question.rows) if row.scope == scope]
+        plain = [each for each in rows if not each[1].contrast]
+        contrasts = [each for each in rows if each[1].contrast]
+        city = "" if scope == POOLED else wording.city(scope)
+        made += _tables(wording, question, plain, city)
+        if contrasts:
+            made.append(_list(wording, question, contrasts, city, "contrast"))
+    return tuple(made)
+
+
+def _tables(wording: Wording, question: Question, rows: list[Numbered], city: str) -> list[Grid]:
+    narrow = len(question.keys) == 2 and all(
+        len(question.codes(key)) <= most for key, most in zip(question.keys, (DEEPEST, WIDEST), strict=True)
+    )
+    if question.kind == "tgi" and narrow:
+        indices = [each for each in rows if each[1].measure == "index"]
+        others = [each for each in rows if each[1].measure != "index"]
+        extra = [_list(wording, question, others, city, "generic")] if others else []
+        return [_heat(wording, question, indices, city), _details(wording, question, indices, city), *extra]
+    if question.kind in ("frequency", "crosstab") and narrow and rows:
+        return [_matrix(wording, question, rows, city)]
+    what = question.kind if question.kind in ("count", "frequency", "crosstab") else "generic"
+    return [_list(wording, question, rows, city, what)]
+
+
+def _letters(groups: Iterable[Group]) -> tuple[str, ...]:
+    used = {mark for group in groups for line in group.lines for cell in line.cells for mark in cell.marks}
+    return tuple(letter for letter in "buxzc" if letter in used)
+
+
+def _cell(number: int, row: Row, look: str = "", bar: str = "") -> Cell:
+    shown = printed(row)
+    if row.contrast and shown:
+        value = shown.value if shown.value.startswith("\u2212") or shown.value.strip("0.,") == "" else "+" + shown.value
+        return Cell(value, shown.error, row.letters, look, number, bar)
+    return Cell(shown.value if shown else "", shown.error if shown else "", row.letters, look, number, bar)
+
+
+def _unknown(codes: tuple[str, ...]) -> bool:
+    return bool(set(codes) & set(UNKNOWN))
+
+
+def _by_place(question: Question, rows: list[Numbered]) -> Mapping[tuple[str, tuple[str, ...]], Numbered]:
+    return {(row.measure, row.at(question.keys)): (number, row) for number, row in rows}
+
+
+def _heat(wording: Wording, question: Question, rows: list[Numbered], city: str) -> Grid:
+    target, by = question.keys
+    place = _by_place(question, rows)
+    columns = [code for code in question.codes(by) if code not in UNKNOWN]
+    lines = []
+    for code in (each for each in question.codes(target) if each not in UNKNOWN):
+        found = [place.get(("index", (code, group))) for group in columns]
+        cells = tuple(_cell(*each, look=tint(each[1])) if each else Cell() for each in found)
+        lines.append(Line(((wording.code(target, code), 1),), cells))
+    groups = (Group(tuple(lines)),)
+    heads = tuple(wording.code(by, code) for code in columns)
+    return Grid(
+        "heat", wording.say("what_tgi"), (wording.variable(target),), heads, groups, _letters(groups), city, wording.variable(by)
+    )  # fmt: skip
+
+
+def _details(wording: Wording, question: Question, rows: list[Numbered], city: str) -> Grid:
+    """Every index with its whole interval, its test and its base."""
+    lines = []
+    for number, row in rows[:MOST_LINES]:
+        shown = printed(row)
+        index = Cell(shown.value if shown else "", "", row.letters, "", number)
+        whole = span(shown.low, shown.high) if shown and shown.low else ""
+        tests = [probability(p) if p is not None else "" for p in (row.p_value, row.q_value)]
+        verdict = str(wording.say(f"preference_{row.preference}")) if row.preference and not row.doubtful else ""
+        base = fixed(row.base, 0) if row.base is not None else ""
+        cells = (index, *(Cell(text, ref=number) for text in (whole, *tests, base)), Cell(verdict, look="word"))
+        codes = row.at(question.keys)
+        lines.append(Line(_heads(wording, question, codes), cells, _unknown(codes)))
+    groups = (Group(_spanned(lines)),)
+    heads = tuple(
+        str(wording.say(key, confidence=wording.percent()))
+        for key in ("measure_index", "head_interval", "head_p", "head_q", "head_base", "head_preference")
+    )
+    stubs = tuple(wording.variable(key) for key in question.keys)
+    left = max(0, len(rows) - MOST_LINES)
+    return Grid(
+        "list", wording.say("what_details"), stubs, heads, groups, _letters(groups), city, left=left, folded=True
+    )  # fmt: skip
+
+
+def _matrix(wording: Wording, question: Question, rows: list[Numbered], city: str) -> Grid:
+    """Counts with all positions, then each kind of share with the known ones."""
+    down, across = question.keys
+    place = _by_place(question, rows)
+    columns, codes = question.codes(across), question.codes(down)
+    given = dict.fromkeys(row.measure for _, row in rows)
+    # in a crosstab the share of all holders is in the CSV: beside row and column shares it would only crowd the page
+    shown = [name for name in given if name not in SHARES or name != "share" or "row_share" not in given]
+    groups = []
+    for measure in shown:
+        lines = []
+        for code in codes:
+            if measure in SHARES and code in UNKNOWN:
+                continue
+            found = [place.get((measure, (code, group))) for group in columns]
+            cells = tuple(
+                _cell(*each) if each and not (measure in SHARES and group in UNKNOWN) else Cell(look="blank")
+                for each, group in zip(found, columns, strict=True)
+            )
+            lines.append(Line(((wording.code(down, code), 1),), cells, code in UNKNOWN))
+        if lines:
+            groups.append(
+                Group(tuple(lines), wording.measure("column_share_by" if _by_group(question, measure) else measure))
+            )
+    heads = tuple(wording.code(across, code) for code in columns)
+    kept = tuple(groups)
+    what = wording.say(f"what_{question.kind}_two")
+    return Grid("matrix", what, (wording.variable(down),), heads, kept, _letters(kept), city, wording.variable(across))
+
+
+def _by_group(question: Question, measure: str) -> bool:
+    return question.kind == "frequency" and measure == "share"
+
+
+def _list(wording: Wording, question: Question, rows: list[Numbered], city: str, what: str) -> Grid:
+    """One line per key, one column per measure."""
+    keys = question.keys
+    place = _by_place(question, rows)
+    measures = tuple(dict.fromkeys(row.measure for _, row in rows))
+    places = list(dict.fromkeys(row.at(keys) for _, row in rows))
+    ordered = [each for each in places if not _unknown(each)] + [each for each in places if _unknown(each)]
+    tested = what == "contrast"
+    bars = len(keys) == 1 and "share" in measures and not tested
+    lines = []
+    for codes in ordered[:MOST_LINES]:
+        found = [place.get((measure, codes)) for measure in measures]
+        cells = [_cell(*each) if each else Cell(look="blank") for each in found]
+        if bars:
+            cells.append(Cell(bar=_bar(place.get(("share", codes))), look="bar"))
+        if tested:
+            number, row = next(each for each in found if each)
+            cells += [Cell(probability(p) if p is not None else "", ref=number) for p in (row.p_value, row.q_value)]
+        heads = _heads(wording, question, codes) or ((str(wording.say("all_holders", unit=wording.unit())), 1),)
+        lines.append(Line(heads, tuple(cells), _unknown(codes)))
+    titles = tuple(str(wording.measure("difference" if tested else measure)) for measure in measures)
+    if tested:
+        titles += (str(wording.say("head_p")), str(wording.say("head_q")))
+    stubs = tuple(wording.variable(key) for key in keys) or (str(wording.say("head_group")),)
+    groups = (Group(_spanned(lines)),)
+    left = max(0, len(ordered) - MOST_LINES)
+    return Grid(
+        "list", wording.say(f"what_{what}"), stubs, titles, groups, _letters(groups), city, bars=bars, left=left
+    )
+
+
+def _heads(wording: Wording, question: Question, codes: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    return tuple((wording.code(key, code), 1) for key, code in zip(question.keys, codes, strict=True))
+
+
+def _spanned(lines: list[Line]) -> tuple[Line, ...]:
+    """Lines that follow each other under the same leading codes share one head. The last stub is never shared."""
+    spans = [[1] * len(line.heads) for line in lines]
+    for column in range(len(lines[0].heads) - 1 if lines else 0):
+        first = 0
+        for number in range(1, len(lines)):
+            if lines[number].heads[: column + 1] == lines[first].heads[: column + 1]:
+                spans[first][column] += 1
+                spans[number][column] = 0
+            else:
+                first = number
+    return tuple(
+        replace(line, heads=tuple((text, span) for (text, _), span in zip(line.heads, row, strict=True)))
+        for line, row in zip(lines, spans, strict=True)
+    )
+
+
+def _bar(found: Numbered | None) -> str:
+    """The width of a bar on an axis from 0 to 100 %, from `display`; none where the cell is doubtful or unknown."""
+    if found is None or found[1].display is None or found[1].letters:
+        return ""
+    return f"{100 * min(max(found[1].display, 0.0), 1.0):.1f}"
+
+
+def tests(wording: Wording, question: Question) -> Markup:
+    """The statements about the whole table, on one line."""
+    parts = []
+    for test in question.tests:
+        if test.name == "chi_square" and test.statistic is not None:
+            parts.append(
+                wording.say(
+                    "test_chi_square",
+                    statistic=fixed(test.statistic, 1),
+                    df="–" if test.df is None else test.df,
+                    p=_p(test.p_value),
+                )
+            )
+        elif test.name == "cramers_v" and test.estimate is not None:
+            whole = (
+                ""
+                if test.ci_low is None or test.ci_high is None
+                else f" [{fixed(test.ci_low, 3)}–{fixed(test.ci_high, 3)}]"
+            )
+            parts.append(wording.say("test_cramers_v", estimate=fixed(test.estimate, 3), interval=whole))
+        elif test.estimate is not None:
+            parts.append(escape(f"{test.name} = {significant(test.estimate)}"))
+    return wording.say("semicolon").join(parts)
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    shown = probability(value)
+    return shown if shown.startswith("<") else f"= {shown}"

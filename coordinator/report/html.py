@@ -1,0 +1,585 @@
+"""One page from `results.json`, in Chinese or English: head, findings, tables, privacy, provenance.
+
+    html.render(Results.load("OUT"), "zh")
+
+A pure function of the results, the strings and this version: the same input gives the same bytes. No JavaScript, nothing is loaded,
+every text of the results is escaped (threat-model.md T48). A page is written under another name and renamed when it is whole.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+from coordinator.report import grids as layout
+from coordinator.report.findings import findings
+from coordinator.report.grids import Grid
+from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
+from coordinator.report.wording import Wording, scrubbed, shorter, strings
+from coordinator.results import POOLED, UNKNOWN, Block, Question, Results, Row
+from protocols.errors import Language
+
+LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
+MOST_CELLS: Final = 5_000  # numbers on one page: about 100 bytes each, so that no study makes a page above 1 MiB
+MANY_QUESTIONS: Final = 6  # above, the page has a table of contents
+MOST_DEFINED: Final = 60  # codes of one variable that are spelled out
+SHORT: Final = 12  # digits of a digest on the page
+
+
+@dataclass(frozen=True)
+class Table:
+    """One grid with its number, the section's (`3`, then `3-2`), and the notes below it."""
+
+    number: str
+    grid: Grid
+    notes: tuple[Markup, ...]
+    key: tuple[tuple[str, Markup], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question."""
+
+    name: str
+    title: Markup
+    tables: tuple[Table, ...]
+    tests: Markup
+    notes: tuple[Markup, ...]
+    wide: bool
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number of the strip. `cell`: its question and row, empty where it is a count of this page's own."""
+
+    label: Markup
+    value: str
+    note: Markup
+    error: str = ""
+    marks: tuple[str, ...] = ()
+    cell: str = ""
+
+
+@dataclass(frozen=True)
+class CityLine:
+    """What a reader may know of one city of the plan."""
+
+    city: str
+    state: Markup
+    what: Markup
+    date: str
+    spent: str
+    cannot: Markup
+
+
+Pair = tuple[Markup, object]
+
+
+def render(results: Results, language: Language) -> str:
+    """The page. Errors: `KeyError` if the strings file lacks a text, which is a fault of the product."""
+    clean, _ = scrubbed(results)
+    wording = Wording(language, clean.content)
+    questions = dict(clean.questions)
+    sections = _sections(wording, questions)
+    numbers = {section.name: section.tables[0].number for section in sections if section.tables}
+    page = _templates().get_template("report.html.j2")
+    return page.render(
+        say=wording.say,
+        wording=wording,
+        content=clean.content,
+        exact=clean.content.privacy.mode == "exact",
+        study=short(clean.content.study.digest),
+        release=release(questions.values()),
+        badges=_badges(clean),
+        meta=_meta(wording),
+        strip=_strip(wording, questions),
+        findings=tuple((each, numbers.get(each.question)) for each in findings(wording, questions)),
+        cannot=_cannot(wording, questions),
+        sections=sections,
+        reading=wording.say("note_error", confidence=wording.percent()),
+        contents=len(sections) > MANY_QUESTIONS,
+        lead=_lead(clean, questions),
+        cities=_cities(wording),
+        terms=_terms(wording),
+        blocks=_blocks(clean.content.privacy.blocks),
+        caveats=_caveats(clean),
+        trust=_trust(wording),
+        limits=_limits(clean),
+        provenance=_provenance(wording, clean),
+        methods=_methods(wording, questions),
+        definitions=_definitions(wording),
+    )
+
+
+def write(results: Results, out: Path, languages: Iterable[Language] = LANGUAGES) -> tuple[Path, ...]:
+    """`report.<language>.html` in the folder `out`. All pages are made before the first is written."""
+    pages = {out / f"report.{language}.html": render(results, language) for language in languages}
+    for path, page in pages.items():
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_bytes(page.encode())
+        os.replace(fresh, path)
+    return tuple(pages)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("coordinator.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:SHORT]
+
+
+def release(questions: Iterable[Question]) -> str:
+    """What was really released: decided by the scopes of the rows, so that no page says more than its tables."""
+    scopes = {row.scope == POOLED for question in questions for row in question.rows}
+    return "both" if len(scopes) == 2 else "by_city" if scopes == {False} else "pooled"
+
+
+# --- head
+
+
+def _badges(results: Results) -> tuple[tuple[str, str], ...]:
+    """Look and text of the badges in the head."""
+    privacy = results.content.privacy
+    flags = [("synthetic", privacy.synthetic), ("open_data", privacy.open_data), ("seeded", privacy.seeded)]
+    return (
+        *((name, f"badge_{name}") for name, holds in flags if holds),
+        ("release", f"badge_{release(results.questions.values())}"),
+    )
+
+
+def _meta(wording: Wording) -> tuple[Pair, ...]:
+    study = wording.content.study
+    role = study.asker.role if study.asker.role in ("analyst", "regulator") else "other"
+    pairs: list[Pair] = [
+        (wording.say("meta_asker"), wording.say(f"role_{role}", name=wording.asker())),
+        (wording.say("meta_cohort"), wording.cohort()),
+        (wording.say("meta_snapshot"), _dates(wording)),
+    ]
+    if study.window:
+        months = wording.say("window_months", first=study.window.from_, last=study.window.to)
+        pairs.append((wording.say("meta_window"), months))
+    return (*pairs, (wording.say("meta_study"), Markup("<code>{}</code>").format(short(study.digest))))
+
+
+def _dates(wording: Wording) -> Markup:
+    """One date if all snapshots carry it, else each city's."""
+    snapshots = wording.content.cities.snapshots
+    dates = set(snapshots.values()) or {wording.content.run.as_of}
+    if len(dates) == 1:
+        return wording.listed(dates)
+    return wording.listed(
+        wording.say("snapshots_differ", city=wording.city(city), date=date) for city, date in snapshots.items()
+    )
+
+
+def _strip(wording: Wording, questions: Mapping[str, Question]) -> tuple[Headline, ...]:
+    """Four numbers with what they are, and one line about each."""
+    cities = wording.content.cities
+    missing = [each.city for each in cities.missing]
+    lost = wording.say("strip_cities_missing", cities=wording.cities(missing))
+    rows = _judged(questions)
+    return (
+        _holders(wording, questions),
+        Headline(
+            wording.say("strip_cities"),
+            f"{len(cities.answered)}/{len(cities.answered) + len(missing)}",
+            lost if missing else wording.say("strip_cities_all"),
+        ),
+        _budget(wording),
+        Headline(
+            wording.say("strip_marks"),
+            f"{sum(row.doubtful for row in rows):,}",
+            wording.say("strip_marks_note"),
+            error=f"/ {len(rows):,}",
+        ),
+    )
+
+
+def _judged(questions: Mapping[str, Question]) -> list[Row]:
+    """The rows that marks are counted over: all but those of holders without a value, whose few holders are marked by their nature."""
+    return [
+        row for question in questions.values() for row in question.rows if not set(row.at(question.keys)) & set(UNKNOWN)
+    ]
+
+
+def _holders(wording: Wording, questions: Mapping[str, Question]) -> Headline:
+    """The first pooled count of the study."""
+    label = wording.say("strip_holders", unit=wording.unit())
+    counted = (
+        (name, number, row)
+        for name, question in questions.items()
+        for number, row in enumerate(question.rows)
+        if question.kind == "count" and row.scope == POOLED and row.measure == "count"
+    )
+    name, number, row = next(counted, ("", 0, None))
+    if row is None:
+        return Headline(label, wording.say("none_dash"), wording.say("strip_holders_none"))
+    shown = printed(row, row.display)
+    note = wording.say("strip_holders_note", confidence=wording.percent())
+    value, error = (shown.value, shown.error) if shown else ("", "")
+    return Headline(label, value, note, error, row.letters, f"{name}.{number}")
+
+
+def _budget(wording: Wording) -> Headline:
+    privacy, label = wording.content.privacy, wording.say("strip_epsilon")
+    if privacy.mode == "exact":
+        return Headline(label, wording.say("strip_exact"), wording.say("strip_exact_note"))
+    spent = max((each.epsilon for each in privacy.spent), default=privacy.epsilon)
+    note = wording.say("strip_epsilon_note", delta=delta(privacy.delta) if privacy.delta else "–")
+    return Headline(label, wording.say("none_dash") if spent is None else epsilon(spent), note)
+
+
+def _cannot(wording: Wording, questions: Mapping[str, Question]) -> tuple[Markup, ...]:
+    """What the reader must not take from this page."""
+    content = wording.content
+    said: list[Markup] = []
+    if content.privacy.synthetic:
+        said.append(wording.say("cannot_synthetic"))
+    said += [
+        wording.say("cannot_missing", city=wording.city(each.city), reason=_reason(wording, each.reason, each.detail))
+        for each in content.cities.missing
+    ]
+    said += [
+        wording.say(
+            "cannot_variable", city=wording.city(city), variables=wording.lacking(city), unit=wording.unit()
+        )
+        for city, variables in content.cities.cannot.items()
+        if variables and city in content.cities.answered
+    ]  # fmt: skip
+    said.append(_marked(wording, _judged(questions)))
+    if release(questions.values()) == "pooled":
+        said.append(wording.say("cannot_cities"))
+    return (*said, wording.say("cannot_cause"))
+
+
+def _marked(wording: Wording, rows: list[Row]) -> Markup:
+    marked = [row for row in rows if row.doubtful]
+    if not marked:
+        return wording.say("cannot_marks_none", total=f"{len(rows):,}")
+    counts = {letter: sum(letter in row.letters for row in marked) for letter in "buxc"}
+    listed = wording.listed(
+        wording.say("mark_count", name=wording.mark(letter), count=f"{count:,}")
+        for letter, count in counts.items()
+        if count
+    )
+    return wording.say("cannot_marks", total=f"{len(rows):,}", marked=f"{len(marked):,}", list=listed)
+
+
+def _reason(wording: Wording, reason: str, detail: str) -> Markup:
+    word, _, code = reason.partition(":")
+    key = f"reason_{word}" if f"reason_{word}" in strings() and word != "with_detail" else "reason_other"
+    said = wording.say(key, code=code) if word == "declined" else wording.say(key, code=reason)
+    if not detail:
+        return said
+    known = f"detail_{detail}"
+    return wording.say("reason_with_detail", reason=said, detail=wording.say(known) if known in strings() else detail)
+
+
+# --- results
+
+
+def _sections(wording: Wording, questions: Mapping[str, Question]) -> tuple[Section, ...]:
+    made, room = [], MOST_CELLS
+    for place, (name, question) in enumerate(questions.items(), 1):
+        grids = layout.grids(wording, question)
+        size = sum(len(line.cells) for grid in grids for group in grid.groups for line in group.lines)
+        notes = list(_lacking(wording, question))
+        if not question.rows:
+            notes.append(wording.say("note_empty"))
+        if size > room:
+            notes.append(wording.say("note_too_long", count=f"{len(question.rows):,}"))
+            grids = ()
+        room -= size if grids else 0
+        file = wording.say("note_csv", file=f"tables/{name}.csv")
+        tables = tuple(
+            Table(f"{place}-{part}" if part > 1 else f"{place}", grid, _notes(wording, grid, file), _key(wording, grid))
+            for part, grid in enumerate(grids, 1)
+        )
+        wide = any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
+        made.append(
+            Section(name, _title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide)
+        )
+    return tuple(_paired(made))
+
+
+def _paired(sections: list[Section]) -> Iterable[Section]:
+    """Narrow sections stand two and two; one that is left alone takes the whole width, so that the order of the study is kept."""
+    narrow = 0
+    for number, section in enumerate(sections):
+        narrow = 0 if section.wide else narrow + 1
+        last = number + 1 == len(sections) or sections[number + 1].wide
+        yield replace(section, wide=section.wide or (last and narrow % 2 == 1))
+
+
+def _title(wording: Wording, question: Question) -> Markup:
+    label = question.label.text(wording.language)
+    if label:
+        return Markup("{}").format(shorter(label, 120))
+    names = [wording.variable(key) for key in question.keys]
+    match question.kind, names:
+        case "count", _:
+            return wording.say("question_count", unit=wording.unit())
+        case "frequency", [of]:
+            return wording.say("question_frequency", of=of)
+        case "frequency", [of, *by]:
+            return wording.say("question_frequency_by", of=of, by=wording.say("times").join(by))
+        case "crosstab", _:
+            return wording.say("question_crosstab", by=wording.say("times").join(names))
+        case "tgi", [target, by]:
+            return wording.say("question_tgi", target=target, by=by)
+    return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
+
+
+def notice(wording: Wording, city: str) -> Markup:
+    """How a table was released (reports.md, section 4.3). Said of the rows themselves: a city's rows never stand under the word sum."""
+    if not city:
+        return wording.say("notice_pooled")
+    return wording.say("notice_by_city" if wording.content.privacy.mode == "dp" else "notice_by_city_exact")
+
+
+def _notes(wording: Wording, grid: Grid, file: Markup) -> tuple[Markup, ...]:
+    left = (wording.say("note_left", count=f"{grid.left:,}"),) if grid.left else ()
+    return (notice(wording, grid.city), *left, file)
+
+
+def _key(wording: Wording, grid: Grid) -> tuple[tuple[str, Markup], ...]:
+    """The marks that a table uses, each with its meaning."""
+    return tuple(
+        (letter, wording.say("key_entry", name=wording.mark(letter), why=wording.say(f"mark_{letter}_why")))
+        for letter in grid.letters
+    )
+
+
+def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:
+    """Cities that answered and cannot map this question, and what they lack."""
+    content = wording.content
+    for city in content.cities.answered:
+        if city in question.cities:
+            continue
+        names = [name for name in content.cities.cannot.get(city, ()) if name in question.keys]
+        if names:
+            listed = wording.listed(wording.variable(name) for name in names)
+            yield wording.say("note_lacking", city=wording.city(city), variables=listed, unit=wording.unit())
+        else:  # a derived variable: the results name what it was made from only in the dictionary
+            yield wording.say("note_lacking_unnamed", city=wording.city(city), unit=wording.unit())
+
+
+# --- privacy
+
+
+def _lead(results: Results, questions: Mapping[str, Question]) -> tuple[str, ...]:
+    """Keys of the opening paragraphs: the secure sum where there is one, the cities' own releases where there are any."""
+    mode, released = results.content.privacy.mode, release(questions.values())
+    keys = []
+    if released != "by_city":
+        keys.append(f"lead_{mode}")
+    if released != "pooled":
+        keys.append(f"lead_by_city_{mode}")
+    return tuple(keys)
+
+
+def _cities(wording: Wording) -> tuple[CityLine, ...]:
+    """One line per city of the plan, those that answered first."""
+    content, dash = wording.content, wording.say("none_dash")
+    spent = {each.city: epsilon(each.epsilon) for each in content.privacy.spent}
+
+    def line(city: str, state: Markup, what: Markup) -> CityLine:
+        date = content.cities.snapshots.get(city, dash)
+        return CityLine(wording.city(city), state, what, date, spent.get(city, dash), wording.lacking(city) or dash)
+
+    answered = [line(city, wording.say("left_answered"), _left(wording)) for city in content.cities.answered]
+    lost = [
+        line(each.city, _reason(wording, each.reason, each.detail), wording.say("left_nothing"))
+        for each in content.cities.missing
+    ]
+    return (*answered, *lost)
+
+
+def _left(wording: Wording) -> Markup:
+    left = wording.content.privacy.left_each_city
+    if left is None:
+        return wording.say("left_unknown")
+    sizes = {"cells": f"{left.cells:,}", "bytes": f"{left.bytes:,}", "ring": left.ring}
+    if left.form == "masked_sum":
+        power = Markup("2<sup>{}</sup>").format(left.ring)
+        return wording.say("left_form_masked_sum", cells=sizes["cells"], bytes=sizes["bytes"], ring=power)
+    return wording.say("left_form_other", form=left.form, **sizes)
+
+
+def _terms(wording: Wording) -> tuple[Pair, ...]:
+    privacy = wording.content.privacy
+    pairs: list[Pair] = [
+        (wording.say("term_mode"), wording.say(f"mode_{privacy.mode}")),
+        (wording.say("term_unit"), wording.say("unit_protected", unit=wording.unit())),
+    ]
+    if privacy.mode == "dp":
+        if privacy.epsilon is not None and privacy.delta is not None:
+            price = wording.say("epsilon_delta", epsilon=epsilon(privacy.epsilon), delta=delta(privacy.delta))
+            pairs.append((wording.say("term_epsilon"), price))
+        if privacy.person_in_two_cities is not None:
+            twice = wording.say("epsilon_two", epsilon=epsilon(privacy.person_in_two_cities.epsilon))
+            pairs.append((wording.say("term_two"), twice))
+        if privacy.mechanism:
+            key = "mechanism_skellam" if privacy.mechanism == "skellam" else "mechanism_other"
+            values = {} if key == "mechanism_skellam" else {"mechanism": privacy.mechanism}
+            said = wording.say(key, accounting=(privacy.accounting or "–").upper(), **values)
+            pairs.append((wording.say("term_mechanism"), said))
+    if privacy.threshold is not None:
+        pairs.append((wording.say("term_threshold"), wording.say("threshold_needed", threshold=privacy.threshold)))
+    if privacy.tolerate is not None:
+        tolerate = privacy.tolerate
+        said = wording.say("tolerated", dropouts=tolerate.dropouts, colluders=tolerate.colluders)
+        pairs.append((wording.say("term_tolerate"), said))
+    if privacy.honest_share is not None and privacy.mode == "dp":
+        pairs.append((wording.say("term_share"), wording.say("honest_share", honest=privacy.honest_share)))
+    return tuple(pairs)
+
+
+def _blocks(blocks: Iterable[Block]) -> tuple[tuple[str, ...], ...]:
+    """Name, cells, share of cost, L1 and L2 squared, variance, its root, variance of one city."""
+    return tuple(
+        (
+            shorter(block.block, 120),
+            f"{block.cells:,}",
+            "" if block.share is None else fixed(100 * block.share, 1),
+            "" if block.l1 is None or block.l2sq is None else f"{block.l1:,} / {block.l2sq:,}",
+            "" if block.variance is None else fixed(block.variance, 2),
+            "" if block.variance is None else significant(block.variance**0.5),
+            "" if block.node_variance is None else fixed(block.node_variance, 2),
+        )
+        for block in blocks
+    )
+
+
+def _caveats(results: Results) -> tuple[str, ...]:
+    """What holds of this run alone and weakens what it proves, as keys."""
+    privacy = results.content.privacy
+    said = [("seeded_words", privacy.seeded), ("synthetic_words", privacy.synthetic), ("open_words", privacy.open_data)]
+    return tuple(key for key, holds in said if holds)
+
+
+def _trust(wording: Wording) -> tuple[Markup, ...]:
+    """The five assumptions of threat-model.md, section 3."""
+    privacy = wording.content.privacy
+    exact = privacy.mode == "exact"
+    colluders = privacy.tolerate.colluders if privacy.tolerate else 1
+    honest = privacy.honest_share
+    if honest is None and privacy.threshold is not None:
+        honest = privacy.threshold - colluders
+    return (
+        wording.say("trust_machine"),
+        wording.say("trust_honest_exact" if exact else "trust_honest", honest="t − c" if honest is None else honest),
+        wording.say("trust_crypto"),
+        wording.say("trust_one_city_exact" if exact else "trust_one_city"),
+        wording.say("trust_unit", unit=wording.unit()),
+    )
+
+
+def _limits(results: Results) -> tuple[str, ...]:
+    """The items of threat-model.md, section 7, that concern this run, in its order, as keys."""
+    content = results.content
+    exact = content.privacy.mode == "exact"
+    three = len(content.cities.answered) == 3 and (
+        content.privacy.tolerate is None or content.privacy.tolerate.colluders
+    )
+    items = [
+        ("limit_three", three),
+        ("limit_exact", exact),
+        ("limit_exact_sets", exact),
+        ("limit_lies", True),
+        ("limit_collusion", True),
+        ("limit_groups", True),
+        ("limit_cities_exact" if exact else "limit_cities", True),
+        ("limit_presence", True),
+        ("limit_memory", True),
+        ("limit_timing", True),
+        ("limit_quantum", True),
+        ("limit_stopping", True),
+        ("limit_insider", True),
+        ("limit_many", not exact),
+        ("limit_root", True),
+        ("limit_algorithms", True),
+        ("limit_courier", True),
+    ]
+    return tuple(key for key, holds in items if holds)
+
+
+# --- provenance, methods, definitions
+
+
+def _provenance(wording: Wording, results: Results) -> tuple[Pair, ...]:
+    study, run = wording.content.study, wording.content.run
+    pairs: list[Pair] = [
+        (wording.say("prov_study"), wording.say("prov_named", name=study.id, digest=_code(study.digest))),
+        (wording.say("prov_revision"), study.revision),
+    ]
+    if study.dictionary is not None:
+        name, number = study.dictionary.name, study.dictionary.digest
+        said: object = wording.say("prov_named", name=name, digest=_code(number)) if number else name
+        pairs.append((wording.say("prov_dictionary"), said))
+    pairs += [
+        (wording.say("prov_results"), _code(results.digest)),
+        (wording.say("prov_software"), run.software),
+        (wording.say("prov_at"), _time(wording, run.at)),
+    ]
+    if run.of > 1:
+        pairs.append((wording.say("prov_run"), wording.say("prov_run_of", number=run.number + 1, of=run.of)))
+    return tuple(pairs)
+
+
+def _code(digest: str) -> Markup:
+    return Markup("<code>{}</code>").format(short(digest))
+
+
+def _time(wording: Wording, at: str) -> object:
+    """`2026-11-20 08:00` with the words for UTC; any other form as it is."""
+    date, mark, rest = at.partition("T")
+    return wording.say("prov_utc", time=f"{date} {rest[:5]}") if mark and at.endswith("Z") else at
+
+
+def _methods(wording: Wording, questions: Mapping[str, Question]) -> tuple[Markup, ...]:
+    """One paragraph per kind that was asked, then what holds for all."""
+    kinds = dict.fromkeys(question.kind for question in questions.values())
+    unit = wording.unit()
+    said = []
+    for kind in kinds:
+        key = f"method_{kind}"
+        said.append(
+            wording.say(key, unit=unit) if key in strings() else wording.say("method_other", kind=kind, unit=unit)
+        )
+    if wording.content.privacy.mode == "dp":
+        said.append(wording.say("method_consistency"))
+    said.append(wording.say("method_intervals", confidence=wording.percent()))
+    return (*said, wording.say("method_missing", unit=unit))
+
+
+def _definitions(wording: Wording) -> tuple[tuple[str, str, Markup], ...]:
+    """Label, name and codes of every variable used."""
+    return tuple(
+        (
+            wording.variable(name),
+            name,
+            wording.listed(
+                [*(wording.code(name, code) for code in list(words.codes)[:MOST_DEFINED]), *_more(words.codes)]
+            ),
+        )
+        for name, words in wording.content.words.variables.items()
+    )
+
+
+def _more(codes: Mapping[str, object]) -> tuple[str, ...]:
+    return ("…",) if len(codes) > MOST_DEFINED else ()

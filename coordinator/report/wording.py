@@ -1,0 +1,171 @@
+"""Words of the report: the strings file, labels of variables, codes and cities, a cohort in words.
+
+Every text of the page comes from `strings/strings.yaml` (both languages, the same placeholders) or from the results. What comes from
+the results is data: it is escaped where it is put in, and bidi and control characters were replaced before (`scrubbed`).
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from markupsafe import Markup, escape
+
+from coordinator.results import Content, Results
+from protocols.errors import Language
+from protocols.filters import All, Any_, Leaf, Not
+from protocols.yamltext import read
+
+LONGEST_LABEL: Final = 120  # of a label or a name on the page; the files hold all of it
+LONGEST_TEXT: Final = 1200  # of a title or a purpose
+HIDDEN: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+CONTRAST: Final = " - "
+UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
+
+
+@cache
+def strings() -> Mapping[str, Mapping[str, str]]:
+    """The strings file: key, language, text. Errors: `ValueError` if a key lacks a language or has a third."""
+    file = resources.files("coordinator.report") / "strings" / "strings.yaml"
+    tree: Any = read(file.read_bytes(), "strings.yaml").tree
+    for key, texts in tree.items():
+        if set(texts) != {"zh", "en"}:
+            raise ValueError(f"strings.yaml: {key} needs one text in zh and one in en")
+    return dict(tree)
+
+
+def scrub(text: str) -> tuple[str, int]:
+    """The text with every control, format and direction character replaced by U+FFFD, and how many there were."""
+    shown = "".join("\ufffd" if unicodedata.category(mark) in HIDDEN else mark for mark in text)
+    return shown, sum(a != b for a, b in zip(text, shown, strict=True))
+
+
+def scrubbed(results: Results) -> tuple[Results, int]:
+    """The same results with every text of theirs scrubbed, and the number of characters replaced. The digest stays the file's."""
+    found = 0
+
+    def clean(value: Any) -> Any:
+        nonlocal found
+        match value:
+            case str():
+                text, replaced = scrub(value)
+                found += replaced
+                return text
+            case list():
+                return [clean(item) for item in value]
+            case dict():
+                return {scrub(key)[0]: clean(item) for key, item in value.items()}
+        return value
+
+    tree = clean(results.tree)
+    return (replace(Results.of(tree), digest=results.digest), found) if found else (results, 0)
+
+
+def shorter(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One language over one results file."""
+
+    language: Language
+    content: Content
+
+    def say(self, key: str, /, **values: object) -> Markup:
+        """A text of the strings file. Values are escaped unless they are markup of our own. Errors: `KeyError` for an unknown key."""
+        return Markup(escape(strings()[key][self.language])).format(**values)  # noqa: S704 the strings file is ours, and escaped
+
+    def unit(self) -> Markup:
+        """What one row of a city's table is: holders, employers, …"""
+        unit = self.content.privacy.unit
+        return self.say(f"unit_{unit if unit in UNITS else 'other'}")
+
+    def title(self) -> str:
+        study = self.content.study
+        return shorter(study.title.text(self.language, study.id), LONGEST_TEXT)
+
+    def purpose(self) -> str:
+        return shorter(self.content.study.purpose.text(self.language), LONGEST_TEXT)
+
+    def asker(self) -> str:
+        asker = self.content.study.asker
+        return shorter(asker.name or asker.id, LONGEST_LABEL)
+
+    def variable(self, name: str) -> str:
+        words = self.content.words.variables.get(name)
+        return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
+
+    def code(self, variable: str, code: str) -> str:
+        """The label of a code, short enough for the page."""
+        return shorter(self.label(variable, code), LONGEST_LABEL)
+
+    def label(self, variable: str, code: str) -> str:
+        """The label of a code; of a contrast, both labels with a minus between them."""
+        if code in ("_missing", "_outside"):
+            return str(self.say(f"code{code}"))
+        words = self.content.words.variables.get(variable)
+        label = words.codes.get(code) if words else None
+        if label is None and CONTRAST in code:
+            return " \u2212 ".join(self.label(variable, part) for part in code.split(CONTRAST, 1))
+        if (label is None or not label.text(self.language)) and code in ("true", "false"):
+            return str(self.say(f"code_{code}"))
+        return label.text(self.language, code) if label else code
+
+    def city(self, name: str) -> str:
+        label = self.content.cities.names.get(name)
+        return shorter(label.text(self.language, name) if label else name, LONGEST_LABEL)
+
+    def listed(self, items: Iterable[object]) -> Markup:
+        return self.say("comma").join(escape(item) for item in items)
+
+    def cities(self, names: Iterable[str]) -> Markup:
+        return self.listed(self.city(name) for name in names)
+
+    def lacking(self, city: str) -> Markup:
+        """The variables that a city cannot map."""
+        return self.listed(self.variable(name) for name in self.content.cities.cannot.get(city, ()))
+
+    def percent(self) -> str:
+        return f"{self.content.study.confidence * 100:g}"
+
+    def measure(self, measure: str) -> Markup:
+        """The head of a column of one measure."""
+        key = f"measure_{measure}"
+        return self.say(key, unit=self.unit()) if key in strings() else escape(measure)
+
+    def mark(self, letter: str) -> Markup:
+        return self.say(f"mark_{letter}")
+
+    def cohort(self) -> Markup:
+        """The filter of the study in words."""
+        filter_ = self.content.study.cohort
+        return self.say("cohort_all", unit=self.unit()) if filter_ is None else self._words(filter_, outer=True)
+
+    def _words(self, part: Leaf | All | Any_ | Not, outer: bool = False) -> Markup:
+        match part:
+            case Leaf():
+                return self._compared(part)
+            case Not(not_=inner):
+                return self.say("cohort_not", part=self._words(inner, outer=True))
+            case All(all=parts) | Any_(any=parts):
+                word = "cohort_and" if isinstance(part, All) else "cohort_or"
+                joined = self.say(word).join(self._words(each) for each in parts)
+                return joined if outer or len(parts) == 1 else self.say("cohort_group", part=joined)
+
+    def _compared(self, leaf: Leaf) -> Markup:
+        name, operator = self.variable(leaf.variable), leaf.operator()
+        match operator:
+            case "missing":
+                return self.say("cohort_missing" if leaf.missing else "cohort_known", variable=name)
+            case "in":
+                codes = self.listed(self.code(leaf.variable, word) for word in leaf.in_ or ())
+                return self.say("cohort_in", variable=name, value=codes)
+            case "between":
+                low, high = leaf.between or ("", "")
+                return self.say("cohort_between", variable=name, low=low, high=high)
+            case "is":
+                return self.say("cohort_is", variable=name, value=self.code(leaf.variable, leaf.is_ or ""))
+        return self.say(f"cohort_{operator}", variable=name, value=getattr(leaf, operator))

@@ -1,0 +1,416 @@
+"""Reads `results.json` back: the one truth that every table and page is made from (contract, section 6).
+
+    results = Results.load("OUT")
+    results.table("tgi")                    # a pandas frame; a withheld cell is <NA>, never a zero
+
+Keys that this version does not know are left alone, so that a later file of the same contract can be read; a file of another contract
+cannot. What is checked is what a reader relies on: types, marks, and that a number without a status is a number.
+Imports no flwr, duckdb or scipy; pandas only inside `table`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from protocols.canonical import canonical, digest
+from protocols.errors import ConfigError, Place
+from protocols.filters import Filter
+
+if TYPE_CHECKING:
+    import pandas
+
+CONTRACT: Final = 1
+FILE: Final = "results.json"
+POOLED: Final = "pooled"
+UNKNOWN: Final = ("_outside", "_missing")  # positions that stand for no value; always last, in this order
+COLUMNS: Final = (
+    "base",
+    "estimate",
+    "display",
+    "se_noise",
+    "se_sampling",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "q_value",
+    "preference",
+    "contrast",
+)
+STATUSES: Final = ("obs_status", "conf_status")
+
+Scalar: TypeAlias = str | int | float | bool | None
+Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)] | None
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class Read(BaseModel):
+    """A frozen value of a file that a later version may have written."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", protected_namespaces=())
+
+
+class Label(Read):
+    """Words in two languages. Where one is left out the other stands in; where both are, the caller's word does."""
+
+    zh: str = ""
+    en: str = ""
+
+    def text(self, language: str, instead: str = "") -> str:
+        first, second = (self.zh, self.en) if language == "zh" else (self.en, self.zh)
+        return first or second or instead
+
+
+class DictionaryName(Read):
+    name: str
+    digest: Digest | None = None
+    label: Label = Label()
+
+
+class Asker(Read):
+    id: str
+    role: str = ""
+    name: str = ""
+
+
+class Window(Read):
+    from_: str = Field(alias="from")
+    to: str
+
+
+class StudyPart(Read):
+    id: str
+    digest: Digest
+    revision: int = 1
+    title: Label = Label()
+    purpose: Label = Label()
+    dictionary: DictionaryName | None = None
+    asker: Asker
+    cohort: Filter | None = None
+    window: Window | None = None
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    questions: tuple[str, ...] = ()  # ids in the order of the study file: canonical JSON sorts the keys of `questions`
+
+
+class RunPart(Read):
+    at: str
+    software: str
+    as_of: str
+    number: int = 0
+    of: int = 1
+
+
+class Missing(Read):
+    city: str
+    reason: str
+    detail: str = ""
+
+
+class CitiesPart(Read):
+    answered: tuple[str, ...]
+    missing: tuple[Missing, ...] = ()
+    snapshots: dict[str, str] = {}
+    cannot: dict[str, tuple[str, ...]] = {}
+    names: dict[str, Label] = {}
+
+
+class Spent(Read):
+    city: str
+    epsilon: Annotated[float, Field(ge=0)]
+
+
+class TwoCities(Read):
+    epsilon: Annotated[float, Field(ge=0)]
+
+
+class Tolerate(Read):
+    dropouts: int
+    colluders: int
+
+
+class Left(Read):
+    """What every answering city sent: so many integers of `ring` bits, in `bytes` bytes."""
+
+    form: str
+    cells: int
+    bytes: int
+    ring: int
+
+
+class Block(Read):
+    """One table of the vector that left, and the variance of the noise in each of its cells."""
+
+    block: str
+    cells: int
+    share: Number = None
+    l1: int | None = None
+    l2sq: int | None = None
+    variance: Number = None
+    node_variance: Number = None
+    shift: int = 0
+
+
+class PrivacyPart(Read):
+    mode: Literal["dp", "exact"]
+    unit: str
+    epsilon: Annotated[float, Field(gt=0)] | None = None
+    delta: Annotated[float, Field(gt=0)] | None = None
+    mechanism: str = ""
+    accounting: str = ""
+    spent: tuple[Spent, ...] = ()
+    person_in_two_cities: TwoCities | None = None
+    tolerate: Tolerate | None = None
+    threshold: int | None = None
+    honest_share: int | None = None
+    left_each_city: Left | None = None
+    blocks: tuple[Block, ...] = ()
+    seeded: bool = False
+    synthetic: bool = False
+    open_data: bool = False
+
+
+class Row(BaseModel):
+    """One released number. Its keys, and columns that this version does not know, are further fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+    __pydantic_extra__: dict[str, Scalar] = Field(init=False)
+
+    scope: str = POOLED
+    measure: str
+    base: Number = None
+    estimate: Number = None
+    display: Number = None
+    se_noise: Number = None
+    se_sampling: Number = None
+    ci_low: Number = None
+    ci_high: Number = None
+    p_value: Number = None
+    q_value: Number = None
+    preference: Literal["over", "under", "none"] | None = None
+    contrast: bool = False
+    obs_status: Annotated[str, Field(pattern="^b?u?x?z?$")] = ""
+    conf_status: Annotated[str, Field(pattern="^C?$")] = ""
+
+    @model_validator(mode="after")
+    def _says_what_it_is(self) -> "Row":
+        if self.estimate is None and not self.obs_status and not self.conf_status:
+            raise ValueError("a row without an estimate says why in obs_status or conf_status")
+        if self.conf_status and any(value is not None for value in (self.estimate, self.display, *self.interval)):
+            raise ValueError("a withheld cell holds no number")
+        return self
+
+    @property
+    def interval(self) -> tuple[float | None, float | None]:
+        return self.ci_low, self.ci_high
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """Its marks, one letter each, in the order they are printed."""
+        return (*self.obs_status, *self.conf_status.lower())
+
+    @property
+    def doubtful(self) -> bool:
+        """Withheld, not available, of low reliability, or beside a break. That a share does not apply to a row is no doubt."""
+        return bool(set(self.letters) - {"z"})
+
+    @property
+    def clear(self) -> bool:
+        """A number without any mark: the only kind that a sentence may use."""
+        return self.estimate is not None and not self.letters
+
+    def __getitem__(self, key: str) -> Scalar:
+        """The value of a column by its name; `None` where the row does not have it."""
+        return getattr(self, key) if key in type(self).model_fields else self.__pydantic_extra__.get(key)
+
+    def at(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """The codes that say which cell of its table this is."""
+        return tuple(str(self[key]) for key in keys)
+
+
+class Test(BaseModel):
+    """A statement about a whole table."""
+
+    __test__ = False  # the word of statistics, not of pytest
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+    __pydantic_extra__: dict[str, Scalar] = Field(init=False)
+
+    name: str
+    statistic: Number = None
+    df: int | None = None
+    p_value: Number = None
+    estimate: Number = None
+    ci_low: Number = None
+    ci_high: Number = None
+
+
+class Question(Read):
+    kind: str
+    release: Literal["pooled", "by_city", "both"] = "pooled"
+    cities: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    asked: dict[str, Any] = {}
+    label: Label = Label()
+    rows: tuple[Row, ...] = ()
+    tests: tuple[Test, ...] = ()
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> "Question":
+        for key in self.keys:
+            if key in Row.model_fields:
+                raise ValueError(f"{key!r} cannot be a key: it is a column of every row")
+        for number, row in enumerate(self.rows):
+            if any(not isinstance(row[key], str) for key in self.keys):
+                raise ValueError(f"row {number} lacks one of the keys {', '.join(self.keys)}")
+            expected = {"pooled": row.scope == POOLED, "by_city": row.scope != POOLED, "both": True}
+            if not expected[self.release]:
+                raise ValueError(f"row {number} is of scope {row.scope}, and the question was released {self.release}")
+        return self
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns that its rows have, in the order of the contract: where, what, the number, its error, its marks."""
+        given = {name for row in self.rows for name in row.model_fields_set} - {"scope", "measure", *STATUSES}
+        known = [name for name in COLUMNS if name in given or name == "estimate"]
+        further = sorted(given - set(COLUMNS) - set(self.keys))
+        return ("scope", "measure", *self.keys, *known, *further, *STATUSES)
+
+    def scopes(self) -> tuple[str, ...]:
+        """`pooled`, or cities, in the order of the rows."""
+        return tuple(dict.fromkeys(row.scope for row in self.rows))
+
+    def codes(self, key: str, contrast: bool = False) -> tuple[str, ...]:
+        """The values of one key in the order of the rows; those that stand for no value last."""
+        number = self.keys.index(key)
+        seen = dict.fromkeys(row.at(self.keys)[number] for row in self.rows if row.contrast == contrast)
+        return (*(code for code in seen if code not in UNKNOWN), *(code for code in UNKNOWN if code in seen))
+
+
+class VariableWords(Label):
+    codes: dict[str, Label] = {}
+
+
+class WordsPart(Read):
+    variables: dict[str, VariableWords] = {}
+
+
+class Content(Read):
+    """The whole file."""
+
+    contract: Literal[1]
+    study: StudyPart
+    run: RunPart
+    cities: CitiesPart
+    privacy: PrivacyPart
+    questions: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Question]
+    words: WordsPart = WordsPart()
+
+    @model_validator(mode="after")
+    def _cities_answered(self) -> "Content":
+        answered = set(self.cities.answered)
+        for name, question in self.questions.items():
+            strangers = (set(question.cities) | (set(question.scopes()) - {POOLED})) - answered
+            if strangers:
+                raise ValueError(f"question {name} names cities that did not answer: {', '.join(sorted(strangers))}")
+        return self
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results file. `digest` is that of its canonical bytes; `tree` the same content as plain JSON values."""
+
+    content: Content
+    digest: str
+    tree: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def load(cls, out: "Path | str") -> "Results":
+        """The results of a run: its folder, or the file itself. Errors: `ConfigError` FILE_MISSING, FILE_ENCODING, RESULTS_…"""
+        path = Path(out)
+        path = path / FILE if path.is_dir() else path
+        if not path.is_file():
+            raise ConfigError("FILE_MISSING", Place(str(path)))
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, file: str = FILE) -> "Results":
+        """The bytes of a results file. Errors: `ConfigError` RESULTS_CONTRACT, RESULTS_INVALID (with a JSON pointer), FILE_ENCODING."""
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as fault:
+            raise ConfigError("FILE_ENCODING", Place(file), offset=fault.start) from None
+        try:
+            tree = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as fault:
+            raise ConfigError("RESULTS_INVALID", Place(file), problem=f"not JSON: {fault}") from None
+        return cls.of(tree, file)
+
+    @classmethod
+    def of(cls, tree: Any, file: str = FILE) -> "Results":
+        """The same from plain JSON values."""
+        if isinstance(tree, dict) and tree.get("contract") != CONTRACT:
+            run = tree.get("run")
+            software = run.get("software") if isinstance(run, dict) else None
+            raise ConfigError(
+                "RESULTS_CONTRACT",
+                Place(file, 0, "/contract"),
+                contract=tree.get("contract"),
+                known=CONTRACT,
+                software=software if isinstance(software, str) else "hpfed",
+            )
+        try:
+            written = canonical(tree)
+        except (ValueError, RecursionError, rfc8785.CanonicalizationError) as fault:
+            raise ConfigError("RESULTS_INVALID", Place(file), problem=f"not JSON: {fault}") from None
+        try:
+            return cls(Content.model_validate_json(written), digest(written), tree)
+        except ValidationError as fault:
+            first = fault.errors(include_url=False, include_input=False)[0]
+            raise ConfigError(
+                "RESULTS_INVALID", Place(file, 0, _pointer(first["loc"])), problem=str(first["msg"])
+            ) from None
+
+    @property
+    def questions(self) -> Mapping[str, Question]:
+        """In the order of the study file where the results give it, else by id."""
+        asked = [name for name in self.content.study.questions if name in self.content.questions]
+        return {name: self.content.questions[name] for name in dict.fromkeys((*asked, *sorted(self.content.questions)))}
+
+    def table(self, name: str) -> "pandas.DataFrame":
+        """The rows of one question: text columns as strings, numbers as nullable floats. Errors: `KeyError` with the known ids."""
+        import pandas
+
+        if name not in self.questions:
+            raise KeyError(f"there is no question {name!r}; this study asked {', '.join(self.questions)}")
+        question = self.questions[name]
+        frame = pandas.DataFrame(index=pandas.RangeIndex(len(question.rows)))
+        for column in question.columns():
+            values = [row[column] for row in question.rows]
+            frame[column] = pandas.array(values, dtype=_dtype(column, values, question.keys))  # type: ignore[call-overload] # the stubs do not know dtypes by a computed name
+        return frame
+
+
+def _dtype(column: str, values: list[Scalar], keys: tuple[str, ...]) -> str:
+    if column == "contrast":
+        return "boolean"
+    if column in ("scope", "measure", "preference", *STATUSES, *keys) or any(isinstance(each, str) for each in values):
+        return "string"
+    return "Float64"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a number")
+
+
+def _pointer(loc: tuple[Any, ...]) -> str:
+    """RFC 6901: `/questions/tgi/rows/3/estimate`."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
