@@ -116,14 +116,13 @@ def _draw(entropy: Entropy, table: _Table, size: int) -> NDArray[np.int64]:
 def _table(v20: int) -> _Table:
     """The distribution function of Sk(v20 / 2**20), from I_{k-1} = I_{k+1} + (2k/V) I_k downward (Miller), divided by I_0 + 2 sum I_k.
 
-    All terms are positive, so each step loses 2**-320 of its value and no more. It starts beyond K + 6 sd + 40, where what it leaves
-    out is far below 2**-192; K <= 16.15 sd + 22.5 for every variance of one table. The law is symmetric: the upper half mirrors the lower.
+    All terms are positive, so each step loses 2**-320 of its value and no more. The law is symmetric: the upper half mirrors the lower.
     """
     if not LEAST <= v20 <= PER_TABLE:
         raise Refusal("NOISE_VARIANCE", v20=v20, least=LEAST, most=PER_TABLE)
     above, here, tail = 0, 1 << _SEED_BITS, 0
     tails = []  # of k = start .. 1: I_k + I_{k+1} + ...
-    for k in range((45 * isqrt(v20) >> 11) + 64, 0, -1):
+    for k in range(_start(v20), 0, -1):
         tail += here
         tails.append(tail)
         above, here = here, above + ((k << 21) * here) // v20
@@ -136,3 +135,8 @@ def _table(v20: int) -> _Table:
     rows.setflags(write=False)
     first.setflags(write=False)
     return _Table(len(kept), rows, first)
+
+
+def _start(v20: int) -> int:
+    """At least K + 6 sd + 40, where what the recurrence leaves out is far below 2**-192: K <= 16.15 sd + 22.5 up to variance 2**20."""
+    return (45 * isqrt(v20) >> 11) + 64

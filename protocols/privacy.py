@@ -132,7 +132,7 @@ def cost_at(curve: Curve, order: int) -> int:
 
 def epsilon_of(curve: Curve, delta: Decimal) -> Decimal:
     """Epsilon at `delta`, rounded up in the 50th digit: least over orders a of R(a) + ln((a-1)/a) - (ln delta + ln a) / (a-1), or 0."""
-    costs = (_UP.divide(Decimal(cost), COST_UNIT) for cost in curve)
+    costs = [_UP.divide(Decimal(cost), COST_UNIT) for cost in curve]
     return max(Decimal(0), min(map(_UP.add, costs, _prices(delta))))
 
 
@@ -234,9 +234,8 @@ def _costs(event: Event, orders: Iterable[int]) -> Curve:
     """R(a) of `rdp` over the common denominator 4 v**2, where V = v / u: a * gaussian + min(a * rising + fixed, flat)."""
     u, v, d1, d2 = UNIT, event.v20, event.l1, event.l2sq
     gaussian, rising, fixed, flat = 2 * d2 * u * v, 2 * d2 * u * u, (6 * d1 - d2) * u * u, 6 * d1 * u * v
-    below = 4 * v * v
-    tops = (COST_UNIT * (a * gaussian + min(a * rising + fixed, flat)) for a in orders)
-    return tuple([event.times * -(-top // below) for top in tops])
+    times, below = event.times, 4 * v * v
+    return tuple([times * -(-COST_UNIT * (a * gaussian + min(a * rising + fixed, flat)) // below) for a in orders])
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,7 @@ import ast
 import inspect
 import json
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, isqrt
 from pathlib import Path
 
 import mpmath
@@ -52,11 +52,16 @@ def test_the_support_is_the_published_one(variance: float, k: int) -> None:
 
 
 def test_the_recurrence_starts_far_enough_out_for_every_variance_of_one_table() -> None:
-    """K + 6 sd + 40, for K the least k with P(|X| > k) < 2**-192; between powers of two the ends of the range bound both."""
-    for doubling in range(31):
-        v20 = noise.LEAST << doubling
-        start = (45 * int(v20**0.5) >> 11) + 64
-        assert start >= noise.support(v20) + 6 * (v20 / noise.UNIT) ** 0.5 + 40
+    """K + 6 sd + 40, for K the least k with P(|X| > k) < 2**-192: at steps of a factor sqrt(2) over the whole range."""
+    for half_doubling in range(61):
+        v20 = isqrt(noise.LEAST**2 << half_doubling)
+        assert noise._start(v20) >= noise.support(v20) + 6 * (v20 / noise.UNIT) ** 0.5 + 40
+
+
+def test_the_constants_that_cities_must_agree_on() -> None:
+    assert noise.UNIT == 2**20
+    assert (noise.LEAST, noise.PER_TABLE, noise.MOST_DRAWS) == (2**10, 2**40, 2**18)
+    assert [noise.draws(v << 20) for v in (1, 2**20, 2**20 + 1, 2**22)] == [1, 1, 2, 4]
 
 
 def test_the_table_is_read_only_and_made_once_per_variance() -> None:
@@ -144,7 +149,7 @@ def test_a_large_variance_is_the_sum_of_equal_draws_read_one_after_another() -> 
     assert whole.tolist() == np.sum(summands, axis=0).tolist()
 
 
-@pytest.mark.parametrize("v20", [noise.LEAST, v20_of(4), noise.PER_TABLE, 2 * noise.PER_TABLE + 5])
+@pytest.mark.parametrize("v20", [noise.LEAST, v20_of(4), noise.PER_TABLE, 2 * noise.PER_TABLE])
 def test_largest_noise_is_reached_by_the_extreme_words_and_never_passed(v20: int) -> None:
     """All zeros and all ones are the ends of the 192 bits. At the low end rows of less than 2**-192 are empty and are stepped over."""
     least = noise.skellam(lambda size: bytes(size), v20, 3)

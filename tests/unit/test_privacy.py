@@ -25,6 +25,7 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors/privacy/rdp.json").re
 REFERENCE = json.loads((Path(__file__).parents[1] / "vectors/privacy/reference.json").read_text())
 DELTA = Decimal(VECTORS["delta"])
 PLAN = (1_250_036_416, 258_628_224_000, 258_628_224)
+ROOM = 58_506_161_865_748_711_546
 FLAGSHIP = Event(29, 29, ceil(518.852 * UNIT))
 
 
@@ -188,6 +189,13 @@ def test_no_float_enters_a_cost_a_cap_or_a_plan() -> None:
     nodes = list(ast.walk(ast.parse(source)))
     assert not [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, float)]
     assert not {node.id for node in nodes if isinstance(node, ast.Name)} & {"float", "log", "exp", "round", "np"}
+
+
+def test_the_units_that_ledgers_and_plans_must_agree_on() -> None:
+    """Frozen: stored costs are compared to the last unit. 0.0436 is the cost at order 2 of V = 25, exactly."""
+    assert (privacy.COST_UNIT, privacy.SAMPLER_UNIT, privacy.LEAST_V20) == (2**64, 2**176, 2**22)
+    assert privacy.rdp_at(count(25), 2) == ceil(Fraction(436, 10_000) * 2**64)
+    assert privacy.cap(Decimal(6), DELTA).room == ROOM
 
 
 # --- calibration
