@@ -590,9 +590,9 @@ CODES: Final[dict[str, Texts]] = {
         "A side table has one row for each key",
     ),
     "ROW_ALONE": _t(
-        "主表有 {count} 行在表 {table} 中找不到：{places}（文件 [行]）",
+        "主表有 {count} 行在表 {side} 中找不到：{places}（文件 [行]）",
         "补全，或把 missing 改为 keep 或 drop",
-        "{count} rows of the main table have no row in {table}: {places} (file [row])",
+        "{count} rows of the main table have no row in {side}: {places} (file [row])",
         "Complete it, or say `missing: keep` or `drop`",
     ),
     "ROW_NONE": _t(

@@ -1,0 +1,558 @@
+"""A city's own files become a harmonised snapshot: all or nothing, counted, the same again for the same files (city-data.md, section 4).
+
+1. the mapping against schema and dictionary; 2. files found and named by SHA-256; 3. nothing changed: done; headers against the mapping;
+4. every column read as text, holders named by keyed hashes, side tables joined; 5. one statement casts every variable to value and status;
+6. what was found is counted; 7. a rule that says `fail` was hit: its first places are looked up in a second reading, nothing is written;
+8. rows sorted and written; 9. closed, on disk, renamed, `current.json` replaced.
+
+A holder's key never leaves the statement that reads it: outside it there is only BLAKE2b keyed with this city's secret (section 3).
+"""
+
+# ruff: noqa: S608 statements are made of quoted identifiers, names made here and bound values only (threat-model.md T46)
+
+import fcntl
+import hashlib
+import os
+import shutil
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from node import casts, snapshot
+from node.casts import FAIL, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
+from node.connectors import Bound, Part, TextTable, Wanted, csv, parquet, quoted
+from node.connectors.files import Found, column_name, find, fingerprint, trimmed
+from node.mapping import (
+    IMPOSSIBLE,
+    At,
+    CsvSource,
+    DictionaryLookup,
+    Mapping,
+    Newest,
+    Rule,
+    load,
+    row_leaves,
+    split_name,
+    unmatched,
+)
+from node.quality import FILE as QUALITY
+from node.quality import Counters, FileCount, Marks, Quality, SourceCount, TableCount, counters, few, shape
+from node.snapshot import HASH_SIZE, HOLDERS, MAIN, Made, Manifest
+from protocols import dictionary as dictionaries
+from protocols.canonical import canonical, digest
+from protocols.entropy import Entropy, exactly
+from protocols.errors import ConfigError, HpfedError, Place, joined
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+INGEST: Final = 1  # raised when the same files would give another snapshot
+PERSON: Final = b"hpfed-holder-1"
+KEY_SIZE: Final = 32
+MOST_PLACES: Final = 20
+THREADS: Final = 2
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingest came to. `content`: hex, never leaves the city; `unchanged`: nothing was read, the snapshot stands as it was."""
+
+    content: str
+    rows: int
+    unchanged: bool
+    quality: Quality
+
+    @property
+    def counters(self) -> dict[str, Counters]:
+        return self.quality.variables
+
+
+# --- identifiers
+
+
+def holder_key(home: Path, entropy: Entropy) -> bytes:
+    """The secret that names this city's holders: 32 bytes in `secrets/holder.key`, made once, readable by its owner alone."""
+    path = home / "secrets" / "holder.key"
+    if not path.exists():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(exactly(entropy, KEY_SIZE))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    key = path.read_bytes()
+    if len(key) != KEY_SIZE:
+        raise ConfigError("HOLDER_KEY", Place(str(path)), size=KEY_SIZE)
+    return key
+
+
+def holder(key: bytes, text: str) -> bytes:
+    """BLAKE2b keyed with a city's secret (RFC 7693), 16 bytes, of a key as keys are compared: NFKC, trimmed, upper case."""
+    same = trimmed(unicodedata.normalize("NFKC", text)).upper()
+    return hashlib.blake2b(same.encode(), key=key, person=PERSON, digest_size=HASH_SIZE).digest()
+
+
+def _hasher(key: bytes) -> Callable[[str | None], bytes | None]:
+    """For a statement: the holder's name, or NULL where the key is blank."""
+
+    def name(text: str | None) -> bytes | None:
+        return holder(key, text) if text and trimmed(text) else None
+
+    return name
+
+
+# --- the work folder
+
+
+@contextmanager
+def workplace(home: Path) -> Iterator[Path]:
+    """The empty folder `work`, for one ingest of this home at a time; emptied again at the end, whatever happened.
+
+    A snapshot that a killed ingest had moved aside and not yet replaced is put back first.
+    Errors: `HpfedError INGEST_RUNNING` if another one is at work.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    work = home / "work"
+    work.mkdir(mode=0o700, exist_ok=True)
+    with (home / "ingest.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise HpfedError("INGEST_RUNNING", Place(str(home))) from None
+        snapshot.recover(home)
+        _empty(work)
+        try:
+            yield work
+        finally:
+            _empty(work)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """Faults of the engine and of the disk, without their texts: these may quote a row."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise HpfedError("INGEST_MEMORY") from None
+    except (duckdb.IOException, OSError) as fault:
+        raise HpfedError("INGEST_DISK", kind=type(fault).__name__) from None
+    except duckdb.Error as fault:
+        raise HpfedError("INGEST_ENGINE", kind=type(fault).__name__) from None
+
+
+# --- the whole
+
+
+def ingest(folder: Path, home: Path, entropy: Entropy, lookup: DictionaryLookup = dictionaries.load) -> Ingested:
+    """Files of the city folder `folder` to the newest snapshot of `home`. `entropy` is read once in the life of a home.
+
+    Errors: `ConfigError` MAP_, SOURCE_, CSV_, ROW_ codes, every one with its place; `HpfedError` INGEST_ codes of disk and memory.
+    After any of them the snapshots are byte for byte what they were.
+    """
+    from duckdb.func import SPECIAL  # blank keys reach the function too
+
+    mapping = load(folder, lookup)  # 1
+    with workplace(home) as work, _said_plainly():
+        found = {
+            name: find(folder, source.files, mapping.document.at("sources", name, "files"))
+            for name, source in mapping.read().items()
+        }
+        key = holder_key(home, entropy)
+        inputs = _inputs(mapping, found, key)  # 2
+        if standing := _unchanged(home, mapping, inputs):  # 3
+            return standing
+        readable = [each.path for files in found.values() for each in files]
+        with snapshot.engine(readable, work, THREADS) as connection:
+            connection.create_function("holder", _hasher(key), ["varchar"], "blob", null_handling=SPECIAL)
+            made = _Making(mapping, connection, work, found).made(inputs)
+        for each in (each for files in found.values() for each in files):
+            if not each.same():
+                raise ConfigError("SOURCE_CHANGED", Place(each.shown))
+        snapshot.publish(home, made)  # 9
+        return Ingested(made.manifest.content, made.manifest.rows, False, made.quality)
+
+
+def _inputs(mapping: Mapping, found: dict[str, tuple[Found, ...]], key: bytes) -> str:
+    """One name for all that a snapshot is made from: files by their bytes, mapping, dictionary, holder key, this code's version."""
+    files = {name: [[each.name, fingerprint(each)] for each in files] for name, files in found.items()}
+    return digest(
+        canonical(
+            {
+                "ingest": INGEST,
+                "files": files,
+                "mapping": mapping.digest,
+                "dictionary": mapping.meant.digest,
+                "key": hashlib.blake2b(b"", key=key, person=b"hpfed-key-name", digest_size=HASH_SIZE).hexdigest(),
+            }
+        )
+    )
+
+
+def _unchanged(home: Path, mapping: Mapping, inputs: str) -> Ingested | None:
+    newest = snapshot.current(home).dates.get(mapping.snapshot)
+    if newest is None or newest.inputs != inputs:
+        return None
+    try:
+        standing = snapshot.open_for(home, mapping.snapshot)
+    except ConfigError:  # altered: made again from the files
+        return None
+    return Ingested(standing.content, standing.rows, True, standing.quality())
+
+
+class _Making:
+    """One ingest on its way: what has been opened and counted so far."""
+
+    def __init__(
+        self, mapping: Mapping, connection: "DuckDBPyConnection", work: Path, found: dict[str, tuple[Found, ...]]
+    ) -> None:
+        self.mapping, self.connection, self.work, self.found = mapping, connection, work, found
+        self.sources = {name: self._open(name) for name in mapping.read()}
+        faults = unmatched(mapping, {name: table.kinds for name, table in self.sources.items()})
+        if fault := joined(faults):
+            raise fault
+        self.used = list(mapping.used())
+        self.sides = [name for name in mapping.tables if name != mapping.main]
+
+    def _open(self, name: str) -> TextTable:
+        source = self.mapping.sources[name]
+        if isinstance(source, CsvSource):
+            return csv.open_table(self.found[name], source.dialect, self.work)
+        return parquet.open_table(self.connection, self.found[name])
+
+    def made(self, inputs: str) -> Made:
+        self._read()  # 4, 5
+        tables = self._selected()
+        self._unrepeated(tables)
+        marks = self._marks()  # 6
+        self._failed()  # 7
+        folder = self.work / "made"
+        folder.mkdir(mode=0o700)
+        rows = self._written(folder)  # 8
+        return self._described(folder, rows, marks, tables, inputs)
+
+    # 4, 5: reading and casting
+
+    def _read(self) -> None:
+        """Casts all rows into the table `rows`. A file that DuckDB cannot split is split by the strict reader, which finds the fault."""
+        import duckdb
+
+        try:
+            self._cast()
+        except duckdb.InvalidInputException:
+            self.sources = {name: self._plain(name, table) for name, table in self.sources.items()}
+            self._cast()
+
+    def _plain(self, name: str, table: TextTable) -> TextTable:
+        if not isinstance(self.mapping.sources[name], CsvSource):
+            return table
+        return replace(table, parts=tuple(csv.plain(part, self.work) for part in table.parts))
+
+    def _cast(self) -> None:
+        for number, name in enumerate(self.sides):
+            self._side(number, name)
+        bound = Bound()
+        main = self.mapping.main
+        relation = f"({self._columns(main, 'm', bound)}) m"
+        extra = ["m.h", "m.lost"]
+        for number in range(len(self.sides)):
+            relation += f" LEFT JOIN side_{number} s{number} ON s{number}.h = m.h"
+            extra.append(f"(s{number}.h IS NULL) AS alone_{number}")
+        raw = ", ".join([*extra, *(self._raw(number) for number in range(len(self.used)))])
+        layers, selected = self._layers(self.mapping.rules, bound)
+        for column in ["h", "lost", *(f"alone_{number}" for number in range(len(self.sides)))]:
+            layers.add(5, column, column)
+        layers.add(5, self._newest(layers, bound), "newest")
+        statement = layers.over(f"(SELECT {raw} FROM {relation})", selected)
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE rows AS {statement}", bound.values)
+
+    def _side(self, number: int, name: str) -> None:
+        bound = Bound()
+        statement = self._columns(name, f"s{number}", bound)
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE side_{number} AS {statement}", bound.values)
+        repeated = f"SELECT h FROM side_{number} WHERE h IS NOT NULL GROUP BY h HAVING count(*) > 1"
+        if count := self._count(f"SELECT count(*) FROM ({repeated})"):
+            raise self._keys("ROW_SIDE_DUPLICATE", name, repeated, count)
+        if count := self._count(f"SELECT count(*) FROM side_{number} WHERE lost"):
+            raise self._keys("ROW_DIGITS_LOST", name, f"SELECT h FROM side_{number} WHERE lost", count)
+
+    def _columns(self, table: str, alias: str, bound: Bound) -> str:
+        """A table of the mapping as holder, mark of lost digits, and the columns that are used of it, as text."""
+        key = self.mapping.tables[table].key
+        wanted = [self._wanted(at) for at in self.used if at.table == table]
+        names = [f"r{number}" for number, at in enumerate(self.used) if at.table == table]
+        source = self.sources[self.mapping.tables[table].source]
+        if key is None:
+            if not wanted:  # no column is asked for: any one of them counts the rows
+                wanted, names = [Wanted(source.columns[0])], ["nothing"]
+            listed = ", ".join(["CAST(NULL AS BLOB) AS h", "false AS lost", *names])
+            return f"SELECT {listed} FROM ({source.sql(wanted, names, bound)}) {alias}_text"
+        text = source.sql([Wanted(column_name(key)), *wanted], ["k", *names], bound)
+        lost = f"coalesce(regexp_full_match(trim(k), {bound.bind(casts.LOST_DIGITS)}), false) AS lost"
+        return f"SELECT {', '.join(['holder(k) AS h', lost, *names])} FROM ({text}) {alias}_text"
+
+    def _wanted(self, at: At) -> Wanted:
+        source = self.sources[self.mapping.tables[at.table].source]
+        kinds = {rule.kind for rule in self.mapping.rules if rule.source == at}
+        money = source.kinds[at.column] == "float" and "money" in kinds
+        return Wanted(at.column, "money" if money else "text")
+
+    def _raw(self, number: int) -> str:
+        at = self.used[number]
+        alias = "m" if at.table == self.mapping.main else f"s{self.sides.index(at.table)}"
+        return f"{alias}.r{number} AS r{number}"
+
+    def _layers(self, rules: Sequence[Rule], bound: Bound, selecting: bool = True) -> tuple[Layers, str]:
+        """All layers of some rules, and the filter of the mapping over layer t; empty if there is none."""
+        layers = Layers()
+        filtered = {split_name(leaf.column) for leaf in row_leaves(self.mapping.rows)} if selecting else set()
+        needed = {rule.source for rule in rules} | filtered
+        cleaned: dict[At, str] = {}
+        for number, at in enumerate(self.used):
+            if at in needed:
+                cleaned[at] = layers.add(0, casts.clean(f"r{number}", bound), f"c{number}")
+        for number, rule in enumerate(rules):
+            kind = self.sources[self.mapping.tables[rule.source.table].source].kinds[rule.source.column]
+            column = Column(rule.source, cleaned[rule.source], kind)
+            casts.cast(rule, number, column, self.mapping.snapshot, layers, bound)
+        if not filtered or self.mapping.rows is None:
+            return layers, ""
+        texts = {
+            at: layers.add(1, casts.unless_null(cleaned[at], self.mapping.null_texts(at.table), bound), f"f{number}")
+            for number, at in enumerate(sorted(filtered, key=str))
+        }
+        return layers, casts.selected(self.mapping.rows, texts, bound)
+
+    def _newest(self, layers: Layers, bound: Bound) -> str:
+        """What decides between rows of one key: the day, or else the text, of the column that the mapping names."""
+        rule = self.mapping.tables[self.mapping.main].duplicates
+        if not isinstance(rule, Newest):
+            return "NULL"
+        number = self.used.index(At(self.mapping.main, column_name(rule.by)))
+        text = layers.add(0, casts.clean(f"r{number}", bound), "by")
+        if not rule.parse:
+            return text
+        cases = " ".join(casts.parsed(parser, text, bound) for parser in rule.parse)
+        return f"CAST(CASE {cases} END AS VARCHAR)"
+
+    # rows that stay
+
+    def _selected(self) -> dict[str, TableCount]:
+        """Rows without a partner, and keys that name nobody."""
+        main, tables = self.mapping.main, dict[str, TableCount]()
+        read = self.sources[self.mapping.tables[main].source].rows
+        tables[main] = TableCount(rows=read, selected=self._count("SELECT count(*) FROM rows"))
+        for number, name in enumerate(self.sides):
+            alone = self._count(f"SELECT count(*) FROM rows WHERE alone_{number}")
+            tables[name] = TableCount(rows=self.sources[self.mapping.tables[name].source].rows, alone=alone)
+            if alone and self.mapping.tables[name].missing == "fail":
+                raise self._keys("ROW_ALONE", main, f"SELECT h FROM rows WHERE alone_{number}", alone, name)
+        for number, name in enumerate(self.sides):
+            if self.mapping.tables[name].missing == "drop":
+                self.connection.execute(f"DELETE FROM rows WHERE alone_{number}")
+        if not self._count("SELECT count(*) FROM rows"):
+            raise ConfigError("ROW_NONE", self.mapping.document.at("rows"))
+        if count := self._count("SELECT count(*) FROM rows WHERE lost"):
+            raise self._keys("ROW_DIGITS_LOST", main, "SELECT h FROM rows WHERE lost", count)
+        if self.mapping.keyed and (count := self._count("SELECT count(*) FROM rows WHERE h IS NULL")):
+            raise self._keys("ROW_KEY", main, "", count)
+        return tables
+
+    def _unrepeated(self, tables: dict[str, TableCount]) -> None:
+        """One row for each key, by the rule of the main table."""
+        main = self.mapping.main
+        if not self.mapping.keyed:
+            return
+        repeated = "SELECT h FROM rows GROUP BY h HAVING count(*) > 1"
+        count = self._count(f"SELECT count(*) FROM ({repeated})")
+        if not count:
+            return
+        if not isinstance(self.mapping.tables[main].duplicates, Newest):
+            raise self._keys("ROW_DUPLICATE", main, repeated, count)
+        undecided = (
+            "SELECT h FROM (SELECT h, newest, max(newest) OVER (PARTITION BY h) AS top FROM rows "
+            f"WHERE h IN ({repeated})) GROUP BY h HAVING count(newest) < count(*) "
+            "OR min(length(newest)) < max(length(newest)) OR count(*) FILTER (newest = top) > 1"
+        )
+        if count := self._count(f"SELECT count(*) FROM ({undecided})"):
+            raise self._keys("ROW_DUPLICATE_TIE", main, undecided, count)
+        older = (
+            "SELECT id FROM (SELECT rowid AS id, newest, max(newest) OVER (PARTITION BY h) AS top FROM rows "
+            f"WHERE h IN ({repeated})) WHERE newest <> top"
+        )
+        gone = self._count(f"SELECT count(*) FROM ({older})")
+        self.connection.execute(f"DELETE FROM rows WHERE rowid IN ({older})")
+        tables[main] = tables[main].model_copy(update={"superseded": gone})
+
+    # 6, 7: counting
+
+    def _count(self, statement: str) -> int:
+        return int(self.connection.execute(statement).fetchall()[0][0])
+
+    def _counts(self, rules: Sequence[Rule], mark: int) -> dict[str, int]:
+        if not rules:
+            return {}
+        asked = ", ".join(f"count(*) FILTER ({casts.quoted_status(rule)} & {mark} > 0)" for rule in rules)
+        counted = self.connection.execute(f"SELECT {asked} FROM rows").fetchall()[0]
+        return {rule.variable: int(count) for rule, count in zip(rules, counted, strict=True)}
+
+    def _marks(self) -> dict[str, Marks]:
+        unparsed, rounded = (self._counts(self.mapping.rules, mark) for mark in (UNPARSED, ROUNDED))
+        return {name: Marks(unparsed[name], rounded[name]) for name in unparsed}
+
+    def _failed(self) -> None:
+        """Texts that a rule says must not be there. All variables at once, each with its first places."""
+        faults: list[HpfedError] = []
+        counted = self._counts(self.mapping.rules, FAIL | LOST)
+        for rule in self.mapping.rules:
+            if count := counted[rule.variable]:
+                faults.append(self._texts(rule, count))
+        if fault := joined(faults):
+            raise fault
+
+    # 7: places
+
+    def _texts(self, rule: Rule, count: int) -> ConfigError:
+        """Where the texts of a variable stand that no rule reads, in a second reading of its table."""
+        status = casts.quoted_status(rule)
+        number = self.used.index(rule.source)
+        found: list[tuple[str, int, str, int]] = []
+        for part in self._parts(rule.source.table):
+            bound = Bound()
+            layers, selected = self._layers([rule], bound, selecting=not self.mapping.keyed)
+            for column in ("n", "h", f"c{number}"):
+                layers.add(5, column, column)
+            cast = layers.over(f"({self._numbered(rule.source.table, part, bound)})", selected)
+            among = f" AND h IN (SELECT h FROM rows WHERE {status} & {FAIL | LOST} > 0)" if self.mapping.keyed else ""
+            statement = (
+                f"SELECT n, c{number}, {status} FROM ({cast}) WHERE {status} & {FAIL | LOST} > 0{among} "
+                f"ORDER BY n LIMIT {MOST_PLACES - len(found)}"
+            )
+            rows = self.connection.execute(statement, bound.values).fetchall()
+            found += [(part.shown, int(row), text, int(marks)) for row, text, marks in rows]
+            if len(found) >= MOST_PLACES:
+                break
+        coded = rule.kind in ("category", "boolean") and rule.make == "value"
+        lost = any(marks & LOST for _, _, _, marks in found)
+        bare = {text.lstrip("0") for text, _ in rule.codes}
+        zeros = coded and any(text.lstrip("0") in bare for _, _, text, _ in found)
+        return ConfigError(
+            "ROW_DIGITS_LOST" if lost else "ROW_OTHER" if coded else "ROW_UNPARSED",
+            rule.place,
+            column=rule.source.column,
+            count=few(count),
+            places="; ".join(f"{shown} [{row}] {shape(text)}" for shown, row, text, _ in found),
+            hint_zh="；01 与 1 是两个代码" if zeros else "",
+            hint_en="; 01 and 1 are two codes" if zeros else "",
+        )
+
+    def _keys(self, code: str, table: str, holders: str, count: int, side: str = "") -> ConfigError:
+        """Where the keys of some holders stand in a table; of blank keys if `holders` is empty."""
+        among = f"h IN ({holders})" if holders else "h IS NULL"
+        found: list[str] = []
+        for part in self._parts(table):
+            bound = Bound()
+            numbered = self._numbered(table, part, bound)
+            left = MOST_PLACES - len(found)
+            statement = f"SELECT n FROM ({numbered}) WHERE {among} ORDER BY n LIMIT {left}"
+            rows = self.connection.execute(statement, bound.values).fetchall()
+            found += [f"{part.shown} [{int(row)}]" for (row,) in rows]
+            if len(found) >= MOST_PLACES:
+                break
+        at = self.mapping.document.at("tables", table, "key")
+        column = column_name(self.mapping.tables[table].key or "")
+        return ConfigError(code, at, column=column, count=few(count), places="; ".join(found), side=side)
+
+    def _parts(self, table: str) -> tuple[Part, ...]:
+        return self.sources[self.mapping.tables[table].source].parts
+
+    def _numbered(self, table: str, part: Part, bound: Bound) -> str:
+        """One file of a table with its row numbers, from 1."""
+        name = self.mapping.tables[table].source
+        whole = self.sources[name]
+        try:
+            self.sources[name] = replace(whole, parts=(part,))
+            return f"SELECT row_number() OVER () AS n, * FROM ({self._columns(table, 'p', bound)})"
+        finally:
+            self.sources[name] = whole
+
+    # 8: writing
+
+    def _written(self, folder: Path) -> int:
+        """main.parquet, sorted by holder, and the holders in the same order: the number of rows."""
+        listed = [item for name in sorted(self.mapping.meant.variables) for item in self._stored(name)]
+        bound = Bound()
+        order = " ORDER BY h" if self.mapping.keyed else ""
+        self.connection.execute(
+            f"COPY (SELECT {', '.join(listed)} FROM rows{order}) TO {bound.bind(str(folder / MAIN))} "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {snapshot.BLOCK})",
+            bound.values,
+        )
+        rows = self._count("SELECT count(*) FROM rows")
+        with (folder / HOLDERS).open("wb") as file:
+            if self.mapping.keyed:
+                names = self.connection.execute("SELECT h FROM rows ORDER BY h")
+                while several := names.fetchmany(1 << 16):
+                    file.write(b"".join(name for (name,) in several))
+        return rows
+
+    def _stored(self, name: str) -> list[str]:
+        column, status = quoted(name), quoted(name + snapshot.STATUS)
+        if name in self.mapping.cannot:
+            kind = self.mapping.meant.variables[name].type
+            empty = -1 if kind == "category" else 0
+            return [
+                f"CAST({empty} AS {casts.PHYSICAL[kind]}) AS {column}",
+                f"CAST({IMPOSSIBLE} AS UTINYINT) AS {status}",
+            ]
+        return [column, f"{status} & CAST({STATUS} AS UTINYINT) AS {status}"]
+
+    def _described(
+        self, folder: Path, rows: int, marks: dict[str, Marks], tables: dict[str, TableCount], inputs: str
+    ) -> Made:
+        mapping = self.mapping
+        types: dict[str, str] = {name: variable.type for name, variable in mapping.meant.variables.items()}
+        named = snapshot.content(folder / MAIN, rows, mapping.meant.name, mapping.snapshot, types)
+        quality = Quality(
+            snapshot=mapping.snapshot,
+            rows=rows,
+            variables={name: counters(named.statuses[name], marks.get(name, Marks())) for name in sorted(types)},
+            tables=tables,
+            sources={name: _source(self.found[name], table) for name, table in self.sources.items()},
+        )
+        (folder / QUALITY).write_bytes(quality.content)
+        manifest = Manifest(
+            content=named.digest,
+            snapshot=mapping.snapshot,
+            rows=rows,
+            keyed=mapping.keyed,
+            dictionary=mapping.meant.name,
+            dictionary_digest=mapping.meant.digest,
+            mapping_digest=mapping.digest,
+            cannot=mapping.cannot,
+            types=types,
+            files=snapshot.sealed(folder),
+            ingest=INGEST,
+            software=metadata.version("hpfed"),
+        )
+        return Made(folder, manifest, quality, inputs)
+
+
+def _source(found: Sequence[Found], table: TextTable) -> SourceCount:
+    files = [FileCount(name=each.name, rows=part.rows) for each, part in zip(found, table.parts, strict=True)]
+    return SourceCount(encoding=table.encoding, files=tuple(files))

@@ -1,0 +1,363 @@
+"""The harmonised snapshot on disk: written all or nothing, verified on opening, streamed as dictionary columns. DuckDB stops here.
+
+    <home>/snapshots/<first 16 hex of content>/  main.parquet  holders.bin  manifest.json  quality.json
+    <home>/snapshots/current.json                <home>/work/  (emptied at start and at exit)
+
+In main.parquet every variable of the dictionary is a column that is never NULL, beside its status `<variable>__s` (uint8):
+0 given, 1 filled, 2 missing, 3 missing by rule, 4 other, 5 clipped low, 6 clipped high, 7 impossible; the value of 2, 3 and 7 is not known.
+Rows stand in the order of the holders' keyed hashes, or in that of the source where it has no key.
+
+`content` names the rows: SHA-256 over dictionary, date, column names and types, then for each 2^20 rows and each column, by name, the
+little-endian bytes. It depends on no file byte, thread or version of DuckDB, and never leaves the city.
+"""
+
+# ruff: noqa: S608 statements are made of quoted identifiers, names made here and bound values only (threat-model.md T46)
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Mapping as Lookup
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError
+
+from node.connectors import quoted
+from node.mapping import NOT_KNOWN
+from node.quality import FILE as QUALITY
+from node.quality import Quality
+from protocols.canonical import canonical, digest
+from protocols.dictionary import Column, Table
+from protocols.errors import ConfigError, Place, Refusal
+from protocols.yamltext import Record
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MAIN: Final = "main.parquet"
+HOLDERS: Final = "holders.bin"
+MANIFEST: Final = "manifest.json"
+CURRENT: Final = "current.json"
+REPLACED: Final = "replaced"
+HASH_SIZE: Final = 16
+BLOCK: Final = 1 << 20
+STATUS: Final = "__s"
+STORED: Final = {
+    "category": "int16",
+    "set": "uint64",
+    "boolean": "int8",
+    "integer": "int64",
+    "money": "int64",
+    "number": "float64",
+    "date": "int32",
+}  # by type of a dictionary variable
+
+Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Named = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class Manifest(Record):
+    """What a snapshot is. `files`: SHA-256 of every other file of its folder."""
+
+    manifest: Annotated[int, Field(ge=1, le=1)] = 1
+    content: Hex
+    snapshot: date
+    rows: Annotated[int, Field(ge=1)]
+    keyed: bool
+    dictionary: str
+    dictionary_digest: Named
+    mapping_digest: Named
+    cannot: tuple[str, ...]
+    types: dict[str, str]
+    files: dict[str, Hex]
+    ingest: Annotated[int, Field(ge=1)]
+    software: str
+
+
+class Newest(Record):
+    """The newest snapshot of a date; `inputs` names the files and rules that it was made from."""
+
+    snapshot: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    manifest: Named
+    inputs: Named
+
+
+class Current(Record):
+    current: Annotated[int, Field(ge=1, le=1)] = 1
+    dates: dict[date, Newest] = Field(default_factory=dict)
+
+
+# --- the engine
+
+
+@contextmanager
+def engine(readable: Iterable[Path] = (), work: Path | None = None, threads: int = 1) -> "Iterator[DuckDBPyConnection]":
+    """DuckDB shut in: it reads the files named here, writes below `work`, loads nothing, and its settings are locked (T46)."""
+    import duckdb
+
+    connection = duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": "512MB",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        }
+    )
+    try:
+        connection.execute("SET TimeZone = 'Asia/Shanghai'")  # a time with zone is read as the city's clock showed it
+        connection.execute("SET allowed_paths = $paths", {"paths": [str(path) for path in readable]})
+        if work is not None:
+            connection.execute("SET allowed_directories = $folders", {"folders": [str(work)]})
+            connection.execute("SET temp_directory = $folder", {"folder": str(work / "spill")})
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _blocks(
+    connection: "DuckDBPyConnection", main: Path, rows: int, columns: Iterable[str], size: int
+) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
+    """Rows of main.parquet in order, at most `size` at a time: how many, and the columns as arrays."""
+    listed = ", ".join(quoted(column) for column in columns)
+    for first in range(0, rows, size):
+        last = min(first + size, rows)
+        if not listed:
+            yield last - first, {}
+            continue
+        statement = (
+            f"SELECT {listed} FROM read_parquet($main, file_row_number = true) "
+            "WHERE file_row_number >= $first AND file_row_number < $last"
+        )
+        found = connection.execute(statement, {"main": str(main), "first": first, "last": last}).fetchnumpy()
+        yield last - first, {column: np.asarray(values) for column, values in found.items()}
+
+
+# --- what names the rows
+
+
+@dataclass(frozen=True)
+class Content:
+    """The digest of the rows, in hex, and for each variable how many holders have each status."""
+
+    digest: str
+    statuses: dict[str, Counter[int]]
+
+
+def content(main: Path, rows: int, dictionary: str, snapshot: date, types: Lookup[str, str]) -> Content:
+    """One pass over main.parquet. `types`: the type of every variable of the dictionary."""
+    names = sorted(types)
+    columns = [column for name in names for column in (name, name + STATUS)]
+    written = [[column, _physical(column, types)] for column in columns]
+    start = canonical({"snapshot": 1, "dictionary": dictionary, "date": snapshot.isoformat(), "columns": written})
+    running = hashlib.sha256(len(start).to_bytes(8, "little") + start)
+    statuses: dict[str, Counter[int]] = {name: Counter() for name in names}
+    with engine((main,)) as connection:
+        for _, arrays in _blocks(connection, main, rows, columns, BLOCK):
+            for name in names:
+                for column in (name, name + STATUS):
+                    stored = np.dtype(_physical(column, types)).newbyteorder("<")
+                    running.update(np.ascontiguousarray(arrays[column], dtype=stored).data)
+                found = np.bincount(arrays[name + STATUS], minlength=8)
+                statuses[name].update({status: int(number) for status, number in enumerate(found)})
+    return Content(running.hexdigest(), statuses)
+
+
+def _physical(column: str, types: Lookup[str, str]) -> str:
+    return STORED[types[column]] if column in types else "uint8"
+
+
+# --- writing
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o600)
+    _sync(path)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A snapshot that lies ready in a folder below `work`: main.parquet and holders.bin are written, the rest is said here."""
+
+    folder: Path
+    manifest: Manifest
+    quality: Quality
+    inputs: str
+
+
+def sealed(folder: Path) -> dict[str, str]:
+    """Closes the files of a made snapshot to others and brings them to disk: SHA-256 of each by name."""
+    for path in folder.iterdir():
+        path.chmod(0o600)
+        _sync(path)
+    return {path.name: _hash(path) for path in sorted(folder.iterdir())}
+
+
+def publish(home: Path, made: Made) -> None:
+    """Makes a snapshot the newest of its date. Until `current.json` is replaced, in one rename, nothing has changed for a reader.
+
+    1. the files are closed to others and on disk; 2. the folder gets its name; 3. `current.json` is replaced.
+    """
+    manifest = canonical(made.manifest.model_dump(mode="json"))
+    _write(made.folder / MANIFEST, manifest)  # 1
+    made.folder.chmod(0o700)
+    _sync(made.folder)
+    snapshots = home / "snapshots"
+    snapshots.mkdir(mode=0o700, exist_ok=True)
+    name = made.manifest.content[:16]
+    place = snapshots / name
+    if place.exists():  # the same rows were ingested before: from other files, or by other rules
+        place.rename(home / "work" / REPLACED)
+    made.folder.rename(place)  # 2
+    _sync(snapshots)
+    newest = Newest(snapshot=name, manifest=digest(manifest), inputs=made.inputs)
+    _point(home, {**current(home).dates, made.manifest.snapshot: newest})  # 3
+
+
+def _point(home: Path, dates: dict[date, Newest]) -> None:
+    snapshots = home / "snapshots"
+    fresh = home / "work" / CURRENT
+    ordered = {day: dates[day] for day in sorted(dates)}
+    _write(fresh, canonical(Current(dates=ordered).model_dump(mode="json")))
+    fresh.replace(snapshots / CURRENT)
+    _sync(snapshots)
+
+
+def recover(home: Path) -> None:
+    """Puts a snapshot back that `publish` had moved aside when it was killed, before the new one had taken its name."""
+    aside = home / "work" / REPLACED
+    if (aside / MANIFEST).is_file():
+        name = Manifest.model_validate_json((aside / MANIFEST).read_bytes(), strict=True).content[:16]
+        place = home / "snapshots" / name
+        if not place.exists():
+            aside.rename(place)
+
+
+def current(home: Path) -> Current:
+    """What `current.json` says; nothing if there is none yet. Errors: `ConfigError SNAPSHOT_ALTERED`."""
+    path = home / "snapshots" / CURRENT
+    if not path.is_file():
+        return Current()
+    try:
+        return Current.model_validate_json(path.read_bytes(), strict=True)
+    except ValidationError:
+        raise ConfigError("SNAPSHOT_ALTERED", Place(str(path))) from None
+
+
+def prune(home: Path, keep: Collection[str] = (), dates: int = 3) -> tuple[str, ...]:
+    """Removes all but the newest snapshot of each of the last `dates` dates, and those whose content is in `keep`: names removed.
+
+    Pre-condition: no ingest of this home is running (`ingest.workplace`).
+    """
+    known = current(home).dates
+    kept = {day: known[day] for day in sorted(known)[-dates:]}
+    stay = {newest.snapshot for newest in kept.values()} | {content[:16] for content in keep}
+    snapshots = home / "snapshots"
+    going = sorted(path.name for path in snapshots.glob("*") if path.is_dir() and path.name not in stay)
+    _point(home, {day: newest for day, newest in known.items() if newest.snapshot in stay})
+    for name in going:
+        shutil.rmtree(snapshots / name)
+    return tuple(going)
+
+
+# --- reading
+
+
+def open_for(home: Path, as_of: date) -> "Snapshot":
+    """The newest snapshot of a date, every file of it compared with the manifest.
+
+    Errors: `Refusal SNAPSHOT_DATE` if there is none; `ConfigError SNAPSHOT_ALTERED` if a byte changed.
+    """
+    newest = current(home).dates.get(as_of)
+    if newest is None:
+        raise Refusal("SNAPSHOT_DATE", as_of=as_of.isoformat())
+    folder = home / "snapshots" / newest.snapshot
+    return Snapshot(folder, _verified(folder, newest))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A verified snapshot. `content`: hex, never leaves the city; `cannot`: variables that the city cannot give, ascending."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def content(self) -> str:
+        return self.manifest.content
+
+    @property
+    def as_of(self) -> date:
+        return self.manifest.snapshot
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.rows
+
+    @property
+    def cannot(self) -> tuple[str, ...]:
+        return self.manifest.cannot
+
+    @property
+    def dictionary_digest(self) -> str:
+        return self.manifest.dictionary_digest
+
+    def quality(self) -> Quality:
+        """What was counted when these rows were ingested."""
+        return Quality.model_validate_json((self.folder / QUALITY).read_bytes(), strict=True)
+
+    def holders(self) -> npt.NDArray[np.uint8]:
+        """Keyed hashes of the holders, one row of 16 bytes each, in the order of the rows; no rows where the source has no key."""
+        return np.fromfile(self.folder / HOLDERS, dtype=np.uint8).reshape(-1, HASH_SIZE)
+
+    def batches(self, variables: Collection[str], size: int = BLOCK) -> Iterator[Table]:
+        """All rows in order, at most `size` at a time, with the given variables of the dictionary that are asked for.
+
+        Memory does not grow with the rows. A variable that the city cannot give is there, and known of nobody.
+        """
+        names = sorted(variables)
+        columns = [column for name in names for column in (name, name + STATUS)]
+        with engine((self.folder / MAIN,)) as connection:
+            for holders, arrays in _blocks(connection, self.folder / MAIN, self.rows, columns, size):
+                yield Table(holders, {name: Column(arrays[name], KNOWN[arrays[name + STATUS]]) for name in names})
+
+
+KNOWN: Final[npt.NDArray[np.bool_]] = ~np.isin(np.arange(8), NOT_KNOWN)  # by status
+
+
+def _verified(folder: Path, newest: Newest) -> Manifest:
+    try:
+        written = (folder / MANIFEST).read_bytes()
+        manifest = Manifest.model_validate_json(written, strict=True)
+    except (OSError, ValidationError):
+        raise ConfigError("SNAPSHOT_ALTERED", Place(str(folder / MANIFEST))) from None
+    if digest(written) != newest.manifest:
+        raise ConfigError("SNAPSHOT_ALTERED", Place(str(folder / MANIFEST)))
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or _hash(path) != expected:
+            raise ConfigError("SNAPSHOT_ALTERED", Place(str(path)))
+    return manifest
