@@ -15,10 +15,9 @@ not, misses V where it is small (it covers 0 to 45 % of the time at V < 0.02 and
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from protocols.statistics import marks
 from protocols.statistics.estimates import KNOWN, Estimates, Floats, Table
@@ -27,8 +26,6 @@ from protocols.statistics.rows import Test, significant
 
 DRAWS: Final = 999
 CELLS_AT_ONCE: Final = 1 << 20  # of the draws of a large table that are held at a time
-
-Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -63,10 +60,9 @@ def tests(table: Table, sums: Estimates, sampling: bool) -> tuple[Test, Test]:
     cells, noise = table.values[table.known], table.covariance((0, 0), (0, KNOWN), (KNOWN, 0), (KNOWN, KNOWN))
     if bool(marks.undivided(cells.sum(), float(np.sqrt(noise[3, 3])))):
         return _without("x")
-    present = np.ones(cells.shape, dtype=bool)
+    rows, columns = cells.shape
     if table.exact:  # codes that nobody has are no part of the table
-        present = np.logical_and(*np.ix_(cells.any(axis=1), cells.any(axis=0)))
-    rows, columns = int(present.any(axis=1).sum()), int(present.any(axis=0).sum())
+        rows, columns = (int(np.count_nonzero(cells.any(axis=axis))) for axis in (1, 0))
     if min(rows, columns) < 2:
         return _without("z")
     found = fit(cells, noise, table.exact)

@@ -7,8 +7,10 @@ from typing import Any, Final
 import numpy as np
 from hypothesis import strategies as st
 
+from coordinator.consistency import reconcile
 from protocols.dictionary import Column, Dictionary, Table
 from protocols.statistics import REGISTER
+from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import example_dictionary
 from protocols.statistics.layout import (
     Axis,
@@ -24,6 +26,8 @@ from protocols.statistics.layout import (
 )
 from protocols.statistics.measures import Vector, encode
 from protocols.statistics.question import Question
+from protocols.statistics.rows import Answer
+from protocols.statistics.workload import Workload
 
 AS_OF: Final = date(2022, 5, 31)
 SMALL: Final = example_dictionary()
@@ -42,7 +46,8 @@ INCOME, BIRTH_YEAR = DOMAIN.amount("income"), DOMAIN.amount("birth_year")
 Holder = Mapping[str, int]
 VALUES: Final[Mapping[str, st.SearchStrategy[int]]] = {
     "sex": st.integers(-1, 3),
-    "birth_year": st.sampled_from([1930, 2010, 1970, 1979, 1980, 1990, 1999, 2000, 1929, 2011]) | st.integers(1930, 2010),
+    "birth_year": st.sampled_from([1930, 2010, 1970, 1979, 1980, 1990, 1999, 2000, 1929, 2011])
+    | st.integers(1930, 2010),
     "product": st.integers(-1, 3),
     "owner": st.integers(0, 1),
     "income": st.sampled_from([0, 20_000_000, 10_000_000, 1, -1, 20_000_001]) | st.integers(0, 20_000_000),
@@ -74,13 +79,39 @@ layouts: Final = st.lists(blocks, min_size=1, max_size=4, unique=True).map(lambd
 def table(crowd: Sequence[Holder]) -> Table:
     columns = {}
     for name in SMALL.variables:
-        values = np.array([holder.get(name, 0) for holder in crowd], dtype=DTYPES.get(name, np.int64))
+        values: Any = np.array([holder.get(name, 0) for holder in crowd], dtype=DTYPES.get(name, np.int64))
         columns[name] = Column(values, np.array([name in holder for holder in crowd], dtype=bool))
     return Table(len(crowd), columns)
 
 
 def encoded(layout: Layout, crowd: Sequence[Holder], cohort: Any = None, exact: bool = False) -> Vector:
     return encode(layout, table(crowd), SMALL, AS_OF, cohort, exact)
+
+
+def layout_of(question: Question, domain: Domain = DOMAIN) -> Layout:
+    return Workload.of((question,), domain).layout
+
+
+def finalized(
+    question: Question,
+    vector: Vector,
+    variance: float = 0.0,
+    domain: Domain = DOMAIN,
+    confidence: float = 0.95,
+    min_cell: int = 10,
+) -> Answer:
+    """The answer to one question, alone in its study. `variance`: of the noise in each cell, in the sum already."""
+    workload = Workload.of((question,), domain)
+    families = reconcile(workload.layout, vector, [variance] * len(workload.layout.blocks))
+    sums = Estimates.of(
+        families,
+        workload.blocks[question.id],
+        study="sha256:law",
+        question=question.id,
+        confidence=confidence,
+        min_cell=min_cell,
+    )
+    return question.finalize(sums, domain)
 
 
 def written(holder: Mapping[str, str], dictionary: Dictionary = SMALL) -> Holder:

@@ -121,7 +121,9 @@ def slowly(block: Block, crowd: list[Holder]) -> list[int]:
             for code in range(len(block.of.codes)):
                 cells[code * width + at] += 1 if holder["worries"] >> code & 1 else -1
             continue
-        steps = [min(max(holder[each.variable], each.low), each.high) - (each.low + each.high) // 2 for each in block.of]
+        steps = [
+            min(max(holder[each.variable], each.low), each.high) - (each.low + each.high) // 2 for each in block.of
+        ]
         match block.measure:
             case Measure.ONE:
                 cells[at] += 1
