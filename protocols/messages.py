@@ -7,6 +7,7 @@ verification cover everything. Nothing else signs or verifies a message. Bodies 
 items in strictly ascending order.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -573,7 +574,7 @@ def seal(
         header["in_reply_to"] = in_reply_to.hex()
     if poll_s is not None:
         header["poll_s"] = poll_s
-    signed = canonical(header)
+    signed = _written(header)
     if 73 + len(signed) + len(content) > LARGEST:
         raise PeerError("ENVELOPE_SIZE", limit=LARGEST)
     return b"".join((_MAGIC, u32(len(signed)), signed, content, identity.key.sign(_PREFIX + signed)))
@@ -673,6 +674,13 @@ def _holds(key: bytes, signed: bytes, signature: bytes) -> bool:
     return True
 
 
+def _written(header: dict[str, Any]) -> bytes:
+    """RFC 8785. Of names, whole numbers and text the standard library writes the same bytes, ten times as fast; a test compares them."""
+    if "poll_s" in header:
+        return canonical(header)
+    return json.dumps(header, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
 _NAMED: Final = {"consortium", "roster", "from", "to", "body", "issued", "expires", "study", "run", "conversation", "round"} | {
     "kind", "seq", "in_reply_to", "poll_s", "software"
 }  # fmt: skip
@@ -691,7 +699,7 @@ def _parse(content: bytes, largest: int = LARGEST) -> tuple[Header, memoryview, 
     except ValidationError as fault:
         name = str((*fault.errors()[0]["loc"], "")[0])
         raise PeerError("ENVELOPE_" + (name.upper() if name in _NAMED else "HEADER")) from None
-    if canonical(header.model_dump(by_alias=True, exclude_none=True, mode="json")) != text:
+    if _written(header.model_dump(by_alias=True, exclude_none=True, mode="json")) != text:
         raise PeerError("ENVELOPE_HEADER")
     if header.body.length != len(content) - 73 - size:
         raise PeerError("ENVELOPE_SIZE", limit=largest)

@@ -346,6 +346,8 @@ def _take(state: Open, reply: Envelope, recall: Recall) -> Open:
             must(named == (state.u3, tuple(one for one in state.turn.room.cities if one not in state.u3)), "BAD_U3")
             must(all(sharing.is_share(share) for _, share in (*reveal.b_shares, *reveal.s_shares)), "BAD_SHARE")
             return replace(state, came={**state.came, city: reply.content})
+        case _:
+            assert_never(state)
 
 
 def _on_masked(state: Summing, reply: Envelope, recall: Recall) -> Summing:
@@ -457,10 +459,10 @@ def _unmasked(state: Unmasking, stamp: Stamp, recall: Recall) -> tuple[Summed | 
     found = unmask(plan, digest, turn.rctx, turn.round, turn.room.adverts, u3, bodies, state.total)
     for city in sorted(found.bad_revealers):
         talk = _name(talk, Fault(city, "reveal", "SECAGG_BAD_SHARE", (sha256(reveals[city]).digest(),)))
+    for dealer in found.blamed:
+        talk = _name(talk, Fault(dealer, "shares", "SECAGG_BAD_DEALING"))
     if found.total is None:
         code = "SECAGG_ROUND_LOST" if found.blamed else "SECAGG_INCONSISTENT"
-        if found.lost is not None and found.blamed:
-            talk = _name(talk, Fault(found.lost, "shares", "SECAGG_BAD_DEALING"))
         return RoundLost(talk, turn, "reveal", len(reveals), shares_to_open(plan), missing(state), code), ()
     total = found.total.astype("<i8")
     before, _, between, shown = _items(talk, turn, u3, state.confirms, reveals)

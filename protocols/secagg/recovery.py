@@ -22,16 +22,14 @@ MOST_TRIES: Final = 1_000
 
 @dataclass(frozen=True, repr=False)
 class Recovery:
-    """What the reveals of a round opened: `secrets` by dealer, or nothing where `lost` names a dealer whose secret no
-    subset opens.
+    """What the reveals of a round opened: `secrets` by dealer, empty where one dealer's secret does not open.
 
-    `bad_revealers` gave a share off the polynomial that opened. `blamed`: the lost dealer must have dealt badly.
+    `bad_revealers` gave a share off the polynomial that opened; `blamed` is a dealer who must have dealt badly, or nobody.
     """
 
     secrets: Mapping[int, bytes]
-    bad_revealers: frozenset[int] = frozenset()
-    lost: int | None = None
-    blamed: bool = False
+    bad_revealers: frozenset[int]
+    blamed: frozenset[int] = frozenset()
 
 
 def recover(
@@ -45,17 +43,22 @@ def recover(
     committed to.
 
     1 the first k revealers, with one weight vector for all dealers;
-    2 where a secret does not open: the first k outside a left-out set, sets of size 1, 2, ... in lexicographic order,
-      at most 1,000;
-    3 one that opens fixes the polynomial: every revealer off it is bad, and left out from then on;
-    4 none opens: lost, and nothing partial is returned. The dealer is to blame only if every set of <= c revealers was
-      left out and k remained: one of these sets holds all colluders, so an honest dealer's secret opens;
-    5 revealers that were not needed are held against the polynomials as well, all dealers at once: the shares are added
-      up with powers of a number that depends on all of them, so a share off its polynomial goes unseen with probability
-      n/p.
+    2 where a secret does not open: the first k outside a left-out set, sets of size 1, 2, ... in lexicographic order, at most 1,000;
+    3 one that opens fixes the polynomial: every revealer off it is bad, and left out from then on. Nobody is named unless k + c - 1
+      revealers are on it: another polynomial with the same secret meets an honest dealer's own in at most k - 2 honest cities, so c
+      colluders cannot have an honest city named for what such a dealer dealt;
+    4 none opens: lost, and nothing partial is returned. The dealer is to blame only if every set of <= c revealers was left out and k
+      remained: one of these sets holds all colluders, so an honest dealer's secret opens;
+    5 revealers that were not needed are held against the polynomials as well, all dealers at once: the shares are added up with powers of
+      a number that depends on all of them, so a share off its polynomial goes unseen with probability n/p.
 
     Pre-condition: at least k revealers.
     """
+
+    def named(subset: Sequence[int], pool: Sequence[int], held: Mapping[int, int]) -> set[int]:
+        off = _off(points, subset, pool, held)
+        return off if len(pool) - len(off) >= k + colluders - 1 else set()
+
     points, secrets, bad = Points(revealers), dict[int, bytes](), set[int]()
     values = {dealer: {i: int.from_bytes(held[i], "big") for i in points.cities} for dealer, held in shares.items()}
     weights = points.weights(points.cities[:k])
@@ -70,8 +73,9 @@ def recover(
                     break
             else:  # 4
                 every = sum(comb(len(pool), size) for size in range(1, colluders + 1)) <= MOST_TRIES
-                return Recovery({}, frozenset(bad), dealer, blamed=every and len(pool) - colluders >= k)
-            bad |= _off(points, subset, pool, held)  # 3
+                sure = every and len(pool) - colluders >= k
+                return Recovery({}, frozenset(bad), frozenset({dealer} if sure else ()))
+            bad |= named(subset, pool, held)  # 3
             weights = points.weights([city for city in points.cities if city not in bad][:k])
         secrets[dealer] = secret
     every_share = b"".join(held[city] for held in shares.values() for city in points.cities)
@@ -79,7 +83,7 @@ def recover(
     mixed = dict.fromkeys(points.cities, 0)
     for held in values.values():
         mixed = {city: (total * factor + held[city]) % P for city, total in mixed.items()}
-    bad |= _off(points, list(weights), [city for city in points.cities if city not in bad], mixed)
+    bad |= named(list(weights), [city for city in points.cities if city not in bad], mixed)
     return Recovery(secrets, frozenset(bad))
 
 
@@ -104,8 +108,7 @@ class Unmasked:
 
     total: Vector | None
     bad_revealers: frozenset[int]
-    lost: int | None
-    blamed: bool
+    blamed: frozenset[int]
 
 
 def unmask(
@@ -137,8 +140,8 @@ def unmask(
         for city, share in (*reveal.b_shares, *reveal.s_shares):
             shares.setdefault(city, {})[revealer] = share
     found = recover(shares, reveals, shares_to_open(plan), plan.colluders, opens)
-    if found.lost is not None:
-        return Unmasked(None, found.bad_revealers, found.lost, found.blamed)
+    if not found.secrets:
+        return Unmasked(None, found.bad_revealers, found.blamed)
     masks = [(keys.self_key(found.secrets[city], rctx, city), -1) for city in u3]
     for lost in found.secrets.keys() - survivors:
         s = X25519PrivateKey.from_private_bytes(found.secrets[lost])
@@ -147,4 +150,4 @@ def unmask(
             masks.append((keys.pair_key(shared, rctx, city, lost), -pair_sign(city, lost)))
     total = masked.copy()
     add_masks(total, masks)
-    return Unmasked(ring.centred(total), found.bad_revealers, None, False)
+    return Unmasked(ring.centred(total), found.bad_revealers, found.blamed)

@@ -14,6 +14,7 @@ from protocols.secagg import collector, member
 from tests.conversations.table import (
     NOW,
     QUESTION,
+    ROSTERS,
     Table,
     identity,
     key_of,
@@ -78,7 +79,7 @@ def resealed(
         body,
         identity=identity(header.sender if sender is None else sender),
         to=header.to if to is None else to,
-        roster=roster or roster_of(IDS),
+        roster=roster or ROSTERS[header.roster.sha256],
         matter=about,
         seq=header.seq,
         now=header.issued,

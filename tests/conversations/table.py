@@ -70,10 +70,15 @@ def valid(party: int | str) -> Key:
     return Key.model_validate({"key": hex_of(party), "from": NOW - 1000, "until": NOW + 10**7})
 
 
+ROSTERS: Final[dict[str, Roster]] = {}  # every one that `roster_of` made, by digest
+
+
 @cache
 def roster_of(ids: tuple[int, ...], version: int = 1) -> Roster:
     """A signed roster of these cities."""
-    return sign_roster(entries_of(ids, version), ROOT)
+    roster = sign_roster(entries_of(ids, version), ROOT)
+    ROSTERS[roster.sha256.hex()] = roster
+    return roster
 
 
 def entries_of(ids: tuple[int, ...], version: int = 1) -> Entries:
