@@ -4,9 +4,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-LANGUAGES: Final = ("zh", "en")
+if TYPE_CHECKING:
+    from coordinator.results import Results
+
+LANGUAGES: Final[tuple[Literal["zh", "en"], ...]] = ("zh", "en")
 
 
 def write(out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = ()) -> tuple[Path, ...]:
@@ -15,16 +18,26 @@ def write(out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = ()) -
     Everything is made in memory before the first byte is written, and every file takes its place whole: an interrupted run leaves the files
     of an earlier one as they were.
     """
-    from coordinator.report import html, tables
     from coordinator.results import Results
 
-    parsed = Results.parse(results)
-    files: dict[str, bytes] = {
-        f"report.{language}.html": html.render(parsed, language).encode() for language in LANGUAGES
-    }
-    files["results.json"] = results
-    files |= {f"tables/{name}": content for name, content in tables.render(parsed).items()}
-    files["run.jsonl"] = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in events)
+    log = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in events)
+    made = _made(Results.parse(results))
+    return _placed(out, {**made, "results.json": results, "run.jsonl": log})
+
+
+def rebuild(out: Path, results: "Results") -> tuple[Path, ...]:
+    """Tables and reports again, from what `out` holds: the same bytes as before."""
+    return _placed(out, _made(results))
+
+
+def _made(results: "Results") -> dict[str, bytes]:
+    from coordinator.report import html, tables
+
+    files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}
+    return files | {f"tables/{name}.csv": tables.table(results, name) for name in results.questions}
+
+
+def _placed(out: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     for name, content in files.items():
         place = out / name
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ variables are computed from columns and `as_of` by the pure code below, the same
 """
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -189,8 +190,17 @@ class Dictionary(Record):
 
     @cached_property
     def content(self) -> bytes:
-        """Canonical JSON with every default filled in."""
-        return canonical(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+        """Canonical JSON with every default filled in. Canonical JSON sorts keys, and the order of codes says which index is which
+        (and which band comes first): both are written as lists of pairs."""
+        return canonical(_ordered(self.model_dump(mode="json", by_alias=True, exclude_none=True), listed=True))
+
+    @classmethod
+    def of_content(cls, content: bytes) -> "Dictionary":
+        """The dictionary that has these canonical bytes. Errors: `ValueError`, pydantic's among them, if there is none."""
+        found = cls.model_validate_json(json.dumps(_ordered(json.loads(content), listed=False)), strict=True)
+        if found.content != content:
+            raise ValueError("not the canonical bytes of a dictionary")
+        return found
 
     @cached_property
     def digest(self) -> str:
@@ -396,6 +406,21 @@ def _coded(entry: Any) -> Iterator[tuple[Path, str]]:
         yield ("rules", number, "code"), rule.code
     if getattr(entry, "else_", None) is not None:
         yield ("else",), entry.else_
+
+
+def _ordered(tree: dict[str, Any], *, listed: bool) -> dict[str, Any]:
+    """`codes` and `bands` of every entry as lists of [name, value] pairs, or back."""
+    turned = dict(tree)
+    for group in ("variables", "derived"):
+        turned[group] = {
+            name: {key: _turned(value, listed) if key in ("codes", "bands") else value for key, value in entry.items()}
+            for name, entry in tree.get(group, {}).items()
+        }
+    return turned
+
+
+def _turned(value: Any, listed: bool) -> Any:
+    return [[name, each] for name, each in value.items()] if listed else dict(value)
 
 
 def sources(entry: Any) -> tuple[str, ...]:

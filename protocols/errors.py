@@ -11,6 +11,7 @@ row, a key, or a count below a threshold: values are put into the texts below by
 | `IncompleteError` | too few cities | 1, or 4 where a result could still be given |
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
@@ -79,6 +80,14 @@ def _near(name: object, language: Language) -> str:
     if not name:
         return ""
     return f"，是否想写 {name!r}？" if language == "zh" else f"; did you mean {name!r}?"
+
+
+def said(fault: HpfedError, how: Literal["zh", "en", "json"] | str) -> str:
+    """A fault and all found with it, a line each; as JSON the first one in both languages (contract, section 2: `--json`)."""
+    if how == "json":
+        words = {"code": fault.code, "zh": fault.text("zh"), "en": fault.text("en"), "next": fault.next("en")}
+        return json.dumps({"error": words}, ensure_ascii=False)
+    return "\n".join(each.text("zh" if how == "zh" else "en") for each in fault.every())
 
 
 class ConfigError(HpfedError):
@@ -185,6 +194,13 @@ CODES: Final[dict[str, Texts]] = {
         "this city's data are mapped to another dictionary than {name}",
         "Map to the same dictionary and ingest again",
     ),
+    "TEMPLATE_UNKNOWN": _t(
+        "没有名为 {name!r} 的模板{near}",
+        "现有：{known}",
+        "there is no template {name!r}{near}",
+        "There are: {known}",
+    ),
+    "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
     "OUT_NOT_EMPTY": _t(
         "输出文件夹不是空的",
         "请换一个文件夹，或先移走其中内容",

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from protocols import dictionary as dictionaries
 from protocols.canonical import canonical, digest, parse_canonical
@@ -172,13 +172,13 @@ def from_wire(study: bytes, dictionary: bytes) -> Study:
     tree = parse_canonical(study, "study")
     parse_canonical(dictionary, "dictionary")
     try:
-        meant = Dictionary.model_validate_json(dictionary, strict=True)
+        meant = Dictionary.of_content(dictionary)
         named = (tree.pop("dictionary_digest"), tree["dictionary"])
         file = StudyFile.model_validate_json(canonical(tree), strict=True)
-    except (ValidationError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise PeerError("STUDY_INVALID") from None
     found = Study(file, meant)
-    if named != (meant.digest, meant.name) or found.content != study or meant.content != dictionary:
+    if named != (meant.digest, meant.name) or found.content != study:
         raise PeerError("STUDY_INVALID")
     if next(faults(found, Document("study", {}, {})), None):
         raise PeerError("STUDY_INVALID")

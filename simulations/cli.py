@@ -7,12 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from protocols.errors import HpfedError
 
 app = typer.Typer(
     name="hpfed-simulate",
@@ -68,38 +65,17 @@ def told(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def fail(fault: "HpfedError", lang: str, as_json: bool) -> None:
-    """Say what is wrong, every fault found, and leave with the code of the first."""
-    found = fault.every()
-    if as_json:
-        import json
-
-        first = found[0]
-        typer.echo(
-            json.dumps(
-                {
-                    "error": {
-                        "code": first.code,
-                        "zh": first.text("zh"),
-                        "en": first.text("en"),
-                        "next": first.next(lang),
-                    }
-                }
-            )
-        )
-    for each in found:
-        told(each.text("zh" if lang == "zh" else "en"))
-    raise typer.Exit(fault.exit_code)
-
-
-def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> Any:
-    """Run a command; an error of the product becomes a message and an exit code, anything else is a bug and stays visible."""
-    from protocols.errors import HpfedError
+def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
+    """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
+    from protocols.errors import HpfedError, said
 
     try:
-        return work()
+        work()
     except HpfedError as fault:
-        fail(fault, lang, as_json)
+        if as_json:
+            typer.echo(said(fault, "json"))
+        told(said(fault, lang))
+        raise typer.Exit(fault.exit_code) from None
 
 
 @app.command()
