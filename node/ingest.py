@@ -227,6 +227,8 @@ class _Making:
         if fault := joined(faults):
             raise fault
         self.used = list(mapping.used())
+        self.marks: dict[str, Marks] = {}
+        self.failures: dict[str, int] = {}
         self.sides = [name for name in mapping.tables if name != mapping.main]
 
     def _open(self, name: str) -> TextTable:
@@ -239,12 +241,12 @@ class _Making:
         self._read()  # 4, 5
         tables = self._selected()
         self._unrepeated(tables)
-        marks = self._marks()  # 6
+        self._counts()  # 6
         self._failed()  # 7
         folder = self.work / "made"
         folder.mkdir(mode=0o700)
         rows = self._written(folder)  # 8
-        return self._described(folder, rows, marks, tables, inputs)
+        return self._described(folder, rows, tables, inputs)
 
     # 4, 5: reading and casting
 
@@ -269,15 +271,15 @@ class _Making:
         bound = Bound()
         main = self.mapping.main
         relation = f"({self._columns(main, 'm', bound)}) m"
-        extra = ["m.h", "m.lost"]
+        extra = ["m._h", "m._lost"]
         for number in range(len(self.sides)):
-            relation += f" LEFT JOIN side_{number} s{number} ON s{number}.h = m.h"
-            extra.append(f"(s{number}.h IS NULL) AS alone_{number}")
+            relation += f" LEFT JOIN side_{number} s{number} ON s{number}._h = m._h"
+            extra.append(f"(s{number}._h IS NULL) AS _alone_{number}")
         raw = ", ".join([*extra, *(self._raw(number) for number in range(len(self.used)))])
         layers, selected = self._layers(self.mapping.rules, bound)
-        for column in ["h", "lost", *(f"alone_{number}" for number in range(len(self.sides)))]:
+        for column in ["_h", "_lost", *(f"_alone_{number}" for number in range(len(self.sides)))]:
             layers.add(5, column, column)
-        layers.add(5, self._newest(layers, bound), "newest")
+        layers.add(5, self._newest(layers, bound), "_newest")
         statement = layers.over(f"(SELECT {raw} FROM {relation})", selected)
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE rows AS {statement}", bound.values)
 
@@ -285,26 +287,26 @@ class _Making:
         bound = Bound()
         statement = self._columns(name, f"s{number}", bound)
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE side_{number} AS {statement}", bound.values)
-        repeated = f"SELECT h FROM side_{number} WHERE h IS NOT NULL GROUP BY h HAVING count(*) > 1"
+        repeated = f"SELECT _h FROM side_{number} WHERE _h IS NOT NULL GROUP BY _h HAVING count(*) > 1"
         if count := self._count(f"SELECT count(*) FROM ({repeated})"):
             raise self._keys("ROW_SIDE_DUPLICATE", name, repeated, count)
-        if count := self._count(f"SELECT count(*) FROM side_{number} WHERE lost"):
-            raise self._keys("ROW_DIGITS_LOST", name, f"SELECT h FROM side_{number} WHERE lost", count)
+        if count := self._count(f"SELECT count(*) FROM side_{number} WHERE _lost"):
+            raise self._keys("ROW_DIGITS_LOST", name, f"SELECT _h FROM side_{number} WHERE _lost", count)
 
     def _columns(self, table: str, alias: str, bound: Bound) -> str:
         """A table of the mapping as holder, mark of lost digits, and the columns that are used of it, as text."""
         key = self.mapping.tables[table].key
         wanted = [self._wanted(at) for at in self.used if at.table == table]
-        names = [f"r{number}" for number, at in enumerate(self.used) if at.table == table]
+        names = [f"x{number}" for number, at in enumerate(self.used) if at.table == table]
         source = self.sources[self.mapping.tables[table].source]
         if key is None:
             if not wanted:  # no column is asked for: any one of them counts the rows
-                wanted, names = [Wanted(source.columns[0])], ["nothing"]
-            listed = ", ".join(["CAST(NULL AS BLOB) AS h", "false AS lost", *names])
+                wanted, names = [Wanted(source.columns[0])], ["_nothing"]
+            listed = ", ".join(["CAST(NULL AS BLOB) AS _h", "false AS _lost", *names])
             return f"SELECT {listed} FROM ({source.sql(wanted, names, bound)}) {alias}_text"
-        text = source.sql([Wanted(column_name(key)), *wanted], ["k", *names], bound)
-        lost = f"coalesce(regexp_full_match(trim(k), {bound.bind(casts.LOST_DIGITS)}), false) AS lost"
-        return f"SELECT {', '.join(['holder(k) AS h', lost, *names])} FROM ({text}) {alias}_text"
+        text = source.sql([Wanted(column_name(key)), *wanted], ["_k", *names], bound)
+        lost = f"coalesce(regexp_full_match(trim(_k), {bound.bind(casts.LOST_DIGITS)}), false) AS _lost"
+        return f"SELECT {', '.join(['holder(_k) AS _h', lost, *names])} FROM ({text}) {alias}_text"
 
     def _wanted(self, at: At) -> Wanted:
         source = self.sources[self.mapping.tables[at.table].source]
@@ -315,7 +317,7 @@ class _Making:
     def _raw(self, number: int) -> str:
         at = self.used[number]
         alias = "m" if at.table == self.mapping.main else f"s{self.sides.index(at.table)}"
-        return f"{alias}.r{number} AS r{number}"
+        return f"{alias}.x{number} AS x{number}"
 
     def _layers(self, rules: Sequence[Rule], bound: Bound, selecting: bool = True) -> tuple[Layers, str]:
         """All layers of some rules, and the filter of the mapping over layer t; empty if there is none."""
@@ -325,7 +327,7 @@ class _Making:
         cleaned: dict[At, str] = {}
         for number, at in enumerate(self.used):
             if at in needed:
-                cleaned[at] = layers.add(0, casts.clean(f"r{number}", bound), f"c{number}")
+                cleaned[at] = layers.add(0, casts.clean(f"x{number}", bound), f"c{number}")
         for number, rule in enumerate(rules):
             kind = self.sources[self.mapping.tables[rule.source.table].source].kinds[rule.source.column]
             column = Column(rule.source, cleaned[rule.source], kind)
@@ -344,7 +346,7 @@ class _Making:
         if not isinstance(rule, Newest):
             return "NULL"
         number = self.used.index(At(self.mapping.main, column_name(rule.by)))
-        text = layers.add(0, casts.clean(f"r{number}", bound), "by")
+        text = layers.add(0, casts.clean(f"x{number}", bound), "_by")
         if not rule.parse:
             return text
         cases = " ".join(casts.parsed(parser, text, bound) for parser in rule.parse)
@@ -358,18 +360,18 @@ class _Making:
         read = self.sources[self.mapping.tables[main].source].rows
         tables[main] = TableCount(rows=read, selected=self._count("SELECT count(*) FROM rows"))
         for number, name in enumerate(self.sides):
-            alone = self._count(f"SELECT count(*) FROM rows WHERE alone_{number}")
+            alone = self._count(f"SELECT count(*) FROM rows WHERE _alone_{number}")
             tables[name] = TableCount(rows=self.sources[self.mapping.tables[name].source].rows, alone=alone)
             if alone and self.mapping.tables[name].missing == "fail":
-                raise self._keys("ROW_ALONE", main, f"SELECT h FROM rows WHERE alone_{number}", alone, name)
+                raise self._keys("ROW_ALONE", main, f"SELECT _h FROM rows WHERE _alone_{number}", alone, name)
         for number, name in enumerate(self.sides):
             if self.mapping.tables[name].missing == "drop":
-                self.connection.execute(f"DELETE FROM rows WHERE alone_{number}")
+                self.connection.execute(f"DELETE FROM rows WHERE _alone_{number}")
         if not self._count("SELECT count(*) FROM rows"):
             raise ConfigError("ROW_NONE", self.mapping.document.at("rows"))
-        if count := self._count("SELECT count(*) FROM rows WHERE lost"):
-            raise self._keys("ROW_DIGITS_LOST", main, "SELECT h FROM rows WHERE lost", count)
-        if self.mapping.keyed and (count := self._count("SELECT count(*) FROM rows WHERE h IS NULL")):
+        if count := self._count("SELECT count(*) FROM rows WHERE _lost"):
+            raise self._keys("ROW_DIGITS_LOST", main, "SELECT _h FROM rows WHERE _lost", count)
+        if self.mapping.keyed and (count := self._count("SELECT count(*) FROM rows WHERE _h IS NULL")):
             raise self._keys("ROW_KEY", main, "", count)
         return tables
 
@@ -378,22 +380,22 @@ class _Making:
         main = self.mapping.main
         if not self.mapping.keyed:
             return
-        repeated = "SELECT h FROM rows GROUP BY h HAVING count(*) > 1"
+        repeated = "SELECT _h FROM rows GROUP BY _h HAVING count(*) > 1"
         count = self._count(f"SELECT count(*) FROM ({repeated})")
         if not count:
             return
         if not isinstance(self.mapping.tables[main].duplicates, Newest):
             raise self._keys("ROW_DUPLICATE", main, repeated, count)
         undecided = (
-            "SELECT h FROM (SELECT h, newest, max(newest) OVER (PARTITION BY h) AS top FROM rows "
-            f"WHERE h IN ({repeated})) GROUP BY h HAVING count(newest) < count(*) "
-            "OR min(length(newest)) < max(length(newest)) OR count(*) FILTER (newest = top) > 1"
+            "SELECT _h FROM (SELECT _h, _newest, max(_newest) OVER (PARTITION BY _h) AS top FROM rows "
+            f"WHERE _h IN ({repeated})) GROUP BY _h HAVING count(_newest) < count(*) "
+            "OR min(length(_newest)) < max(length(_newest)) OR count(*) FILTER (_newest = top) > 1"
         )
         if count := self._count(f"SELECT count(*) FROM ({undecided})"):
             raise self._keys("ROW_DUPLICATE_TIE", main, undecided, count)
         older = (
-            "SELECT id FROM (SELECT rowid AS id, newest, max(newest) OVER (PARTITION BY h) AS top FROM rows "
-            f"WHERE h IN ({repeated})) WHERE newest <> top"
+            "SELECT id FROM (SELECT rowid AS id, _newest, max(_newest) OVER (PARTITION BY _h) AS top FROM rows "
+            f"WHERE _h IN ({repeated})) WHERE _newest <> top"
         )
         gone = self._count(f"SELECT count(*) FROM ({older})")
         self.connection.execute(f"DELETE FROM rows WHERE rowid IN ({older})")
@@ -404,25 +406,23 @@ class _Making:
     def _count(self, statement: str) -> int:
         return int(self.connection.execute(statement).fetchall()[0][0])
 
-    def _counts(self, rules: Sequence[Rule], mark: int) -> dict[str, int]:
-        if not rules:
-            return {}
-        asked = ", ".join(f"count(*) FILTER ({casts.quoted_status(rule)} & {mark} > 0)" for rule in rules)
-        counted = self.connection.execute(f"SELECT {asked} FROM rows").fetchall()[0]
-        return {rule.variable: int(count) for rule, count in zip(rules, counted, strict=True)}
-
-    def _marks(self) -> dict[str, Marks]:
-        unparsed, rounded = (self._counts(self.mapping.rules, mark) for mark in (UNPARSED, ROUNDED))
-        return {name: Marks(unparsed[name], rounded[name]) for name in unparsed}
+    def _counts(self) -> None:
+        """How many holders carry each mark of each variable, in one pass."""
+        asked = [
+            f"count(*) FILTER ({casts.quoted_status(rule)} & {mark} > 0)"
+            for rule in self.mapping.rules
+            for mark in (UNPARSED, ROUNDED, FAIL | LOST)
+        ]
+        counted = self.connection.execute(f"SELECT {', '.join(asked)} FROM rows").fetchall()[0] if asked else ()
+        for place, rule in enumerate(self.mapping.rules):
+            unparsed, rounded, failed = (int(count) for count in counted[3 * place : 3 * place + 3])
+            self.marks[rule.variable] = Marks(unparsed, rounded)
+            self.failures[rule.variable] = failed
 
     def _failed(self) -> None:
         """Texts that a rule says must not be there. All variables at once, each with its first places."""
-        faults: list[HpfedError] = []
-        counted = self._counts(self.mapping.rules, FAIL | LOST)
-        for rule in self.mapping.rules:
-            if count := counted[rule.variable]:
-                faults.append(self._texts(rule, count))
-        if fault := joined(faults):
+        found = [(rule, self.failures[rule.variable]) for rule in self.mapping.rules]
+        if fault := joined(self._texts(rule, count) for rule, count in found if count):
             raise fault
 
     # 7: places
@@ -435,13 +435,13 @@ class _Making:
         for part in self._parts(rule.source.table):
             bound = Bound()
             layers, selected = self._layers([rule], bound, selecting=not self.mapping.keyed)
-            for column in ("n", "h", f"c{number}"):
+            for column in ("_n", "_h", f"c{number}"):
                 layers.add(5, column, column)
             cast = layers.over(f"({self._numbered(rule.source.table, part, bound)})", selected)
-            among = f" AND h IN (SELECT h FROM rows WHERE {status} & {FAIL | LOST} > 0)" if self.mapping.keyed else ""
+            among = f" AND _h IN (SELECT _h FROM rows WHERE {status} & {FAIL | LOST} > 0)" if self.mapping.keyed else ""
             statement = (
-                f"SELECT n, c{number}, {status} FROM ({cast}) WHERE {status} & {FAIL | LOST} > 0{among} "
-                f"ORDER BY n LIMIT {MOST_PLACES - len(found)}"
+                f"SELECT _n, c{number}, {status} FROM ({cast}) WHERE {status} & {FAIL | LOST} > 0{among} "
+                f"ORDER BY _n LIMIT {MOST_PLACES - len(found)}"
             )
             rows = self.connection.execute(statement, bound.values).fetchall()
             found += [(part.shown, int(row), text, int(marks)) for row, text, marks in rows]
@@ -463,13 +463,13 @@ class _Making:
 
     def _keys(self, code: str, table: str, holders: str, count: int, side: str = "") -> ConfigError:
         """Where the keys of some holders stand in a table; of blank keys if `holders` is empty."""
-        among = f"h IN ({holders})" if holders else "h IS NULL"
+        among = f"_h IN ({holders})" if holders else "_h IS NULL"
         found: list[str] = []
         for part in self._parts(table):
             bound = Bound()
             numbered = self._numbered(table, part, bound)
             left = MOST_PLACES - len(found)
-            statement = f"SELECT n FROM ({numbered}) WHERE {among} ORDER BY n LIMIT {left}"
+            statement = f"SELECT _n FROM ({numbered}) WHERE {among} ORDER BY _n LIMIT {left}"
             rows = self.connection.execute(statement, bound.values).fetchall()
             found += [f"{part.shown} [{int(row)}]" for (row,) in rows]
             if len(found) >= MOST_PLACES:
@@ -487,7 +487,7 @@ class _Making:
         whole = self.sources[name]
         try:
             self.sources[name] = replace(whole, parts=(part,))
-            return f"SELECT row_number() OVER () AS n, * FROM ({self._columns(table, 'p', bound)})"
+            return f"SELECT row_number() OVER () AS _n, * FROM ({self._columns(table, 'p', bound)})"
         finally:
             self.sources[name] = whole
 
@@ -497,7 +497,7 @@ class _Making:
         """main.parquet, sorted by holder, and the holders in the same order: the number of rows."""
         listed = [item for name in sorted(self.mapping.meant.variables) for item in self._stored(name)]
         bound = Bound()
-        order = " ORDER BY h" if self.mapping.keyed else ""
+        order = " ORDER BY _h" if self.mapping.keyed else ""
         self.connection.execute(
             f"COPY (SELECT {', '.join(listed)} FROM rows{order}) TO {bound.bind(str(folder / MAIN))} "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {snapshot.BLOCK})",
@@ -506,7 +506,7 @@ class _Making:
         rows = self._count("SELECT count(*) FROM rows")
         with (folder / HOLDERS).open("wb") as file:
             if self.mapping.keyed:
-                names = self.connection.execute("SELECT h FROM rows ORDER BY h")
+                names = self.connection.execute("SELECT _h FROM rows ORDER BY _h")
                 while several := names.fetchmany(1 << 16):
                     file.write(b"".join(name for (name,) in several))
         return rows
@@ -522,16 +522,14 @@ class _Making:
             ]
         return [column, f"{status} & CAST({STATUS} AS UTINYINT) AS {status}"]
 
-    def _described(
-        self, folder: Path, rows: int, marks: dict[str, Marks], tables: dict[str, TableCount], inputs: str
-    ) -> Made:
+    def _described(self, folder: Path, rows: int, tables: dict[str, TableCount], inputs: str) -> Made:
         mapping = self.mapping
         types: dict[str, str] = {name: variable.type for name, variable in mapping.meant.variables.items()}
         named = snapshot.content(folder / MAIN, rows, mapping.meant.name, mapping.snapshot, types)
         quality = Quality(
             snapshot=mapping.snapshot,
             rows=rows,
-            variables={name: counters(named.statuses[name], marks.get(name, Marks())) for name in sorted(types)},
+            variables={name: counters(named.statuses[name], self.marks.get(name, Marks())) for name in sorted(types)},
             tables=tables,
             sources={name: _source(self.found[name], table) for name, table in self.sources.items()},
         )

@@ -519,7 +519,7 @@ CODES: Final[dict[str, Texts]] = {
         "has other columns than {other}",
         "The files of one source have the same columns",
     ),
-    "SOURCE_NO_ROWS": _t("只有列名，没有数据行", "请导出数据", "has a header and no rows", "Export the data"),
+    "CSV_NO_ROWS": _t("只有列名，没有数据行", "请导出数据", "has a header and no rows", "Export the data"),
     "CSV_EMPTY": _t("文件是空的", "请重新导出", "the file is empty", "Export it again"),
     "CSV_ENCODING": _t(
         "第 {offset} 字节不是 {encoding}",

@@ -70,19 +70,24 @@ class Records:
 
 def columns(found: Sequence[Found], dialect: Dialect) -> tuple[str, ...]:
     """The column names of a source, which all of its files must share. Reads no rows but to find the encoding."""
-    heads = [header(each, encoding_of(each, dialect.encoding), dialect).names for each in found]
-    for each, names in zip(found, heads, strict=True):
-        if names != heads[0]:
-            raise ConfigError("CSV_HEADER_DIFFERS", Place(each.shown, dialect.header_row), other=found[0].shown)
-    return heads[0]
+    return _heads(found, [encoding_of(each, dialect.encoding) for each in found], dialect)[0].names
 
 
 def open_table(found: Sequence[Found], dialect: Dialect, work: Path) -> TextTable:
     """The files of a source, ready for DuckDB; what has to be written anew goes into the folder `work`."""
-    names = columns(found, dialect)
     encodings = [encoding_of(each, dialect.encoding) for each in found]
-    parts = tuple(ready(each, encoding, dialect, work) for each, encoding in zip(found, encodings, strict=True))
+    heads = _heads(found, encodings, dialect)
+    parts = tuple(ready(*each, dialect.delimiter, work) for each in zip(found, encodings, heads, strict=True))
+    names = heads[0].names
     return TextTable(names, dict.fromkeys(names, "text"), parts, ", ".join(sorted(set(encodings))))
+
+
+def _heads(found: Sequence[Found], encodings: "Sequence[Encoding]", dialect: Dialect) -> "list[Header]":
+    heads = [header(each, encoding, dialect) for each, encoding in zip(found, encodings, strict=True)]
+    for each, head in zip(found, heads, strict=True):
+        if head.names != heads[0].names:
+            raise ConfigError("SOURCE_HEADER_DIFFERS", Place(each.shown, head.line), other=found[0].shown)
+    return heads
 
 
 # --- 1. which encoding
@@ -153,7 +158,7 @@ class Header:
 def header(found: Found, encoding: Encoding, dialect: Dialect) -> Header:
     """The names of the columns.
 
-    Errors: `ConfigError CSV_HEADER`, `CSV_COLUMNS`, `CSV_LINE`, `CSV_QUOTE`, `CSV_ENCODING`, `CSV_EMPTY`.
+    Errors: `ConfigError SOURCE_HEADER`, `SOURCE_COLUMNS`, `CSV_LINE`, `CSV_QUOTE`, `CSV_ENCODING`, `CSV_EMPTY`.
     """
     with _text(found.path, encoding) as text:
         lines = _Lines(text, found.shown)
@@ -171,10 +176,10 @@ def header(found: Found, encoding: Encoding, dialect: Dialect) -> Header:
             raise ConfigError("CSV_QUOTE", Place(found.shown, line)) from None
     names = tuple(column_name(cell) for cell in record)
     if len(names) > MOST_COLUMNS:
-        raise ConfigError("CSV_COLUMNS", Place(found.shown, line), limit=MOST_COLUMNS)
+        raise ConfigError("SOURCE_COLUMNS", Place(found.shown, line), limit=MOST_COLUMNS)
     for position, name in enumerate(names or ("",)):
         if not name or name in names[:position]:
-            raise ConfigError("CSV_HEADER", Place(found.shown, line), column=position + 1)
+            raise ConfigError("SOURCE_HEADER", Place(found.shown, line), column=position + 1)
     return Header(names, before, line)
 
 
@@ -304,22 +309,21 @@ class Counts:
         return not self._open and kinds <= 1 and self.delimiters == self.records * (width - 1)
 
 
-def ready(found: Found, encoding: Encoding, dialect: Dialect, work: Path) -> Part:
+def ready(found: Found, encoding: Encoding, head: Header, delimiter: str, work: Path) -> Part:
     """A file that DuckDB can read: itself if it is regular UTF-8 with its header on top, else a copy in the folder `work`.
 
     Errors: `ConfigError CSV_ENCODING`, `CSV_NUL`, `CSV_LINE`, `CSV_NO_ROWS`, `CSV_RAGGED`, `CSV_QUOTE`.
     """
-    head = header(found, encoding, dialect)
     copied = encoding == "gb18030" or head.before > 0
     path = _written_out(found, encoding, head, work) if copied else found.path
-    counts = _counted(path, found, encoding, dialect.delimiter)
+    counts = _counted(path, found, encoding, delimiter)
     first = head.line if copied else 1
     if counts.longest > MOST_LINE:
         line = line_at(path, counts.longest_at) + first - 1
         raise ConfigError("CSV_LINE", Place(found.shown, line), limit=MOST_LINE)
     if counts.records <= 1:
         raise ConfigError("CSV_NO_ROWS", Place(found.shown))
-    records = Records(path, head.names, dialect.delimiter, first, counts.newline_in_quotes)
+    records = Records(path, head.names, delimiter, first, counts.newline_in_quotes)
     part = Part(found.shown, counts.records - 1, records)
     return part if counts.regular(len(head.names)) else plain(part, work)
 

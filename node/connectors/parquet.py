@@ -1,8 +1,9 @@
 """Parquet: typed columns become canonical text (city-data.md, section 1.2).
 
-Integers without a point, decimals exact, dates and times as ISO, booleans `true` and `false`. A binary float that is whole and below 10^15
-is written as an integer, any other one as the shortest text that reads back as the same number. Where it holds money it must lie within
-1e-9 (relative) of a multiple of 1/10000, and is written with four decimals; else it is left as text that no rule reads.
+Integers without a point, decimals exact, dates and times as ISO, booleans `true` and `false`. A binary float that is whole is written as an
+integer, any other one as the shortest text that reads back as the same number; from 10^15 on, where digits are lost, with an exponent.
+Where it holds money it must lie within 1e-9 (relative) of a multiple of 1/10000, and is written with four decimals; else it is left as text
+that no rule reads.
 """
 
 # ruff: noqa: S608 statements are made of quoted identifiers, names made here and bound values only (threat-model.md T46)
@@ -54,8 +55,8 @@ class Typed:
                 f"ELSE '{UNREADABLE}' END"
             )
         return (
-            f"CASE WHEN {value} = trunc({value}) AND abs({value}) < 1e15 THEN CAST(CAST({value} AS BIGINT) AS VARCHAR) "
-            f"ELSE CAST({column} AS VARCHAR) END"
+            f"CASE WHEN abs({value}) >= 1e15 THEN printf('%.17e', {value}) "
+            f"WHEN {value} = trunc({value}) THEN CAST(CAST({value} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
         )
 
 
@@ -70,7 +71,7 @@ def open_table(connection: "DuckDBPyConnection", found: Sequence[Found]) -> Text
         rows = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata($path)", {"path": str(each.path)})
         counted = rows.fetchall()[0][0]
         if not counted:
-            raise ConfigError("SOURCE_NO_ROWS", Place(each.shown))
+            raise ConfigError("CSV_NO_ROWS", Place(each.shown))
         parts.append(Part(each.shown, int(counted), one))
     kinds = {name: _common({_kind(one.types[name]) for one in typed}) for name in typed[0].types}
     return TextTable(tuple(kinds), kinds, tuple(parts))
