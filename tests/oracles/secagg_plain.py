@@ -122,10 +122,10 @@ def chacha20poly1305(key: bytes, nonce: bytes, plain: bytes, aad: bytes) -> byte
     return sealed + ((tag + int.from_bytes(once[16:], "little")) % 2**128).to_bytes(16, "little")
 
 
-def aes_ctr(key: bytes, size: int) -> bytes:
-    """Keystream from counter 0: AES of 0, 1, 2, ... as 16-byte big-endian integers (NIST SP 800-38A, 6.5)."""
+def aes_ctr(key: bytes, size: int, first: int = 0) -> bytes:
+    """Keystream: AES of the 16-byte big-endian integers from `first` on (NIST SP 800-38A, 6.5)."""
     block = Cipher(AES256(key), ECB()).encryptor()  # noqa: S305 counter mode is spelled out here
-    return b"".join(block.update(i.to_bytes(16, "big")) for i in range(-(-size // 16)))[:size]
+    return b"".join(block.update((first + i).to_bytes(16, "big")) for i in range(-(-size // 16)))[:size]
 
 
 def words(key: bytes, cells: int, bits: int) -> list[int]:
