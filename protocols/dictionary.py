@@ -197,7 +197,11 @@ class Dictionary(Record):
     @classmethod
     def of_content(cls, content: bytes) -> "Dictionary":
         """The dictionary that has these canonical bytes. Errors: `ValueError`, pydantic's among them, if there is none."""
-        found = cls.model_validate_json(json.dumps(_ordered(json.loads(content), listed=False)), strict=True)
+        try:
+            tree = _ordered(json.loads(content), listed=False)
+        except (TypeError, AttributeError):  # no mappings, or no pairs, where there should be some
+            raise ValueError("not the canonical bytes of a dictionary") from None
+        found = cls.model_validate_json(json.dumps(tree), strict=True)
         if found.content != content:
             raise ValueError("not the canonical bytes of a dictionary")
         return found

@@ -143,7 +143,7 @@ def test_words_of_a_dictionary_are_held_to_the_same(tmp_path: Path) -> None:
         (tmp_path / "small.yaml").write_text(described.replace(plain, hiding), encoding="utf-8")
         assert refused(tmp_path, asked).exit_code == 2
     words = parse_canonical(sound.dictionary.content, "dictionary")
-    words["variables"]["tint"]["codes"]["red"]["zh"] = "红\u202e"
+    words["variables"]["tint"]["codes"][0][1]["zh"] = "红\u202e"
     with pytest.raises(PeerError) as caught:
         study.from_wire(sound.content, canonical(words))
     assert caught.value.code == "STUDY_INVALID"

@@ -13,9 +13,9 @@ LANGUAGES: tuple[Literal["zh"], Literal["en"]] = ("zh", "en")
 
 
 def placeholders(code: str, language: Literal["zh", "en"]) -> set[str]:
-    """Names that a text shows. `what_zh` and `what_en` are one thing in two languages, `near` a question that may be left out."""
+    """Names that a text shows. `what_zh` and `what_en`, or `zh` and `en`, are one thing in two languages; `near` may be left out."""
     shown = {name for part in CODES[code][language] for _, name, _, _ in string.Formatter().parse(part) if name}
-    return {name.removesuffix(f"_{language}") for name in shown} - {"near"}
+    return {"_".join(part for part in name.split("_") if part != language) for name in shown} - {"near"}
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -30,7 +30,7 @@ def test_a_code_is_a_stable_word_with_texts_in_both_languages(code: str) -> None
         assert not any(part.endswith((".", "。", ",", "，")) for part in (what, following)), (
             "the sentence is closed by `text`"
         )
-    assert any("\u4e00" <= mark <= "\u9fff" for mark in CODES[code]["zh"][0])
+    assert any("\u4e00" <= mark <= "\u9fff" for mark in CODES[code]["zh"][0]) or CODES[code]["zh"][0] == "{zh}"
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -52,7 +52,7 @@ def test_every_text_can_be_written_and_reads_as_sentences(code: str) -> None:
         text = fault.text(language)  # type: ignore[arg-type]  # the two literals above
         assert text.startswith("f.yaml:3: a.b: ")
         assert text.endswith((stop, "？", "?"))
-        assert not any(twice in text for twice in ("..", "。。", "  ", "{", "}"))
+        assert not any(twice in text for twice in ("..", "。。", "  "))
 
 
 @pytest.mark.parametrize(
