@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from protocols import dictionary as dictionaries
 from protocols.canonical import canonical, digest, parse_canonical
@@ -40,7 +40,14 @@ def _positive(value: Any) -> Any:
     return value
 
 
+def _below_one(value: Any) -> Any:
+    if isinstance(value, str) and not decimal(value) < 1:
+        raise ValueError(f"{value!r} must be below 1")
+    return value
+
+
 PositiveText = Annotated[str, BeforeValidator(_positive), Field(max_length=40)]
+ProbabilityText = Annotated[PositiveText, BeforeValidator(_below_one)]
 
 
 class Tolerance(Record):
@@ -55,7 +62,7 @@ class Privacy(Record):
 
     mode: Mode = "dp"
     epsilon: PositiveText | None = None
-    delta: PositiveText = "1e-6"
+    delta: ProbabilityText = "1e-6"
     tolerate: Tolerance = Tolerance()
 
 
@@ -67,6 +74,12 @@ class Cities(Record):
 class Window(Record):
     from_: Month = Field(alias="from")
     to: Month
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Window":
+        if self.from_ > self.to:
+            raise ValueError(f"the window ends ({self.to}) before it begins ({self.from_})")
+        return self
 
 
 class StudyFile(Record):
@@ -156,9 +169,9 @@ def load(path: Path) -> Study:
     file = fit(StudyFile, document)
     try:
         meant = dictionaries.load(file.dictionary, beside=path.parent)
-    except ConfigError as fault:
-        if fault.code == "DICTIONARY_UNKNOWN":
-            fault.at = document.at("dictionary")
+    except ConfigError as unknown:
+        if unknown.code == "DICTIONARY_UNKNOWN":
+            unknown.at = document.at("dictionary")
         raise
     study = Study(file, meant)
     fault = joined(faults(study, document))
@@ -196,8 +209,12 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if file.cohort is not None:
         try:
             meant.check_filter(file.cohort, "cohort")
-        except ValueError as fault:
-            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=str(fault))
+        except ValueError as problem:
+            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=str(problem))
+    names = file.cities.names or ()
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            yield ConfigError("STUDY_TWICE", document.at("cities", "names", number), name=name)
     if file.release != "pooled":
         yield ConfigError("NOT_YET", document.at("release"), thing=f"release: {file.release}")
     ids = [question.id for question in file.questions]
@@ -236,7 +253,8 @@ def _not_yet(document: Document) -> Iterator[HpfedError]:
             continue
         if "cohort" in question:
             yield ConfigError("NOT_YET", document.at("questions", number, "cohort"), thing="a cohort of one question")
-        kind = question.get("kind", "")
-        if isinstance(kind, str) and kind and kind not in KINDS:
-            at = document.at("questions", number, "kind")
-            yield ConfigError("STUDY_KIND", at, kind=kind, near=near(kind, KINDS), known=", ".join(KINDS))
+        kind, at = question.get("kind"), document.at("questions", number, "kind")
+        if kind is None:
+            yield ConfigError("SCHEMA_MISSING", at, key="kind")
+        elif not isinstance(kind, str) or kind not in KINDS:
+            yield ConfigError("STUDY_KIND", at, kind=str(kind), near=near(str(kind), KINDS), known=", ".join(KINDS))

@@ -243,9 +243,12 @@ def _explain(model: type[BaseModel], document: Document, content: Tree, fault: A
     path = _path(content, fault["loc"], named=fault["type"] in ("missing", "extra_forbidden"))
     at, cause = document.at(*path), fault.get("ctx", {}).get("error")
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(last, _keys(model), 1)
+        known = _keys(model)
+        close = difflib.get_close_matches(last, known, 1)
         zh = f"是否想写 {close[0]!r}？" if close else "请删去，或查阅文档中的键名"
         en = f"Did you mean {close[0]!r}?" if close else "Remove it, or look up its name in the documentation"
+        if last in known:
+            zh, en = "它是别处的键，请从此处删去", "It belongs elsewhere; remove it here"
         yield ConfigError("SCHEMA_KEY", at, key=last, near_zh=zh, near_en=en)
     elif fault["type"] == "missing" and isinstance(fault["loc"][-1], int):
         yield ConfigError("SCHEMA_VALUE", at, problem=f"item {fault['loc'][-1] + 1} of the list is missing")

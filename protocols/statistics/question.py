@@ -22,10 +22,16 @@ from protocols.yamltext import Flag, Record
 
 MOST_AXES = 4  # more cannot be read by people, and few cells would hold anybody
 Release = Literal["pooled", "by_city", "both"]
-Weight = Annotated[
-    Decimal, BeforeValidator(lambda value: decimal(value) if isinstance(value, str) else value), Field(gt=0, le=1000)
-]
+Weight = Annotated[Decimal, BeforeValidator(lambda value: _weight(str(value)))]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else _tuple(value))]
+
+
+def _weight(text: str) -> Decimal:
+    """One spelling of a number, so that 2 and 2.0 are the same study."""
+    value = decimal(text)
+    if not 0 < value <= 1000 or value != round(value, 6):
+        raise ValueError(f"{text[:40]!r} is not a weight: above 0, at most 1000, six decimals at most")
+    return Decimal(f"{value.normalize():f}")
 
 
 def _tuple(value: Any) -> Any:
@@ -90,6 +96,8 @@ def axis_faults(
     for number, name in enumerate(names):
         if name in beside + names[:number]:
             yield Fault(key, "STUDY_TWICE", {"name": name})
+        elif name.startswith("city."):
+            yield Fault(key, "NOT_YET", {"thing": f"{name}, an attribute of cities,"})
         elif name not in dictionary.known():
             yield Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, dictionary.known())})
         elif (kind := dictionary.type_of(name)) == "set":
