@@ -617,12 +617,13 @@ def open_envelope(
     """
     header, body, signed, signature = _parse(content, largest)  # size, version, header
     mark, kinds = header.roster, header.kind
+    most = largest_body(kinds) if limit is None else limit
 
     def need(name: str, holds: bool) -> None:
         if not holds:
-            raise PeerError("ENVELOPE_" + name, who=roster.name(header.sender))
+            raise PeerError("ENVELOPE_" + name, who=roster.name(header.sender), limit=most)
 
-    need("SIZE", len(body) <= (largest_body(kinds) if limit is None else limit))
+    need("SIZE", len(body) <= most)
     need("CONSORTIUM", header.consortium == roster.entries.consortium)
     need("ROSTER", mark.sha256 == roster.sha256.hex() and mark.version == roster.entries.version)
     from_coordinator = header.sender == COORDINATOR
