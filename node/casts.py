@@ -45,6 +45,7 @@ UNPARSED, ROUNDED, FAIL, LOST = 8, 16, 32, 64
 STATUS: Final = 7
 
 BLANK: Final = "[" + "".join(f"\\x{{{ord(mark):X}}}" for mark in BLANKS) + "]+"
+CLEAN: Final = r"[!-~\x{4E00}-\x{9FFF}]([ -~\x{4E00}-\x{9FFF}]*[!-~\x{4E00}-\x{9FFF}])?"
 SIGN: Final = "[+-]?"
 PLAIN: Final = SIGN + r"([0-9]{1,15}(\.[0-9]{0,20})?|\.[0-9]{1,20})"
 FLOAT: Final = SIGN + r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
@@ -89,11 +90,10 @@ class Column:
 
 
 def clean(name: str, bound: Bound) -> str:
-    """Layer c."""
-    edges = bound.bind(f"^{BLANK}|{BLANK}$")
-    text = f"nfc_normalize(regexp_replace({name}, {edges}, '', 'g'))"
+    """Layer c. Nearly every text is plain already: ASCII and Chinese characters, which have one form, with no blank at an end."""
+    text = f"nfc_normalize(regexp_replace({name}, {bound.bind(f'^{BLANK}|{BLANK}$')}, '', 'g'))"
     lines = f"replace(replace({text}, chr(13) || chr(10), chr(10)), chr(13), chr(10))"
-    return f"nullif(CASE WHEN contains({name}, chr(13)) THEN {lines} ELSE {text} END, '')"
+    return f"CASE WHEN regexp_full_match({name}, {bound.bind(CLEAN)}) THEN {name} ELSE nullif({lines}, '') END"
 
 
 def unless_null(text: str, null_texts: tuple[str, ...], bound: Bound) -> str:
