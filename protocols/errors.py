@@ -285,12 +285,6 @@ CODES: Final[dict[str, Texts]] = {
         "mode dp needs privacy.epsilon",
         "For example epsilon: 1.0",
     ),
-    "STUDY_DICTIONARY": _t(
-        "研究引用的词典与随附的词典不一致",
-        "请用同一份词典重新签署研究",
-        "the study names another dictionary than the one sent with it",
-        "Sign the study again with the dictionary it means",
-    ),
     "STUDY_INVALID": _t(
         "收到的研究不合格式",
         "请用 hpfed 自身的命令读取并发送研究文件",
