@@ -63,7 +63,7 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
     min_cell = max(opened.approvals[city].min_cell for city in opened.survivors)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
     questions = {}
-    for question in study.file.questions:
+    for number, question in enumerate(study.file.questions):
         estimates = Estimates.of(
             families,
             study.workload.blocks[question.id],
@@ -78,6 +78,7 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
             answer = answer.unavailable()
         questions[question.id] = {
             "kind": question.kind,
+            "number": number,  # canonical JSON sorts keys; readers want the study's order
             "release": "pooled",
             "cities": list(able),
             "keys": list(question.variables()),

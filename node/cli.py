@@ -183,7 +183,7 @@ def budget(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: A
                 "asker": room.asker,
                 "epsilon": str(room.cap.epsilon),
                 "delta": str(room.cap.delta),
-                "used": round(room.used / room.cap.room, 4),
+                "used": round(1 - room.left / room.cap.room, 4),
                 "renews": room.renews,
             }
             for room in view.rooms

@@ -1,0 +1,273 @@
+"""Whole studies over real city folders, through the same door as `hpfed-simulate run`."""
+
+import json
+import shutil
+from collections import Counter
+from decimal import Decimal
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from coordinator import output, release
+from coordinator.release import Opened
+from node import gate, ledger
+from protocols import study
+from protocols.errors import ConfigError, IncompleteError, Refusal
+from protocols.noise import UNIT
+from protocols.plan import Agreement
+from protocols.ring import Vector
+from simulations import world
+from tests.system.conftest import SMALL, Ask
+
+FLAGSHIP = Path(release.__file__).parent / "studies" / "flexible-employment-profile.yaml"
+GENERATIONS = ("00s", "90s", "80s", "70s", "60s", "other")
+
+
+def parsed(outcome: world.Outcome) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(outcome.results)
+    return found
+
+
+def counts(results: dict[str, Any], question: str) -> dict[tuple[str, ...], float]:
+    entry = results["questions"][question]
+    rows = [row for row in entry["rows"] if row["measure"] == "count"]
+    return {tuple(row[key] for key in entry["keys"]): row["estimate"] for row in rows}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_noise(ask: Ask) -> None:
+    first, again, other = ask(seed=7).results, ask(seed=7).results, ask(seed=8).results
+    assert first == again
+    assert counts(json.loads(first), "product") != counts(json.loads(other), "product")
+
+
+def test_without_a_seed_noise_is_fresh(made: Path, small: Path, tmp_path: Path) -> None:
+    asked = study.load(small)
+    answers = [world.run(asked, made, tmp_path / name, seed=None) for name in ("one", "two")]
+    assert counts(parsed(answers[0]), "product") != counts(parsed(answers[1]), "product")
+    assert "seeded" not in parsed(answers[0])["privacy"]
+
+
+def test_a_finished_study_asked_again_is_answered_from_store_at_one_charge(
+    made: Path, small: Path, tmp_path: Path
+) -> None:
+    asked, homes = study.load(small), tmp_path / "homes"
+    first = world.run(asked, made, homes, seed=None)
+    again = world.run(asked, made, homes, seed=None)
+    assert again.stored
+    assert again.results == first.results
+    view = ledger.look(homes / "chengdu" / ledger.FILE, now=0)
+    assert [held.state for held in view.reservations] == ["answered"]
+
+
+def test_a_city_does_not_answer_twice_even_if_the_coordinator_forgot_the_answer(
+    made: Path, small: Path, tmp_path: Path
+) -> None:
+    asked, homes = study.load(small), tmp_path / "homes"
+    world.run(asked, made, homes, seed=None)
+    shutil.rmtree(homes / "coordinator" / "answers")
+    with pytest.raises(Refusal) as no:
+        world.run(asked, made, homes, seed=None)
+    assert {each.values.get("codes") for each in no.value.every()} >= {"already_answered"}
+
+
+def test_exact_counts_equal_pandas_on_the_pooled_rows_to_the_last_digit(ask: Ask, small: Path, made: Path) -> None:
+    results = parsed(ask(study.load(small).in_exact_mode()))
+    rows = duckdb.sql(f"SELECT * FROM '{made}/truth/as_mapped.parquet'").df()  # noqa: S608 a path of this test's own
+    rows = rows[rows["account_type"] == "flexible"]
+    assert results["privacy"]["mode"] == "exact"
+    assert counts(results, "accounts") == {(): len(rows)}
+    known = rows["product"].value_counts().to_dict()
+    assert {key[0]: n for key, n in counts(results, "product").items() if n} == known
+    decade = rows["birth_year"].map(
+        lambda year: next((f"{d % 100:02d}s" for d in (1960, 1970, 1980, 1990, 2000) if d <= year < d + 10), "other")
+    )
+    expected = Counter(zip(rows["product"], decade, strict=True))
+    table = results["questions"]["tgi_generation"]["rows"]
+    for row in table:
+        if row["obs_status"] in ("", "u") and row["product"] != "_missing" and row["generation"] != "_missing":
+            a = expected[(row["product"], row["generation"])]
+            b = sum(expected[(p, row["generation"])] for p in known)
+            big_a = sum(expected[(row["product"], g)] for g in GENERATIONS)
+            assert row["estimate"] == pytest.approx(100 * (a / big_a) / (b / len(rows)), rel=1e-11)
+
+
+def test_holders_of_a_city_that_cannot_map_a_variable_stand_on_missing(ask: Ask, small: Path, made: Path) -> None:
+    results = parsed(ask(study.load(small).in_exact_mode()))
+    assert results["cities"]["cannot"] == {"changzhou": ["residence"]}
+    assert "changzhou" not in results["questions"]["residence"]["cities"]
+    rows = duckdb.sql(f"SELECT * FROM '{made}/truth/as_mapped.parquet'").df()  # noqa: S608 a path of this test's own
+    rows = rows[rows["account_type"] == "flexible"]
+    elsewhere = rows[rows["city"] != "changzhou"]
+    found = counts(results, "residence")
+    assert found[("_missing",)] == (rows["city"] == "changzhou").sum() + elsewhere["residence"].isna().sum()
+    assert sum(found.values()) == len(rows)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_shared_margins_agree_in_decimal_arithmetic(ask: Ask, small: Path, exact: bool) -> None:
+    asked = study.load(small)
+    content = ask(asked.in_exact_mode() if exact else asked).results
+    results = json.loads(content, parse_float=Decimal, parse_int=Decimal)
+    total = counts(results, "accounts")[()]
+    product = counts(results, "product")
+    assert sum(product.values()) == total
+    assert sum(counts(results, "withdrew_sex").values()) == total
+    assert sum(counts(results, "residence").values()) == total
+
+
+@pytest.mark.parametrize("step", ["advert", "shares", "masked", "confirm", "reveal"])
+def test_one_lost_city_of_six_leaves_a_valid_result(ask: Ask, step: str) -> None:
+    outcome = ask(drops=(f"chengdu@{step}",))
+    results = parsed(outcome)
+    lost_before_its_vector = step in ("advert", "shares", "masked")
+    assert ("chengdu" not in results["cities"]["answered"]) == lost_before_its_vector
+    expected = [{"city": "chengdu", "reason": f"no_{step}", "detail": "unreachable"}] if lost_before_its_vector else []
+    assert results["cities"]["missing"] == expected
+    assert world.exit_code(outcome) == (4 if lost_before_its_vector else 0)
+
+
+def test_two_lost_cities_are_too_many_and_nothing_is_released(ask: Ask) -> None:
+    with pytest.raises(IncompleteError) as few:
+        ask(drops=("chengdu@masked", "suzhou@masked"))
+    assert few.value.exit_code == 1
+
+
+@pytest.mark.parametrize("step", ["advert", "shares", "masked", "confirm"])
+def test_exact_mode_is_all_or_nothing(ask: Ask, small: Path, step: str) -> None:
+    with pytest.raises(IncompleteError):
+        ask(study.load(small).in_exact_mode(), drops=(f"suzhou@{step}",))
+
+
+def test_exact_mode_survives_a_city_that_is_lost_after_all_have_signed(ask: Ask, small: Path) -> None:
+    results = parsed(ask(study.load(small).in_exact_mode(), drops=("suzhou@reveal",)))
+    assert len(results["cities"]["answered"]) == 6
+
+
+# --- noise: what is declared is what is there
+
+
+def opened(ask: Ask, monkeypatch: pytest.MonkeyPatch, asked: study.Study, seed: int) -> Opened:
+    """The opened sum itself, caught on its way into the release."""
+    caught: list[Opened] = []
+    real = release.results
+
+    def results(sums: Opened, *rest: Any, **named: Any) -> bytes:
+        caught.append(sums)
+        return real(sums, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(release, "results", results)
+        ask(asked, seed=seed)
+    return caught[0]
+
+
+def spread(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Squared noise over its declared variance, averaged over the 643 cells of the flagship: how many standard deviations from 1."""
+    asked = study.load(FLAGSHIP)
+    exact = opened(ask, monkeypatch, asked.in_exact_mode(), 7)
+    noised = opened(ask, monkeypatch, asked, 7)
+    variances = [len(noised.survivors) * v20 / UNIT for v20 in noised.agreement.node_v20]
+    blocks = asked.workload.layout.blocks
+    ratios = (noised.total - exact.total) ** 2 / np.repeat(variances, [block.cells for block in blocks])
+    return float((ratios.mean() - 1) / np.sqrt(2 / len(ratios)))
+
+
+def test_the_noise_in_the_sum_has_the_declared_variance(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert abs(spread(ask, monkeypatch)) < 3
+
+
+def test_cities_that_skip_their_share_of_noise_are_found(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = gate.noise, count()
+
+    def skipping(agreement: Agreement, seed: bytes) -> Vector:
+        share = real(agreement, seed)
+        return np.zeros_like(share) if next(calls) % 2 else share
+
+    monkeypatch.setattr(gate, "noise", skipping)
+    assert spread(ask, monkeypatch) < -5
+
+
+# --- what users get wrong
+
+
+def test_a_broken_file_of_one_city_ends_the_run_before_anything_is_asked(
+    made: Path, small: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("truth"))
+    mapping = folder / "suzhou" / "mapping.yaml"
+    mapping.write_text(mapping.read_text(encoding="utf-8").replace("variables:", "variable:", 1), encoding="utf-8")
+    with pytest.raises(ConfigError) as fault:
+        world.run(study.load(small), folder, tmp_path / "homes", seed=None)
+    assert fault.value.at is not None
+    assert fault.value.at.file.endswith("suzhou/mapping.yaml")
+    assert fault.value.at.line > 0
+    assert not (tmp_path / "homes").exists()
+
+
+def test_a_question_that_too_few_cities_can_answer_is_refused(made: Path, small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "few"
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("truth"))
+    for city in ("chengdu", "guangzhou", "shenzhen"):
+        mapping = folder / city / "mapping.yaml"
+        lines = mapping.read_text(encoding="utf-8").splitlines()
+        at = next(number for number, line in enumerate(lines) if line.startswith("  residence:"))
+        lines[at] = "  residence: {status: impossible, reason: {zh: 未登记, en: not recorded}}"
+        mapping.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(Refusal) as no:
+        world.run(study.load(small), folder, tmp_path / "homes", seed=3)
+    assert no.value.code == "POLICY_CITIES"
+    assert "residence" in no.value.text("en")
+    assert no.value.exit_code == 3
+
+
+def test_a_city_whose_policy_forbids_a_variable_declines_and_dp_goes_on_without_it(
+    made: Path, small: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "strict"
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("truth"))
+    policy = folder / "chengdu" / "policy.yaml"
+    policy.write_text(policy.read_text(encoding="utf-8") + "\nvariables: {deny: [sex]}\n", encoding="utf-8")
+    asked = study.load(small)
+    outcome = world.run(asked, folder, tmp_path / "homes", seed=3)
+    assert parsed(outcome)["cities"]["missing"] == [
+        {"city": "chengdu", "reason": "declined:POLICY_VARIABLE", "detail": ""}
+    ]
+    with pytest.raises(Refusal) as no:
+        world.run(asked.in_exact_mode(), folder, tmp_path / "other", seed=3)
+    assert no.value.exit_code == 3
+
+
+def test_a_snapshot_of_another_date_does_not_answer(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(SMALL.replace("2022-05-31", "2022-04-30"), encoding="utf-8")
+    with pytest.raises(Refusal) as no:
+        world.run(study.load(path), made, tmp_path / "homes", seed=3)
+    assert {each.values.get("codes") for each in no.value.every()} == {"SNAPSHOT_DATE"}
+
+
+def test_an_interrupted_output_leaves_the_earlier_one_whole(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    first = ask(seed=1)
+    output.write(out, first.results, first.events)
+    before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def broken(*_: object, **__: object) -> str:
+        raise RuntimeError("no report today")
+
+    monkeypatch.setattr("coordinator.report.html.render", broken)
+    with pytest.raises(RuntimeError):
+        output.write(out, ask(seed=2).results, ())
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_rows_of_a_question_come_known_codes_first(ask: Ask) -> None:
+    rows = parsed(ask())["questions"]["product"]["rows"]
+    places = [row["product"] == "_missing" for row in rows if row["measure"] == "count"]
+    assert all(before <= after for before, after in pairwise(places))
