@@ -1,0 +1,175 @@
+"""The three programs as a user meets them: exit codes, messages, data on stdout alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from coordinator import cli as coordinator
+from node import cli as node
+from simulations import cities
+from simulations import cli as simulate
+from tests.system.conftest import SMALL
+
+
+def called(program: object, *arguments: object) -> Result:
+    return CliRunner().invoke(program.app, [str(each) for each in arguments])  # type: ignore[attr-defined]  # each program module has `app`
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """City folders of this test's own, in which nodes keep their state."""
+    out = tmp_path / "cities"
+    shutil.copytree(made, out, ignore=shutil.ignore_patterns("truth"))
+    return out
+
+
+def test_run_writes_results_tables_and_reports_and_the_books_can_be_read(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = called(simulate, "run", small, "--cities", folder, "--out", out, "--json", "--lang", "en")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((out / "results.json").read_bytes())
+    assert {path.name for path in out.iterdir()} == {
+        "results.json",
+        "report.zh.html",
+        "report.en.html",
+        "run.jsonl",
+        "tables",
+    }
+    assert (out / "tables" / "tgi_generation.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    city = folder / "chengdu"
+    rooms = json.loads(called(node, "budget", "--folder", city, "--json").stdout)
+    assert {room["scope"] for room in rooms} == {"per_asker_year", "per_year", "total"}
+    assert all(0 < room["used"] < 1 for room in rooms)
+    (released,) = json.loads(called(node, "releases", "--folder", city, "--json").stdout)
+    assert released["state"] == "answered"
+    assert len(released["sent"]) == 1
+    assert called(node, "audit", "verify", "--folder", city).exit_code == 0
+    again = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "again", "--lang", "en")
+    assert "answered before" in again.stderr
+    assert (tmp_path / "again" / "results.json").read_bytes() == (out / "results.json").read_bytes()
+    before = (out / "report.zh.html").read_bytes()
+    assert called(coordinator, "report", "build", out).exit_code == 0
+    assert (out / "report.zh.html").read_bytes() == before
+
+
+def test_an_edited_audit_file_is_found(folder: Path, small: Path, tmp_path: Path) -> None:
+    called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "out")
+    path = folder / "chengdu" / ".hpfed" / "audit" / "audit.jsonl"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"answered", b"repeated", 1))
+    found = called(node, "audit", "verify", "--folder", folder / "chengdu", "--lang", "en")
+    assert found.exit_code == 5
+    assert "audit.jsonl" in found.stderr
+
+
+def test_a_lost_city_leaves_with_code_4_and_is_named(folder: Path, small: Path, tmp_path: Path) -> None:
+    done = called(
+        simulate, "run", small, "--cities", folder, "--out", tmp_path / "o", "--drop", "suzhou@masked", "--lang", "en"
+    )
+    assert done.exit_code == 4
+    assert "suzhou" in done.stderr
+    assert (tmp_path / "o" / "results.json").is_file()
+
+
+def test_a_declined_study_leaves_with_code_3_and_writes_nothing(folder: Path, small: Path, tmp_path: Path) -> None:
+    for city in cities.ALL:
+        (folder / city / "policy.yaml").write_text(
+            "policy: 1\n", encoding="utf-8"
+        )  # the shipped policy: exact tables are off
+    done = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "o", "--exact", "--lang", "zh")
+    assert done.exit_code == 3
+    assert "POLICY_KIND" in done.stderr
+    assert "拒绝" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_faulty_study_leaves_with_code_2_and_names_file_line_and_key(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(SMALL.replace("of: product", "of: produkt"), encoding="utf-8")
+    done = called(simulate, "run", path, "--cities", folder, "--out", tmp_path / "o", "--json", "--lang", "en")
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["error"]["code"] == "STUDY_VARIABLE"
+    assert f"{path}:11: questions[1].of" in done.stderr
+    assert "'product'" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--drop", "suzhou@lunch"], "DROP_SYNTAX"),
+        (["--drop", "paris@masked"], "CITY_UNKNOWN"),
+        (["--engine", "flower"], "NOT_YET"),
+    ],
+)
+def test_options_that_name_nothing_leave_with_code_2(
+    folder: Path, small: Path, tmp_path: Path, arguments: list[str], code: str
+) -> None:
+    done = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "o", "--json", *arguments)
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["error"]["code"] == code
+
+
+def test_a_folder_without_cities_says_how_to_make_some(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = called(simulate, "run", small, "--cities", tmp_path / "empty", "--out", tmp_path / "o", "--lang", "en")
+    assert done.exit_code == 2
+    assert "hpfed-simulate cities" in done.stderr
+
+
+def test_the_demo_replaces_an_earlier_demo_and_nothing_else(tmp_path: Path) -> None:
+    taken = tmp_path / "mine"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("years of work", encoding="utf-8")
+    refused = called(simulate, "demo", "--out", taken, "--lang", "en")
+    assert refused.exit_code == 2
+    assert [path.name for path in taken.iterdir()] == ["thesis.txt"]
+
+
+def test_studies_and_dictionaries_are_checked_without_asking_anybody(small: Path, tmp_path: Path) -> None:
+    found = json.loads(called(coordinator, "study", "check", small, "--json").stdout)
+    assert found["questions"] == 5
+    assert "account_type" in found["reads"]
+    assert called(coordinator, "dictionary", "check", "hpf-flexible-employment@1").exit_code == 0
+    wrong = called(coordinator, "dictionary", "check", "hpf-flexible-employement@1", "--lang", "en")
+    assert wrong.exit_code == 2
+    assert "hpf-flexible-employment@1" in wrong.stderr
+    copy = tmp_path / "copy.yaml"
+    assert called(coordinator, "study", "new", copy).exit_code == 0
+    assert called(coordinator, "study", "check", copy).exit_code == 0
+    assert called(coordinator, "study", "new", copy).exit_code == 2
+
+
+def test_a_city_sees_its_mapping_policy_and_their_origin(folder: Path) -> None:
+    city = folder / "changzhou"
+    checked = json.loads(called(node, "map", "check", "--folder", city, "--json").stdout)
+    assert "residence" in checked["cannot"]
+    values = {
+        each["key"]: each
+        for each in json.loads(called(node, "policy", "show", "--folder", city, "--origin", "--json").stdout)
+    }
+    assert values["exact.min_cell"]["from"].startswith(str(city / "policy.yaml"))
+    assert "policy.default.yaml" in values["dp.min_cell"]["from"]
+    (city / "policy.yaml").write_text("policy: 1\ncities: {lest: 3}\n", encoding="utf-8")
+    wrong = called(node, "policy", "check", "--folder", city, "--lang", "en")
+    assert wrong.exit_code == 2
+    assert "policy.yaml:2: cities.lest" in wrong.stderr
+    assert "least" in wrong.stderr
+
+
+def test_ingest_twice_is_unchanged(folder: Path) -> None:
+    city = folder / "guangzhou"
+    first = json.loads(called(node, "ingest", "--folder", city, "--json").stdout)
+    again = json.loads(called(node, "ingest", "--folder", city, "--json").stdout)
+    assert (first["unchanged"], again["unchanged"]) == (False, True)
+    assert first["snapshot"] == again["snapshot"]
+
+
+def test_published_facts_and_the_reading_taken_are_printed() -> None:
+    assert "26,606" in called(simulate, "facts").stdout
+    assert json.loads(called(simulate, "facts", "--json").stdout)["q_city"]["name_zh"] == "重庆"
