@@ -169,6 +169,12 @@ class NullCategory(Record):
     category: str
 
 
+NullRule: TypeAlias = Annotated[
+    Annotated[Literal["keep", "0", "drop"], Tag("word")] | Annotated[NullCategory, Tag("category")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "category"),
+]
+
+
 class Given(Record):
     """One entry of `variables`, as written."""
 
@@ -181,7 +187,7 @@ class Given(Record):
     codes: dict[str, str] | None = None
     codes_file: str | None = None
     other: str = "fail"
-    null: Literal["keep", "0", "drop"] | NullCategory | None = None
+    null: NullRule | None = None
     null_texts: tuple[str, ...] | None = None
     unparsed: Literal["fail", "null"] = "fail"
     clip: tuple[str, str] | None = None
@@ -287,8 +293,8 @@ class Mapping:
         wanted: dict[At, Place] = {}
         for rule in self.rules:
             wanted.setdefault(rule.source, rule.place)
-        for number, leaf in enumerate(row_leaves(self.rows)):
-            wanted.setdefault(split_name(leaf.column), self.document.at("rows", number))
+        for leaf in row_leaves(self.rows):
+            wanted.setdefault(split_name(leaf.column), self.document.at("rows"))
         newest = self.tables[self.main].duplicates
         if isinstance(newest, Newest):
             at = self.document.at("tables", self.main, "duplicates", "by")
@@ -536,7 +542,7 @@ class _Reading:
         codes, other = self.codes(name, meant, entry, null_texts)
         factor, shift = self.unit(name, meant, entry)
         low, high = self.clip(name, meant, entry)
-        if status == FILLED and not codes and not low <= value <= high:
+        if status == FILLED and not isinstance(meant, Category | Boolean) and not low <= value <= high:
             self.fault("MAP_NULL", *path, "null", name=name, zh="0 不在值域内", en="0 lies outside its range")
         self.parsers(entry.parse, *path, "parse")
         if len(self.faults) > before:
@@ -614,6 +620,7 @@ class _Reading:
         if rule == "0" and isinstance(meant, Category | Boolean | Date):
             zh, en = "可写 {category: 代码}", "write {category: CODE}"
             self.fault("MAP_NULL", *path, name=name, zh=zh, en=en)
+            return MISSING, empty
         return {"keep": MISSING, "drop": DROPPED, "0": FILLED}[rule], empty
 
     def codes(
