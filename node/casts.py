@@ -289,13 +289,12 @@ def _stored(rule: Rule, text: str, read: str, rounded: str, layers: Layers, boun
         )
     else:
         unread = absent | UNPARSED | (FAIL if rule.unparsed_fails else 0)
-        low, high = (bound.bind(end) for end in (rule.low, rule.high))
-        ends = rule.kind != "boolean"
-        kept = f"least(greatest({read}, {low}), {high})" if ends else read
-        clipped = f"WHEN {read} < {low} THEN {LOW} WHEN {read} > {high} THEN {HIGH} " if ends else ""
-        value = f"coalesce({kept}, {rule.null_value})"
-        if ends:  # least and greatest pass over NULL
-            value = f"CASE WHEN {read} IS NULL THEN {rule.null_value} ELSE {kept} END"
+        kept, clipped = read, ""
+        if rule.kind != "boolean":
+            low, high = (bound.bind(end) for end in (rule.low, rule.high))
+            kept = f"least(greatest({read}, {low}), {high})"
+            clipped = f"WHEN {read} < {low} THEN {LOW} WHEN {read} > {high} THEN {HIGH} "
+        value = f"CASE WHEN {read} IS NULL THEN {rule.null_value} ELSE {kept} END"
         status = f"CASE WHEN {text} IS NULL THEN {absent} WHEN {read} IS NULL THEN {unread} {clipped}ELSE 0 END"
         if rounded != "0":
             status = f"({status}) | ({rounded} * {ROUNDED})"
