@@ -93,7 +93,6 @@ class StudyPart(Read):
     cohort: Filter | None = None
     window: Window | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    questions: tuple[str, ...] = ()  # ids in the order of the study file: canonical JSON sorts the keys of `questions`
 
 
 class RunPart(Read):
@@ -157,8 +156,8 @@ class Block(Read):
 class PrivacyPart(Read):
     mode: Literal["dp", "exact"]
     unit: str
-    epsilon: Annotated[float, Field(gt=0)] | None = None
-    delta: Annotated[float, Field(gt=0)] | None = None
+    epsilon: Annotated[float, Field(ge=0)] | None = None
+    delta: Annotated[float, Field(ge=0)] | None = None
     mechanism: str = ""
     accounting: str = ""
     spent: tuple[Spent, ...] = ()
@@ -249,6 +248,7 @@ class Test(BaseModel):
 
 class Question(Read):
     kind: str
+    number: int = 0  # its place in the study file: canonical JSON sorts the ids
     release: Literal["pooled", "by_city", "both"] = "pooled"
     cities: tuple[str, ...]
     keys: tuple[str, ...] = ()
@@ -281,11 +281,18 @@ class Question(Read):
         """`pooled`, or cities, in the order of the rows."""
         return tuple(dict.fromkeys(row.scope for row in self.rows))
 
-    def codes(self, key: str, contrast: bool = False) -> tuple[str, ...]:
+    def codes(self, key: str) -> tuple[str, ...]:
         """The values of one key in the order of the rows; those that stand for no value last."""
-        number = self.keys.index(key)
-        seen = dict.fromkeys(row.at(self.keys)[number] for row in self.rows if row.contrast == contrast)
+        seen = dict.fromkeys(str(row[key]) for row in self.rows)
         return (*(code for code in seen if code not in UNKNOWN), *(code for code in UNKNOWN if code in seen))
+
+    def compared(self, row: Row) -> tuple[str, str] | None:
+        """Of a difference of two shares: the code of the second key that it is keyed by, and the one taken from it."""
+        if not row.contrast or len(self.keys) != 2:
+            return None
+        code = str(row[self.keys[1]])
+        others = [each for each in self.codes(self.keys[1]) if each not in (code, *UNKNOWN)]
+        return (code, others[0]) if len(others) == 1 else None
 
 
 class VariableWords(Label):
@@ -368,15 +375,13 @@ class Results:
             return cls(Content.model_validate_json(written), digest(written), tree)
         except ValidationError as fault:
             first = fault.errors(include_url=False, include_input=False)[0]
-            raise ConfigError(
-                "RESULTS_INVALID", Place(file, 0, _pointer(first["loc"])), problem=str(first["msg"])
-            ) from None
+            at = Place(file, 0, _pointer(tree, first["loc"], lacking=first["type"] == "missing"))
+            raise ConfigError("RESULTS_INVALID", at, problem=str(first["msg"])) from None
 
     @property
     def questions(self) -> Mapping[str, Question]:
-        """In the order of the study file where the results give it, else by id."""
-        asked = [name for name in self.content.study.questions if name in self.content.questions]
-        return {name: self.content.questions[name] for name in dict.fromkeys((*asked, *sorted(self.content.questions)))}
+        """In the order of the study file."""
+        return dict(sorted(self.content.questions.items(), key=lambda each: (each[1].number, each[0])))
 
     def table(self, name: str) -> "pandas.DataFrame":
         """The rows of one question: text columns as strings, numbers as nullable floats. Errors: `KeyError` with the known ids."""
@@ -411,6 +416,15 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a number")
 
 
-def _pointer(loc: tuple[Any, ...]) -> str:
-    """RFC 6901: `/questions/tgi/rows/3/estimate`."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc)
+def _pointer(tree: Any, loc: tuple[Any, ...], lacking: bool) -> str:
+    """RFC 6901: `/questions/tgi/rows/3/estimate`. Parts that only name a branch of the schema are left out.
+
+    `lacking`: the last part is a key that the file should have and has not.
+    """
+    pointer, node = "", tree
+    for number, part in enumerate(loc):
+        known = (isinstance(node, dict) and part in node) or (isinstance(node, list) and part in range(len(node)))
+        if known or (lacking and number == len(loc) - 1):
+            node = node[part] if known else None
+            pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
+    return pointer

@@ -1,8 +1,7 @@
 """What a reader gets from `results.json`: tables and pages, each a pure function of that file and of the strings file.
 
-    tables.write(results, out)          tables/<id>.csv
+    tables.table(results, "tgi")        bytes of tables/tgi.csv
     html.render(results, "zh")          one page, no JavaScript, no network
-    html.write(results, out)            report.zh.html, report.en.html
 
 A number never appears without its error, its mark or its status; nothing is marked by a rule of this package.
 """

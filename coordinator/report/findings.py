@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from coordinator.report.numbers import Printed, fixed, printed, significant, span
-from coordinator.report.wording import CONTRAST, Wording
+from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
 LEVEL = 0.05
@@ -73,18 +73,17 @@ def _contrast(wording: Wording, questions: dict[str, Question]) -> Finding | Non
     found = [
         (abs(row.estimate or 0), name, question, row)
         for name, question, row in _pooled(questions, "frequency")
-        if row.contrast and _known(row, question) and len(question.keys) == 2 and differs(row)
+        if _known(row, question) and question.compared(row) and differs(row)
     ]
     if not found:
         return None
     _, name, question, row = max(found, key=lambda each: each[0])
     of, by = question.keys
-    shown = printed(row)
-    if shown is None or CONTRAST not in str(row[by]):
+    shown, groups = printed(row), question.compared(row)
+    if shown is None or groups is None:
         return None
-    first, second = str(row[by]).split(CONTRAST, 1)
-    lower = (row.estimate or 0) < 0
-    if lower:  # said of the second group, so that the difference is a positive number
+    first, second = groups
+    if (row.estimate or 0) < 0:  # said of the other group, so that the difference is a positive number
         first, second = second, first
         shown = Printed(shown.value[1:], shown.error, shown.high[1:], shown.low[1:])
         row = row.model_copy(update={"ci_low": -(row.ci_high or 0), "ci_high": -(row.ci_low or 0)})

@@ -102,9 +102,9 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
     )
     if question.kind == "tgi" and narrow:
         indices = [each for each in rows if each[1].measure == "index"]
-        others = [each for each in rows if each[1].measure != "index"]
-        extra = [_list(wording, question, others, city, "generic")] if others else []
-        return [_heat(wording, question, indices, city), _details(wording, question, indices, city), *extra]
+        others = [each for each in rows if each[1].measure != "index"]  # holders without a value, counted
+        tables = [_heat(wording, question, indices, city), _details(wording, question, indices, city)]
+        return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
     if question.kind in ("frequency", "crosstab") and narrow and rows:
         return [_matrix(wording, question, rows, city)]
     what = question.kind if question.kind in ("count", "frequency", "crosstab") else "generic"
@@ -225,7 +225,9 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
         if tested:
             number, row = next(each for each in found if each)
             cells += [Cell(probability(p) if p is not None else "", ref=number) for p in (row.p_value, row.q_value)]
-        heads = _heads(wording, question, codes) or ((str(wording.say("all_holders", unit=wording.unit())), 1),)
+        heads = _heads(wording, question, codes, compared=tested) or (
+            (str(wording.say("all_holders", unit=wording.unit())), 1),
+        )
         lines.append(Line(heads, tuple(cells), _unknown(codes)))
     titles = tuple(str(wording.measure("difference" if tested else measure)) for measure in measures)
     if tested:
@@ -238,8 +240,15 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     )
 
 
-def _heads(wording: Wording, question: Question, codes: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    return tuple((wording.code(key, code), 1) for key, code in zip(question.keys, codes, strict=True))
+def _heads(
+    wording: Wording, question: Question, codes: tuple[str, ...], compared: bool = False
+) -> tuple[tuple[str, int], ...]:
+    """Labels of the codes. `compared`: the last one stands for its difference from the other code."""
+    texts = [wording.code(key, code) for key, code in zip(question.keys, codes, strict=True)]
+    if compared:
+        others = [code for code in question.codes(question.keys[-1]) if code not in (codes[-1], *UNKNOWN)]
+        texts[-1] = " \u2212 ".join([texts[-1], *(wording.code(question.keys[-1], code) for code in others)])
+    return tuple((text, 1) for text in texts)
 
 
 def _spanned(lines: list[Line]) -> tuple[Line, ...]:

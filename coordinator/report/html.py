@@ -3,14 +3,12 @@
     html.render(Results.load("OUT"), "zh")
 
 A pure function of the results, the strings and this version: the same input gives the same bytes. No JavaScript, nothing is loaded,
-every text of the results is escaped (threat-model.md T48). A page is written under another name and renamed when it is whole.
+every text of the results is escaped (threat-model.md T48).
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import jinja2
@@ -20,11 +18,10 @@ from coordinator.report import grids as layout
 from coordinator.report.findings import findings
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
-from coordinator.report.wording import Wording, scrubbed, shorter, strings
+from coordinator.report.wording import KINDS, Wording, scrubbed, shorter, strings
 from coordinator.results import POOLED, UNKNOWN, Block, Question, Results, Row
 from protocols.errors import Language
 
-LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 MOST_CELLS: Final = 5_000  # numbers on one page: about 100 bytes each, so that no study makes a page above 1 MiB
 MANY_QUESTIONS: Final = 6  # above, the page has a table of contents
 MOST_DEFINED: Final = 60  # codes of one variable that are spelled out
@@ -114,16 +111,6 @@ def render(results: Results, language: Language) -> str:
         methods=_methods(wording, questions),
         definitions=_definitions(wording),
     )
-
-
-def write(results: Results, out: Path, languages: Iterable[Language] = LANGUAGES) -> tuple[Path, ...]:
-    """`report.<language>.html` in the folder `out`. All pages are made before the first is written."""
-    pages = {out / f"report.{language}.html": render(results, language) for language in languages}
-    for path, page in pages.items():
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_bytes(page.encode())
-        os.replace(fresh, path)
-    return tuple(pages)
 
 
 @cache
@@ -399,7 +386,8 @@ def _cities(wording: Wording) -> tuple[CityLine, ...]:
 
     def line(city: str, state: Markup, what: Markup) -> CityLine:
         date = content.cities.snapshots.get(city, dash)
-        return CityLine(wording.city(city), state, what, date, spent.get(city, dash), wording.lacking(city) or dash)
+        cost = dash if content.privacy.mode == "exact" else spent.get(city, dash)
+        return CityLine(wording.city(city), state, what, date, cost, wording.lacking(city) or dash)
 
     answered = [line(city, wording.say("left_answered"), _left(wording)) for city in content.cities.answered]
     lost = [
@@ -557,10 +545,8 @@ def _methods(wording: Wording, questions: Mapping[str, Question]) -> tuple[Marku
     unit = wording.unit()
     said = []
     for kind in kinds:
-        key = f"method_{kind}"
-        said.append(
-            wording.say(key, unit=unit) if key in strings() else wording.say("method_other", kind=kind, unit=unit)
-        )
+        key = f"method_{kind if kind in KINDS else 'other'}"
+        said.append(wording.say(key, kind=kind, unit=unit))
     if wording.content.privacy.mode == "dp":
         said.append(wording.say("method_consistency"))
     said.append(wording.say("method_intervals", confidence=wording.percent()))

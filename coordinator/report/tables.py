@@ -7,66 +7,38 @@ UTF-8 with a byte-order mark and CRLF, so that spreadsheets read it. Beside the 
 
 import csv
 import io
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from coordinator.report.wording import Wording, scrub
-from coordinator.results import Question, Results, Row, Scalar
+from coordinator.report.wording import LANGUAGES, Wording, scrub
+from coordinator.results import Results, Scalar
 from protocols.canonical import canonical
 
 BOM: Final = "\ufeff"
 FORMULA: Final = frozenset(
     "=+-@\t\r\n＝＋－＠"
 )  # the last four: a spreadsheet may read full-width signs as their plain ones
-LABELS: Final = ("zh", "en")
-
-
-def write(results: Results, out: Path) -> tuple[Path, ...]:
-    """`tables/<id>.csv` under `out`, one per question; each is written under another name and renamed when it is whole."""
-    folder = out / "tables"
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name in results.questions:
-        path = folder / f"{name}.csv"
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_bytes(table(results, name))
-        os.replace(fresh, path)
-        written.append(path)
-    return tuple(written)
 
 
 def table(results: Results, name: str) -> bytes:
     """The CSV of one question. Pre-condition: `name in results.questions`."""
     question = results.questions[name]
-    zh, en = (Wording(language, results.content) for language in LABELS)
+    columns = question.columns()
+    taken = {*columns}
+    labelled = {key for key in question.keys if not {f"{key}_{language}" for language in LANGUAGES} & taken}
+    words = [Wording(language, results.content) for language in LANGUAGES]
+    labels = {
+        (key, code): [cell(each.label(key, code)) for each in words]
+        for key in labelled
+        for code in {str(row[key]) for row in question.rows}
+    }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(list(_heads(question)))
+    heads = [[column, *(f"{column}_{each}" for each in LANGUAGES if column in labelled)] for column in columns]
+    writer.writerow([head for part in heads for head in part])
     for row in question.rows:
-        writer.writerow(list(_cells(question, row, zh, en)))
+        parts = [[cell(row[column]), *labels.get((column, str(row[column])), ())] for column in columns]
+        writer.writerow([each for part in parts for each in part])
     return (BOM + text.getvalue()).encode()
-
-
-def _labelled(question: Question, column: str) -> bool:
-    """Keys get labels, unless another column already has their name."""
-    taken = set(question.columns())
-    return column in question.keys and not {f"{column}_{language}" for language in LABELS} & taken
-
-
-def _heads(question: Question) -> Iterator[str]:
-    for column in question.columns():
-        yield column
-        if _labelled(question, column):
-            yield from (f"{column}_{language}" for language in LABELS)
-
-
-def _cells(question: Question, row: Row, zh: Wording, en: Wording) -> Iterator[str]:
-    for column in question.columns():
-        yield cell(row[column])
-        if _labelled(question, column):
-            yield from (cell(words.label(column, str(row[column]))) for words in (zh, en))
 
 
 def cell(value: Scalar) -> str:
@@ -79,4 +51,4 @@ def cell(value: Scalar) -> str:
         case str():
             shown, _ = scrub(value)
             return f"'{shown}" if value[:1] in FORMULA and value else shown
-    return canonical(value).decode()
+    return canonical(value).decode()  # the shortest decimal that reads back as the same number

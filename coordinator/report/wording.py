@@ -18,10 +18,11 @@ from protocols.errors import Language
 from protocols.filters import All, Any_, Leaf, Not
 from protocols.yamltext import read
 
+LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 LONGEST_LABEL: Final = 120  # of a label or a name on the page; the files hold all of it
 LONGEST_TEXT: Final = 1200  # of a title or a purpose
 HIDDEN: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-CONTRAST: Final = " - "
+KINDS: Final = ("count", "frequency", "crosstab", "tgi")  # with texts of their own; any other is shown as a plain list
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 
 
@@ -103,13 +104,11 @@ class Wording:
         return shorter(self.label(variable, code), LONGEST_LABEL)
 
     def label(self, variable: str, code: str) -> str:
-        """The label of a code; of a contrast, both labels with a minus between them."""
+        """The label of a code: that of the results, else a word for `_missing`, true and false, else the code."""
         if code in ("_missing", "_outside"):
             return str(self.say(f"code{code}"))
         words = self.content.words.variables.get(variable)
         label = words.codes.get(code) if words else None
-        if label is None and CONTRAST in code:
-            return " \u2212 ".join(self.label(variable, part) for part in code.split(CONTRAST, 1))
         if (label is None or not label.text(self.language)) and code in ("true", "false"):
             return str(self.say(f"code_{code}"))
         return label.text(self.language, code) if label else code

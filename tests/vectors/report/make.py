@@ -2,9 +2,11 @@
 
 All numbers are made up here, from a table of expected holders that resembles the published product by generation; their intervals are
 plausible, not proven. What matters is that every shape of the contract occurs: marks u, x, z and C, a missing city, a city that
-cannot map a variable, a `_missing` row, contrasts, tests, a number below zero. Run with `python tests/vectors/report/make.py`.
+cannot map a variable, a `_missing` row, contrasts, tests, a number below zero. Also writes the structure of the pages made from the
+first, `structure.<language>.json`: look at the page before you accept another one. Run with `python -m tests.vectors.report.make`.
 """
 
+import json
 from math import exp, sqrt
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coordinator.report import html
+from coordinator.report.wording import LANGUAGES
+from coordinator.results import Results
 from protocols.canonical import canonical
 from protocols.dictionary import load
+from tests.unit.pages import structure
 
 HERE = Path(__file__).parent
 SD = 22.8  # of the noise in a cell of these tables
@@ -68,7 +74,8 @@ def expected(total: float) -> Table:
     shift[1] = -shift[0]
     shift[2, 3], shift[2, 1] = -0.0000392, 0.0000392
     face = table.sum(axis=(0, 1, 4, 5, 6, 7))
-    return table * (1 + (shift * total / face)[None, None, :, :, None, None, None, None])
+    shifted: Table = table * (1 + (shift * total / face)[None, None, :, :, None, None, None, None])
+    return shifted
 
 
 def margin(table: Table, *names: str) -> Table:
@@ -186,12 +193,12 @@ class Run:
                 rows.append(self.count(float(counts[i, j]), keys))
                 shares.append(self.share("share", float(counts[i, j]), float(counts[:, j].sum()), keys))
                 rows.append(shares[-1])
-            d = shares[0]["estimate"] - shares[1]["estimate"]
+            d = shares[1]["estimate"] - shares[0]["estimate"]
             sd = sqrt(sum(each["se_noise"] ** 2 + each["se_sampling"] ** 2 for each in shares))
             p = max(1e-12, 2 * exp(-((d / sd) ** 2) / 2))
             contrasts.append(
                 row(
-                    "share", {of: code, by: f"{groups[0]} - {groups[1]}"}, contrast=True, estimate=d, display=d, se_noise=sd / 2,
+                    "share", {of: code, by: groups[1]}, contrast=True, estimate=d, display=d, se_noise=sd / 2,
                     se_sampling=sd / 2, ci_low=d - Z * sd, ci_high=d + Z * sd, p_value=min(p, 1.0), q_value=min(p * 1.5, 1.0),
                 )
             )  # fmt: skip
@@ -306,6 +313,7 @@ class Run:
             )
             for code in AXES[target]
         ]
+        rows += [self.count(0.0 if self.exact else 2.6, {target: code, by: MISSING}) for code in AXES[target]]
         return self.question("tgi", [target, by], {"target": target, "by": by}, rows)
 
 
@@ -337,7 +345,8 @@ def whole(exact: bool) -> dict[str, Any]:
         "three": run.crosstab("sex", "withdrew_24m", "product"),
         "residence": run.frequency("residence"),
     }  # fmt: skip
-    for name, question in questions.items():
+    for number_, (name, question) in enumerate(questions.items()):
+        question["number"] = number_
         question["cities"] = [city for city in answered if not (name == "residence" and city == "changzhou")]
     cells = 431
     privacy: dict[str, Any] = {
@@ -384,7 +393,6 @@ def whole(exact: bool) -> dict[str, Any]:
             "window": {"from": "2021-08", "to": "2022-05"},
             "release": "pooled",
             "confidence": 0.95,
-            "questions": list(questions),
         },
         "run": {"at": "2026-11-20T08:00:00Z", "software": "hpfed 0.1.0", "as_of": "2022-05-31", "number": 0, "of": 1},
         "cities": {
@@ -408,3 +416,7 @@ def both() -> dict[str, bytes]:
 if __name__ == "__main__":
     for name, content in both().items():
         (HERE / name).write_bytes(content)
+    results = Results.parse(both()["results.json"])
+    for language in LANGUAGES:
+        golden = json.dumps(structure(html.render(results, language)), ensure_ascii=False, indent=1)
+        (HERE / f"structure.{language}.json").write_text(golden + "\n", encoding="utf-8")
