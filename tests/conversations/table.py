@@ -251,6 +251,7 @@ class Table:
     wire: list[tuple[int, int, bytes]] = field(default_factory=list)
     now: int = NOW
     numbers: Counter[int] = field(default_factory=Counter)
+    carry: Callable[[bytes], bytes] = bytes  # what the network makes of a message
 
     def stamp(self) -> Stamp:
         for city in self.plan.cities:
@@ -284,9 +285,9 @@ class Table:
             header = messages.peek(content)
             if lost(city, header.kind, header.round):
                 continue
-            for _, reply in self.cities[city].on(content, self.now):
+            for _, reply in self.cities[city].on(self.carry(content), self.now):
                 self.wire.append((city, 0, reply))
-                following += self.reply(reply)
+                following += self.reply(self.carry(reply))
         self.now += 1
         if not following and type(self.state) is type(before):
             following = self.wait_over()
