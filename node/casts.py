@@ -171,8 +171,8 @@ def _number(
     places = {1_000_000: 6, 100: 2}.get(rule.factor, 0)
     fast = bound.bind(SIGN + r"[0-9]{1,11}" + (rf"(\.[0-9]{{1,{places}}})?" if places else ""))
     plainly = f"regexp_full_match({digits}, {fast})" + ("" if magnitude == "1" else f" AND {magnitude} = 1")
-    factor = f"CAST({rule.factor} AS DECIMAL(7, 0))"
-    quick = f"CAST(CAST({digits} AS DECIMAL({11 + places}, {places})) * {factor} AS BIGINT)"
+    width = 11 + places if 11 + 2 * places <= 18 else 38  # the product must not overflow while it is scaled
+    quick = f"CAST(CAST({digits} AS DECIMAL({width}, {places})) * {rule.factor} AS BIGINT)"
     exact = f"CAST(regexp_replace({digits}, {bound.bind(LONG)}, {bound.bind(chr(92) + '11')}) AS DECIMAL(38, 12))"
     scale = f"CAST({magnitude} * {rule.factor} AS DECIMAL(11, 0))"
     q = layers.add(3, f"CASE WHEN {plainly} THEN {quick} END", f"q{number}")
