@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -152,9 +152,9 @@ def parties(folder: Path, study: Study) -> tuple[Party, ...]:
             )
     if not found and not faults:
         faults.append(ConfigError("CITY_NONE", Place(str(folder))))
-    fault = joined(faults)
-    if fault:
-        raise fault
+    broken = joined(faults)
+    if broken:
+        raise broken
     return tuple(party for party in found if wanted is None or party.city.city in wanted)
 
 
@@ -191,19 +191,57 @@ def run(
             )
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
-    base = (homes or folder / ".hpfed") / "coordinator"
+    base = coordinator_home(folder, homes)
     kept = base / "answers" / f"{study.file.asker}-{study.digest.removeprefix('sha256:')}.json"
     if seed is None and kept.is_file():
         return Outcome(kept.read_bytes(), (), True, (), watch.seconds)
-
-    def source(*names: str) -> Entropy:
-        return operating_system if seed is None else seeded(seed, *names)
-
+    source = _source(seed)
     for party in found:
         name = party.city.city
         done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
         progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
     watch.mark("ingest")
+    with everyone(study, found, folder, homes, seed=seed, clock=clock, drops=drops) as present:
+        answers = rounds.offer(present.post, study, present.signed, present.ids)
+        watch.mark("approve")
+        agreement = rounds.agreed(present.post, study, answers)
+        watch.mark("plan")
+        roster = present.post.roster
+        opened, _, acks = rounds.summed(present.post, agreement, answers, _acks(base, roster))
+        watch.mark("sum")
+        _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
+    names = {party.city.city: party.city.name for party in found}
+    results = release.results(opened, roster, names, clock(), seeded=seed is not None)
+    watch.mark("release")
+    _write(kept.parent, {kept.name: results})
+    return Outcome(results, opened.missing, False, tuple(present.events), watch.seconds)
+
+
+@dataclass(frozen=True)
+class Everyone:
+    """A world with its gates open: what the coordinator posts with, and the study as its asker signed it."""
+
+    post: rounds.Post
+    link: InProcess
+    ids: tuple[int, ...]
+    signed: bytes
+    events: list[dict[str, Any]]
+
+
+@contextmanager
+def everyone(
+    study: Study,
+    found: Sequence[Party],
+    folder: Path,
+    homes: Path | None,
+    *,
+    seed: int | None,
+    clock: Clock,
+    drops: Sequence[Drop] = (),
+) -> Iterator[Everyone]:
+    """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested."""
+    base = coordinator_home(folder, homes)
+    source = _source(seed)
     roster, coordinator, askers = _consortium(found, study, folder, homes, base, clock, source)
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
@@ -211,20 +249,22 @@ def run(
         link = InProcess(gates, clock, drops)
         numbers = _numbers(base, clock)
         post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
-        signed = sign_study(study, askers[study.file.asker])
-        ids = [roster_id for roster_id, city in roster.cities.items() if city.name in gates]
-        answers = rounds.offer(post, study, signed, ids)
-        watch.mark("approve")
-        agreement = rounds.agreed(post, study, answers)
-        watch.mark("plan")
-        opened, _, acks = rounds.summed(post, agreement, answers, _acks(base, roster))
-        watch.mark("sum")
-        _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
-    names = {party.city.city: party.city.name for party in found}
-    results = release.results(opened, roster, names, clock(), seeded=seed is not None)
-    watch.mark("release")
-    _write(kept.parent, {kept.name: results})
-    return Outcome(results, opened.missing, False, tuple(events), watch.seconds)
+        ids = tuple(number for number, city in roster.cities.items() if city.name in gates)
+        yield Everyone(post, link, ids, sign_study(study, askers[study.file.asker]), events)
+
+
+def _source(seed: int | None) -> Callable[..., Entropy]:
+    """Entropy by name: the operating system's, or a stream of the seed for each name."""
+
+    def source(*names: str) -> Entropy:
+        return operating_system if seed is None else seeded(seed, *names)
+
+    return source
+
+
+def coordinator_home(folder: Path, homes: Path | None) -> Path:
+    """Where the simulated coordinator, root and askers keep their keys and answers."""
+    return (homes or folder / ".hpfed") / "coordinator"
 
 
 def home(folder: Path, homes: Path | None) -> Path:
