@@ -173,6 +173,7 @@ def run(
 
     def work() -> None:
         import time
+        from dataclasses import replace
 
         from coordinator import output
         from protocols import study as studies
@@ -189,7 +190,7 @@ def run(
         outcome = world.run(asked, folder, homes, seed=seed, drops=drops, progress=told)
         since = time.perf_counter()
         files = output.write(out, outcome.results, outcome.events)
-        outcome.seconds["report"] = time.perf_counter() - since
+        outcome = replace(outcome, seconds={**outcome.seconds, "report": time.perf_counter() - since})
         _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
         if world.exit_code(outcome):
             raise typer.Exit(world.exit_code(outcome))

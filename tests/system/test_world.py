@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 
 from coordinator import output, release
@@ -30,6 +31,13 @@ GENERATIONS = ("00s", "90s", "80s", "70s", "60s", "other")
 def parsed(outcome: world.Outcome) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(outcome.results)
     return found
+
+
+def flexible(made: Path) -> pd.DataFrame:
+    """All holders of the six cities in dictionary terms, as the mappings should read them; the study's cohort."""
+    with duckdb.connect() as connection:
+        rows = connection.execute("SELECT * FROM read_parquet(?)", [str(made / "truth" / "as_mapped.parquet")]).df()
+    return rows[rows["account_type"] == "flexible"]
 
 
 def counts(results: dict[str, Any], question: str) -> dict[tuple[str, ...], float]:
@@ -76,8 +84,7 @@ def test_a_city_does_not_answer_twice_even_if_the_coordinator_forgot_the_answer(
 
 def test_exact_counts_equal_pandas_on_the_pooled_rows_to_the_last_digit(ask: Ask, small: Path, made: Path) -> None:
     results = parsed(ask(study.load(small).in_exact_mode()))
-    rows = duckdb.sql(f"SELECT * FROM '{made}/truth/as_mapped.parquet'").df()  # noqa: S608 a path of this test's own
-    rows = rows[rows["account_type"] == "flexible"]
+    rows = flexible(made)
     assert results["privacy"]["mode"] == "exact"
     assert counts(results, "accounts") == {(): len(rows)}
     known = rows["product"].value_counts().to_dict()
@@ -99,8 +106,7 @@ def test_holders_of_a_city_that_cannot_map_a_variable_stand_on_missing(ask: Ask,
     results = parsed(ask(study.load(small).in_exact_mode()))
     assert results["cities"]["cannot"] == {"changzhou": ["residence"]}
     assert "changzhou" not in results["questions"]["residence"]["cities"]
-    rows = duckdb.sql(f"SELECT * FROM '{made}/truth/as_mapped.parquet'").df()  # noqa: S608 a path of this test's own
-    rows = rows[rows["account_type"] == "flexible"]
+    rows = flexible(made)
     elsewhere = rows[rows["city"] != "changzhou"]
     found = counts(results, "residence")
     assert found[("_missing",)] == (rows["city"] == "changzhou").sum() + elsewhere["residence"].isna().sum()
