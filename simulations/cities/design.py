@@ -198,8 +198,8 @@ def unmarried_logit(age: Whole, product: Whole, education: Whole) -> Reals:
 
     The last two put more than 65 % unmarried among the interrupted accounts (P26) whatever the seed.
     """
-    by_age = np.where(age < 28, -0.22 * (age - 23), -0.07 * (age - 35))
-    return np.asarray(by_age + 0.10 * (education == HIGH) + 0.50 * (product == FREE))
+    by_age = np.where(age < 28, -0.22 * (age - 23), -0.06 * (age - 35))
+    return np.asarray(by_age + 0.10 * (education == HIGH) + 0.80 * (product == FREE))
 
 
 def alipay_logit(age: Whole, education: Whole) -> Reals:

@@ -113,6 +113,34 @@ def facts_file() -> dict[str, Any]:
     return loaded
 
 
+def facts_text() -> str:
+    """Every published figure of Q city with its source, and every contradiction among them with the reading taken."""
+    city, text = facts_file()["q_city"], []
+    for fact in city["facts"]:
+        unit = f" {fact['unit']}" if "unit" in fact else ""
+        text.append(
+            f"{fact['key']}  {fact['label_zh']}  {_shown(fact['value'])}{unit}  [{fact['source']}, {fact['section']}]"
+        )
+    for name in ("table1_tgi", "table3_contribution_base"):
+        table = city[name]
+        text += ["", f"{name}  {table['title_zh']}  [{table['source']}, {table['section']}]"]
+        for row, values in table.get("rows", table.get("products", {})).items():
+            text.append(f"  {row}  {_shown(values)}")
+    text += ["", "矛盾与所取读法 Contradictions, and the reading taken"]
+    for each in (*city["inconsistencies"], *facts_file()["cafi"]["inconsistencies"]):
+        text.append(f"{each['id']}  {each['what']}")
+        text += [f"    {key}: {each[key]}" for key in ("evidence", "verdict") if key in each]
+    return "\n".join(text) + "\n"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return " ".join(_shown(part) for part in value)
+    return "-" if value is None else str(value)
+
+
 @lru_cache(maxsize=1)
 def published() -> Published:
     """The figures used, read from `seed-facts.yaml` by key."""
@@ -180,8 +208,8 @@ class Facts:
     other_total: int
 
 
-def chunks(profile: Profile, joint: Reals) -> Iterator[Facts]:
-    """The chunks of a city. Whole numbers and totals of the chunks add up to those of the city.
+def chunks(profile: Profile, joint: Reals, most: int) -> Iterator[Facts]:
+    """The chunks of a city, of at most `most` rows. Whole numbers and totals of the chunks add up to those of the city.
 
     `joint`: (product, generation) shares. Products are apportioned first, generations within them.
     """
@@ -200,7 +228,7 @@ def chunks(profile: Profile, joint: Reals) -> Iterator[Facts]:
     others = (p.total - lump_total) * _months_open(profile.lag) / _months_open(0)
     parts = np.array([0.0, MONTHLY_PART, 1 - MONTHLY_PART]) * others / users
     while first < rows:
-        size = min(CHUNK, rows - first)
+        size = min(most, rows - first)
         blocks = left if first + size == rows else spread(left, size)
         left = left - blocks
         held = blocks.sum(axis=1)

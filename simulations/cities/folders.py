@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from simulations.cities import design, hazard, population
 from simulations.cities.dialects import DIALECTS, File
-from simulations.cities.facts import PROFILES, REFERENCE, Profile, chunks, published
+from simulations.cities.facts import CHUNK, PROFILES, REFERENCE, Profile, chunks, published
 from simulations.cities.hazard import Hazard
 from simulations.cities.parquet import connection, write_parquet
 from simulations.cities.solve import Reals
@@ -39,7 +39,7 @@ def build(folder: Path, spill: Path, cities: Sequence[str], rows: int | None, se
 
 def reference_people(seed: int) -> Table:
     """The holders of Q city at its own size: the shared baseline is solved on them."""
-    facts = next(chunks(REFERENCE, by_generation(design.joint(REFERENCE))))
+    (facts,) = chunks(REFERENCE, by_generation(design.joint(REFERENCE)), REFERENCE.rows)
     return population.people(Streams(seed, REFERENCE.city), facts)
 
 
@@ -65,11 +65,12 @@ def write_city(
     for name in ("city.yaml", "mapping.yaml"):
         (folder / name).write_bytes(_shipped(f"{profile.city}.{name}"))
     (folder / "policy.yaml").write_bytes(_shipped("policy.yaml"))
-    parts = list(chunks(profile, by_generation(design.joint(profile))))
+    parts = list(chunks(profile, by_generation(design.joint(profile)), CHUNK))
+    is_reference = profile == REFERENCE and len(parts) == 1
     model = baseline
     for number, facts in enumerate(parts):
         streams = Streams(seed, profile.city, number)
-        people = reference if profile == REFERENCE else population.people(streams, facts)
+        people = reference if is_reference else population.people(streams, facts)
         if number == 0:
             if profile != REFERENCE:
                 model = population.solve_hazard(people, facts, baseline)
