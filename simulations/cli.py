@@ -150,6 +150,30 @@ def facts(lang: Lang = "", as_json: AsJson = False) -> None:
 
 
 @app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all if none is named.")] = None,
+    lang: Lang = "",
+    as_json: AsJson = False,
+) -> None:
+    """Benchmarks beside their peers, measured in one run; prints ratios, writes bench/results.json.
+
+    Example:  hpfed-simulate bench sampler
+    """
+
+    def work() -> None:
+        import json
+        from dataclasses import asdict
+
+        from simulations import bench as benches
+
+        found = benches.run(names or [], Path("bench"), told)
+        if as_json:
+            typer.echo(json.dumps([asdict(line) for line in found], indent=1))
+
+    guarded(language(lang), as_json, work)
+
+
+@app.command()
 def run(
     study: Annotated[Path, typer.Argument(help="A study file.")],
     folder: Annotated[Path, typer.Option("--cities", help="The folder that holds the city folders.")],
