@@ -29,8 +29,13 @@ class Line:
     reached: bool
 
 
-def compared(name: str, unit: str, peer_name: str, target: float, ours: Callable[[], float], peer: Callable[[], float], rounds: int = 5) -> Line:
-    """Run both in turn and compare medians of a rate, more being better. Each callable measures itself and returns its rate."""
+Measured = Callable[[], float]  # measures itself and returns its rate
+
+
+def compared(
+    name: str, unit: str, peer_name: str, target: float, ours: Measured, peer: Measured, rounds: int = 5
+) -> Line:
+    """Run both in turn, `rounds` times, and compare the medians of a rate, more being better."""
     pairs = [(ours(), peer()) for _ in range(rounds)]
     mine, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
     return Line(name, mine, theirs, peer_name, unit, mine / theirs, target, mine / theirs >= target)
@@ -56,10 +61,8 @@ def run(names: list[str], out: Path, say: Callable[[str], None]) -> list[Line]:
     for name in names or register:
         for line in register[name]():
             found.append(line)
-            mark = "" if line.reached else "  NOT REACHED"
-            say(
-                f"{line.name:<34}{line.ours:>12.3g}{line.peer:>12.3g}  {line.unit:<16}{line.ratio:>7.2f}x{line.target:>7.2f}x  {line.peer_name}{mark}"
-            )
+            figures = f"{line.ours:>12.3g}{line.peer:>12.3g}  {line.unit:<16}{line.ratio:>7.2f}x{line.target:>7.2f}x"
+            say(f"{line.name:<34}{figures}  {line.peer_name}{'' if line.reached else '  NOT REACHED'}")
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(json.dumps([asdict(line) for line in found], indent=1), encoding="utf-8")
     return found

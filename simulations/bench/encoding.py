@@ -23,7 +23,11 @@ def lines() -> Iterator[Line]:
     path = resources.files("coordinator.studies") / "flexible-employment-profile.yaml"
     asked = study.load(Path(str(path)))
     table = _drawn(asked)
-    plain = [block for block in asked.workload.layout.blocks if all(a.name in table.columns for a in block.axes) and block.axes]
+    plain = [
+        block
+        for block in asked.workload.layout.blocks
+        if all(a.name in table.columns for a in block.axes) and block.axes
+    ]
     layout = type(asked.workload.layout)(tuple(plain))
 
     def ours() -> float:
@@ -42,7 +46,9 @@ def lines() -> Iterator[Line]:
 
             return rate(ROWS, queries)
 
-        yield compared(f"encoding, {len(plain)} tables, 10^6 rows", "rows/s", "DuckDB GROUP BY, in memory", 1 / 1.5, ours, peer)
+        yield compared(
+            f"encoding, {len(plain)} tables, 10^6 rows", "rows/s", "DuckDB GROUP BY, in memory", 1 / 1.5, ours, peer
+        )
 
 
 def _drawn(asked: study.Study) -> Table:
