@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 GIVEN, FILLED, MISSING, DROPPED, OTHER, LOW, HIGH = range(7)
-BLANK = "\u3000\u00a0\u200b\ufeff \t\r\n"
+BLANK = "".join(chr(code) for code in range(0x10000) if chr(code).isspace() and not 0x1C <= code <= 0x1F)
+BLANK += "\u200b\u200c\u200d\u2060\ufeff"  # of no width
 Cell = tuple[Any, int]
 FORMATS = {
     "yyyymmdd": r"([1-9]\d{3})(\d\d)(\d\d)",
