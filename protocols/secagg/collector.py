@@ -258,6 +258,11 @@ def wait_over(state: State, stamp: Stamp, recall: Recall) -> tuple[State, Outgoi
     return _advance(state, stamp, recall, over=True) if isinstance(state, Open) else (state, ())
 
 
+def deadline(state: Open) -> int:
+    """When the wait of the open step is over, Unix s."""
+    return state.talk.since + state.talk.plan.waits[STEPS.index(_STEP[type(state)])]
+
+
 def ask(state: Summed | RoundLost, question: Question, stamp: Stamp) -> tuple[Summing | Closed, Outgoing]:
     """The next round of a session; Closed if the rounds are used up or too few are left."""
     talk, room, round_ = state.talk, state.turn.room, state.turn.round + 1

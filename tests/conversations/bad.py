@@ -98,6 +98,20 @@ def changed(kind: type[Body], **fields: Any) -> Tamper:
     return make
 
 
+BODY_AT: Final[dict[str, type[Body]]] = {
+    "advert": messages.Advert,
+    "shares": messages.Shares,
+    "masked": messages.Masked,
+    "confirm": messages.Confirm,
+    "reveal": messages.Reveal,
+}
+
+
+def altered(step: str, **fields: Any) -> Tamper:
+    """A reply of the step with fields of its body replaced, signed by its city."""
+    return changed(BODY_AT[step], **fields)
+
+
 def planned(**fields: Any) -> Tamper:
     """An Open over a plan with some fields replaced."""
 
@@ -458,3 +472,37 @@ def outsider(_: Table, honest: bytes) -> bytes:
     last = body.confirms[-1]
     extra = resealed(last, messages.Confirm.decode(messages.body_of(last)), sender=4)
     return resealed(honest, replace(body, confirms=(*body.confirms, extra)))
+
+
+@dataclass(frozen=True)
+class CityCase:
+    """A bad reply of city 2 at a step, and the code under which the coordinator names it. `twice`: beside the honest one."""
+
+    name: str
+    step: str
+    code: str
+    make: Tamper
+    twice: bool = False
+
+
+def one_more(shares: tuple[tuple[int, bytes], ...]) -> tuple[tuple[int, bytes], ...]:
+    return ((shares[0][0], (int.from_bytes(shares[0][1]) + 1).to_bytes(33)), *shares[1:])
+
+
+def city_cases() -> tuple[CityCase, ...]:
+    return (
+        CityCase("bad_masked_length", "masked", "SECAGG_FOREIGN_QUESTION", altered("masked", y=lambda y: bytes(y)[4:])),
+        CityCase("bad_masked_other_round", "masked", "SECAGG_FOREIGN_ROUND", altered("masked", rctx=bytes(32))),
+        CityCase(
+            "bad_masked_equivocation",
+            "masked",
+            "SECAGG_EQUIVOCATION",
+            altered("masked", y=lambda y: bytes(len(y))),
+            True,
+        ),
+        CityCase("bad_reveal_share", "reveal", "SECAGG_BAD_SHARE", altered("reveal", b_shares=one_more)),
+        CityCase("bad_reveal_other_round", "reveal", "SECAGG_FOREIGN_ROUND", altered("reveal", rctx=bytes(32))),
+        CityCase(
+            "bad_reveal_missing_city", "reveal", "SECAGG_BAD_U3", altered("reveal", b_shares=lambda shares: shares[1:])
+        ),
+    )

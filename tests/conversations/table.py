@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -347,3 +347,17 @@ def lost_at(losses: Mapping[str, Collection[int]]) -> Callable[[int, Kind, int],
         return any(city in gone for step, gone in losses.items() if STEPS.index(step) <= reached)
 
     return lost
+
+
+def at_step(step: str, ids: Sequence[int] = (1, 2, 3, 4, 5, 6), **kinds: Any) -> tuple[Table, Outgoing]:
+    """A table (six cities: t = 5, c = 1) just before the requests of a step are carried."""
+    table = table_of(ids, **kinds)
+    out = table.start()
+    while messages.peek(out[0][1]).kind is not AWAITED[step]:
+        out = table.exchange(out, nobody)
+    return table, out
+
+
+def answers(table: Table, out: Outgoing) -> dict[int, bytes]:
+    """The honest reply of every city to these requests."""
+    return {city: table.cities[city].on(content, table.now)[0][1] for city, content in out}

@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -50,6 +51,7 @@ def d(label: str, *parts: bytes) -> bytes:
 # --- section 2: primitives
 
 
+@cache
 def x25519(k: bytes, u: bytes) -> bytes:
     """RFC 7748, section 5."""
     p, a24 = 2**255 - 19, 121_665
@@ -128,6 +130,7 @@ def aes_ctr(key: bytes, size: int, first: int = 0) -> bytes:
     return b"".join(block.update((first + i).to_bytes(16, "big")) for i in range(-(-size // 16)))[:size]
 
 
+@cache
 def words(key: bytes, cells: int, bits: int) -> list[int]:
     """PRG(key) of section 8."""
     size = bits // 8

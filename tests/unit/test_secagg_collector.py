@@ -3,44 +3,32 @@
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pytest
 
 from protocols import messages
 from protocols.errors import IncompleteError, PeerError, Refusal
-from protocols.messages import Body, Kind, Outgoing, Stamp
+from protocols.messages import Kind, Outgoing, Stamp
 from protocols.secagg import collector
 from protocols.secagg.collector import Fault
 from protocols.secagg.plan import STEPS
-from tests.conversations.bad import flipped, low_order, resealed
-from tests.conversations.table import NOW, Table, identity, lost_at, nobody, question_of, table_of, vector_of
+from tests.conversations.bad import BODY_AT, altered, flipped, low_order, resealed
+from tests.conversations.table import (
+    NOW,
+    Table,
+    answers,
+    at_step,
+    identity,
+    lost_at,
+    nobody,
+    question_of,
+    table_of,
+    vector_of,
+)
 
 IDS: Final = (1, 2, 3, 4, 5, 6)
-REPLIES: Final = dict(zip(STEPS, (Kind.ADVERT, Kind.SHARES, Kind.MASKED, Kind.CONFIRM, Kind.REVEAL), strict=True))
-REQUEST: Final = dict(zip(STEPS, (Kind.OPEN, Kind.ADVERTS, Kind.DELIVER, Kind.SURVIVORS, Kind.CONFIRMS), strict=True))
-BODY: Final[dict[str, type[Body]]] = {
-    "advert": messages.Advert,
-    "shares": messages.Shares,
-    "masked": messages.Masked,
-    "confirm": messages.Confirm,
-    "reveal": messages.Reveal,
-}
-
-
-def at_step(step: str, **kinds: Any) -> tuple[Table, Outgoing]:
-    """A table of six (t = 5, c = 1) just before the requests of a step are carried."""
-    table = table_of(IDS, **kinds)
-    out = table.start()
-    while messages.peek(out[0][1]).kind is not REQUEST[step]:
-        out = table.exchange(out, nobody)
-    return table, out
-
-
-def answers(table: Table, out: Outgoing) -> dict[int, bytes]:
-    """The honest reply of every city to these requests."""
-    return {city: table.cities[city].on(content, table.now)[0][1] for city, content in out}
 
 
 def finish(table: Table, replies: dict[int, bytes]) -> None:
@@ -51,17 +39,6 @@ def finish(table: Table, replies: dict[int, bytes]) -> None:
     out = out or table.wait_over()
     while out:
         out = table.exchange(out, nobody)
-
-
-def altered(step: str, **fields: Any) -> Callable[[Table, bytes], bytes]:
-    """A reply of the step with fields of its body replaced, signed by its city."""
-
-    def make(_: Table, honest: bytes) -> bytes:
-        body = BODY[step].decode(messages.body_of(honest))
-        new = {name: value(getattr(body, name)) if callable(value) else value for name, value in fields.items()}
-        return resealed(honest, replace(body, **new))
-
-    return make
 
 
 def repeated(table: Table, honest: bytes) -> bytes:
@@ -118,9 +95,9 @@ def test_unsigned_late_doubled_and_strangers_replies_change_nothing(step: str) -
     table.reply(replies[1])
     state = table.state
     foreign = resealed(replies[2], messages.Ping(bytes(32)))
-    stranger = resealed(replies[2], BODY[step].decode(messages.body_of(replies[2])), sender=9)
+    stranger = resealed(replies[2], BODY_AT[step].decode(messages.body_of(replies[2])), sender=9)
     to_another_call = messages.seal(
-        BODY[step].decode(messages.body_of(replies[2])),
+        BODY_AT[step].decode(messages.body_of(replies[2])),
         identity=identity(2),
         to=0,
         roster=table.roster,
@@ -252,6 +229,14 @@ def test_a_lost_round_is_closed_by_an_abort_to_those_who_are_left() -> None:
     for city in (1, 3):
         assert table.cities[city].on(dict(told)[city], table.now) == ()
         assert repr(table.cities[city].state) == "Closed"
+
+
+@pytest.mark.parametrize(("step", "wait"), list(zip(STEPS, (60, 60, 600, 60, 60), strict=True)))
+def test_each_step_has_its_own_wait_from_when_it_was_asked(step: str, wait: int) -> None:
+    table, _ = at_step(step)
+    assert isinstance(table.state, collector.Open)
+    assert collector.deadline(table.state) == table.state.talk.since + wait
+    assert table.state.talk.since == NOW + max(STEPS.index(step) - 1, 0)
 
 
 @pytest.mark.parametrize("step", STEPS)
