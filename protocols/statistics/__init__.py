@@ -1,25 +1,20 @@
-"""The register of one-round questions. A new kind is one file and one line here."""
+"""The register of one-round questions. A new kind is one file, and one line among the imports below."""
 
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, Union
 
 from pydantic import Field
 
-from protocols.statistics.count import Count
-from protocols.statistics.crosstab import Crosstab
+# The kinds, one line each: to be imported here is to be registered.
+from protocols.statistics.count import Count as Count
+from protocols.statistics.crosstab import Crosstab as Crosstab
 from protocols.statistics.example import example_dictionary
-from protocols.statistics.frequency import Frequency
+from protocols.statistics.frequency import Frequency as Frequency
 from protocols.statistics.layout import Domain, Layout
 from protocols.statistics.question import Question
-from protocols.statistics.tgi import Tgi
+from protocols.statistics.tgi import Tgi as Tgi
 from protocols.statistics.workload import Workload
 
-REGISTER: Final[tuple[type[Question], ...]] = (
-    Count,
-    Frequency,
-    Crosstab,
-    Tgi,
-)
-
+REGISTER: Final[tuple[type[Question], ...]] = tuple(Question.__subclasses__())
 KINDS: Final[dict[str, type[Question]]] = {str(kind.model_fields["kind"].default): kind for kind in REGISTER}
 
 # Made at import, so that a kind whose blocks declare too little (`ConfigError LAYOUT_EFFECT`) stops before any study is read.

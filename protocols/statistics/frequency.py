@@ -55,7 +55,7 @@ def _contrasts(table: Table, sums: Estimates, sampling: bool) -> tuple[Row, ...]
     found = shares(table, (1,), sums, sampling)
     first, second = found.estimate.T
     difference = second - first
-    base = np.where(found.marks == "x", np.nan, found.base)
+    base = found.base
     gradient = np.stack([-1 / base[:, 0], first / base[:, 0], 1 / base[:, 1], -second / base[:, 1]], axis=-1)
     noise = intervals.quadratic(gradient, table.covariance((0, 0), (KNOWN, 0), (0, 1), (KNOWN, 1)))
     drawn = found.sampling.sum(axis=1)

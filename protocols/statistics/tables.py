@@ -1,6 +1,6 @@
 """Counts and shares of a table of holders: what `count`, `frequency` and `crosstab` make of their one block."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.statistics import intervals, marks
-from protocols.statistics.estimates import KNOWN, QUANTA, Estimates, Floats, Table, Units
+from protocols.statistics.estimates import KNOWN, QUANTA, Box, Estimates, Floats, Table, Units
+from protocols.statistics.layout import Axis
 from protocols.statistics.rows import Row, table_rows
 
 
@@ -40,11 +41,10 @@ def count_rows(table: Table, sums: Estimates, sampling: bool) -> tuple[Row, ...]
 
 @dataclass(frozen=True)
 class Shares:
-    """Of the known cells, each among a base of known holders. One entry per known cell; NaN where the base may be nothing."""
+    """Parts of a base, entry by entry; NaN where the base may be nothing. `noise` and `sampling` are variances."""
 
-    count: Floats
-    base: Floats
     base_units: Units
+    base: Floats
     estimate: Floats
     display: Floats
     noise: Floats
@@ -53,54 +53,79 @@ class Shares:
     high: Floats
     marks: npt.NDArray[Any]
 
+    def rows(self, measure: str, table: Table, axes: Sequence[Axis]) -> tuple[Row, ...]:
+        return table_rows(
+            measure,
+            axes,
+            sums={"base": table.printed(self.base_units)},
+            figures={
+                "estimate": self.estimate,
+                "display": self.display,
+                "se_noise": np.sqrt(self.noise),
+                "se_sampling": np.sqrt(self.sampling),
+                "ci_low": self.low,
+                "ci_high": self.high,
+            },
+            marks=self.marks,
+        )
+
 
 def shares(table: Table, held: Collection[int], sums: Estimates, sampling: bool) -> Shares:
     """a / B for every known cell: B counts the known holders who stand on the cell's code of each `held` axis (statistics.md 2.3).
 
-    `held`: numbers of axes. `noise` and `sampling` are variances. The estimate is not cut to [0, 1], the interval is.
+    `held`: numbers of axes. The estimate is not cut to [0, 1], the interval is.
     """
     axes = range(len(table.axes))
     over = tuple(axis for axis in axes if axis not in held)
-    units = table.units[table.known]
-    base_units = np.broadcast_to(units.sum(axis=over, keepdims=True), units.shape)
-    count, base = units / QUANTA, base_units / QUANTA
+    units, shown = table.units[table.known], intervals.simplex(table.values)[table.known]
     noise = table.covariance((0,) * len(axes), tuple(0 if axis in held else KNOWN for axis in axes))
-    gone = marks.undivided(base, float(np.sqrt(noise[1, 1])))
-    divisor = np.where(gone, np.nan, base)
-    estimate = count / divisor
-    drawn = np.clip(estimate, 0.0, 1.0) * (1 - np.clip(estimate, 0.0, 1.0)) / divisor
-    low, high = intervals.share(count, divisor, noise, sums.z, sampling)
-    shown = intervals.simplex(table.values)[table.known]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        display = np.where(gone, np.nan, shown / shown.sum(axis=over, keepdims=True))
-    doubtful = marks.doubtful_share(count, table.sd, sums.least(table), (high - low) / 2, estimate)
-    return Shares(
-        count=count,
-        base=base,
-        base_units=base_units,
-        estimate=estimate,
-        display=display,
-        noise=intervals.quadratic(np.stack([np.ones_like(estimate), -estimate], axis=-1), noise) / divisor**2,
-        sampling=drawn,
-        low=low,
-        high=high,
-        marks=marks.letters(gone, doubtful),
-    )
+    whole = np.broadcast_to(units.sum(axis=over, keepdims=True), units.shape)
+    return _shares(units, whole, shown, shown.sum(axis=over, keepdims=True), noise, table, sums, sampling)
 
 
 def share_rows(measure: str, table: Table, held: Collection[int], sums: Estimates, sampling: bool) -> tuple[Row, ...]:
-    found = shares(table, held, sums, sampling)
-    return table_rows(
-        measure,
-        table.axes,
-        sums={"base": table.printed(found.base_units)},
-        figures={
-            "estimate": found.estimate,
-            "display": found.display,
-            "se_noise": np.sqrt(found.noise),
-            "se_sampling": np.sqrt(found.sampling),
-            "ci_low": found.low,
-            "ci_high": found.high,
-        },
-        marks=found.marks,
+    return shares(table, held, sums, sampling).rows(measure, table, table.axes)
+
+
+def share_row(measure: str, table: Table, part: Box, whole: Box, sums: Estimates, sampling: bool) -> Row:
+    """The share of one box in another that holds it, as a row without keys."""
+    shown = intervals.simplex(table.values)
+    units, whole_units = (np.asarray(table.units[box].sum()) for box in (part, whole))
+    display, whole_display = (np.asarray(shown[box].sum()) for box in (part, whole))
+    noise = table.covariance(part, whole)
+    found = _shares(units, whole_units, display, whole_display, noise, table, sums, sampling)
+    (row,) = found.rows(measure, table, ())
+    return row
+
+
+def _shares(
+    units: Units,
+    whole: Units,
+    shown: Floats,
+    shown_whole: Floats,
+    noise: Floats,
+    table: Table,
+    sums: Estimates,
+    sampling: bool,
+) -> Shares:
+    """`noise`: covariance of a part and its whole, 2 x 2."""
+    count, base = units / QUANTA, whole / QUANTA
+    part_sd, base_sd = np.sqrt(np.diag(noise))
+    gone = marks.undivided(base, base_sd)
+    divisor = np.where(gone, np.nan, base)
+    estimate = count / divisor
+    low, high = intervals.share(count, divisor, noise, sums.z, sampling)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        display = np.where(gone, np.nan, shown / shown_whole)
+    chance = np.clip(estimate, 0.0, 1.0)
+    return Shares(
+        base_units=whole,
+        base=divisor,
+        estimate=estimate,
+        display=display,
+        noise=intervals.quadratic(np.stack([np.ones_like(estimate), -estimate], axis=-1), noise) / divisor**2,
+        sampling=chance * (1 - chance) / divisor,
+        low=low,
+        high=high,
+        marks=marks.letters(gone, marks.doubtful_share(count, part_sd, sums.least(table), (high - low) / 2, estimate)),
     )
