@@ -120,7 +120,7 @@ def workplace(home: Path) -> Iterator[Path]:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     work = home / "work"
     work.mkdir(mode=0o700, exist_ok=True)
-    with (home / "ingest.lock").open("wb") as lock:
+    with open(os.open(home / "ingest.lock", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
