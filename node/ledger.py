@@ -143,6 +143,8 @@ class Ledger:
         `city_key`: public identity key, 32 bytes. Errors: `Refusal` LEDGER_LOCKED (1), LEDGER_ROLLED_BACK (2), LEDGER_BROKEN (3),
         AUDIT_BROKEN, LEDGER_UNAVAILABLE.
         """
+        with _translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         audit = Audit.open(path.parent / AUDIT, now=now, entropy=entropy)  # 1
         try:
             if audit.ledger.seq and not path.exists():
