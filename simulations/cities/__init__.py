@@ -5,7 +5,6 @@ Every folder holds what a real one would: data in the city's own dialect, `mappi
 """
 
 import math
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,11 +45,15 @@ def write(
 
     from simulations.cities.folders import build
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as place:
+    there = out.exists()
+    if not there:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=out if there else out.parent) as place:
         made = Path(place) / "synthetic"
         made.mkdir()
         build(made, Path(place) / "spill", [city for city in ALL if city in cities], rows, seed, heterogeneity)
-        if out.exists():
-            out.rmdir()
-        shutil.move(made, out)
+        if there:  # a folder that exists may be a mount, or where somebody stands: it is filled, not replaced
+            for each in made.iterdir():
+                each.rename(out / each.name)
+        else:
+            made.rename(out)

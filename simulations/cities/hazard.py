@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from simulations.cities.facts import MONTHS
-from simulations.cities.solve import Reals, Wholes, expit, inclusion, root
+from simulations.cities.solve import DIGITS, Reals, Wholes, expit, inclusion, root
 from simulations.cities.streams import Booleans, Streams, choose
 from simulations.cities.terms import NOT_GIVEN, Column, Table, index
 
@@ -100,7 +100,7 @@ def solved_baseline(table: Table, never: int, sealed: int) -> Hazard:
     def excess(level: float) -> float:
         return float((first * (1 - _stays(odds, np.exp(level + LATER), later))).sum() - sealed)
 
-    return Hazard((begins, *(root(excess, -12, 2) + LATER).tolist()))
+    return Hazard(_rounded([begins, *(root(excess, -12, 2) + LATER)]))
 
 
 def solved_city(table: Table, hazard: Hazard, rate: float) -> Hazard:
@@ -110,7 +110,12 @@ def solved_city(table: Table, hazard: Hazard, rate: float) -> Hazard:
     def excess(constant: float) -> float:
         return float((1 - _stays(odds, np.exp(constant + baseline), within)).sum() - rate * len(odds))
 
-    return Hazard(hazard.baseline, root(excess, -3, 3))
+    return Hazard(hazard.baseline, _rounded([root(excess, -3, 3)])[0])
+
+
+def _rounded(solved: list[float]) -> tuple[float, ...]:
+    """To 9 decimals: the last bits of a solver are a machine's own, and the truth is the same bytes everywhere."""
+    return tuple(round(float(value), DIGITS) for value in solved)
 
 
 def _within(table: Table) -> Booleans:

@@ -52,7 +52,12 @@ class Truth:
     def city(self, profile: Profile, model: Hazard, never: float, sealed: float) -> None:
         """A city's profile as drawn, its constant, and the expected events of its first chunk."""
         self.cities.append(
-            {**asdict(profile), "constant": model.city, "expected_never_paid": never, "expected_sealed": sealed}
+            {
+                **asdict(profile),
+                "constant": model.city,
+                "expected_never_paid": round(never, 5),
+                "expected_sealed": round(sealed, 5),
+            }
         )
 
     def write(self, folder: Path, seed: int, heterogeneity: float, baseline: Hazard) -> None:

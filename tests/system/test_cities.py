@@ -450,13 +450,13 @@ def test_the_truth_states_what_was_expected(world: Path) -> None:
     cities = {city["city"]: city for city in truth["cities"]}
     assert list(cities) == list(ALL)
     assert cities["chongqing"]["constant"] == 0
-    assert cities["chongqing"]["expected_never_paid"] == pytest.approx(586, abs=1e-6)
-    assert cities["chongqing"]["expected_sealed"] == pytest.approx(143, abs=1e-6)
+    assert cities["chongqing"]["expected_never_paid"] == pytest.approx(586, abs=1e-5)
+    assert cities["chongqing"]["expected_sealed"] == pytest.approx(143, abs=1e-5)
     for city in ALL[1:]:
         total = cities[city]["expected_never_paid"] + cities[city]["expected_sealed"]
-        assert total == pytest.approx(PROFILES[city].interrupted * PROFILES[city].rows, abs=1e-6)
+        assert total == pytest.approx(PROFILES[city].interrupted * PROFILES[city].rows, abs=2e-5)
     steps = np.diff(truth["hazard"]["baseline"][1:])
-    assert np.exp(steps) == pytest.approx([1.2 / 1.4, 1.1 / 1.2, 1 / 1.1, 1, 0.95, 0.9 / 0.95, 1, 1], rel=1e-12)
+    assert np.exp(steps) == pytest.approx([1.2 / 1.4, 1.1 / 1.2, 1 / 1.1, 1, 0.95, 0.9 / 0.95, 1, 1], rel=1e-8)
 
 
 # --- labels and folders
@@ -713,12 +713,17 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="disk full"):
         write(tmp_path / "world", rows=500)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path / "empty", rows=500)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
 
 
 def test_an_empty_folder_that_is_there_is_filled(tmp_path: Path) -> None:
     (tmp_path / "world").mkdir()
     write(tmp_path / "world", cities=("changzhou",), rows=500)
     assert (tmp_path / "world" / "changzhou" / "mapping.yaml").is_file()
+    assert {path.name for path in (tmp_path / "world").iterdir()} == {"changzhou", "askers.yaml", "truth"}
     assert [path.name for path in tmp_path.iterdir()] == ["world"]
 
 
