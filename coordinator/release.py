@@ -5,7 +5,7 @@
 Nothing here knows what one city sent. Every other file of an output is a pure function of what this writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -14,7 +14,8 @@ from typing import Any, Final
 from coordinator.consistency import reconcile
 from protocols.approval import Approval
 from protocols.canonical import canonical
-from protocols.dictionary import Dictionary, Words
+from protocols.dictionary import Words
+from protocols.filters import leaves
 from protocols.noise import UNIT
 from protocols.plan import Agreement
 from protocols.ring import Vector
@@ -23,6 +24,7 @@ from protocols.statistics.estimates import Estimates
 from protocols.statistics.layout import Domain
 from protocols.statistics.question import Question
 from protocols.statistics.rows import significant
+from protocols.study import Study
 
 CONTRACT: Final = 1
 SOFTWARE: Final = "hpfed 0.1.0"
@@ -100,7 +102,7 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
             "cities": _cities(opened, roster, names),
             "privacy": _privacy(opened, roster, seeded),
             "questions": questions,
-            "words": {"variables": _words(study.dictionary, [q.variables() for q in study.file.questions])},
+            "words": {"variables": _words(study)},
         }
     )
 
@@ -197,9 +199,11 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
     return entry | {flag: True for flag, holds in flags.items() if holds}
 
 
-def _words(dictionary: Dictionary, variables: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Labels of every variable that rows are keyed by, so that a report needs no dictionary."""
-    used = sorted({name for names in variables for name in names})
+def _words(study: Study) -> dict[str, Any]:
+    """Labels of every variable that rows are keyed by or the cohort is made of, so that a report needs no dictionary."""
+    dictionary, cohort = study.dictionary, study.file.cohort
+    named = {name for question in study.file.questions for name in question.variables()}
+    chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
     return {
         name: {
             "zh": dictionary.label_of(name, "zh"),
@@ -209,7 +213,7 @@ def _words(dictionary: Dictionary, variables: Sequence[Sequence[str]]) -> dict[s
                 for code in dictionary.codes(name)
             },
         }
-        for name in used
+        for name in sorted(named | chosen)
     }
 
 
