@@ -81,8 +81,7 @@ def test_cities_add_up_and_an_empty_city_changes_nothing(
 ) -> None:
     layout = layout_of(question)
     parts = encoded(layout, first) + encoded(layout, []) + encoded(layout, second)
-    assert np.array_equal(parts, encoded(layout, [*first, *second]))
-    assert finalized(question, parts) == finalized(question, encoded(layout, [*second, *first]))
+    assert np.array_equal(parts, encoded(layout, [*second, *first]))
 
 
 @MANY
