@@ -62,6 +62,7 @@ class Measured:
 def reconcile(layout: Layout, summed: Vector, variances: Sequence[Fraction | float]) -> Families:
     """Official tables from the sum over cities. `variances`: of the noise in each cell of each block; all 0 in exact mode.
 
+    Pre-condition: blocks of weight 1 whose cells add up to margins, so none of yes-no.
     Errors: `PeerError SUM_LENGTH | SUM_VARIANCE | SUM_BOUND | SUM_MARGINS`; no table is made then.
     """
     groups: dict[FamilyKey, list[Measured]] = {}
@@ -80,7 +81,7 @@ def _measured(layout: Layout, summed: Vector, variances: Sequence[Fraction | flo
     found = []
     for block, offset, variance in zip(layout.blocks, layout.offsets, noise, strict=True):
         if block.measure is Measure.YES_NO or block.weight != 1:
-            raise NotImplementedError(f"{block.name}: its family is not made of plain sums")
+            raise ValueError(f"{block.name}: its cells are not plain sums that add up to margins")
         cells = summed[offset : offset + block.cells]
         if np.abs(cells.astype(np.float64)).sum() > LARGEST_SUM:
             raise PeerError("SUM_BOUND", block=block.name, limit=LARGEST_SUM)
