@@ -317,10 +317,11 @@ def withdrawers(table: Table, streams: Streams, facts: Facts) -> Table:
     male = table["sex"] == index("sex", "male")
     unmarried = table["marital"] == index("marital", "unmarried")
     free = round(p.withdrew_free * p.withdrawers) / p.withdrawers
-    products = np.array([(1 - free) / 2, (1 - free) / 2, free])
-    sexes = np.array([1 - p.withdrew_male, p.withdrew_male])
-    states = np.array([1 - p.withdrew_unmarried, p.withdrew_unmarried])
-    counts = apportion(np.einsum("i,j,k->ijk", products, sexes, states), facts.withdrawers)
+    products = apportion([(1 - free) / 2, (1 - free) / 2, free], facts.withdrawers)
+    sexes_and_states = np.outer(
+        [1 - p.withdrew_male, p.withdrew_male], [1 - p.withdrew_unmarried, p.withdrew_unmarried]
+    )
+    counts = np.array([apportion(sexes_and_states, int(drawn)) for drawn in products])
     drew, means = np.zeros(facts.rows, dtype=np.bool_), _means(table)
     for product, is_male, is_unmarried in np.ndindex(3, 2, 2):
         among = able & (table["product"] == product) & (male == bool(is_male)) & (unmarried == bool(is_unmarried))

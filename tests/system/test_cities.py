@@ -223,6 +223,7 @@ def test_p22_withdrawals(q: pd.DataFrame) -> None:
 def test_p23_who_withdrew(q: pd.DataFrame) -> None:
     drew = q[q["withdrew_24m"]]
     products = drew["product"].value_counts(normalize=True)
+    assert drew["free"].sum() == 1244
     assert abs(products["free"] - 0.874) <= 0.001
     assert products.drop("free").max() < 0.08
     assert abs(drew["male"].mean() - 0.64) <= 0.01
