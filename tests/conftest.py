@@ -1,6 +1,6 @@
 """How the suite runs: reproducible hypothesis examples, and the rooms whose every branch must be tested.
 
-`--whole-branches` (set by `make test`, with `--cov` over the whole suite) adds one result to the run once the data of all workers are
+`--whole-branches` (set by `make test`, with `--cov` of these rooms) adds one result to the run, made when the data of all workers are
 combined: it fails if a branch of the rooms below was never taken, and says which. Whoever runs a part of the suite leaves it out.
 """
 

@@ -123,6 +123,6 @@ def test_the_suite_is_the_last_thing_that_make_test_runs() -> None:
     """So that the last line printed is the suite's own."""
     recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert recipe is not None
-    assert (
-        recipe[1].splitlines()[-1].strip() == "$(BIN)/python -m pytest -n 2 --cov --cov-report= --whole-branches tests"
-    )
+    last = recipe[1].splitlines()[-1].strip()
+    assert last.startswith("$(BIN)/python -m pytest ")
+    assert last.endswith(" --whole-branches tests")
