@@ -1,10 +1,14 @@
 """The sentences of the first page. Each is bound to a predicate on cells; a cell with any mark is never mentioned.
 
+A sentence prints the official estimate, the number of the table it points to and the one its interval belongs to; cells without a
+mark are never negative.
+
 | sentence | holds if |
 |---|---|
 | contrast | q (or p) of a difference of two shares is at most 0.05 and its interval leaves out 0; the largest such difference |
 | TGI over, under | `preference` is over (under); the index farthest from 100 on that side |
-| leading share | the interval of the most frequent code of an ungrouped frequency lies above the interval of every other code |
+| leading share | the interval of the most frequent code of an ungrouped frequency lies above that of every other code; three codes |
+| | or more, and the leader is not nearly everybody; the first such question of the study |
 | association | chi-square p at most 0.05 and the interval of Cramér's V above 0; the largest estimate |
 """
 
@@ -19,6 +23,7 @@ from coordinator.results import POOLED, UNKNOWN, Question, Row
 
 LEVEL = 0.05
 FEWEST_CODES = 3  # of a frequency whose leading code is worth a sentence: of two codes the other one is the rest
+NEARLY_ALL = 0.9  # a code that nearly everybody has is no news
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,8 @@ def _leading(wording: Wording, questions: dict[str, Question]) -> Finding | None
         shares = [row for row in question.rows if row.measure == "share" and row.scope == POOLED and not row.contrast]
         known = [row for row in shares if not set(row.at(question.keys)) & set(UNKNOWN)]
         leader = leads(known)
-        shown = printed(leader, leader.display) if leader else None
-        if leader is None or shown is None or len(known) < FEWEST_CODES:
+        shown = printed(leader) if leader else None
+        if leader is None or shown is None or len(known) < FEWEST_CODES or (leader.estimate or 0) > NEARLY_ALL:
             continue
         (of,) = question.keys
         text = wording.say(

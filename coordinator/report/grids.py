@@ -158,7 +158,7 @@ def _details(wording: Wording, question: Question, rows: list[Numbered], city: s
         tests = [probability(p) if p is not None else "" for p in (row.p_value, row.q_value)]
         verdict = str(wording.say(f"preference_{row.preference}")) if row.preference and not row.doubtful else ""
         base = fixed(row.base, 0) if row.base is not None else ""
-        cells = (index, *(Cell(text, ref=number) for text in (whole, *tests, base)), Cell(verdict, look="word"))
+        cells = (index, *(Cell(text, ref=number) for text in (whole, *tests, base)), Cell(verdict, ref=number))
         codes = row.at(question.keys)
         lines.append(Line(_heads(wording, question, codes), cells, _unknown(codes)))
     groups = (Group(_spanned(lines)),)

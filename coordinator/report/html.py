@@ -215,7 +215,7 @@ def _holders(wording: Wording, questions: Mapping[str, Question]) -> Headline:
     name, number, row = next(counted, ("", 0, None))
     if row is None:
         return Headline(label, wording.say("none_dash"), wording.say("strip_holders_none"))
-    shown = printed(row, row.display)
+    shown = printed(row)
     note = wording.say("strip_holders_note", confidence=wording.percent())
     value, error = (shown.value, shown.error) if shown else ("", "")
     return Headline(label, value, note, error, row.letters, f"{name}.{number}")

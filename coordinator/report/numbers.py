@@ -56,13 +56,12 @@ def decimals(measure: str, value: float) -> int:
     return max(0, 2 - floor(log10(abs(value)))) if value else 2
 
 
-def printed(row: Row, value: float | None = None) -> Printed | None:
-    """A row's number with its error, `value` in place of the official estimate where prose uses `display`; `None` if withheld."""
-    number = row.estimate if value is None else value
-    if number is None:
+def printed(row: Row) -> Printed | None:
+    """A row's official estimate with its error; `None` where none is given."""
+    if row.estimate is None:
         return None
     times = factor(row.measure)
-    number *= times
+    number = row.estimate * times
     places = decimals(row.measure, number)
     if row.ci_low is None or row.ci_high is None:
         return Printed(fixed(number, places), "", "", "")

@@ -39,6 +39,8 @@ def strings() -> Mapping[str, Mapping[str, str]]:
 
 def scrub(text: str) -> tuple[str, int]:
     """The text with every control, format and direction character replaced by U+FFFD, and how many there were."""
+    if text.isprintable():
+        return text, 0
     shown = "".join("\ufffd" if unicodedata.category(mark) in HIDDEN else mark for mark in text)
     return shown, sum(a != b for a, b in zip(text, shown, strict=True))
 

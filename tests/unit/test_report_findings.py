@@ -106,6 +106,13 @@ def test_a_leader_with_a_mark_is_not_mentioned_and_two_codes_have_no_leader() ->
     assert said(tree) == []
 
 
+@pytest.mark.parametrize(("share", "holds"), [(0.9, True), (0.901, False)])
+def test_a_code_that_nearly_everybody_has_is_no_news(share: float, holds: bool) -> None:
+    tree = only("product")
+    row(tree, "product", "share", product="free").update(estimate=share, ci_low=share - 0.01, ci_high=share + 0.01)
+    assert bool(said(tree)) == holds
+
+
 def test_an_association_is_said_if_it_is_tested_and_above_nothing() -> None:
     tree = only("sex_marital", "product_education")
     assert '"Product" and "Education"' in said(tree)[0]
