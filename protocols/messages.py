@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Self, get_type_hints
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from protocols.canonical import canonical, parse_canonical
 from protocols.errors import CODES, PeerError
@@ -455,21 +455,27 @@ _HEX64: Final = "^[0-9a-f]{64}$"
 _Sha = Annotated[str, Field(pattern=_HEX64)]
 
 
-class _RosterMark(Record):
+class _Marks(BaseModel):
+    """As strict as `Record`. Every text here has a pattern of its own, so none needs the look at its letters that people's files get."""
+
+    model_config = Record.model_config
+
+
+class _RosterMark(_Marks):
     version: Annotated[int, Field(ge=1, lt=2**31)]
     sha256: _Sha
 
 
-class _BodyMark(Record):
+class _BodyMark(_Marks):
     length: Annotated[int, Field(ge=0, le=LARGEST)]
     sha256: _Sha
 
 
-class Header(Record):
+class Header(_Marks):
     """The signed part of a message."""
 
     body: _BodyMark
-    consortium: Annotated[str, Field(max_length=64)]
+    consortium: Annotated[str, Field(pattern="^[a-z0-9-]{3,64}$")]
     conversation: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]  # zeros outside a conversation
     expires: Seconds
     sender: Annotated[int, Field(alias="from", ge=0, lt=2**32)]

@@ -112,7 +112,7 @@ def network_law(exact: bool, steps: list[Step]) -> None:
 
 
 @given(st.booleans(), STEPS)
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_reordered_doubled_delayed_and_crossed_messages_give_the_right_sum_or_none(
     exact: bool, steps: list[Step]
 ) -> None:
@@ -127,7 +127,7 @@ def test_the_same_over_many_schedules(exact: bool, steps: list[Step]) -> None:
 
 
 @given(st.integers(0, 47), st.integers(0, 2**20), st.integers(0, 7))
-@settings(max_examples=50)
+@settings(max_examples=40)
 def test_one_flipped_bit_anywhere_is_a_lost_message_and_never_a_wrong_sum(which: int, where: int, bit: int) -> None:
     """Any bit of any one of the messages of four cities; one drop-out is tolerated."""
     table, carried = table_of(IDS), 0
@@ -173,7 +173,7 @@ def test_what_leaves_a_city_is_uniform_even_for_a_vector_of_zeros(bits: int) -> 
 
 
 @given(st.integers(0, 2**32), st.sampled_from([32, 64]), st.integers(1, 60), st.booleans())
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_the_sum_is_the_plain_sum_of_the_survivors_for_any_vectors(
     seed: int, bits: int, cells: int, lose: bool
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import protocols
@@ -338,6 +338,7 @@ RECORDS: Final[dict[type[Body], tuple[st.SearchStrategy[Any], ...]]] = {
 
 
 @given(st.data())
+@settings(max_examples=20)
 def test_what_is_encoded_decodes_to_the_same(data: st.DataObject) -> None:
     """Two rounds, so that Adverts and boxes are longer than of one."""
     for record, parts in RECORDS.items():

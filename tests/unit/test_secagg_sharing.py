@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 import shamirs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.entropy import seeded
@@ -34,7 +34,8 @@ def test_the_modulus_passes_forty_rounds_of_miller_and_rabin() -> None:
     assert 2**256 < P < 2**257
 
 
-@given(Secrets, st.integers(2, 12), st.data())
+@given(Secrets, st.integers(2, 10), st.data())
+@settings(max_examples=40)
 def test_any_k_shares_open_the_secret_and_the_others_lie_on_the_same_polynomial(
     secret: bytes, k: int, data: st.DataObject
 ) -> None:
@@ -110,10 +111,11 @@ def spoiled(share: bytes) -> bytes:
     return ((int.from_bytes(share) + 12_345) % P).to_bytes(33)
 
 
-@pytest.mark.parametrize(("n", "k", "c"), [(6, 5, 1), (30, 27, 2), (341, 311, 10)])
+@pytest.mark.parametrize(
+    ("n", "k", "c", "at"), [(6, 5, 1, 1), (6, 5, 1, 3), (30, 27, 2, 1), (30, 27, 2, 3), (341, 311, 10, 2)]
+)
 @pytest.mark.parametrize("which", ["lowest", "middle", "highest"])
-@pytest.mark.parametrize("at", [1, 3], ids=["first dealer", "last dealer"])
-def test_one_bad_revealer_is_named_and_every_secret_is_right(n: int, k: int, c: int, which: str, at: int) -> None:
+def test_one_bad_revealer_is_named_and_every_secret_is_right(n: int, k: int, c: int, at: int, which: str) -> None:
     secrets, shares = reveals(n, k, 3)
     liar = {"lowest": 1, "middle": n // 2, "highest": n}[which]
     shares[at][liar] = spoiled(shares[at][liar])
