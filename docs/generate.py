@@ -212,7 +212,8 @@ def _tested() -> Iterator[tuple[Path, list[str]]]:
     """Test files whose text begins with numbers of attacks or rules, and those numbers."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         head = re.match(
-            r"((?:[TR][0-9]+(?:, )?)+)[,:]", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            r"((?:[TR][0-9]+(?:, )?)+)(?: `[a-z-]+`)?[,:]",
+            ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "",
         )
         if head:
             yield path.relative_to(ROOT), head[1].removesuffix(", ").split(", ")

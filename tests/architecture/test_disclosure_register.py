@@ -22,7 +22,7 @@ def test_every_disclosure_test_is_named_after_its_attack_and_gives_its_number_fi
         name = path.stem.removeprefix("test_").replace("_", "-")
         assert name in ATTACKS.values(), f"{path.name}: no attack of this name in docs/threat-model.md"
         head = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        numbers = re.match(r"(T[0-9]{2})(, T[0-9]{2})*:", head)
+        numbers = re.match(r"(T[0-9]{2})(, T[0-9]{2})*( `[a-z-]+`)?:", head)
         assert numbers is not None, f"{path.name}: begin its text with the number of its attack"
         assert ATTACKS[numbers[1]] == name, path.name
 
