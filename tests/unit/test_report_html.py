@@ -184,7 +184,8 @@ def allowed(row: Row) -> set[str]:
     texts |= {span(shown.low, shown.high)} if shown and shown.low else {""}
     texts |= {"" if p is None else probability(p) for p in (row.p_value, row.q_value)}
     texts |= {strings()[f"preference_{row.preference}"][language] for language in LANGUAGES if row.preference}
-    return texts | {"" if row.base is None else fixed(row.base, 0)}
+    texts |= {"" if row.base is None else fixed(row.base, 0)}
+    return texts | ({""} if row.doubtful else set())  # nothing is read into a doubtful index
 
 
 def traced(results: Results, made: str) -> None:
