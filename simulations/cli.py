@@ -142,9 +142,11 @@ def facts(lang: Lang = "", as_json: AsJson = False) -> None:
     spoken = language(lang)
 
     def work() -> None:
-        from simulations import published
+        import json
 
-        typer.echo(published.as_json() if as_json else published.as_text())
+        from simulations.cities.facts import facts_file, facts_text
+
+        typer.echo(json.dumps(facts_file(), ensure_ascii=False, indent=1, default=str) if as_json else facts_text())
 
     guarded(spoken, as_json, work)
 

@@ -172,5 +172,5 @@ def test_ingest_twice_is_unchanged(folder: Path) -> None:
 
 
 def test_published_facts_and_the_reading_taken_are_printed() -> None:
-    assert "26,606" in called(simulate, "facts").stdout
+    assert "n_accounts  账户数  26606" in called(simulate, "facts").stdout
     assert json.loads(called(simulate, "facts", "--json").stdout)["q_city"]["name_zh"] == "重庆"
