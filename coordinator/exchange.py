@@ -10,7 +10,15 @@ from typing import Literal, Protocol, TypeAlias
 
 City: TypeAlias = str
 Reason: TypeAlias = Literal[
-    "unreachable", "timed_out", "crashed", "incompatible", "invalid_reply", "oversize", "revoked", "not_enrolled", "refused"
+    "unreachable",
+    "timed_out",
+    "crashed",
+    "incompatible",
+    "invalid_reply",
+    "oversize",
+    "revoked",
+    "not_enrolled",
+    "refused",
 ]
 
 
@@ -25,11 +33,15 @@ class Failure:
 class Exchange(Protocol):
     """Carries one request to each city named and yields each reply, or `Failure`, as it arrives."""
 
-    def each(self, kind: str, requests: Mapping[City, bytes], timeout_s: float) -> Iterator[tuple[City, bytes | Failure]]: ...
+    def each(
+        self, kind: str, requests: Mapping[City, bytes], timeout_s: float
+    ) -> Iterator[tuple[City, bytes | Failure]]: ...
 
     def close(self) -> None: ...
 
 
-def exchange(link: Exchange, kind: str, requests: Mapping[City, bytes], timeout_s: float) -> dict[City, bytes | Failure]:
+def exchange(
+    link: Exchange, kind: str, requests: Mapping[City, bytes], timeout_s: float
+) -> dict[City, bytes | Failure]:
     """All replies at once; the form that most callers use."""
     return dict(link.each(kind, requests, timeout_s))

@@ -18,10 +18,13 @@ def write(out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = ()) -
     Everything is made in memory before the first byte is written, and every file takes its place whole: an interrupted run leaves the files
     of an earlier one as they were.
     """
+    from coordinator.report.wording import scrubbed
     from coordinator.results import Results
 
-    log = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in events)
-    made = _made(Results.parse(results))
+    parsed = Results.parse(results)
+    noted = [*events, {"event": "report", "characters_replaced": scrubbed(parsed)[1]}]
+    log = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in noted)
+    made = _made(parsed)
     return _placed(out, {**made, "results.json": results, "run.jsonl": log})
 
 

@@ -102,7 +102,11 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
             "cities": _cities(opened, roster, names),
             "privacy": _privacy(opened, roster, seeded),
             "questions": questions,
-            "words": {"variables": _words(study)},
+            "words": {
+                "variables": _words(
+                    study, {name for names in cannot.values() for name in names if name in study.reads()}
+                )
+            },
         }
     )
 
@@ -199,8 +203,8 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
     return entry | {flag: True for flag, holds in flags.items() if holds}
 
 
-def _words(study: Study) -> dict[str, Any]:
-    """Labels of every variable that rows are keyed by or the cohort is made of, so that a report needs no dictionary."""
+def _words(study: Study, lacking: set[str]) -> dict[str, Any]:
+    """Labels of every variable that rows are keyed by, the cohort is made of or cities lack, so that a report needs no dictionary."""
     dictionary, cohort = study.dictionary, study.file.cohort
     named = {name for question in study.file.questions for name in question.variables()}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
@@ -213,7 +217,7 @@ def _words(study: Study) -> dict[str, Any]:
                 for code in dictionary.codes(name)
             },
         }
-        for name in sorted(named | chosen)
+        for name in sorted(named | chosen | lacking)
     }
 
 

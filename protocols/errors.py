@@ -201,7 +201,9 @@ CODES: Final[dict[str, Texts]] = {
         "There are: {known}",
     ),
     "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
-    "BENCH_UNKNOWN": _t("没有基准测试 {name!r}", "现有：{known}", "there is no benchmark {name!r}", "There are: {known}"),
+    "BENCH_UNKNOWN": _t(
+        "没有基准测试 {name!r}", "现有：{known}", "there is no benchmark {name!r}", "There are: {known}"
+    ),
     "OUT_NOT_EMPTY": _t(
         "输出文件夹不是空的",
         "请换一个文件夹，或先移走其中内容",
