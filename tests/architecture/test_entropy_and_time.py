@@ -1,6 +1,6 @@
 """Entropy and time are arguments. Only `protocols/entropy.py` reads the operating system's source; only shells read the clock.
 
-Synthetic cities are drawn by numpy from a stated seed, and the world that runs them is a shell.
+Synthetic cities and the data of benchmarks are drawn by numpy from a stated seed, and the world that runs them is a shell.
 """
 
 import re
@@ -20,6 +20,7 @@ DRAWS = (
     "ssl.RAND_bytes",
     "scipy.stats.rvs",
 )
+SEEDED = ("simulations.cities.", "simulations.bench.")
 CLOCKS = (
     "time.time",
     "time.time_ns",
@@ -43,9 +44,7 @@ def draws(module: Module) -> list[str]:
     """Uses of a source of randomness that was not passed in."""
     if module.name == "protocols.entropy":
         return []
-    banned = tuple(
-        name for name in DRAWS if name != "numpy.random" or not module.name.startswith("simulations.cities.")
-    )
+    banned = tuple(name for name in DRAWS if name != "numpy.random" or not module.name.startswith(SEEDED))
     found = [f"{module.at(node)} uses {name}" for node, name in module.uses() if belongs(name, banned)]
     calls = [call for call in module.calls() if f".{getattr(call.func, 'attr', '')}" in KEYMAKERS]
     return found + [f"{module.at(call)} draws without entropy" for call in calls]
