@@ -23,7 +23,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Annotated, Final, Literal, Self, assert_never
 
-from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
 
 from node.audit import Code, Head, Hex32, Hex64, Sha256Name
 from node.policy import SCOPES, Policy, Scope
@@ -32,7 +32,6 @@ from protocols.canonical import canonical, digest
 from protocols.noise import draws, node_v20
 from protocols.privacy import FREE, Cap, Cost
 from protocols.study import Mode, Study
-from protocols.yamltext import Record
 
 Seconds = Annotated[int, Field(ge=0, lt=2**53)]
 Number = Annotated[int, Field(ge=0, lt=2**16)]
@@ -56,7 +55,13 @@ def year_of(at: int) -> int:
 # --- what a conversation asks for
 
 
-class Charge(Record):
+class _Closed(BaseModel):
+    """Frozen, and no key too many. Texts were checked where they came from; a chain of 10^5 entries is read in seconds."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Charge(_Closed):
     """One block of a plan. `v20`: variance per cell that this city adds; `total`: of all honest ones, which the cost follows; in 2**-20."""
 
     block: str
@@ -69,7 +74,7 @@ class Charge(Record):
     rounds: Annotated[int, Field(ge=1)] = 1
 
 
-class Claim(Record):
+class Claim(_Closed):
     """A whole run of a study, in one conversation. Mode exact has no charges.
 
     `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter. `snapshot`: name of the one that will answer.
@@ -184,15 +189,15 @@ def _part(charges: tuple[Charge, ...], times: tuple[int, ...]) -> privacy.Curve:
 
 
 @lru_cache(maxsize=4096)
-def texts(curve: privacy.Curve) -> tuple[str, ...]:
-    """A curve as an entry holds it: JSON has no such integers."""
-    return tuple(map(str, curve))
+def text(curve: privacy.Curve) -> str:
+    """A curve as an entry holds it: decimal integers, one per order. JSON has no such numbers."""
+    return " ".join(map(str, curve))
 
 
 # --- entries: closed shapes, written as canonical JSON
 
 
-class _Entry(Record):
+class _Entry(_Closed):
     at: Seconds
 
 
@@ -251,11 +256,11 @@ class Declined(_Entry):
 
 
 class Reserved(_Entry):
-    """`cost`: at every order of `privacy.ORDERS`, in 2**-64. `sampler`: in 2**-176."""
+    """`cost`: at every order of `privacy.ORDERS`, in 2**-64, as `text` writes it. `sampler`: in 2**-176."""
 
     kind: Literal["reserved"] = "reserved"
     claim: Claim
-    cost: tuple[str, ...]
+    cost: str
     sampler: Big
 
 
@@ -355,6 +360,7 @@ class Reservation:
     at: int
     claim: Claim
     cost: Cost
+    left: tuple[int, ...]  # in how many more rounds each block may be asked; in mode exact one entry, for the one round
     rounds: Mapping[int, Round] = field(default_factory=dict)
     exact: ExactSet | None = None
     void: bool = False
@@ -363,14 +369,6 @@ class Reservation:
     def year(self) -> int:
         """The year whose budget it uses: that in which it was made."""
         return year_of(self.at)
-
-    @property
-    def left(self) -> tuple[int, ...]:
-        """In how many more rounds each block may be asked. In mode exact there is one entry, for the one round."""
-        asked = Counter(block for each in self.rounds.values() for block in each.rows.blocks)
-        if not self.claim.charges:
-            return (1 - len(self.rounds),)
-        return tuple(charge.rounds - asked[number] for number, charge in enumerate(self.claim.charges))
 
     @property
     def unspent(self) -> tuple[int, ...]:
@@ -382,8 +380,7 @@ class Reservation:
         """What it takes from every cap: all of it until it is void, then the rounds that were spent."""
         if not self.void:
             return self.cost
-        spent = Counter(block for each in self.rounds.values() for block in each.rows.blocks)
-        times = tuple(spent[number] for number in range(len(self.claim.charges)))
+        times = tuple(charge.rounds - left for charge, left in zip(self.claim.charges, self.left, strict=False))
         return Cost(_part(self.claim.charges, times), self.cost.sampler if any(times) else 0)
 
     @property
@@ -431,30 +428,36 @@ def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
         need(held.claim.mode == "exact" and held.exact is None and not held.void)
         return replace(held, exact=entry)
     if isinstance(entry, Rows):
-        left = held.left
-        asked = entry.blocks if held.claim.charges else (0,)
-        need(not held.void and entry.round not in held.rounds and len(set(asked)) == len(asked) > 0)
-        need(all(0 <= block < len(left) and left[block] > 0 for block in asked))
-        return replace(held, rounds={**held.rounds, entry.round: Round(entry)})
+        asked = set(entry.blocks) if held.claim.charges else {0}
+        need(not held.void and entry.round not in held.rounds and len(asked) == max(1, len(entry.blocks)))
+        need(asked <= {block for block, times in enumerate(held.left) if times > 0})
+        left = tuple(times - (block in asked) for block, times in enumerate(held.left))
+        return _at(held, left, entry.round, Round(entry))
     found = held.rounds.get(entry.round)
     if found is None:
         raise ValueError
     match entry:
         case Spent():
             need(found.spent is None and not held.void)
-            after = replace(found, spent=entry, spent_seq=seq)
+            after = Round(found.rows, entry, seq)
         case Confirmed():
             need(found.sent and found.confirmed is None and not held.void)
-            after = replace(found, confirmed=entry)
+            after = Round(found.rows, found.spent, found.spent_seq, entry)
         case Revealed():
             need(found.confirmed is not None and not found.revealed and not held.void)
-            after = replace(found, revealed=True)
+            after = Round(found.rows, found.spent, found.spent_seq, found.confirmed, True)
         case Answered():
             need(found.sent and found.answered is None)
-            after = replace(found, answered=entry)
+            after = Round(found.rows, found.spent, found.spent_seq, found.confirmed, found.revealed, entry)
         case _:
             assert_never(entry)
-    return replace(held, rounds={**held.rounds, entry.round: after})
+    return _at(held, held.left, entry.round, after)
+
+
+def _at(held: Reservation, left: tuple[int, ...], number: int, after: Round) -> Reservation:
+    """The same with one round gone further. Written out: this is most of the work of opening a long ledger."""
+    rounds = {**held.rounds, number: after}
+    return Reservation(held.seq, held.at, held.claim, held.cost, left, rounds, held.exact, held.void)
 
 
 def need(holds: bool) -> None:
@@ -534,8 +537,9 @@ class Book:
     def _reserved(self, entry: Reserved, seq: int) -> None:
         claim, cost = entry.claim, entry.claim.cost
         need(claim.conversation not in self.reservations and claim.key not in self.answers)
-        need(entry.cost == texts(cost.curve) and entry.sampler == cost.sampler)
-        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost)
+        need(entry.cost == text(cost.curve) and entry.sampler == cost.sampler)
+        left = tuple(charge.rounds for charge in claim.charges) or (1,)
+        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left)
         self.attempts.setdefault(claim.key, []).append(claim.conversation)
 
     def room(self, scope: Scope, asker: str, year: int) -> Room:

@@ -50,7 +50,7 @@ from node.entries import (
     named,
     need,
     raised,
-    texts,
+    text,
     year_of,
 )
 from node.policy import SCOPES, Decision, Policy, Scope
@@ -335,7 +335,7 @@ class Ledger:
         else:
             self._check_budget(claim, now)
         cost = claim.cost
-        self._write(Reserved(at=self._at(now), claim=claim, cost=texts(cost.curve), sampler=cost.sampler))  # 5
+        self._write(Reserved(at=self._at(now), claim=claim, cost=text(cost.curve), sampler=cost.sampler))  # 5
         return book.reservations[claim.conversation]
 
     def exact(self, conversation: bytes, *, rows: bytes, cells: int, now: int) -> None:

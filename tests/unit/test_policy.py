@@ -61,11 +61,15 @@ def test_the_shipped_policy_is_that_of_the_specification(tmp_path: Path) -> None
     shipped = load(tmp_path, loose=False).file
     caps = shipped.dp.caps
     assert [(each.epsilon, each.delta) for each in (caps.per_asker_year, caps.per_year, caps.total)] == [
-        (6, Decimal("1e-6")),
-        (8, Decimal("1e-6")),
-        (16, Decimal("1e-6")),
+        (Decimal(6), Decimal("1e-6")),
+        (Decimal(8), Decimal("1e-6")),
+        (Decimal(16), Decimal("1e-6")),
     ]
-    assert (shipped.dp.most_epsilon_per_study, shipped.dp.most_delta, shipped.dp.min_cell) == (4, Decimal("1e-5"), 10)
+    assert (shipped.dp.most_epsilon_per_study, shipped.dp.most_delta, shipped.dp.min_cell) == (
+        Decimal(4),
+        Decimal("1e-5"),
+        10,
+    )
     assert shipped.kinds.exact == ("glm", "cox", "hazard", "ordinal", "multinomial", "scorecard", "gbdt", "evaluate")
     assert shipped.exact.model_dump() == {
         "min_cohort": 5,
