@@ -51,6 +51,7 @@ PLAIN: Final = SIGN + r"([0-9]{1,15}(\.[0-9]{0,20})?|\.[0-9]{1,20})"
 FLOAT: Final = SIGN + r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 THOUSANDS: Final = SIGN + r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"
 LONG: Final = r"^([^.]*\.[0-9]{11})[0-9]*[1-9][0-9]*$"  # a digit other than 0 beyond the eleventh decimal
+FARTHEST: Final = 92 * 10**17  # beyond every range that int64 holds
 LOST_DIGITS: Final = r"[+-]?[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,3}"  # what a spreadsheet leaves of a long number
 FULL: Final = "０１２３４５６７８９．，－＋"
 ASCII: Final = "0123456789.,-+"
@@ -178,16 +179,19 @@ def _number(
     q = layers.add(3, f"CASE WHEN {plainly} THEN {quick} END", f"q{number}")
     fits = f"regexp_full_match({digits}, {bound.bind(PLAIN)})"
     d = layers.add(3, f"CASE WHEN {plainly} THEN NULL WHEN {fits} THEN {exact} * {scale} END", f"d{number}")
-    whole = f"CAST(round_even({d}, 0) AS HUGEINT)"
     if rule.make == "positive":
-        return layers.add(4, f"CAST(coalesce({q}, sign({d})) > 0 AS TINYINT)", f"p{number}"), "0"
+        sign = f"CASE WHEN {d} IS NULL THEN {q} ELSE sign({d}) END"
+        return layers.add(4, f"CAST({sign} > 0 AS TINYINT)", f"p{number}"), "0"
+    whole = f"CAST(least(greatest(round_even({d}, 0), -{FARTHEST}), {FARTHEST}) AS BIGINT)"
     if rule.make == "snapshot_year_minus" or (rule.kind == "integer" and rule.factor == 1):
-        value = f"coalesce({q}, CASE WHEN {d} = round_even({d}, 0) THEN {whole} END)"
+        value = f"CASE WHEN {d} IS NULL THEN {q} WHEN {d} = round_even({d}, 0) THEN {whole} END"
         if rule.make == "snapshot_year_minus":
-            value = f"{snapshot.year} - {value}"
+            value = f"{snapshot.year} - ({value})"
         return layers.add(4, value, f"p{number}"), "0"
-    rounded = layers.add(4, f"CAST({d} IS NOT NULL AND {d} <> round_even({d}, 0) AS TINYINT)", f"r{number}")
-    return layers.add(4, f"coalesce({q}, {whole})", f"p{number}"), rounded
+    rounded = layers.add(
+        4, f"CASE WHEN {d} IS NULL THEN 0 ELSE CAST({d} <> round_even({d}, 0) AS TINYINT) END", f"r{number}"
+    )
+    return layers.add(4, f"CASE WHEN {d} IS NULL THEN {q} ELSE {whole} END", f"p{number}"), rounded
 
 
 def _digits(rule: Rule, text: str, bound: Bound) -> str:

@@ -48,6 +48,7 @@ CURRENT: Final = "current.json"
 REPLACED: Final = "replaced"
 HASH_SIZE: Final = 16
 BLOCK: Final = 1 << 20
+MOST_CELLS: Final = 4 << 20
 STATUS: Final = "__s"
 STORED: Final = {
     "category": "int16",
@@ -124,22 +125,18 @@ def engine(readable: Iterable[Path] = (), work: Path | None = None, threads: int
         connection.close()
 
 
-def _blocks(
-    connection: "DuckDBPyConnection", main: Path, rows: int, columns: Iterable[str], size: int
-) -> Iterator[tuple[int, dict[str, npt.NDArray[Any]]]]:
-    """Rows of main.parquet in order, at most `size` at a time: how many, and the columns as arrays."""
-    listed = ", ".join(quoted(column) for column in columns)
-    for first in range(0, rows, size):
-        last = min(first + size, rows)
-        if not listed:
-            yield last - first, {}
-            continue
-        statement = (
-            f"SELECT {listed} FROM read_parquet($main, file_row_number = true) "
-            "WHERE file_row_number >= $first AND file_row_number < $last"
-        )
-        found = connection.execute(statement, {"main": str(main), "first": first, "last": last}).fetchnumpy()
-        yield last - first, {column: np.asarray(values) for column, values in found.items()}
+def _block(
+    connection: "DuckDBPyConnection", main: Path, first: int, last: int, columns: Collection[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Rows `first` to `last` - 1 of main.parquet, in order. Row groups that hold none of them are not read."""
+    if not columns:
+        return {}
+    statement = (
+        f"SELECT {', '.join(quoted(column) for column in columns)} FROM read_parquet($main, file_row_number = true) "
+        "WHERE file_row_number >= $first AND file_row_number < $last"
+    )
+    found = connection.execute(statement, {"main": str(main), "first": first, "last": last}).fetchnumpy()
+    return {column: np.asarray(values) for column, values in found.items()}
 
 
 # --- what names the rows
@@ -156,20 +153,31 @@ class Content:
 def content(main: Path, rows: int, dictionary: str, snapshot: date, types: Lookup[str, str]) -> Content:
     """One pass over main.parquet. `types`: the type of every variable of the dictionary."""
     names = sorted(types)
-    columns = [column for name in names for column in (name, name + STATUS)]
-    written = [[column, _physical(column, types)] for column in columns]
+    written = [[column, _physical(column, types)] for column in _paired(names)]
     start = canonical({"snapshot": 1, "dictionary": dictionary, "date": snapshot.isoformat(), "columns": written})
     running = hashlib.sha256(len(start).to_bytes(8, "little") + start)
     statuses: dict[str, Counter[int]] = {name: Counter() for name in names}
+    several = max(1, MOST_CELLS // min(rows, BLOCK))  # variables at a time, so that a block stays small
     with engine((main,)) as connection:
-        for _, arrays in _blocks(connection, main, rows, columns, BLOCK):
-            for name in names:
-                for column in (name, name + STATUS):
-                    stored = np.dtype(_physical(column, types)).newbyteorder("<")
-                    running.update(np.ascontiguousarray(arrays[column], dtype=stored).data)
-                found = np.bincount(arrays[name + STATUS], minlength=8)
-                statuses[name].update({status: int(number) for status, number in enumerate(found)})
+        for first in range(0, rows, BLOCK):
+            for place in range(0, len(names), several):
+                group = names[place : place + several]
+                arrays = _block(connection, main, first, min(first + BLOCK, rows), _paired(group))
+                for name in group:
+                    running.update(_bytes(arrays[name], _physical(name, types)))
+                    running.update(_bytes(arrays[name + STATUS], "uint8"))
+                    found = np.bincount(arrays[name + STATUS], minlength=8)
+                    statuses[name].update({status: int(number) for status, number in enumerate(found)})
     return Content(running.hexdigest(), statuses)
+
+
+def _bytes(values: npt.NDArray[Any], stored: str) -> memoryview:
+    return np.ascontiguousarray(values, dtype=np.dtype(stored).newbyteorder("<")).data
+
+
+def _paired(names: Iterable[str]) -> list[str]:
+    """Columns of some variables: each value, then its status."""
+    return [column for name in names for column in (name, name + STATUS)]
 
 
 def _physical(column: str, types: Lookup[str, str]) -> str:
@@ -339,10 +347,13 @@ class Snapshot:
         Memory does not grow with the rows. A variable that the city cannot give is there, and known of nobody.
         """
         names = sorted(variables)
-        columns = [column for name in names for column in (name, name + STATUS)]
-        with engine((self.folder / MAIN,)) as connection:
-            for holders, arrays in _blocks(connection, self.folder / MAIN, self.rows, columns, size):
-                yield Table(holders, {name: Column(arrays[name], KNOWN[arrays[name + STATUS]]) for name in names})
+        main = self.folder / MAIN
+        with engine((main,)) as connection:
+            for first in range(0, self.rows, size):
+                last = min(first + size, self.rows)
+                arrays = _block(connection, main, first, last, _paired(names))
+                columns = {name: Column(arrays[name], KNOWN[arrays[name + STATUS]]) for name in names}
+                yield Table(last - first, columns)
 
 
 KNOWN: Final[npt.NDArray[np.bool_]] = ~np.isin(np.arange(8), NOT_KNOWN)  # by status
