@@ -83,7 +83,7 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
             "number": number,  # canonical JSON sorts keys; readers want the study's order
             "release": "pooled",
             "cities": list(able),
-            "keys": list(question.variables()),
+            "keys": list(dict.fromkeys(name for row in answer.rows for name in row.keys)),
             "asked": asked(question),
             "rows": [row.published("pooled") for row in answer.rows],
             "tests": [{"name": test.name, **test.values} for test in answer.tests],
