@@ -84,7 +84,7 @@ any_text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_
 text = st.one_of(st.text(mark, max_size=10), digits, halves, grouped, days, compact, words, any_text, st.none())
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(texts=st.lists(text, min_size=40, max_size=80))
 def test_every_text_is_read_as_the_second_implementation_reads_it(
     connection: duckdb.DuckDBPyConnection, texts: list[str | None]

@@ -61,7 +61,7 @@ def same(one: Ingested, other: Ingested) -> None:
     assert (one.content, one.rows, one.counters) == (other.content, other.rows, other.counters)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(rows=tables, data=st.data())
 def test_order_of_rows_parts_encoding_and_kind_of_file_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], data: st.DataObject
