@@ -25,7 +25,7 @@ from tests.laws.generated import (
     layouts,
 )
 
-MANY: Final = settings(max_examples=250)
+MANY: Final = settings(max_examples=200)
 
 
 @MANY
