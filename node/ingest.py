@@ -525,7 +525,7 @@ class _Making:
     def _described(self, folder: Path, rows: int, tables: dict[str, TableCount], inputs: str) -> Made:
         mapping = self.mapping
         types: dict[str, str] = {name: variable.type for name, variable in mapping.meant.variables.items()}
-        named = snapshot.content(folder / MAIN, rows, mapping.meant.name, mapping.snapshot, types)
+        named = snapshot.content(self.connection, folder / MAIN, rows, mapping.meant.name, mapping.snapshot, types)
         quality = Quality(
             snapshot=mapping.snapshot,
             rows=rows,

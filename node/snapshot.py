@@ -150,7 +150,9 @@ class Content:
     statuses: dict[str, Counter[int]]
 
 
-def content(main: Path, rows: int, dictionary: str, snapshot: date, types: Lookup[str, str]) -> Content:
+def content(
+    connection: "DuckDBPyConnection", main: Path, rows: int, dictionary: str, snapshot: date, types: Lookup[str, str]
+) -> Content:
     """One pass over main.parquet. `types`: the type of every variable of the dictionary."""
     names = sorted(types)
     written = [[column, _physical(column, types)] for column in _paired(names)]
@@ -158,16 +160,15 @@ def content(main: Path, rows: int, dictionary: str, snapshot: date, types: Looku
     running = hashlib.sha256(len(start).to_bytes(8, "little") + start)
     statuses: dict[str, Counter[int]] = {name: Counter() for name in names}
     several = max(1, MOST_CELLS // min(rows, BLOCK))  # variables at a time, so that a block stays small
-    with engine((main,)) as connection:
-        for first in range(0, rows, BLOCK):
-            for place in range(0, len(names), several):
-                group = names[place : place + several]
-                arrays = _block(connection, main, first, min(first + BLOCK, rows), _paired(group))
-                for name in group:
-                    running.update(_bytes(arrays[name], _physical(name, types)))
-                    running.update(_bytes(arrays[name + STATUS], "uint8"))
-                    found = np.bincount(arrays[name + STATUS], minlength=8)
-                    statuses[name].update({status: int(number) for status, number in enumerate(found)})
+    for first in range(0, rows, BLOCK):
+        for place in range(0, len(names), several):
+            group = names[place : place + several]
+            arrays = _block(connection, main, first, min(first + BLOCK, rows), _paired(group))
+            for name in group:
+                running.update(_bytes(arrays[name], _physical(name, types)))
+                running.update(_bytes(arrays[name + STATUS], "uint8"))
+                found = np.bincount(arrays[name + STATUS], minlength=8)
+                statuses[name].update({status: int(number) for status, number in enumerate(found)})
     return Content(running.hexdigest(), statuses)
 
 
