@@ -205,10 +205,10 @@ def _inputs(mapping: Mapping, found: dict[str, tuple[Found, ...]], key: bytes) -
 
 
 def _unchanged(home: Path, mapping: Mapping, inputs: str) -> Ingested | None:
-    newest = snapshot.current(home).dates.get(mapping.snapshot)
-    if newest is None or newest.inputs != inputs:
-        return None
     try:
+        newest = snapshot.current(home).dates.get(mapping.snapshot)
+        if newest is None or newest.inputs != inputs:
+            return None
         standing = snapshot.open_for(home, mapping.snapshot)
     except ConfigError:  # altered: made again from the files
         return None
@@ -319,10 +319,15 @@ class _Making:
         alias = "m" if at.table == self.mapping.main else f"s{self.sides.index(at.table)}"
         return f"{alias}.x{number} AS x{number}"
 
-    def _layers(self, rules: Sequence[Rule], bound: Bound, selecting: bool = True) -> tuple[Layers, str]:
-        """All layers of some rules, and the filter of the mapping over layer t; empty if there is none."""
+    def _layers(self, rules: Sequence[Rule], bound: Bound, of: str = "") -> tuple[Layers, str]:
+        """All layers of some rules, and the filter of the mapping over layer t; empty if there is none.
+
+        `of`: the one table that is read; a filter that looks at others then selects nothing.
+        """
         layers = Layers()
-        filtered = {split_name(leaf.column) for leaf in row_leaves(self.mapping.rows)} if selecting else set()
+        filtered = {split_name(leaf.column) for leaf in row_leaves(self.mapping.rows)}
+        if of and {at.table for at in filtered} != {of}:
+            filtered = set()
         needed = {rule.source for rule in rules} | filtered
         cleaned: dict[At, str] = {}
         for number, at in enumerate(self.used):
@@ -434,7 +439,7 @@ class _Making:
         found: list[tuple[str, int, str, int]] = []
         for part in self._parts(rule.source.table):
             bound = Bound()
-            layers, selected = self._layers([rule], bound, selecting=not self.mapping.keyed)
+            layers, selected = self._layers([rule], bound, rule.source.table)
             for column in ("_n", "_h", f"c{number}"):
                 layers.add(5, column, column)
             cast = layers.over(f"({self._numbered(rule.source.table, part, bound)})", selected)
@@ -467,7 +472,10 @@ class _Making:
         found: list[str] = []
         for part in self._parts(table):
             bound = Bound()
-            numbered = self._numbered(table, part, bound)
+            layers, selected = self._layers([], bound, table)
+            for column in ("_n", "_h"):
+                layers.add(5, column, column)
+            numbered = layers.over(f"({self._numbered(table, part, bound)})", selected)
             left = MOST_PLACES - len(found)
             statement = f"SELECT _n FROM ({numbered}) WHERE {among} ORDER BY _n LIMIT {left}"
             rows = self.connection.execute(statement, bound.values).fetchall()

@@ -243,7 +243,11 @@ def publish(home: Path, made: Made) -> None:
     made.folder.rename(place)  # 2
     _sync(snapshots)
     newest = Newest(snapshot=name, manifest=digest(manifest), inputs=made.inputs)
-    _point(home, {**current(home).dates, made.manifest.snapshot: newest})  # 3
+    try:
+        known = current(home).dates
+    except ConfigError:  # damaged: the other dates are to be ingested again
+        known = {}
+    _point(home, {**known, made.manifest.snapshot: newest})  # 3
 
 
 def _point(home: Path, dates: dict[date, Newest]) -> None:

@@ -369,6 +369,21 @@ def test_keys_that_name_nobody_or_two_are_named_by_place(
     assert found.at.key == "tables.t.key"
 
 
+def test_places_are_those_of_rows_that_the_filter_takes(tmp_path: Path) -> None:
+    rows = "rows: {column: t.xz, is: '3'}\n"
+    for name, content, code, named in (
+        ("twice", "账号,je,xz\na,1,1\na,2,3\nb,3,3\na,4,3\n", "ROW_DUPLICATE", ["[2]", "[4]"]),
+        ("blank", "账号,je,xz\n,1,1\n,2,3\n", "ROW_KEY", ["[2]"]),
+        ("text", "账号,je,xz\na,bad,1\nb,bad,3\n", "ROW_UNPARSED", ["[2]"]),
+    ):
+        place = folder(tmp_path / name, KEYED + rows + AMOUNT, {"data/a.csv": content})
+        found = fault(place)
+        assert found.code == code
+        assert [part.split("[")[1] for part in str(found.values["places"]).split("; ")] == [
+            each[1:] + (" a{3}" if name == "text" else "") for each in named
+        ]
+
+
 @pytest.mark.parametrize(("second", "code"), [("A", "ROW_SIDE_DUPLICATE"), ("4.4E+17", "ROW_DIGITS_LOST")])
 def test_a_side_table_has_one_row_for_each_key(tmp_path: Path, second: str, code: str) -> None:
     files: dict[str, bytes | str] = {"data/a.csv": ACCOUNTS, "data/p.csv": f"个人,xb\na,男\n{second},男\n"}

@@ -124,6 +124,8 @@ def test_an_altered_list_of_snapshots_is_found(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         snapshot.open_for(tmp_path / ".hpfed", AS_OF)
     assert raised.value.code == "SNAPSHOT_ALTERED"
+    assert not run(tmp_path).unchanged
+    assert snapshot.open_for(tmp_path / ".hpfed", AS_OF).rows == 4
 
 
 def test_a_study_reads_the_newest_snapshot_of_its_date(tmp_path: Path) -> None:
