@@ -17,6 +17,8 @@ from protocols.signed import FileType, sign, verified
 from protocols.study import Study
 from protocols.yamltext import Record
 
+Officer = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]{0,60}$")]  # no free text leaves a city
+
 
 class Approval(Record):
     """The payload that a city signs. `decided`: by a rule of its policy, or by the officers named."""
@@ -30,7 +32,7 @@ class Approval(Record):
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
     decided: Literal["rule", "officers"]
-    officers: tuple[str, ...] = ()
+    officers: tuple[Officer, ...] = ()
     issued: Seconds
     expires: Seconds
     open_data: bool = False

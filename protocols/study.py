@@ -15,14 +15,15 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from protocols import dictionary as dictionaries
+from protocols import yamltext
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
-from protocols.errors import ConfigError, HpfedError, PeerError, Place, joined
+from protocols.errors import ConfigError, HpfedError, PeerError, joined
 from protocols.filters import Filter, decimal, leaves
 from protocols.statistics import KINDS, AnyQuestion
 from protocols.statistics.layout import Domain
 from protocols.statistics.workload import Workload
-from protocols.yamltext import Document, Real, Record, Whole, fit, read
+from protocols.yamltext import Document, Real, Record, Whole, fit
 
 MOST_CELLS_PER_QUESTION: Final = (
     262_144  # what one table can hold and still be read, and one carrier can count in cache
@@ -160,9 +161,7 @@ class Study:
 
 def load(path: Path) -> Study:
     """A study file and the dictionary it names. Errors: `ConfigError`, every fault at once, each with file, line and key."""
-    if not path.is_file():
-        raise ConfigError("FILE_MISSING", Place(str(path)))
-    document = read(path.read_bytes(), str(path))
+    document = yamltext.load(path)
     later = joined(_not_yet(document))
     if later:
         raise later

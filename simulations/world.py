@@ -28,6 +28,7 @@ from node.identity import identity
 from node.ledger import Ledger
 from node.policy import Decision, Policy
 from node.station import station
+from protocols import yamltext
 from protocols.approval import sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
@@ -37,7 +38,7 @@ from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign
 from protocols.roster import City as Listed
 from protocols.secagg.plan import STEPS
 from protocols.study import Study
-from protocols.yamltext import Record, fit, read
+from protocols.yamltext import Record, fit
 
 CONSORTIUM: Final = "simulated"
 SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
@@ -361,7 +362,7 @@ def _askers(folder: Path) -> tuple[_Asker, ...]:
     path = folder / "askers.yaml"
     if not path.is_file():
         return ()
-    document = read(path.read_bytes(), str(path))
+    document = yamltext.load(path)
     return fit(_Askers, document, {"askers": document.tree}).askers
 
 

@@ -1,4 +1,8 @@
-"""The gate, message by message: what is answered, what is refused, what is dropped, and what the books say afterwards."""
+"""The gate, message by message: what is answered, what is refused, what is dropped, and what the books say afterwards.
+
+Rules R3 (fixed shape), R4 (no refusal depends on rows in mode dp), R5 (spend first), R7 (a fault is named, never detailed) and R8 (pinned
+peers) of the threat model.
+"""
 
 import json
 from collections.abc import Iterator
