@@ -65,7 +65,6 @@ def test_every_block_of_every_kind_is_on_the_page_with_what_one_holder_changes()
 WORDS_FROM_A_CITY: Final = {
     "approval.city": "its name on the roster",
     "approval.cannot": "names of the dictionary",
-    "approval.officers": "names of officers, from the city's own configuration",
     "reasons.codes": "codes of protocols/errors.py",
     "reasons.limits": "names of limits, and whole numbers",
     "header.consortium": "as on the roster",
