@@ -112,7 +112,7 @@ def test_any_number_of_three_cities_lost_at_each_step(exact: bool) -> None:
         played(size, losses, exact=exact)
 
 
-@pytest.mark.slow  # 870 conversations, about half a minute
+@pytest.mark.slow  # some 1,700 conversations, about two minutes
 @pytest.mark.parametrize("exact", [False, True], ids=["dp", "exact"])
 @pytest.mark.parametrize("n", LARGER)
 def test_any_number_of_many_cities_lost_at_one_step(n: int, exact: bool) -> None:
@@ -120,7 +120,7 @@ def test_any_number_of_many_cities_lost_at_one_step(n: int, exact: bool) -> None
         played(size, losses, exact=exact)
 
 
-@pytest.mark.slow  # 18,536 conversations in each mode, about half an hour
+@pytest.mark.slow  # 18,536 conversations in each mode, about two hours
 @pytest.mark.parametrize("exact", [False, True], ids=["dp", "exact"])
 @pytest.mark.parametrize("n", range(3, 13))
 def test_any_number_of_many_cities_lost_at_each_step(n: int, exact: bool) -> None:
