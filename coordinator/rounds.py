@@ -223,11 +223,13 @@ def summed(
                 continue
             kept[sha256(reply).digest()] = reply
             state, out = collector.step(state, reply, post.stamp(), kept.__getitem__)
-            following = out or following
+            following += out
         if type(state) is type(asked):
             state, following = collector.wait_over(state, post.stamp(), kept.__getitem__)
         sent = following
     if isinstance(state, Failed | RoundLost):
+        if isinstance(state, RoundLost):
+            _, sent = collector.close(state, post.stamp())  # nobody waits for a round that will not come
         exchange(
             post.link, Kind.ABORT.value, {post.roster.name(city): content for city, content in sent}, OFFER_TIMEOUT_S
         )

@@ -19,11 +19,12 @@ from node import gate, ledger
 from node.audit import Event, lines
 from protocols import messages
 from protocols.entropy import seeded
-from protocols.errors import HpfedError, Refusal, abort_number
+from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, Plan, open_envelope
 from protocols.roster import COORDINATOR
 from protocols.secagg import collector
 from protocols.study import load
+from simulations import world
 from tests import gates
 from tests.gates import Rig
 
@@ -455,6 +456,17 @@ def test_a_conversation_past_its_time_is_forgotten_at_the_next_open(tiny: Rig) -
     clock.virtual = tiny.now + 4000
     reply_to(tiny, opening(tiny, tiny.plan(agreement, b"d" * 16)))
     assert set(tiny.gate.talks) == {b"d" * 16}
+
+
+@pytest.mark.parametrize("step", ["masked", "confirm"])
+def test_a_round_that_is_lost_leaves_no_gate_waiting(tiny: Rig, step: str) -> None:
+    answers, agreement = tiny.approved()
+    tiny.present.link.drops = (world.Drop("west", step),)
+    with pytest.raises(IncompleteError):
+        rounds.summed(tiny.present.post, agreement, answers, {})
+    assert not tiny.gate.talks
+    (held,) = tiny.gate.ledger.view(tiny.now).reservations
+    assert held.state == "spent"  # its vector had left; a new attempt is a new charge
 
 
 # --- receipts
