@@ -511,6 +511,12 @@ class Book:
         """Take in the next entry; `head` is the chain's after it. Errors: `ValueError` where it cannot follow, or states a wrong cost."""
         need(entry.at >= self.at and (self.opened is not None or isinstance(entry, Opened)))
         match entry:
+            case Rows() | Spent() | Confirmed() | Revealed() | Answered() | Void() | ExactSet():
+                need(entry.conversation in self.reservations)
+                held = followed(self.reservations[entry.conversation], entry, head.seq)
+                self.reservations[entry.conversation] = held
+                if isinstance(entry, Answered):
+                    self.answers[held.claim.key] = entry.conversation
             case Opened():
                 self.opened, self.policy = entry, entry.policy
             case PolicySet():
@@ -524,12 +530,6 @@ class Book:
                 self.approvals.pop(entry.study, None)
             case Reserved():
                 self._reserved(entry, head.seq)
-            case Rows() | Spent() | Confirmed() | Revealed() | Answered() | Void() | ExactSet():
-                need(entry.conversation in self.reservations)
-                held = followed(self.reservations[entry.conversation], entry, head.seq)
-                self.reservations[entry.conversation] = held
-                if isinstance(entry, Answered):
-                    self.answers[held.claim.key] = entry.conversation
             case _:
                 assert_never(entry)
         self.head, self.at = head, entry.at

@@ -1,5 +1,6 @@
 """The ledger of a city: what is held before rows are read, charged before bytes leave, and said again to who asks again."""
 
+import gc
 import json
 import resource
 import sqlite3
@@ -1064,6 +1065,16 @@ def test_the_key_of_the_city_is_in_the_first_entry(tmp_path: Path) -> None:
         body = json.loads(db.execute("SELECT body FROM entries WHERE seq = 1").fetchone()[0])
     assert (body["kind"], body["key"], body["city"]) == ("opened", KEY.hex(), "q-city")
     assert body["dictionary"] == "hpf-flexible-employment@1"
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_opening_leaves_the_garbage_collector_as_it_was(used_home: Path, running: bool) -> None:
+    try:
+        (gc.enable if running else gc.disable)()
+        opened(used_home).close()
+        assert gc.isenabled() == running
+    finally:
+        gc.enable()
 
 
 def test_salts_never_repeat(used_home: Path) -> None:
