@@ -26,6 +26,7 @@ from node import casts, snapshot
 from node.casts import FAIL, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
 from node.connectors import Bound, Part, TextTable, Wanted, csv, parquet, quoted
 from node.connectors.files import Found, column_name, find, fingerprint, trimmed
+from node.engine import engine
 from node.mapping import (
     IMPOSSIBLE,
     At,
@@ -178,7 +179,7 @@ def ingest(folder: Path, home: Path, entropy: Entropy, lookup: DictionaryLookup 
         if standing := _unchanged(home, mapping, inputs):  # 3
             return standing
         readable = [each.path for files in found.values() for each in files]
-        with snapshot.engine(readable, work, THREADS) as connection:
+        with engine(readable, work, THREADS) as connection:
             connection.create_function("holder", _hasher(key), ["varchar"], "blob", null_handling=SPECIAL)
             made = _Making(mapping, connection, work, found).made(inputs)
         for each in (each for files in found.values() for each in files):

@@ -332,7 +332,7 @@ class Ledger:
         self._end_over(claim, now)  # 2
         self._check_attempts(claim, now)  # 3
         if claim.mode == "exact":  # 4
-            self._check_exact(claim, None, now)
+            self._check_exact(claim, now)
         else:
             self._check_budget(claim, now)
         cost = claim.cost
@@ -342,11 +342,13 @@ class Ledger:
     def exact(self, conversation: bytes, *, rows: bytes, cells: int, now: int) -> None:
         """Mode exact: the cohort was read and is large enough. X1 again, now also against cohorts of equal rows; before the Advert.
 
-        `rows`: digest of the cohort's rows under a key of this city. Errors: `Refusal` SECAGG_COHORT_DIFFERENCE, EXACT_RELEASES,
-        SECAGG_BUDGET (nothing is held). Rows stand behind them: others hear `declined:disclosure` only.
+        `rows`: digest of the cohort's rows under a key of this city. Errors: `Refusal` EXACT_OVERLAP, which names the earlier study to this
+        city, and of which others hear `declined:disclosure`; SECAGG_BUDGET (nothing is held).
         """
         held = self._live(conversation, now)
-        self._check_exact(held.claim, rows.hex(), now)
+        alike, isolates = self._isolates(held.claim, rows.hex(), now)
+        if isolates:
+            raise Refusal("EXACT_OVERLAP", study=alike[-1].claim.study)
         self._follow(held, ExactSet(at=self._at(now), conversation=conversation.hex(), rows=rows.hex(), cells=cells))
 
     def rows(
@@ -428,22 +430,31 @@ class Ledger:
         if no:
             raise no
 
-    def _check_exact(self, claim: Claim, rows: str | None, now: int) -> None:
-        """Releases of the snapshot; rule X1 against cohorts of an equal filter, and of equal `rows` where these are known."""
-        held = self._book.reservations.values()
-        others = [each for each in held if each.counts and each.claim.conversation != claim.conversation]
+    def _check_exact(self, claim: Claim, now: int) -> None:
+        """Releases of the snapshot; inside one study the set of cities that was confirmed first; rule X1 as far as filters tell."""
+        others = [each for each in self._book.reservations.values() if each.counts]
         most = self._policy.file.exact.most_releases_per_snapshot
         if sum(each.claim.snapshot == claim.snapshot for each in others) >= most:
             raise Refusal("EXACT_RELEASES", limit=most)
         confirmed = [each.claim for each in others if each.confirmed]
-        if any(each.study == claim.study and each.cities != claim.cities for each in confirmed):
+        moved = any(each.study == claim.study and each.cities != claim.cities for each in confirmed)
+        if moved or self._isolates(claim, None, now)[1]:
             raise Refusal("SECAGG_COHORT_DIFFERENCE")
+
+    def _isolates(self, claim: Claim, rows: str | None, now: int) -> tuple[list[Reservation], bool]:
+        """Rule X1: exact releases of the last year about the same cohort, and whether the new set of cities leaves too few apart."""
         since = self._at(now) - X1_DAYS * DAY
-        alike = [each for each in others if each.at > since and each.same_cohort(claim.cohort_class, rows)]
+        alike = [
+            each
+            for each in self._book.reservations.values()
+            if each.counts
+            and each.claim.conversation != claim.conversation
+            and each.at > since
+            and each.same_cohort(claim.cohort_class, rows)
+        ]
         earlier = [frozenset(cities) for cities in sorted({each.claim.cities for each in alike})]
-        no = city_set(claim.cities, earlier, max(self._policy.file.cities.least, claim.colluders + 2))
-        if no:
-            raise no
+        least = max(self._policy.file.cities.least, claim.colluders + 2)
+        return alike, city_set(claim.cities, earlier, least) is not None
 
     # --- entries
 

@@ -352,7 +352,7 @@ def load(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> Mapping:
 def check(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> list[HpfedError]:
     """Every fault of a mapping: schema, dictionary, then the headers of its files. Reads no rows."""
     from node.connectors import parquet
-    from node.snapshot import engine
+    from node.engine import engine
 
     try:
         mapping = load(folder, lookup)

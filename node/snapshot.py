@@ -19,7 +19,6 @@ import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from collections.abc import Mapping as Lookup
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -30,6 +29,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from node.connectors import quoted
+from node.engine import engine
 from node.mapping import NOT_KNOWN
 from node.quality import FILE as QUALITY
 from node.quality import Quality
@@ -95,34 +95,7 @@ class Current(Record):
     dates: dict[date, Newest] = Field(default_factory=dict)
 
 
-# --- the engine
-
-
-@contextmanager
-def engine(readable: Iterable[Path] = (), work: Path | None = None, threads: int = 1) -> "Iterator[DuckDBPyConnection]":
-    """DuckDB shut in: it reads the files named here, writes below `work`, loads nothing, and its settings are locked (T46)."""
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "threads": threads,
-            "memory_limit": "512MB",
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-        }
-    )
-    try:
-        connection.execute("SET TimeZone = 'Asia/Shanghai'")  # a time with zone is read as the city's clock showed it
-        connection.execute("SET allowed_paths = $paths", {"paths": [str(path) for path in readable]})
-        if work is not None:
-            connection.execute("SET allowed_directories = $folders", {"folders": [str(work)]})
-            connection.execute("SET temp_directory = $folder", {"folder": str(work / "spill")})
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        yield connection
-    finally:
-        connection.close()
+# --- reading
 
 
 def _block(

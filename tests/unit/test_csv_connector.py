@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from node import casts
 from node.connectors import Bound, TextTable, Wanted, csv
 from node.connectors.files import BLANKS, Found, find, trimmed
-from node.snapshot import engine
+from node.engine import engine
 from protocols.errors import ConfigError, Place
 from tests.unit.city_folder import KEYED, UNKEYED, cells, fault, folder, run, variables
 

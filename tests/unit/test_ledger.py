@@ -19,7 +19,7 @@ from node.ledger import AHEAD, DAY, FILE, KEPT_DAYS, LABEL, Ledger, look, verify
 from node.policy import Decision, load
 from protocols import privacy
 from protocols import study as studies
-from protocols.errors import HpfedError, PeerError
+from protocols.errors import HpfedError, PeerError, abort_number
 from protocols.noise import UNIT
 from protocols.study import Study
 from tests.ledgers import (
@@ -704,8 +704,10 @@ def test_another_filter_with_equal_rows_is_the_same_cohort(tmp_path: Path) -> No
     with opened(tmp_path) as ledger:
         opens(ledger, 1, (1, 2, 3, 4, 5, 6))
         ledger.reserve(claim(2, exact=True, study="b", cohort="not not all", cities=(1, 2, 3, 4, 5)), now=NOW)
-        with refused("SECAGG_COHORT_DIFFERENCE"):
+        with refused("EXACT_OVERLAP") as found:
             exact(ledger, 2)
+        assert found[0].values == {"study": claim(1).study}
+        assert abort_number("EXACT_OVERLAP") == abort_number("declined:disclosure")
         ledger.end(conversation(2), now=NOW)
         opens(ledger, 3, (1, 2, 3, 4, 5), study="c", cohort="women", seen="women")
 

@@ -7,7 +7,7 @@ import pytest
 
 from node.connectors import Bound, Flavour, TextTable, Wanted, parquet
 from node.connectors.files import find
-from node.snapshot import engine
+from node.engine import engine
 from protocols.errors import ConfigError, Place
 from tests.unit.city_folder import HEAD, cells, fault, folder, run, variables
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from node import ingest, snapshot
+from node.engine import engine
 from protocols.errors import ConfigError, Refusal
 from tests.unit.city_folder import AS_OF, UNKEYED, cells, contents, folder, run, variables
 
@@ -174,7 +175,7 @@ def test_the_engine_reads_what_it_was_given_and_nothing_else(tmp_path: Path) -> 
         f"SELECT * FROM glob('{tmp_path}/*')",
     ]
     before = contents(tmp_path)
-    with snapshot.engine([inside], work) as connection:
+    with engine([inside], work) as connection:
         assert connection.execute(f"SELECT count(*) FROM read_csv('{inside}')").fetchall() == [(1,)]
         for statement in refused:
             with pytest.raises(duckdb.Error):

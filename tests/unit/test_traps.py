@@ -8,7 +8,7 @@ import pytest
 from node import mapping
 from node.connectors import Bound, Wanted, csv
 from node.connectors.files import find
-from node.snapshot import engine
+from node.engine import engine
 from protocols.errors import Place
 from tests.unit.city_folder import KEYED, UNKEYED, cells, fault, folder, one, run, variables
 
