@@ -797,7 +797,7 @@ CODES: Final[dict[str, Texts]] = {
         "Run one node per home",
     ),
     "LEDGER_UNAVAILABLE": _t(
-        "账本无法写入；未读取任何记录，未送出任何内容",
+        "账本无法写入；未送出任何内容",
         "检查磁盘空间与权限",
         "the ledger cannot be written; nothing was sent",
         "Check disk space and permissions",
@@ -813,6 +813,12 @@ CODES: Final[dict[str, Texts]] = {
         "请放宽 cohort，或与该市商议",
         "this city has fewer rows in the cohort than {limit} (policy.yaml: {key})",
         "Widen the cohort, or ask the city",
+    ),
+    "EXACT_OVERLAP": _t(
+        "本市符合条件的人与较早的精确统计 {study} 相同，而城市名单只差少数",
+        "改用相同的城市名单，或 dp 模式",
+        "this city's rows in the cohort are those of the earlier exact study {study}, and the cities differ by too few",
+        "Ask the same cities, or use mode dp",
     ),
     "EXACT_RELEASES": _t(
         "同一快照的精确结果至多 {limit} 次",
