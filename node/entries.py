@@ -406,13 +406,14 @@ class Reservation:
     @property
     def counts(self) -> bool:
         """Its set of cities counts for rule X1: it may still be opened, or it was confirmed."""
-        return self.claim.mode == "exact" and (not self.void or self.confirmed)
+        return self.claim.mode == "exact" and not self.void
 
     @property
     def frees(self) -> bool:
         """Ending it would change something: rounds are held that were not read, or an exact set could be forgotten."""
-        held = not self.rounds or any(n > 0 for n in self.left)
-        return not self.void and (held or (self.counts and not self.confirmed))
+        if self.claim.mode == "exact":
+            return self.counts and not self.confirmed
+        return not self.void and any(times > 0 for times in self.left)
 
     def same_cohort(self, cohort_class: str, rows: str | None) -> bool:
         """An equal filter; or equal rows here, where they are known of both."""
@@ -422,7 +423,7 @@ class Reservation:
 def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
     """The reservation after one more entry of its conversation. Errors: `ValueError` where that entry cannot come next."""
     if isinstance(entry, Void):
-        need(not held.void and not held.unspent)
+        need(not held.void and not held.unspent and not (held.claim.mode == "exact" and held.confirmed))
         return replace(held, void=True)
     if isinstance(entry, ExactSet):
         need(held.claim.mode == "exact" and held.exact is None and not held.void)
@@ -438,7 +439,7 @@ def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
         raise ValueError
     match entry:
         case Spent():
-            need(found.spent is None and not held.void)
+            need(found.spent is None)
             after = Round(found.rows, entry, seq)
         case Confirmed():
             need(found.sent and found.confirmed is None and not held.void)

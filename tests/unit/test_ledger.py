@@ -244,6 +244,14 @@ def test_rows_read_and_never_sent_are_charged_once_the_plan_has_expired(tmp_path
         assert state(ledger, 1) == "spent"
 
 
+def test_the_last_second_of_a_plan_belongs_to_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as ledger:
+        ledger.reserve(claim(1, expires=NOW + 10), now=NOW)
+        rows(ledger, 1, now=NOW + 10)
+        spend(ledger, 1, now=NOW + 10)
+        assert state(ledger, 1) == "spent"
+
+
 def test_a_new_attempt_ends_the_one_before(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         ledger.reserve(claim(1), now=NOW)
@@ -946,6 +954,22 @@ def test_an_entry_that_cannot_follow_is_found_even_where_every_hash_was_made_ane
     with refused("LEDGER_BROKEN") as found:
         verify(used_home / FILE, Head())
     assert found[0].values["entry"] == entry
+
+
+def test_a_confirmed_exact_set_cannot_be_forgotten_afterwards(tmp_path: Path) -> None:
+    def forget(seq: int, entry: dict[str, object]) -> None:
+        if seq == 10:
+            entry.pop("round")
+            entry.update({"kind": "void", "why": "ended"})
+
+    with opened(tmp_path) as ledger:
+        opens(ledger, 1, (1, 2, 3, 4, 5, 6))
+        reveal(ledger, 1)
+        assert ledger.head.seq == 10
+    rechained(tmp_path, forget)
+    with refused("LEDGER_BROKEN") as found:
+        verify(tmp_path / FILE, Head())
+    assert found[0].values["entry"] == 10
 
 
 def test_a_whole_ledger_is_verified_beside_a_running_node(used_home: Path) -> None:
