@@ -23,9 +23,9 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Annotated, Final, Literal, Self, assert_never
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
 
-from node.audit import Code, Head, Hex32, Hex64, Sha256Name
+from node.audit import Code, Head
 from node.policy import SCOPES, Policy, Scope
 from protocols import privacy
 from protocols.canonical import canonical, digest
@@ -35,8 +35,8 @@ from protocols.study import Mode, Study
 
 Seconds = Annotated[int, Field(ge=0, lt=2**53)]
 Number = Annotated[int, Field(ge=0, lt=2**16)]
-Big = Annotated[int, BeforeValidator(lambda v: int(v) if isinstance(v, str) else v), PlainSerializer(str), Field(ge=0)]
-Digest = Sha256Name | Literal[""]
+Big = Annotated[int, Field(strict=False, ge=0), PlainSerializer(str)]  # written as text: JSON has no such integers
+Name = str  # `sha256:…` of something; the chain covers it, so that its form need not be looked at again
 Ids = tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
 Key = tuple[str, str, int]  # asker, study, run: what an answer is kept under
 Why = Literal["expired", "superseded", "ended"]
@@ -81,9 +81,9 @@ class Claim(_Closed):
     `cohort`, `purpose` and `variables` are for people.
     """
 
-    conversation: Hex32
-    plan: Sha256Name
-    study: Sha256Name
+    conversation: str
+    plan: Name
+    study: Name
     asker: str
     runs: tuple[Annotated[int, Field(ge=1, lt=2**16)]]
     mode: Mode
@@ -94,7 +94,7 @@ class Claim(_Closed):
     cities: Ids
     colluders: int
     snapshot: str
-    cohort_class: Sha256Name
+    cohort_class: Name
     cohort: str
     purpose: str
     variables: tuple[str, ...]
@@ -206,14 +206,14 @@ class Opened(_Entry):
 
     kind: Literal["opened"] = "opened"
     city: str
-    key: Hex64
-    policy: Sha256Name
+    key: str
+    policy: Name
     dictionary: str
 
 
 class PolicySet(_Entry):
     kind: Literal["policy"] = "policy"
-    policy: Sha256Name
+    policy: Name
 
 
 class CapSet(_Entry):
@@ -236,10 +236,10 @@ class Approved(_Entry):
     """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them."""
 
     kind: Literal["approved"] = "approved"
-    study: Sha256Name
-    dictionary: Sha256Name
+    study: Name
+    dictionary: Name
     asker: str
-    policy: Sha256Name
+    policy: Name
     rule: str
     officers: tuple[str, ...]
     cannot: tuple[str, ...]
@@ -248,7 +248,7 @@ class Approved(_Entry):
 
 class Declined(_Entry):
     kind: Literal["declined"] = "declined"
-    study: Sha256Name
+    study: Name
     asker: str
     codes: tuple[Code, ...]
     officers: tuple[str, ...]
@@ -265,7 +265,7 @@ class Reserved(_Entry):
 
 
 class _Step(_Entry):
-    conversation: Hex32
+    conversation: str
 
 
 class Rows(_Step):
@@ -273,7 +273,7 @@ class Rows(_Step):
 
     kind: Literal["rows"] = "rows"
     round: Number
-    ask: Sha256Name
+    ask: Name
     blocks: tuple[int, ...]
 
 
@@ -283,11 +283,11 @@ class Spent(_Step):
     kind: Literal["spent"] = "spent"
     run: int
     round: Number
-    plan: Sha256Name
+    plan: Name
     snapshot: str
     sampler: Big
-    reply: Digest
-    y: Digest
+    reply: Name
+    y: Name
     turned: bool
 
 
@@ -295,7 +295,7 @@ class Confirmed(_Step):
     kind: Literal["confirmed"] = "confirmed"
     round: Number
     cities: Ids
-    u3: Sha256Name
+    u3: Name
 
 
 class Revealed(_Step):
@@ -308,8 +308,8 @@ class Answered(_Step):
 
     kind: Literal["answered"] = "answered"
     round: Number
-    sum: Sha256Name
-    receipt: Sha256Name
+    sum: Name
+    receipt: Name
 
 
 class Void(_Step):

@@ -236,7 +236,7 @@ class Ledger:
             found = self._db.execute(stored, (request,)).fetchone()
         if found is None:
             return None
-        entry = ENTRY.validate_json(found[1], strict=True)
+        entry = ENTRY.validate_json(found[1])
         if isinstance(entry, Spent) and digest(found[0]) != entry.reply:
             raise Refusal("LEDGER_BROKEN", Place(str(self._path)), entry=found[2])
         return bytes(found[0])
@@ -679,7 +679,7 @@ def _load(db: sqlite3.Connection, path: Path, audited: Head) -> Book:
             content = body.encode()
             head = link(LABEL, book.head, salt, content)
             need(seq == head.seq and hashed == head.hash)
-            book.apply(ENTRY.validate_json(content, strict=True), head)
+            book.apply(ENTRY.validate_json(content), head)
         except (ValueError, TypeError, AttributeError, HpfedError):
             raise Refusal("LEDGER_BROKEN", Place(str(path)), entry=book.head.seq + 1) from None
         if seq == audited.seq and hashed != audited.hash:
