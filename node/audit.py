@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -36,8 +36,7 @@ Code = Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]{1,60}$")]
 Word = Annotated[str, Field(pattern="^[a-z][a-z0-9_ -]{0,60}$")]
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """How long a chain is, and the hash of its last entry."""
 
     seq: int = 0

@@ -17,11 +17,11 @@ each one again from its blocks, and an entry that states another is refused.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
-from typing import Annotated, Final, Literal, Self, assert_never
+from typing import Annotated, Final, Literal, NamedTuple, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
 
@@ -332,11 +332,10 @@ Entry = Opened | PolicySet | CapSet | Approved | Declined | Reserved | Step
 ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
-# --- what they mean
+# --- what they mean: tuples, which are quicker to make than dataclasses; a long ledger has some hundred thousand of them
 
 
-@dataclass(frozen=True)
-class Round:
+class Round(NamedTuple):
     """How far one round of a conversation went. `spent_seq`: where in the chain it was charged."""
 
     rows: Rows
@@ -352,8 +351,7 @@ class Round:
         return self.spent is not None and not self.spent.turned
 
 
-@dataclass(frozen=True)
-class Reservation:
+class Reservation(NamedTuple):
     """One conversation and all that became of it."""
 
     seq: int
@@ -361,7 +359,7 @@ class Reservation:
     claim: Claim
     cost: Cost
     left: tuple[int, ...]  # in how many more rounds each block may be asked; in mode exact one entry, for the one round
-    rounds: Mapping[int, Round] = field(default_factory=dict)
+    rounds: Mapping[int, Round]
     exact: ExactSet | None = None
     void: bool = False
 
@@ -424,10 +422,10 @@ def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
     """The reservation after one more entry of its conversation. Errors: `ValueError` where that entry cannot come next."""
     if isinstance(entry, Void):
         need(not held.void and not held.unspent and not (held.claim.mode == "exact" and held.confirmed))
-        return replace(held, void=True)
+        return held._replace(void=True)
     if isinstance(entry, ExactSet):
         need(held.claim.mode == "exact" and held.exact is None and not held.void)
-        return replace(held, exact=entry)
+        return held._replace(exact=entry)
     if isinstance(entry, Rows):
         asked = set(entry.blocks) if held.claim.charges else {0}
         need(not held.void and entry.round not in held.rounds and len(asked) == max(1, len(entry.blocks)))
@@ -456,7 +454,7 @@ def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
 
 
 def _at(held: Reservation, left: tuple[int, ...], number: int, after: Round) -> Reservation:
-    """The same with one round gone further. Written out: this is most of the work of opening a long ledger."""
+    """The same with one round gone further."""
     rounds = {**held.rounds, number: after}
     return Reservation(held.seq, held.at, held.claim, held.cost, left, rounds, held.exact, held.void)
 
@@ -540,7 +538,7 @@ class Book:
         need(claim.conversation not in self.reservations and claim.key not in self.answers)
         need(entry.cost == text(cost.curve) and entry.sampler == cost.sampler)
         left = tuple(charge.rounds for charge in claim.charges) or (1,)
-        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left)
+        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {})
         self.attempts.setdefault(claim.key, []).append(claim.conversation)
 
     def room(self, scope: Scope, asker: str, year: int) -> Room:
