@@ -6,14 +6,34 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from protocols.errors import ConfigError, Place
+
 if TYPE_CHECKING:
     from coordinator.results import Results
 
 LANGUAGES: Final[tuple[Literal["zh", "en"], ...]] = ("zh", "en")
 
 
-def write(out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = ()) -> tuple[Path, ...]:
+def usable(out: Path, forbidden: Iterable[Path] = ()) -> None:
+    """Whether a result can be written there, asked before any city is. `forbidden`: folders that it must not be, nor lie in.
+
+    Errors: `ConfigError` OUT_UNUSABLE (a file stands in the way, or no right to write), OUT_INSIDE.
+    """
+    place = out.absolute()
+    standing = next(each for each in (place, *place.parents) if each.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
+        raise ConfigError("OUT_UNUSABLE", Place(str(out)))
+    for each in forbidden:
+        if place.resolve().is_relative_to(each.resolve()):
+            raise ConfigError("OUT_INSIDE", Place(str(out)), folder=str(each))
+
+
+def write(
+    out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = (), *, stored: bool = False
+) -> tuple[Path, ...]:
     """Write results.json, tables, both reports and run.jsonl under `out`; the files, most useful first.
+
+    `stored`: the answer is an earlier one; a run.jsonl that tells how it came about stays. Tables of another result are removed.
 
     Everything is made in memory before the first byte is written, and every file takes its place whole: an interrupted run leaves the files
     of an earlier one as they were.
@@ -24,8 +44,14 @@ def write(out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = ()) -
     parsed = Results.parse(results)
     noted = [*events, {"event": "report", "characters_replaced": scrubbed(parsed)[1]}]
     log = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in noted)
-    made = _made(parsed)
-    return _placed(out, {**made, "results.json": results, "run.jsonl": log})
+    files = {**_made(parsed), "results.json": results}
+    if not (stored and (out / "run.jsonl").is_file()):
+        files["run.jsonl"] = log
+    placed = _placed(out, files)
+    for left in (out / "tables").glob("*.csv"):
+        if left not in placed:
+            left.unlink()
+    return placed
 
 
 def rebuild(out: Path, results: "Results") -> tuple[Path, ...]:

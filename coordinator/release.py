@@ -164,8 +164,8 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "mode": study.file.privacy.mode,
         "unit": study.dictionary.unit,
-        "epsilon": float(study.epsilon),
-        "delta": float(study.delta),
+        "epsilon": None if study.exact else float(study.epsilon),
+        "delta": None if study.exact else float(study.delta),
         "mechanism": "none" if study.exact else "skellam",
         "accounting": "none" if study.exact else "rdp",
         "spent": [{"city": roster.name(city), "epsilon": epsilon} for city in opened.survivors],

@@ -150,22 +150,23 @@ def _failure(post: Post, state: Failed | RoundLost) -> HpfedError:
         for city, reason in collector.missing(state).items()
         if reason.startswith("declined:")
     ]
-    incomplete = collector.failure(state)
     if not said:
-        return incomplete
+        return collector.failure(state)
     return _first(
         [
-            *(
-                Refusal("CITY_DECLINED", city=city, codes=reason.removeprefix("declined:"), limits="-")
-                for city, reason in said
-            ),
-            incomplete,
+            Refusal("CITY_DECLINED", city=city, codes=reason.removeprefix("declined:"), limits="-")
+            for city, reason in said
         ]
     )
 
 
 def _limits(reasons: messages.Reasons) -> str:
-    return ", ".join(f"{name} {value}" for name, value in sorted(reasons.limits.items())) or "-"
+    """Limits as a city sent them; millionths as decimals."""
+    told = (
+        f"{name.removesuffix('_millionths')} {value / 10**6:g}" if name.endswith("_millionths") else f"{name} {value}"
+        for name, value in sorted(reasons.limits.items())
+    )
+    return ", ".join(told) or "-"
 
 
 def agreed(post: Post, study: Study, answers: Answers, run: int = 1) -> Agreement:
@@ -195,10 +196,17 @@ def _first(found: Sequence[HpfedError]) -> HpfedError:
     return first
 
 
-def summed(
-    post: Post, agreement: Agreement, answers: Answers, acks: Mapping[int, bytes]
-) -> tuple[Opened, Summed, dict[int, bytes]]:
-    """One conversation: the sum, its record, and each city's acknowledgement, to be shown in the next Open.
+@dataclass(frozen=True)
+class Summing:
+    """A finished conversation whose cities have not been told yet."""
+
+    opened: Opened
+    state: Summed
+    receipts: Outgoing
+
+
+def summed(post: Post, agreement: Agreement, answers: Answers, acks: Mapping[int, bytes]) -> Summing:
+    """One conversation: the sum and its record. `acks`: what each city last signed for, to be shown to it in its Open.
 
     Errors: `IncompleteError` SECAGG_TOO_FEW, SECAGG_ROUND_LOST; `also` names cities that broke the protocol.
     """
@@ -236,13 +244,25 @@ def summed(
         raise _failure(post, state)
     if not isinstance(state, Summed):
         raise IncompleteError("SECAGG_TOO_FEW", step="advert", came=0, needed=plan.threshold)
-    for _, reply in post.send(Kind.RECEIPT, sent, OFFER_TIMEOUT_S):
-        if not isinstance(reply, Failure):
-            following_state, _ = collector.step(state, reply, post.stamp(), kept.__getitem__)
-            state = following_state if isinstance(following_state, Summed) else state
     lost = tuple(
         Missing(post.roster.name(city), reason, failures[city].reason if city in failures else "")
         for city, reason in collector.missing(state).items()
     )
-    opened = Opened(agreement, state.total, state.u3, (*answers.missing, *lost), answers.approvals)
-    return opened, state, dict(state.talk.acks)
+    return Summing(Opened(agreement, state.total, state.u3, (*answers.missing, *lost), answers.approvals), state, sent)
+
+
+def receipts(post: Post, done: Summing) -> dict[int, bytes]:
+    """Tell the cities that the answer is kept. From here on none of them computes this run again. What they sign is shown to
+    them next time.
+
+    Pre-condition: the result is on disk. If nobody gets this far, the run stays unfinished for the cities, and the answer is not lost.
+    """
+    state: collector.State = done.state
+    for _, reply in post.send(Kind.RECEIPT, done.receipts, OFFER_TIMEOUT_S):
+        if not isinstance(reply, Failure):
+            state, _ = collector.step(state, reply, post.stamp(), _nothing)
+    return dict(state.talk.acks)
+
+
+def _nothing(digest: bytes) -> bytes:
+    raise KeyError(digest)

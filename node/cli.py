@@ -41,10 +41,13 @@ def spoken(chosen: str) -> str:
 
 def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
     """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
-    from protocols.errors import HpfedError, said
+    from protocols.errors import HpfedError, of_system, said
 
     try:
-        work()
+        try:
+            work()
+        except OSError as refused:
+            raise of_system(refused) from None
     except HpfedError as fault:
         if as_json:
             typer.echo(said(fault, "json"))
@@ -87,7 +90,7 @@ def map_check(folder: Folder = HERE, lang: Lang = "", as_json: AsJson = False) -
             raise fault
         means = mapping.load(folder)
         value = {
-            "city": means.city,
+            "city": means.city.city,
             "dictionary": means.meant.name,
             "snapshot": means.snapshot,
             "cannot": list(means.cannot),
@@ -95,7 +98,9 @@ def map_check(folder: Folder = HERE, lang: Lang = "", as_json: AsJson = False) -
         _print(
             value,
             as_json,
-            lambda: f"{means.city}: {means.meant.name}, {means.snapshot}; cannot map: {', '.join(means.cannot) or '-'}",
+            lambda: (
+                f"{means.city.city}: {means.meant.name}, {means.snapshot}; cannot map: {', '.join(means.cannot) or '-'}"
+            ),
         )
 
     guarded(lang, as_json, work)
@@ -153,6 +158,14 @@ def policy_check(folder: Folder = HERE, lang: Lang = "", as_json: AsJson = False
     """
 
     def work() -> None:
+        from node import city, mapping, policy
+        from protocols.errors import joined
+
+        here = city.load(folder)
+        found = policy.load(folder, loose=here.synthetic or here.open_data)
+        fault = joined(policy.unknown_variables(folder, found, mapping.load(folder).meant))
+        if fault:
+            raise fault
         values = _policy(folder)
         _print({"values": len(values)}, as_json, lambda: f"policy.yaml is sound: {len(values)} values in force")
 

@@ -5,6 +5,7 @@ section 9; secure-aggregation.md, X1). In mode dp nothing here looks at rows: th
 """
 
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Final
 
 from node.policy import Exact
@@ -15,8 +16,9 @@ from protocols.study import Study
 
 DECLINED: Final = "declined:disclosure"  # all that others hear where rows stand behind a no
 TOLD: Final = frozenset(
-    {"count", "limit", "got", "least", "most", "n", "cost_millionths", "left_millionths", "renews_s"}
+    {"count", "limit", "got", "least", "most", "n", "found", "cost_millionths", "left_millionths", "renews_s"}
 )
+MILLION: Final = 10**6
 LARGEST: Final = 2**53  # of an integer in JSON
 
 
@@ -59,15 +61,19 @@ def classes(sets: Collection[frozenset[int]]) -> tuple[frozenset[int], ...]:
 def outward(no: HpfedError, *, rows_read: bool) -> Reasons:
     """A no as others may hear it. Where rows were read before it was decided: always the same one word.
 
-    Else every code, and of their values the whole numbers that come from the request, the policy or the ledger, named `code_value`.
+    Else every code, and of their values the numbers that come from the request, the policy or the ledger, named `code_value`; decimals in
+    millionths.
     """
     if rows_read:
         return Reasons(codes=(DECLINED,))
     limits: dict[str, int] = {}
     for each in no.every():
         for name, value in each.values.items():
-            if name in TOLD and isinstance(value, int) and abs(value) <= LARGEST:
-                limits.setdefault(f"{each.code.lower()}_{name}"[:40], value)
+            told, number = name, value
+            if isinstance(value, Decimal):
+                told, number = f"{name}_millionths", int(value * MILLION)
+            if name in TOLD and isinstance(number, int) and abs(number) <= LARGEST:
+                limits.setdefault(f"{each.code.lower()}_{told}"[:40], number)
     return Reasons(
         codes=tuple(dict.fromkeys(each.code for each in no.every()))[:64], limits=dict(list(limits.items())[:64])
     )

@@ -275,6 +275,9 @@ class Gate:
             raise Refusal("SECAGG_REPLAY")
         name = "sha256:" + plan.study.hex()
         approved = self.ledger.approval(name, now)
+        asker = self.station.roster.askers.get(approved.asker)
+        if asker is None or asker.until <= now:
+            raise Refusal("APPROVAL_ASKER", asker=approved.asker)
         if self.ledger.finished(approved.asker, name, plan.run) is not None:
             raise Refusal("SECAGG_ALREADY_ANSWERED")
         return self.ledger.study(name)

@@ -250,7 +250,7 @@ def load(folder: Path, *, loose: bool) -> Policy:
     """
     document = _own(folder)
     file = fit(PolicyFile, document, _merged(_defaults(loose), document.tree))
-    fault = joined([*_caps(file, document), *([] if loose else _too_loose(file, document))])
+    fault = joined([*_caps(file, document), *_later(file, document), *([] if loose else _too_loose(file, document))])
     if fault:
         raise fault
     return Policy(file, loose)
@@ -330,6 +330,24 @@ def _caps(file: PolicyFile, document: Document) -> Iterator[HpfedError]:
             yield fault
 
 
+def _later(file: PolicyFile, document: Document) -> Iterator[HpfedError]:
+    """What a policy can ask for one day, and would be told in vain today."""
+    if file.keep_openings:
+        yield ConfigError("NOT_YET", document.at("keep_openings"), thing="`keep_openings: true`")
+    if file.quality_summary == "allowed":
+        yield ConfigError("NOT_YET", document.at("quality_summary"), thing="`quality_summary: allowed`")
+
+
+def unknown_variables(folder: Path, policy: Policy, dictionary: Dictionary) -> Iterator[HpfedError]:
+    """Variables of `deny` and `deny_together` that the city's dictionary does not have: a misspelt one would protect nothing."""
+    document, variables = _own(folder), policy.file.variables
+    for path, names in (("deny", variables.deny), *(("deny_together", group) for group in variables.deny_together)):
+        for name in names:
+            if name not in dictionary.known():
+                at = document.at("variables", path)
+                yield ConfigError("STUDY_VARIABLE", at, name=name, near=near(name, dictionary.known()))
+
+
 def _too_loose(file: PolicyFile, document: Document) -> Iterator[HpfedError]:
     shipped = fit(PolicyFile, _shipped())
     for path, tighter in TIGHTER.items():
@@ -406,7 +424,8 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
         if release not in file.releases:
             yield Refusal("POLICY_RELEASE", release=release)
     allowed: Kinds = getattr(file.kinds, mode)
-    least = file.exact.min_cell
+    cell = "min_cell" if file.exact.min_cell > 1 else "min_pooled"
+    least = getattr(file.exact, cell)
     for kind in dict.fromkeys(each.kind for each in study.file.questions):
         if ALL not in allowed and kind not in allowed:
             yield Refusal("POLICY_KIND", mode=mode, kind=kind, key=f"kinds.{mode}", why_zh="", why_en="")
@@ -414,7 +433,7 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
             why_zh = "；本版本尚不能隐去更小的单元格"
             why_en = "; this version cannot suppress smaller cells of an exact table yet"
             yield Refusal(
-                "POLICY_KIND", mode=mode, kind=kind, key=f"exact.min_cell: {least}", why_zh=why_zh, why_en=why_en
+                "POLICY_KIND", mode=mode, kind=kind, key=f"exact.{cell}: {least}", why_zh=why_zh, why_en=why_en
             )
 
 

@@ -82,6 +82,11 @@ def _near(name: object, language: Language) -> str:
     return f"，是否想写 {name!r}？" if language == "zh" else f"; did you mean {name!r}?"
 
 
+def of_system(fault: OSError) -> "ConfigError":
+    """A file that the operating system refuses, as an error of the product: its path and the system's own words."""
+    return ConfigError("FILE_SYSTEM", Place(str(fault.filename or "-")), problem=fault.strerror or "-")
+
+
 def said(fault: HpfedError, how: Literal["zh", "en", "json"] | str) -> str:
     """A fault and all found with it, a line each; as JSON the first one in both languages (contract, section 2: `--json`)."""
     if how == "json":
@@ -203,6 +208,36 @@ CODES: Final[dict[str, Texts]] = {
     "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
     "BENCH_UNKNOWN": _t(
         "没有基准测试 {name!r}", "现有：{known}", "there is no benchmark {name!r}", "There are: {known}"
+    ),
+    "OUT_UNUSABLE": _t(
+        "输出位置不能写入（已有同名文件，或没有权限）",
+        "请换一个文件夹；尚未询问任何城市",
+        "nothing can be written there: a file stands in the way, or there is no right to write",
+        "Name another folder; no city was asked",
+    ),
+    "OUT_INSIDE": _t(
+        "输出文件夹在城市文件夹 {folder} 之内",
+        "请换到其外；尚未询问任何城市",
+        "the output lies inside {folder}, where cities keep their books",
+        "Name a folder outside it; no city was asked",
+    ),
+    "HOMES_NOT_OURS": _t(
+        "此处的 .hpfed 不是由 --seed 运行所建，可能是某市的账本",
+        "请换一个输出文件夹",
+        "this .hpfed was not made by a run with --seed; it may be a city's books",
+        "Name another output folder",
+    ),
+    "DROP_STORED": _t(
+        "研究 {study} 已答复过，不会再次计算，--drop 无从谈起",
+        "请另写一项研究，或加 --seed",
+        "the study {study} was answered before and is not computed again, so that --drop has nothing to lose",
+        "Ask another study, or use --seed",
+    ),
+    "FILE_SYSTEM": _t(
+        "文件操作失败：{problem}",
+        "请检查路径、权限与磁盘空间",
+        "the file cannot be used: {problem}",
+        "Check path, rights and disk",
     ),
     "OUT_NOT_EMPTY": _t(
         "输出文件夹不是空的",
@@ -1398,6 +1433,10 @@ ABORT_NUMBERS: Final[dict[str, int]] = {
     "SNAPSHOT": 200,
     "BUSY": 201,
     "OTHER": 202,
+    "BUDGET_ASKER": 203,
+    "BUDGET_YEAR": 204,
+    "BUDGET_TOTAL": 205,
+    "BUDGET_RETRIES": 206,
 }
 # Families of a gate's own codes. A decline because of rows is always the one code `declined:disclosure`.
 _ABORT_FAMILIES: Final = {"EXACT": "declined:disclosure", "BUDGET": "SECAGG_BUDGET"}

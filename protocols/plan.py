@@ -7,7 +7,6 @@ conversation, the roster in force, its times, and what cities cannot map (secure
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -17,7 +16,7 @@ from protocols.canonical import canonical, digest_bytes
 from protocols.errors import Refusal
 from protocols.messages import Plan
 from protocols.noise import MOST_DRAWS, UNIT, draws, largest_noise, node_v20
-from protocols.privacy import Cost, Event, Need
+from protocols.privacy import Cost, Event
 from protocols.roster import Roster
 from protocols.secagg.plan import DP, EXACT, SUITE, NoiseBlock, Thresholds, noise_plan, thresholds
 from protocols.study import Study
@@ -156,20 +155,12 @@ def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> 
     tolerate, ascending = file.privacy.tolerate, tuple(sorted(cities))
     limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
     most_rows = max(roster.cities[city].size_class for city in ascending)
-    agreement = Agreement(study, run, ascending, most_rows, limits, _variances(study))
+    agreement = Agreement(study, run, ascending, most_rows, limits, study.variances)
     blocks = study.workload.layout.blocks
     for block, v20 in zip(blocks, agreement.node_v20, strict=True):
         if v20 and block.cells * draws(v20) > MOST_DRAWS:
             raise Refusal("NOISE_VARIANCE", v20=v20, least=UNIT, most=MOST_DRAWS // block.cells * UNIT)
     return agreement
-
-
-def _variances(study: Study) -> tuple[int, ...]:
-    blocks, shares = study.workload.layout.blocks, study.workload.shares()
-    if study.exact:
-        return (0,) * len(blocks)
-    needs = [Need(block.l1, block.l2sq, Fraction(share)) for block, share in zip(blocks, shares, strict=True)]
-    return privacy.calibrate(needs, study.epsilon, study.delta)
 
 
 def open_positions(plan: Plan, study: Study) -> dict[int, tuple[str, ...]]:

@@ -20,6 +20,7 @@ from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
 from protocols.errors import ConfigError, HpfedError, PeerError, joined
 from protocols.filters import Filter, decimal, leaves
+from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
 from protocols.statistics.layout import Domain
 from protocols.statistics.workload import Workload
@@ -123,6 +124,18 @@ class Study:
     def workload(self) -> Workload:
         """The questions as blocks and one layout."""
         return Workload.of(self.file.questions, Domain(self.dictionary))
+
+    @cached_property
+    def variances(self) -> tuple[int, ...]:
+        """Total noise variance of each block of the layout, in 2^-20; zeros in mode exact.
+
+        Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`.
+        """
+        blocks, shares = self.workload.layout.blocks, self.workload.shares()
+        if self.exact:
+            return (0,) * len(blocks)
+        needs = [Need(block.l1, block.l2sq, share) for block, share in zip(blocks, shares, strict=True)]
+        return calibrate(needs, self.epsilon, self.delta)
 
     @property
     def exact(self) -> bool:
@@ -234,6 +247,12 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if sound and study.workload.layout.length > MOST_CELLS:
         length = study.workload.layout.length
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
+    elif sound and file.privacy.epsilon is not None:
+        try:
+            _ = study.variances
+        except ConfigError as fault:
+            fault.at = document.at("privacy", "epsilon")
+            yield fault
 
 
 def _not_yet(document: Document) -> Iterator[HpfedError]:

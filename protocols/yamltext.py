@@ -21,6 +21,7 @@ from protocols.errors import ConfigError, Place, joined
 
 MOST_BYTES: Final = 1 << 20
 MOST_LEVELS: Final = 32
+SHOWN: Final = re.compile(r"[\w.@ -]{0,60}")  # keys that a message may repeat
 MOST_NODES: Final = 20_000
 MOST_WHOLE: Final = 2**53 - 1  # beyond it an integer does not survive canonical JSON
 
@@ -241,6 +242,8 @@ def _causes(fault: ValidationError) -> list[Any]:
 def _explain(model: type[BaseModel], document: Document, content: Tree, fault: Any) -> Iterator[ConfigError]:
     last = str(fault["loc"][-1]) if fault["loc"] else ""
     path = _path(content, fault["loc"], named=fault["type"] in ("missing", "extra_forbidden"))
+    if not SHOWN.fullmatch(last):  # a file that is no file of ours: its lines are not repeated
+        last, path = "…", path[:-1]
     at, cause = document.at(*path), fault.get("ctx", {}).get("error")
     if fault["type"] == "extra_forbidden":
         known = _keys(model)

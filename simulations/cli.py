@@ -34,6 +34,7 @@ WORDS: dict[str, dict[str, str]] = {
     "plan": {"zh": "制定方案", "en": "plan"},
     "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
     "release": {"zh": "估计与区间", "en": "estimates and intervals"},
+    "receipts": {"zh": "回执", "en": "receipts"},
     "report": {"zh": "报告", "en": "reports"},
     "total": {"zh": "合计", "en": "in all"},
     "written": {"zh": "已写入：", "en": "written:"},
@@ -67,10 +68,13 @@ def told(line: str) -> None:
 
 def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
     """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
-    from protocols.errors import HpfedError, said
+    from protocols.errors import HpfedError, of_system, said
 
     try:
-        work()
+        try:
+            work()
+        except OSError as refused:
+            raise of_system(refused) from None
     except HpfedError as fault:
         if as_json:
             typer.echo(said(fault, "json"))
@@ -212,10 +216,11 @@ def run(
         asked = studies.load(study)
         asked = asked.in_exact_mode() if exact else asked
         drops = [world.drop(text) for text in drop or ()]
+        output.usable(out, [folder])
         homes = None if seed is None else world.fresh_homes(out)
         outcome = world.run(asked, folder, homes, seed=seed, drops=drops, progress=told)
         since = time.perf_counter()
-        files = output.write(out, outcome.results, outcome.events)
+        files = output.write(out, outcome.results, outcome.events, stored=outcome.stored)
         outcome = replace(outcome, seconds={**outcome.seconds, "report": time.perf_counter() - since})
         _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
         if world.exit_code(outcome):

@@ -29,6 +29,7 @@ OURS: Final = (
 
 def make(out: Path, seed: int | None, progress: Callable[[str], None]) -> tuple[world.Outcome, tuple[Path, ...]]:
     """Everything under `out`. Errors: `ConfigError OUT_NOT_EMPTY` if `out` holds what no demo has written."""
+    output.usable(out)
     if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
         raise ConfigError("OUT_NOT_EMPTY", Place(str(out)))
     out.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ aggregation, noise, release. What is simulated: the line between them, officers 
 seed, the clock and all entropy.
 """
 
+import json
 import os
 import shutil
 import time
@@ -44,6 +45,7 @@ CONSORTIUM: Final = "simulated"
 SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
 STEP_OF: Final = dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True))
 OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
+SEEDED_MARK: Final = "seeded-world"  # a file of homes that may be made anew
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
 
 
@@ -166,7 +168,11 @@ def _party(folder: Path) -> Party:
             "CITY_FOLDER", Place(str(folder / cities.FILE), 1, "city"), name=city.city, folder=folder.name
         )
     policy = policies.load(folder, loose=city.synthetic or city.open_data)
-    return Party(folder, city, policy, mapping.load(folder))
+    means = mapping.load(folder)
+    unknown = joined(policies.unknown_variables(folder, policy, means.meant))
+    if unknown:
+        raise unknown
+    return Party(folder, city, policy, means)
 
 
 def run(
@@ -195,7 +201,9 @@ def run(
     base = coordinator_home(folder, homes)
     kept = base / "answers" / f"{study.file.asker}-{study.digest.removeprefix('sha256:')}.json"
     if seed is None and kept.is_file():
-        return Outcome(kept.read_bytes(), (), True, (), watch.seconds)
+        if drops:
+            raise ConfigError("DROP_STORED", study=study.file.study)
+        return _stored(kept.read_bytes(), watch.seconds)
     source = _source(seed)
     for party in found:
         name = party.city.city
@@ -208,14 +216,16 @@ def run(
         agreement = rounds.agreed(present.post, study, answers)
         watch.mark("plan")
         roster = present.post.roster
-        opened, _, acks = rounds.summed(present.post, agreement, answers, _acks(base, roster))
+        counted = rounds.summed(present.post, agreement, answers, _acks(base, roster))
         watch.mark("sum")
+        names = {party.city.city: party.city.name for party in found}
+        results = release.results(counted.opened, roster, names, clock(), seeded=seed is not None)
+        watch.mark("release")
+        _write(kept.parent, {kept.name: results})  # a paid answer is on disk before any city is told that it is final
+        acks = rounds.receipts(present.post, counted)
         _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
-    names = {party.city.city: party.city.name for party in found}
-    results = release.results(opened, roster, names, clock(), seeded=seed is not None)
-    watch.mark("release")
-    _write(kept.parent, {kept.name: results})
-    return Outcome(results, opened.missing, False, tuple(present.events), watch.seconds)
+        watch.mark("receipts")
+    return Outcome(results, counted.opened.missing, False, tuple(present.events), watch.seconds)
 
 
 @dataclass(frozen=True)
@@ -268,17 +278,29 @@ def coordinator_home(folder: Path, homes: Path | None) -> Path:
     return (homes or folder / ".hpfed") / "coordinator"
 
 
+def _stored(results: bytes, seconds: Mapping[str, float]) -> Outcome:
+    """What was answered before, with the cities that were missing then."""
+    missing = tuple(release.Missing(**each) for each in json.loads(results)["cities"]["missing"])
+    return Outcome(results, missing, True, (), seconds)
+
+
 def home(folder: Path, homes: Path | None) -> Path:
     """A city's home: inside its folder, or, for a seeded world, under the homes of that world."""
     return folder / ".hpfed" if homes is None else homes / folder.name
 
 
 def fresh_homes(out: Path) -> Path:
-    """Empty homes for a seeded world, under its output: what an earlier run left there is removed."""
+    """Empty homes for a seeded world, under its output. Those of an earlier seeded world there are removed, and nothing else.
+
+    Errors: `ConfigError HOMES_NOT_OURS` where the output has a `.hpfed` that no seeded world has made: it may be a city's books.
+    """
     homes = out / ".hpfed"
     if homes.exists():
+        if not (homes / SEEDED_MARK).is_file():
+            raise ConfigError("HOMES_NOT_OURS", Place(str(homes)))
         shutil.rmtree(homes)
     homes.mkdir(parents=True)
+    (homes / SEEDED_MARK).touch()
     return homes
 
 
@@ -397,7 +419,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, content in files.items():
         part = folder / f"{name}.part"
-        with part.open("wb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -174,3 +174,83 @@ def test_ingest_twice_is_unchanged(folder: Path) -> None:
 def test_published_facts_and_the_reading_taken_are_printed() -> None:
     assert "n_accounts  账户数  26606" in called(simulate, "facts").stdout
     assert json.loads(called(simulate, "facts", "--json").stdout)["q_city"]["name_zh"] == "重庆"
+
+
+# --- nothing that somebody keeps is lost
+
+
+def test_a_seeded_run_never_touches_books_that_no_seeded_run_has_made(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "first")
+    ledger = folder / "chengdu" / ".hpfed" / "ledger.sqlite"
+    before = ledger.read_bytes()
+    inside = called(simulate, "run", small, "--cities", folder, "--out", folder / "chengdu", "--seed", 7, "--json")
+    assert (inside.exit_code, json.loads(inside.stdout)["error"]["code"]) == (2, "OUT_INSIDE")
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder / "chengdu" / ".hpfed", elsewhere / ".hpfed")
+    found = called(simulate, "run", small, "--cities", folder, "--out", elsewhere, "--seed", 7, "--json")
+    assert (found.exit_code, json.loads(found.stdout)["error"]["code"]) == (2, "HOMES_NOT_OURS")
+    assert ledger.read_bytes() == before
+    assert (elsewhere / ".hpfed" / "ledger.sqlite").is_file()
+
+
+def test_an_output_that_cannot_be_written_is_found_before_any_city_is_asked(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    done = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "file", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (2, "OUT_UNUSABLE")
+    assert not (folder / "chengdu" / ".hpfed").exists()
+    home = called(node, "ingest", "--folder", folder / "chengdu", "--home", tmp_path / "file" / "home", "--json")
+    assert (home.exit_code, json.loads(home.stdout)["error"]["code"]) == (2, "FILE_SYSTEM")
+
+
+def test_a_partial_answer_stays_partial_when_it_is_asked_again(folder: Path, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = called(simulate, "run", small, "--cities", folder, "--out", out, "--drop", "chengdu@masked", "--lang", "en")
+    log = (out / "run.jsonl").read_bytes()
+    again = called(simulate, "run", small, "--cities", folder, "--out", out, "--lang", "en")
+    assert (first.exit_code, again.exit_code) == (4, 4)
+    assert "missing: chengdu" in again.stderr
+    assert (out / "run.jsonl").read_bytes() == log
+    nothing = called(simulate, "run", small, "--cities", folder, "--out", out, "--drop", "suzhou@masked", "--json")
+    assert (nothing.exit_code, json.loads(nothing.stdout)["error"]["code"]) == (2, "DROP_STORED")
+
+
+def test_tables_of_an_earlier_result_do_not_stand_beside_a_later_one(folder: Path, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    called(simulate, "run", small, "--cities", folder, "--out", out, "--seed", 1)
+    lines = small.read_text(encoding="utf-8").splitlines()
+    small.write_text("\n".join(line for line in lines if "id: product" not in line) + "\n", encoding="utf-8")
+    assert called(simulate, "run", small, "--cities", folder, "--out", out, "--seed", 1).exit_code == 0
+    assert "product.csv" not in {path.name for path in (out / "tables").iterdir()}
+
+
+def test_an_epsilon_that_no_noise_can_give_is_a_fault_of_the_study_file(small: Path) -> None:
+    small.write_text(small.read_text(encoding="utf-8").replace("epsilon: 1.0", "epsilon: 1e-30"), encoding="utf-8")
+    done = called(coordinator, "study", "check", small, "--lang", "en")
+    assert done.exit_code == 2
+    assert f"{small}:8: privacy.epsilon" in done.stderr
+
+
+def test_a_misspelt_variable_of_a_policy_is_a_fault(folder: Path) -> None:
+    path = folder / "suzhou" / "policy.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "\nvariables: {deny: [sexx]}\n", encoding="utf-8")
+    done = called(node, "policy", "check", "--folder", folder / "suzhou", "--lang", "en")
+    assert done.exit_code == 2
+    assert "variables.deny" in done.stderr
+    assert "did you mean 'sex'?" in done.stderr
+
+
+def test_a_budget_that_is_used_up_is_named_and_no_city_is_called_missing(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    text = small.read_text(encoding="utf-8").replace("epsilon: 1.0", "epsilon: 3.5")
+    for number in range(1, 4):
+        small.write_text(text + f"revision: {number}\n", encoding="utf-8")
+        done = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / str(number), "--lang", "en")
+    assert done.exit_code == 3
+    assert "BUDGET_ASKER" in done.stderr
+    assert "too few" not in done.stderr
+    assert not (tmp_path / "3" / "results.json").exists()

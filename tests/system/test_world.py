@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coordinator import output, release
+from coordinator import output, release, rounds
 from coordinator.release import Opened
 from node import gate, ledger
 from protocols import study
@@ -277,3 +277,40 @@ def test_rows_of_a_question_come_known_codes_first(ask: Ask) -> None:
     rows = parsed(ask())["questions"]["product"]["rows"]
     places = [row["product"] == "_missing" for row in rows if row["measure"] == "count"]
     assert all(before <= after for before, after in pairwise(places))
+
+
+def test_a_crash_after_the_sum_does_not_lose_a_paid_answer(
+    made: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, homes = study.load(small), tmp_path / "homes"
+
+    def killed(*_: object) -> dict[int, bytes]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds, "receipts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.run(asked, made, homes, seed=None)
+    again = world.run(asked, made, homes, seed=None)
+    assert again.stored
+    assert [held.state for held in ledger.look(homes / "chengdu" / ledger.FILE, now=0).reservations] == ["spent"]
+
+
+def test_a_crash_before_the_answer_is_kept_leaves_the_run_unfinished_and_a_retry_is_charged(
+    made: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, homes = study.load(small), tmp_path / "homes"
+
+    def killed(*_: object, **__: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(release, "results", killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.run(asked, made, homes, seed=None)
+    again = world.run(asked, made, homes, seed=None)
+    assert not again.stored
+    assert [held.state for held in ledger.look(homes / "chengdu" / ledger.FILE, now=0).reservations] == [
+        "spent",
+        "answered",
+    ]

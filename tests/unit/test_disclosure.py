@@ -1,5 +1,6 @@
 """Decisions of mode exact: cohorts that are large enough, sets of cities that isolate nobody, and what others hear of a no."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,11 @@ def test_a_no_of_a_budget_says_what_is_left_and_when_it_renews() -> None:
         "budget_year_left_millionths": 100_000,
         "budget_year_renews_s": 1_798_761_600,
     }
+
+
+def test_decimals_of_a_no_are_told_in_millionths() -> None:
+    no = Refusal(
+        "POLICY_EPSILON", what="epsilon", found=Decimal("5.5"), most=Decimal(4), key="dp.most_epsilon_per_study"
+    )
+    heard = outward(no, rows_read=False)
+    assert heard.limits == {"policy_epsilon_found_millionths": 5_500_000, "policy_epsilon_most_millionths": 4_000_000}

@@ -1,4 +1,4 @@
-"""The gate, message by message: what is answered, what is refused, what is dropped, and what the books say afterwards.
+"""R3, R4, R5, R7, R8: the gate, message by message: what is answered, what is refused, what is dropped, and what the books say afterwards.
 
 Rules R3 (fixed shape), R4 (no refusal depends on rows in mode dp), R5 (spend first), R7 (a fault is named, never detailed) and R8 (pinned
 peers) of the threat model.
@@ -220,6 +220,16 @@ def test_a_study_that_was_never_approved_gets_no_advert(tiny: Rig) -> None:
     assert code == abort_number("APPROVAL_MISSING")
 
 
+@pytest.mark.parametrize("gone", ["left", "expired"])
+def test_an_asker_who_left_the_roster_after_the_approval_gets_no_advert(tiny: Rig, gone: str) -> None:
+    plan = tiny.plan(tiny.approved()[1])
+    roster = tiny.gate.station.roster
+    askers = () if gone == "left" else (roster.entries.askers[0].model_copy(update={"until": 1}),)
+    newer = replace(roster, entries=roster.entries.model_copy(update={"askers": askers}))
+    tiny.gate.station = replace(tiny.gate.station, roster=newer)
+    assert aborted(tiny, opening(tiny, plan)) == abort_number("APPROVAL_ASKER")
+
+
 def test_a_conversation_is_used_once(tiny: Rig) -> None:
     plan = tiny.plan(tiny.approved()[1])
     reply_to(tiny, opening(tiny, plan))
@@ -278,7 +288,7 @@ def test_a_budget_that_is_used_up_refuses_before_a_row_is_read(tiny: Rig, monkey
 
 def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
-    rounds.summed(tiny.present.post, agreement, answers, {})
+    rounds.receipts(tiny.present.post, rounds.summed(tiny.present.post, agreement, answers, {}))
     gate_ = tiny.gate
     ack = messages.Ack(b"r" * 32, b"r" * 32, 3, b"h" * 32)
     forged = tiny.sealed(ack, messages.Matter(tiny.now + 60), to=COORDINATOR, seq=1, identity=gate_.station.identity)
@@ -288,7 +298,7 @@ def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) ->
 
 def test_a_finished_run_is_not_opened_again(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
-    _, _, acks = rounds.summed(tiny.present.post, agreement, answers, {})
+    acks = rounds.receipts(tiny.present.post, rounds.summed(tiny.present.post, agreement, answers, {}))
     plan = tiny.plan(agreement, b"e" * 16)
     assert aborted(tiny, opening(tiny, plan, acks[1])) == abort_number("SECAGG_ALREADY_ANSWERED")
 
@@ -514,7 +524,7 @@ def test_a_cohort_too_small_is_one_word_without_a_number(tmp_path: Path) -> None
 def test_an_exact_conversation_adds_no_noise_and_keeps_its_set_of_cities(tmp_path: Path) -> None:
     with exact_rig(tmp_path / "cities", LOOSE) as tiny:
         answers, agreement = tiny.approved()
-        opened, _, _ = rounds.summed(tiny.present.post, agreement, answers, {})
+        opened = rounds.summed(tiny.present.post, agreement, answers, {}).opened
         assert opened.total[0] == 36
         held = tiny.gate.ledger.view(tiny.now).reservations[0]
         assert held.claim.cities == (1, 2, 3)

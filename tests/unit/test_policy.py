@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.policy import DEFAULT, Decision, Policy, decide, load, origin
+from node.policy import DEFAULT, Decision, Policy, decide, load, origin, unknown_variables
 from protocols import study as studies
 from protocols.errors import CODES, ConfigError, HpfedError
 from protocols.study import Study
@@ -15,7 +15,7 @@ from tests.ledgers import policy
 
 SIX = ("a-city", "b-city", "c-city", "d-city", "e-city", "f-city")
 FLAGSHIP = Path(studies.__file__).parents[1] / "coordinator" / "studies" / "flexible-employment-profile.yaml"
-TABLES = "kinds: {exact: all}\nexact: {min_cell: 1, min_cohort: 1}\n"
+TABLES = "kinds: {exact: all}\nexact: {min_cell: 1, min_cohort: 1, min_pooled: 1}\n"
 
 
 def study(folder: Path, questions: str = "[{id: products, kind: frequency, of: product}]", **keys: str) -> Study:
@@ -257,6 +257,35 @@ def test_small_cells_of_exact_tables_cannot_be_suppressed_yet_so_a_city_with_a_l
     assert "exact.min_cell: 10" in refused.reasons[0].text("en")
     assert "suppress" in refused.reasons[0].text("en")
     assert "隐去" in refused.reasons[0].text("zh")
+
+
+def test_the_least_pooled_sum_cannot_be_looked_at_by_a_city_so_one_that_has_it_refuses_exact_tables(
+    tmp_path: Path,
+) -> None:
+    refused = says(
+        study(tmp_path, privacy="{mode: exact}"),
+        policy(tmp_path, TABLES.replace("min_pooled: 1", "min_pooled: 50"), loose=True),
+    )
+    assert codes(refused) == ["POLICY_KIND"]
+    assert "exact.min_pooled: 50" in refused.reasons[0].text("en")
+
+
+@pytest.mark.parametrize("key", ["keep_openings: true", "quality_summary: allowed"])
+def test_what_this_version_cannot_do_is_not_promised_by_a_policy(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError) as fault:
+        policy(tmp_path, key + "\n")
+    assert fault.value.code == "NOT_YET"
+    assert fault.value.at is not None
+    assert fault.value.at.key == key.split(":")[0]
+
+
+def test_a_misspelt_variable_of_a_policy_is_found_because_it_would_protect_nothing(tmp_path: Path) -> None:
+    rules = policy(tmp_path, "variables: {deny: [sexx, product], deny_together: [[age, generaton]]}\n")
+    found = list(unknown_variables(tmp_path, rules, study(tmp_path).dictionary))
+    assert [(each.code, each.values["name"], each.values["near"]) for each in found] == [
+        ("STUDY_VARIABLE", "sexx", "sex"),
+        ("STUDY_VARIABLE", "generaton", "generation"),
+    ]
 
 
 def test_every_reason_is_given_at_once(tmp_path: Path) -> None:
