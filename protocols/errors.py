@@ -201,6 +201,12 @@ CODES: Final[dict[str, Texts]] = {
         "There are: {known}",
     ),
     "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
+    "CODEBOOK_FORMAT": _t(
+        "码表没有 {name!r} 这种格式",
+        "可选：{known}，可用逗号并列",
+        "a codebook has no format {name!r}",
+        "Choose from {known}, split by commas",
+    ),
     "BENCH_UNKNOWN": _t(
         "没有基准测试 {name!r}", "现有：{known}", "there is no benchmark {name!r}", "There are: {known}"
     ),

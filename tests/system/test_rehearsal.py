@@ -2,8 +2,10 @@
 
 import csv
 import json
-import shutil
+import re
+import shlex
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
@@ -29,6 +31,7 @@ from simulations import cities, world
 from simulations import cli as simulate
 from simulations.cities import independent, text
 from simulations.cities.streams import Streams
+from tests.architecture.source import ROOT
 
 # A user's own dictionary, as unkind as the schema allows: columns that nodes never read, words that YAML or a spreadsheet would change,
 # markup and formulas in labels, ranges below zero, beyond a file's digits and over a leap day.
@@ -110,13 +113,16 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+def with_words(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
+
+
 def ask(folder: Path, file: Path, dictionary: str, as_of: date, questions: str, mode: str = EXACT) -> dict[str, Any]:
     """The results of a study, written beside the dictionary that it names, over the folders as they were written."""
     words = {"DICTIONARY": dictionary, "AS_OF": str(as_of), "MODE": mode}
-    content = STUDY + questions
-    for word, value in words.items():
-        content = content.replace(word, value)
-    file.write_text(content, encoding="utf-8")
+    file.write_text(with_words(STUDY + questions, words), encoding="utf-8")
     outcome = world.run(study.load(file), folder, world.fresh_homes(file.parent), seed=1)
     assert outcome.missing == ()
     found: dict[str, Any] = json.loads(outcome.results)
@@ -152,23 +158,41 @@ def test_a_study_over_the_built_in_dictionary_runs_on_the_folders_at_once(tmp_pa
             assert row["estimate"] == pytest.approx(1 / 3, abs=0.05)
 
 
-def test_the_commands_of_the_readme_rehearse_a_study(home: Path, tmp_path: Path) -> None:
-    """dictionary check, cities --dictionary, study check, run: each as it is typed."""
-    shutil.copyfile(home / "own.yaml", tmp_path / "own.yaml")
-    assert called(coordinator, "dictionary", "check", tmp_path / "own.yaml").exit_code == 0
-    made = called(simulate, "cities", tmp_path / "r", "--dictionary", tmp_path / "own.yaml", "--rows", 900, "--json")
+def readme() -> tuple[list[list[str]], str]:
+    """The commands of the README's passage on rehearsing, and the dictionary that it shows."""
+    passage = (ROOT / "README.md").read_text(encoding="utf-8").split("## Rehearse a study")[1].split("\n## ")[0]
+    shell, shown = (block.split("\n```")[0] for block in re.split(r"```(?:sh|yaml)\n", passage)[1:])
+    return [shlex.split(line, comments=True) for line in shell.splitlines()], shown
+
+
+def test_the_commands_of_the_readme_rehearse_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dictionary check, cities --dictionary, study check, run, codebook: each as it is typed there, on the dictionary that it shows."""
+    monkeypatch.chdir(tmp_path)
+    commands, shown = readme()
+    assert [words[1] for words in commands] == ["dictionary", "cities", "study", "run", "dictionary"]
+    Path("mine-words.yaml").write_text(shown, encoding="utf-8")
+    questions = "  - {id: districts, kind: frequency, of: district}\n"
+    words = {"DICTIONARY": "mine-words.yaml", "AS_OF": "2020-12-31", "MODE": NOISED}
+    Path("mine.yaml").write_text(with_words(STUDY + questions, words), encoding="utf-8")
+    programs = {"hpfed-coordinator": coordinator, "hpfed-simulate": simulate}
+    for program, *arguments in commands:
+        done = called(programs[program], *arguments, "--lang", "en")
+        assert done.exit_code == 0, (arguments, done.stderr)
+        assert "as_of" not in done.stderr or "as_of: 2020-12-31" in done.stderr
+    assert "independent draws" in Path("rehearsed/report.en.html").read_text("utf-8")
+    assert "独立抽取" in Path("rehearsed/report.zh.html").read_text("utf-8")
+    assert Path("codebook/mine-words@1.codebook.xlsx").is_file()
+
+
+def test_data_on_stdout_say_where_as_of_when_and_that_draws_are_independent(tmp_path: Path) -> None:
+    made = called(simulate, "cities", tmp_path / "r", "--dictionary", BUILT_IN, "--rows", 500, "--city", "a1", "--json")
     assert made.exit_code == 0, made.stderr
-    told = json.loads(made.stdout)
-    assert told == {"out": str(tmp_path / "r"), "as_of": "2021-03-10", "synthetic": True, "draws": "independent"}
-    content = (STUDY + OWN_QUESTIONS).replace("DICTIONARY", "own.yaml").replace("MODE", NOISED)
-    (tmp_path / "study.yaml").write_text(content.replace("AS_OF", told["as_of"]), encoding="utf-8")
-    assert called(coordinator, "study", "check", tmp_path / "study.yaml").exit_code == 0
-    done = called(
-        simulate, "run", tmp_path / "study.yaml", "--cities", tmp_path / "r", "--out", tmp_path / "out", "--seed", 1
-    )
-    assert done.exit_code == 0, done.stderr
-    assert "independent draws" in (tmp_path / "out" / "report.en.html").read_text("utf-8")
-    assert "独立抽取" in (tmp_path / "out" / "report.zh.html").read_text("utf-8")
+    assert json.loads(made.stdout) == {
+        "out": str(tmp_path / "r"),
+        "as_of": "2022-07-31",
+        "synthetic": True,
+        "draws": "independent",
+    }
 
 
 def test_the_date_of_the_snapshots_is_said_on_the_terminal(tmp_path: Path) -> None:
