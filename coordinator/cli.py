@@ -157,6 +157,30 @@ def dictionary_check(
     guarded(lang, as_json, work)
 
 
+@dictionary_app.command("codebook")
+def dictionary_codebook(
+    reference: Annotated[str, typer.Argument(help="A built-in name@version, or the path of a file.")],
+    formats: Annotated[str, typer.Option("--format", help="xlsx, html, or both, split by a comma.")] = "xlsx,html",
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to; no file there is replaced.")] = Path(),
+    lang: Lang = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write a dictionary as a sheet that a department can fill in: its own column for each variable, its own code for each code.
+
+    Example:  hpfed-coordinator dictionary codebook hpf-flexible-employment@1 --format xlsx,html --out codebook
+    """
+
+    def work() -> None:
+        from coordinator import codebook
+        from protocols import dictionary
+
+        chosen = [each.strip() for each in formats.split(",")]
+        files = [str(path) for path in codebook.write(out, dictionary.load(reference), chosen)]
+        _print(files, as_json, lambda: "\n".join(files))
+
+    guarded(lang, as_json, work)
+
+
 @report_app.command("build")
 def report_build(
     out: Annotated[Path, typer.Argument(help="A folder with results.json.")], lang: Lang = "", as_json: AsJson = False

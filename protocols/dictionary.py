@@ -538,12 +538,17 @@ def _ruled(holders: int, entry: Rules, dictionary: Dictionary, name: str, read: 
 # --- files
 
 
+def is_shipped(reference: str) -> bool:
+    """Whether a reference names a built-in dictionary, `name@version`, and not a file."""
+    return "@" in reference and not reference.endswith((".yaml", ".yml"))
+
+
 def load(reference: str, beside: FilePath | None = None) -> Dictionary:
     """A built-in dictionary by `name@version`, or a file by its path (relative to the folder `beside`).
 
     Errors: `ConfigError` with file, line and key; `DICTIONARY_UNKNOWN` with the nearest built-in name.
     """
-    if "@" in reference and not reference.endswith((".yaml", ".yml")):
+    if is_shipped(reference):
         shipped = {
             entry.name.removesuffix(".yaml"): entry for entry in resources.files("protocols.dictionaries").iterdir()
         }

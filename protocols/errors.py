@@ -206,6 +206,12 @@ CODES: Final[dict[str, Texts]] = {
         "There are: {known}",
     ),
     "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
+    "CODEBOOK_FORMAT": _t(
+        "码表没有 {name!r} 这种格式",
+        "可选：{known}，可用逗号并列",
+        "a codebook has no format {name!r}",
+        "Choose from {known}, split by commas",
+    ),
     "BENCH_UNKNOWN": _t(
         "没有基准测试 {name!r}", "现有：{known}", "there is no benchmark {name!r}", "There are: {known}"
     ),
@@ -1374,6 +1380,24 @@ CODES: Final[dict[str, Texts]] = {
         "请改用该范围内的 --heterogeneity；默认为 1",
         "the heterogeneity {value} is outside 0 to {most}",
         "Give --heterogeneity inside that range; the default is 1",
+    ),
+    "SIMULATE_NAME": _t(
+        "{city!r} 不能作为城市名",
+        "用 2 到 40 个小写字母、数字或连字符，例如 --city c1",
+        "{city!r} cannot name a city",
+        "Use 2 to 40 of a-z, 0-9 and -, as in --city c1",
+    ),
+    "SIMULATE_RANGE": _t(
+        "变量 {name} 的值域内没有一个城市文件能写出的值",
+        "小数点前最多 15 位，日期自 1000 年起；请改写该值域",
+        "no value in the range of {name} can stand in a city's file",
+        "At most 15 digits stand before the point, and dates begin with the year 1000: change the range",
+    ),
+    "SIMULATE_OPTION": _t(
+        "{option} 不适用于 --dictionary：各变量独立抽取，城市之间没有差别",
+        "去掉其中一个",
+        "{option} says nothing beside --dictionary: draws are independent, and no city differs from another",
+        "Leave one of the two out",
     ),
     "SIMULATE_SEED": _t(
         "种子 {seed} 小于 0", "请给出不小于 0 的整数", "the seed {seed} is below 0", "Give a whole number from 0 on"

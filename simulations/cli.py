@@ -46,6 +46,10 @@ WORDS: dict[str, dict[str, str]] = {
         "zh": "这项研究已经答复过：以下是当时的答复，不再消耗预算",
         "en": "this study was answered before: here is that answer, at no further cost",
     },
+    "independent": {
+        "zh": "各变量独立抽取，变量之间没有关系；研究文件中请写 as_of: {as_of}",
+        "en": "independent draws: no variable is related to another; in your study write as_of: {as_of}",
+    },
     "next": {"zh": "下一步：", "en": "next:"},
 }
 
@@ -117,22 +121,42 @@ def cities(
     rows: Annotated[int | None, typer.Option("--rows", help="Accounts per city, 500 to 20,000,000.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 20220531,
     heterogeneity: Annotated[
-        float, typer.Option("--heterogeneity", help="0: all like the first; 1: as described.")
-    ] = 1.0,
+        float | None, typer.Option("--heterogeneity", help="0: all like the first; 1, the default: as described.")
+    ] = None,
+    dictionary: Annotated[
+        str | None,
+        typer.Option(
+            "--dictionary", help="Independent draws from the domains of any dictionary: a name@version, or a file."
+        ),
+    ] = None,
     lang: Lang = "",
     as_json: AsJson = False,
 ) -> None:
-    """Write synthetic cities as real city folders.
+    """Write synthetic cities as real city folders: the six of the demo, or of a dictionary of your own.
 
     Example:  hpfed-simulate cities cities --city chongqing --rows 5000
+    Example:  hpfed-simulate cities rehearsal --dictionary mine.yaml
     """
     spoken = language(lang)
 
     def work() -> None:
+        import json
+
+        from protocols.errors import ConfigError
         from simulations import cities as made
 
-        made.write(out, city or made.ALL, rows, seed, heterogeneity)
-        told(f"{say('written', spoken)} {out}")
+        if dictionary is None:
+            made.write(out, city or made.ALL, rows, seed, 1.0 if heterogeneity is None else heterogeneity)
+            told(f"{say('written', spoken)} {out}")
+            return
+        if heterogeneity is not None:
+            raise ConfigError("SIMULATE_OPTION", option="--heterogeneity")
+        chosen = tuple(city or made.ANY)
+        as_of = made.write_independent(out, dictionary, chosen, made.ANY_ROWS if rows is None else rows, seed)
+        told(f"{say('written', spoken)} {out}\n{say('independent', spoken, as_of=as_of)}")
+        if as_json:
+            value = {"out": str(out), "as_of": str(as_of), "synthetic": True, "draws": "independent"}
+            typer.echo(json.dumps(value, ensure_ascii=False))
 
     guarded(spoken, as_json, work)
 

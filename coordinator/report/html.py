@@ -84,7 +84,7 @@ def render(results: Results, language: Language) -> str:
     questions = dict(clean.questions)
     sections = _sections(wording, questions)
     numbers = {section.name: section.tables[0].number for section in sections if section.tables}
-    page = _templates().get_template("report.html.j2")
+    page = templates().get_template("report.html.j2")
     return page.render(
         say=wording.say,
         wording=wording,
@@ -114,7 +114,7 @@ def render(results: Results, language: Language) -> str:
 
 
 @cache
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("coordinator.report", "templates"),
         autoescape=True,

@@ -2,17 +2,25 @@
 
 Every folder holds what a real one would: data in the city's own dialect, `mapping.yaml`, `policy.yaml`, `city.yaml` (`synthetic: true`).
 `truth/`, beside the folders, holds the clean rows and the planted parameters. No record of a person is in any of it.
+
+`write_independent` does less for any dictionary: independent draws from its public domains, to rehearse a study before real files exist.
 """
 
 import math
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 from protocols.errors import ConfigError, Place
 
 ALL: Final = ("chongqing", "chengdu", "guangzhou", "shenzhen", "suzhou", "changzhou")
+ANY: Final = ("c1", "c2", "c3")  # names of cities of independent draws, where none are given
+ANY_ROWS: Final = 5_000
+CITY_ID: Final = "[a-z0-9-]{2,40}"
 LEAST_ROWS: Final = 500
 MOST_ROWS: Final = 20_000_000
 MOST_HETEROGENEITY: Final = 2.0
@@ -31,27 +39,64 @@ def write(
     Q city but for noise. The same arguments give the same bytes.
     Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_HETEROGENEITY, SIMULATE_SEED.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError("SIMULATE_OUT", Place(str(out)))
+    _vacant(out)
     unknown = [city for city in cities if city not in ALL]
     if unknown or not cities:
         raise ConfigError("SIMULATE_CITY", city=unknown[0] if unknown else "", known=", ".join(ALL))
-    if rows is not None and not LEAST_ROWS <= rows <= MOST_ROWS:
-        raise ConfigError("SIMULATE_ROWS", rows=rows, least=LEAST_ROWS, most=MOST_ROWS)
+    _sized(LEAST_ROWS if rows is None else rows, seed)
     if not (math.isfinite(heterogeneity) and 0 <= heterogeneity <= MOST_HETEROGENEITY):
         raise ConfigError("SIMULATE_HETEROGENEITY", value=heterogeneity, most=MOST_HETEROGENEITY)
-    if seed < 0:
-        raise ConfigError("SIMULATE_SEED", seed=seed)
 
     from simulations.cities.folders import build
 
+    with _filling(out) as (made, spill):
+        build(made, spill, [city for city in ALL if city in cities], rows, seed, heterogeneity)
+
+
+def write_independent(
+    out: Path, dictionary: str, cities: Sequence[str] = ANY, rows: int = ANY_ROWS, seed: int = 20220531
+) -> date:
+    """Write cities of independent draws from the domains of any dictionary into `out`, as `write` does; the date of their snapshots.
+
+    `dictionary`: a built-in `name@version`, or the path of a file, which is copied to `out/dictionary.yaml`.
+    Errors: `ConfigError` of the dictionary, and SIMULATE_OUT, SIMULATE_NAME, SIMULATE_ROWS, SIMULATE_SEED, SIMULATE_RANGE.
+    """
+    _vacant(out)
+    wrong = [city for city in cities if not re.fullmatch(CITY_ID, city)]
+    if wrong or not cities:
+        raise ConfigError("SIMULATE_NAME", city=wrong[0] if wrong else "")
+    _sized(rows, seed)
+
+    from simulations.cities import independent
+
+    meant = independent.load(dictionary)
+    with _filling(out) as (made, _):
+        independent.build(made, meant, dictionary, tuple(dict.fromkeys(cities)), rows, seed)
+    return independent.snapshot_date(meant)
+
+
+def _vacant(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError("SIMULATE_OUT", Place(str(out)))
+
+
+def _sized(rows: int, seed: int) -> None:
+    if not LEAST_ROWS <= rows <= MOST_ROWS:
+        raise ConfigError("SIMULATE_ROWS", rows=rows, least=LEAST_ROWS, most=MOST_ROWS)
+    if seed < 0:
+        raise ConfigError("SIMULATE_SEED", seed=seed)
+
+
+@contextmanager
+def _filling(out: Path) -> Iterator[tuple[Path, Path]]:
+    """An empty folder that becomes `out` when all of it is there, and a place beside it that goes away."""
     there = out.exists()
     if not there:
         out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=out if there else out.parent) as place:
         made = Path(place) / "synthetic"
         made.mkdir()
-        build(made, Path(place) / "spill", [city for city in ALL if city in cities], rows, seed, heterogeneity)
+        yield made, Path(place) / "spill"
         if there:  # a folder that exists may be a mount, or where somebody stands: it is filled, not replaced
             for each in made.iterdir():
                 each.rename(out / each.name)

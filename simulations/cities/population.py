@@ -15,7 +15,7 @@ from simulations.cities.design import FREE, LUMP, MONTHLY
 from simulations.cities.facts import AGES, LAST_HALF_YEAR, MONTHS, Facts, opening_shares, published
 from simulations.cities.hazard import Hazard
 from simulations.cities.solve import Reals, Wholes, apportion, expit, inclusion, root, spread
-from simulations.cities.streams import Booleans, Streams, choose, deal
+from simulations.cities.streams import Booleans, Streams, choose, deal, keys
 from simulations.cities.terms import NOT_GIVEN, Column, Table, index
 
 Step = Callable[[Table, Streams, Facts], Table]
@@ -478,16 +478,8 @@ def status(table: Table, streams: Streams, facts: Facts) -> Table:
 
 
 def account_keys(table: Table, streams: Streams, facts: Facts) -> Table:
-    """The key: 12 digits that start with 99, no two alike in a city.
-
-    The last ten are a permutation of the row number: four Feistel rounds over two halves of five digits, with random tables of the city.
-    """
-    rounds = Streams(streams.seed, streams.city)("account keys").integers(0, 10**5, (4, 10**5))
-    number = streams("order of keys").permutation(facts.rows) + facts.first
-    left, right = number // 10**5, number % 10**5
-    for table_of_round in rounds:
-        left, right = right, (left + table_of_round[right]) % 10**5
-    return {**table, "account": 99 * 10**10 + left * 10**5 + right}
+    """The key of an account."""
+    return {**table, "account": keys(streams, facts.first, facts.rows)}
 
 
 LIVES: Final[tuple[Step, ...]] = (withdrawers, payments, withdrawals, status, account_keys)

@@ -53,3 +53,16 @@ def deal(cells: npt.NDArray[np.integer], shares: Reals, stream: Generator) -> np
     codes = np.empty(len(cells), dtype=np.int8)
     codes[met] = np.concatenate(dealt)
     return codes
+
+
+def keys(streams: Streams, first: int, rows: int) -> Wholes:
+    """A key for each row of a chunk: 12 digits that start with 99, no two alike in a city. `first`: the number of its first row.
+
+    The last ten are a permutation of the row number: four Feistel rounds over two halves of five digits, with random tables of the city.
+    """
+    rounds = Streams(streams.seed, streams.city)("account keys").integers(0, 10**5, (4, 10**5))
+    number = streams("order of keys").permutation(rows) + first
+    left, right = number // 10**5, number % 10**5
+    for table_of_round in rounds:
+        left, right = right, (left + table_of_round[right]) % 10**5
+    return 99 * 10**10 + left * 10**5 + right

@@ -44,6 +44,18 @@ def yuan(fen: Column, separator: bytes = b"") -> Cell:
     return [*whole(fen // 100, separator), _HUNDREDTHS[fen % 100]]
 
 
+def fixed(column: Column, places: int) -> Cell:
+    """Whole numbers of the unit 10^-places as decimals with so many places, below zero too: -1205 with 2 places is `-12.05`."""
+    size = np.abs(column.astype(np.int64))
+    cell: Cell = [np.where(column < 0, b"-", b""), *whole(size // 10**places)]
+    rest = size % 10**places
+    for done in range(0, places, 3):
+        width = min(3, places - done)
+        digits = np.array([f"{number:0{width}d}" for number in range(10**width)], dtype=f"S{width}")
+        cell += [*([] if done else [b"."]), digits[rest // 10 ** (places - done - width) % 10**width]]
+    return cell
+
+
 def ten_thousand_yuan(yuan_whole: Column) -> Cell:
     """Whole yuan as 万元 with four decimals."""
     rest = yuan_whole % 10_000
