@@ -13,7 +13,7 @@ LANGUAGES: Final[tuple[Literal["zh", "en"], ...]] = ("zh", "en")
 
 
 def write(out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = ()) -> tuple[Path, ...]:
-    """Write results.json, tables, both reports and run.jsonl under `out`; the files, most useful first.
+    """Write results.json, tables, the workbook, both reports and run.jsonl under `out`; the files, most useful first.
 
     Everything is made in memory before the first byte is written, and every file takes its place whole: an interrupted run leaves the files
     of an earlier one as they were.
@@ -29,14 +29,15 @@ def write(out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = ()) -
 
 
 def rebuild(out: Path, results: "Results") -> tuple[Path, ...]:
-    """Tables and reports again, from what `out` holds: the same bytes as before."""
+    """Tables, workbook and reports again, from what `out` holds: the same bytes as before."""
     return _placed(out, _made(results))
 
 
 def _made(results: "Results") -> dict[str, bytes]:
-    from coordinator.report import html, tables
+    from coordinator.report import html, tables, xlsx
 
     files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}
+    files["results.xlsx"] = xlsx.workbook(results)
     return files | {f"tables/{name}.csv": tables.table(results, name) for name in results.questions}
 
 

@@ -14,9 +14,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from xml.etree import ElementTree  # noqa: S405 entities are refused before parsing
+from xml.etree import ElementTree
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 VEGA_LITE: Final = "5.20"  # of those that vl-convert holds; a picture is the same bytes for as long as it holds it
 WIDTH: Final = 360  # of a picture beside another: a telephone's width, and half of an A4 page at 93 %
@@ -141,7 +141,9 @@ class _Marks:
         self.layers.setdefault(json.dumps(mark), (mark, []))[1].append(rounded)
 
     def rect(self, x: float, y: float, width: float, height: float, fill: str, corner: int = 0) -> None:
-        self._add({"type": "rect", "cornerRadius": corner}, {"x": x, "y": y, "x2": x + width, "y2": y + height, "fill": fill})
+        self._add(
+            {"type": "rect", "cornerRadius": corner}, {"x": x, "y": y, "x2": x + width, "y2": y + height, "fill": fill}
+        )
 
     def line(self, x: float, y: float, x2: float, y2: float, stroke: str = LINE, width: float = 1.0) -> None:
         mark = {"type": "rule", "strokeWidth": width}
@@ -167,7 +169,9 @@ class _Marks:
     def spec(self, width: int, height: int) -> dict[str, Any]:
         layers = []
         order = {"rect": 0, "rule": 1, "point": 2, "text": 4}  # and 3: the ground of a text upon hatching
-        for mark, values in sorted(self.layers.values(), key=lambda each: 3 if each[0].get("cornerRadius") else order[each[0]["type"]]):
+        for mark, values in sorted(
+            self.layers.values(), key=lambda each: 3 if each[0].get("cornerRadius") else order[each[0]["type"]]
+        ):
             encoding: dict[str, Any] = {}
             for name in values[0]:
                 channel = {"field": name}
@@ -361,13 +365,13 @@ def checked(svg: str, picture: Picture, words: Sequence[str], label: str) -> Mar
     root = ElementTree.fromstring(svg)  # noqa: S314 without declarations there are no entities
     if root.tag != SVG + "svg":
         raise NotDrawn(root.tag)
-    inside = "".join(
-        f"<g{_said(style)}>{''.join(_written(each, words, style) for each in run)}</g>"
+    inside = Markup("").join(
+        Markup("<g{}>{}</g>").format(_said(style), Markup("").join(_written(each, words, style) for each in run))
         for style, run in _runs(list(_shown(root)))
     )
-    return Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}">{3}</svg>'
-    ).format(picture.width, picture.height, label, Markup(inside))  # noqa: S704 written by _written
+    return Markup('<svg viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}">{3}</svg>').format(
+        picture.width, picture.height, label, inside
+    )
 
 
 def _shown(element: ElementTree.Element) -> Iterator[ElementTree.Element]:
@@ -392,17 +396,17 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
     return {key: value for key, value in element.attrib.items() if key in DRAWN}
 
 
-def _written(element: ElementTree.Element, words: Sequence[str], above: Mapping[str, str]) -> str:
+def _written(element: ElementTree.Element, words: Sequence[str], above: Mapping[str, str]) -> Markup:
     name = element.tag.removeprefix(SVG)
     said = _said({key: value for key, value in _attributes(element).items() if above.get(key) != value})
     if len(element) or (element.text and name != "text"):
         raise NotDrawn(f"{name} with something inside")
     if name != "text":
-        return f"<{name}{said}/>"
+        return Markup("<{}{}/>").format(name, said)
     number = element.text or ""
     if not number.isdecimal() or int(number) >= len(words):
         raise NotDrawn(f"text {number}")
-    return f"<text{said}>{escape(words[int(number)])}</text>"
+    return Markup("<text{}>{}</text>").format(said, words[int(number)])
 
 
 def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str], list[ElementTree.Element]]]:
@@ -417,5 +421,5 @@ def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str]
     return runs
 
 
-def _said(attributes: Mapping[str, str]) -> str:
-    return "".join(f' {name}="{escape(value)}"' for name, value in sorted(attributes.items()))
+def _said(attributes: Mapping[str, str]) -> Markup:
+    return Markup("").join(Markup(' {}="{}"').format(name, value) for name, value in sorted(attributes.items()))

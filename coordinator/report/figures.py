@@ -130,7 +130,9 @@ def _heat(wording: Wording, name: str, question: Question, scope: str, number: i
     ]
     if not lines or not grid.heads:
         return None
-    title = wording.say("question_tgi", target=wording.variable(question.keys[0]), by=wording.variable(question.keys[1]))
+    title = wording.say(
+        "question_tgi", target=wording.variable(question.keys[0]), by=wording.variable(question.keys[1])
+    )
     sentence = _farthest(wording, question, scope)
     drawn = charts.heat(grid.stubs[0], grid.heads, lines)
     anchor = f"fig-{name}" if scope == POOLED else f"fig-{name}-{scope}"
@@ -222,9 +224,11 @@ def _bars(wording: Wording, questions: Questions, variable: str, number: int) ->
     if not any(lines for title, lines in blocks if title):
         return None  # one bar alone: the table of its question says it better
     labels = tuple(wording.code(variable, code) for code in codes)
-    drawn = charts.bars(labels, [(title, [_bar(line) for line in lines]) for title, lines in blocks], pair=codes in YES_NO)
+    drawn = charts.bars(
+        labels, [(title, [_bar(line) for line in lines]) for title, lines in blocks], pair=codes in YES_NO
+    )
     title = wording.say("figure_bars", of=wording.variable(variable))
-    sentence = _first(wording, questions, blocks, variable, codes)
+    sentence = _first(wording, blocks, variable, codes)
     twin = _twin(wording, blocks, labels)
     sources = tuple(dict.fromkeys(line.of for _, lines in blocks for line in lines))
     scopes = {
@@ -248,15 +252,15 @@ def _all(
             for number, row in enumerate(question.rows)
             if row.scope == scope and row.measure == "share"
         }
-        label = str(wording.say("all_holders", unit=wording.unit()).unescape()) if scope == POOLED else wording.city(scope)
+        label = (
+            str(wording.say("all_holders", unit=wording.unit()).unescape()) if scope == POOLED else wording.city(scope)
+        )
         if place:
             made.append(_Line(label, name, tuple(place.get(code) for code in codes)))
     return made
 
 
-def _groups(
-    wording: Wording, name: str, question: Question, variable: str, codes: Iterable[str]
-) -> list[_Line]:
+def _groups(wording: Wording, name: str, question: Question, variable: str, codes: Iterable[str]) -> list[_Line]:
     """One bar for each group of the other variable, from its pooled rows."""
     other = next(key for key in question.keys if key != variable)
     across = question.keys[1] == variable
@@ -295,7 +299,6 @@ def _part(found: layout.Numbered | None) -> charts.Part:
 
 def _first(
     wording: Wording,
-    questions: Questions,
     blocks: list[tuple[str, list[_Line]]],
     variable: str,
     codes: tuple[str, ...],
@@ -310,7 +313,9 @@ def _first(
     if row is None:
         return wording.say("figure_bars_none")
     key = "figure_bars_yes" if codes in YES_NO else "figure_bars_leading"
-    return wording.say(key, of=wording.variable(variable), code=wording.code(variable, str(row[variable])), **_number(row, "%"))
+    return wording.say(
+        key, of=wording.variable(variable), code=wording.code(variable, str(row[variable])), **_number(row, "%")
+    )
 
 
 def _twin(wording: Wording, blocks: list[tuple[str, list[_Line]]], labels: tuple[str, ...]) -> Grid:

@@ -261,9 +261,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     stubs = tuple(wording.variable(key) for key in keys) or (str(wording.say("head_group")),)
     groups = (Group(_spanned(lines)),)
     left = max(0, len(ordered) - MOST_LINES)
-    return Grid(
-        "list", wording.say(f"what_{what}"), stubs, titles, groups, letters(groups), city, bars=bars, left=left
-    )
+    return Grid("list", wording.say(f"what_{what}"), stubs, titles, groups, letters(groups), city, bars=bars, left=left)
 
 
 def _heads(

@@ -95,7 +95,9 @@ class CityLine:
 
 
 Pair = tuple[Markup, object]
-_ALWAYS: Final = tuple(name for name, _ in figures.PARTS)  # parts that a report of this kind has: without a figure, a line says so
+_ALWAYS: Final = tuple(
+    name for name, _ in figures.PARTS
+)  # parts that a report of this kind has: without a figure, a line says so
 
 
 def render(results: Results, language: Language) -> str:
@@ -120,15 +122,17 @@ def render(results: Results, language: Language) -> str:
         findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, questions)),
         cannot=_cannot(wording, questions),
         chapters=tuple(Chapter(part.name, _plates(wording, part.figures)) for part in parts if part.figures),
-        absent=wording.listed(wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS),
+        absent=wording.listed(
+            wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
+        ),
         sections=sections,
         reading=wording.say("note_error", confidence=wording.percent()),
         contents=len(sections) > MANY_QUESTIONS,
-        lead=_lead(clean, questions),
+        lead=lead(clean, questions),
         cities=_cities(wording),
         terms=_terms(wording),
         blocks=_blocks(clean.content.privacy.blocks),
-        caveats=_caveats(clean),
+        caveats=caveats(clean),
         trust=_trust(wording),
         limits=_limits(clean),
         provenance=_provenance(wording, clean),
@@ -345,7 +349,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
         )
         wide = any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
         made.append(
-            Section(name, _title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
+            Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
     return tuple(_paired(made))
 
@@ -363,7 +367,7 @@ def _paired(sections: list[Section]) -> Iterable[Section]:
         yield replace(section, wide=section.wide or (last and narrow % 2 == 1))
 
 
-def _title(wording: Wording, question: Question) -> Markup:
+def title(wording: Wording, question: Question) -> Markup:
     label = question.label.text(wording.language)
     if label:
         return Markup("{}").format(shorter(label, 120))
@@ -419,7 +423,7 @@ def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:
 # --- privacy
 
 
-def _lead(results: Results, questions: Mapping[str, Question]) -> tuple[str, ...]:
+def lead(results: Results, questions: Mapping[str, Question]) -> tuple[str, ...]:
     """Keys of the opening paragraphs: the secure sum where there is one, the cities' own releases where there are any."""
     mode, released = results.content.privacy.mode, release(questions.values())
     keys = []
@@ -504,7 +508,7 @@ def _blocks(blocks: Iterable[Block]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _caveats(results: Results) -> tuple[str, ...]:
+def caveats(results: Results) -> tuple[str, ...]:
     """What holds of this run alone and weakens what it proves, as keys."""
     privacy = results.content.privacy
     said = [("seeded_words", privacy.seeded), ("synthetic_words", privacy.synthetic), ("open_words", privacy.open_data)]
