@@ -13,7 +13,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -52,7 +52,8 @@ DROPPED: Final = frozenset((  # roles and names of parts, and the font: the page
 ))  # fmt: skip
 INHERITED: Final = ("fill", "font-size", "font-weight", "stroke", "stroke-width", "text-anchor")
 
-Values = dict[str, str | float]
+Values: TypeAlias = dict[str, str | float]
+Word: TypeAlias = tuple[str, float]  # and its size
 
 
 @dataclass(frozen=True)
@@ -331,23 +332,21 @@ def draw(picture: Picture, label: str) -> Markup | None:
         return None
 
 
-def without_words(spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The specification with a number in the place of every text, and the texts.
+def without_words(spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Word, ...]]:
+    """The specification with a number of no size in the place of every text, and the texts with their sizes.
 
-    No word of a study reaches the converter, and none is measured by it: for one Chinese word that takes longer than all else in a picture.
+    No word of a study reaches the converter, and none is measured by it, which would take longer than all else in a picture.
     """
-    words: list[str] = []
-
-    def numbered(values: Values) -> Values:
-        if "text" not in values:
-            return values
-        words.append(str(values["text"]))
-        return {**values, "text": str(len(words) - 1)}
-
+    words: list[Word] = []
     layers = []
     for layer in spec["layer"]:
-        values = [numbered(each) for each in layer["data"]["values"]]
-        layers.append({**layer, "data": {"values": values}})
+        mark, values = layer["mark"], layer["data"]["values"]
+        if mark["type"] == "text":
+            first = len(words)
+            words += [(str(each["text"]), mark["fontSize"]) for each in values]
+            values = [{**each, "text": str(number)} for number, each in enumerate(values, first)]
+            mark = {**mark, "fontSize": 0}
+        layers.append({**layer, "mark": mark, "data": {"values": values}})
     return {**spec, "layer": layers}, tuple(words)
 
 
@@ -358,16 +357,17 @@ def converted(spec: str) -> str:
     return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[]))
 
 
-def checked(svg: str, picture: Picture, words: Sequence[str], label: str) -> Markup:
+def checked(svg: str, picture: Picture, words: Sequence[Word], label: str) -> Markup:
     """The same picture of known parts alone, with its words. `NotDrawn` names what it must not hold; `ParseError` if it is no XML."""
     if "<!" in svg or "<?" in svg:
         raise NotDrawn("a declaration")
     root = ElementTree.fromstring(svg)  # noqa: S314 without declarations there are no entities
     if root.tag != SVG + "svg":
         raise NotDrawn(root.tag)
+    shown = [_worded(each, words) for each in _shown(root)]
     inside = Markup("").join(
-        Markup("<g{}>{}</g>").format(_said(style), Markup("").join(_written(each, words, style) for each in run))
-        for style, run in _runs(list(_shown(root)))
+        Markup("<g{}>{}</g>").format(_said(style), Markup("").join(_written(each, style) for each in run))
+        for style, run in _runs(shown)
     )
     return Markup('<svg viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}">{3}</svg>').format(
         picture.width, picture.height, label, inside
@@ -396,17 +396,25 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
     return {key: value for key, value in element.attrib.items() if key in DRAWN}
 
 
-def _written(element: ElementTree.Element, words: Sequence[str], above: Mapping[str, str]) -> Markup:
+def _worded(element: ElementTree.Element, words: Sequence[Word]) -> ElementTree.Element:
+    """A text with its word and size in the place of its number; any other mark as it is, if there is nothing inside it."""
+    name, inside = element.tag.removeprefix(SVG), element.text or ""
+    if len(element) or (inside and name != "text"):
+        raise NotDrawn(f"{name} with something inside")
+    if name == "text":
+        if not inside.isdecimal() or int(inside) >= len(words):
+            raise NotDrawn(f"text {inside}")
+        element.text, size = words[int(inside)]
+        element.set("font-size", f"{size:g}px")
+    return element
+
+
+def _written(element: ElementTree.Element, above: Mapping[str, str]) -> Markup:
     name = element.tag.removeprefix(SVG)
     said = _said({key: value for key, value in _attributes(element).items() if above.get(key) != value})
-    if len(element) or (element.text and name != "text"):
-        raise NotDrawn(f"{name} with something inside")
-    if name != "text":
-        return Markup("<{}{}/>").format(name, said)
-    number = element.text or ""
-    if not number.isdecimal() or int(number) >= len(words):
-        raise NotDrawn(f"text {number}")
-    return Markup("<text{}>{}</text>").format(said, words[int(number)])
+    if name == "text":
+        return Markup("<text{}>{}</text>").format(said, element.text)
+    return Markup("<{}{}/>").format(name, said)
 
 
 def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str], list[ElementTree.Element]]]:

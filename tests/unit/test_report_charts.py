@@ -63,7 +63,7 @@ def test_any_words_come_back_as_they_went_in(words: list[str]) -> None:
     assert not [word for word in words if len(word) > 3 and word in json.dumps(made[0], ensure_ascii=False)]
     svg = charts.checked(charts.converted(json.dumps(made[0])), charts.bars(words, []), made[1], "x")
     shown = [re.sub(r"<[^>]*>", "", each) for each in re.findall(r"<text[^>]*>.*?</text>", svg, re.DOTALL)]
-    assert sorted(unescape(each) for each in shown) == sorted(made[1])
+    assert sorted(unescape(each) for each in shown) == sorted(word for word, _ in made[1])
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,10 @@ def test_no_mark_stands_where_it_does_because_of_a_font(picture: Picture) -> Non
     numbered, words = charts.without_words(picture.spec)
     plain = charts.checked(charts.converted(json.dumps(numbered)), picture, words, "x")
     for font in ("serif", "monospace", "no such font"):
-        other = {**numbered, "config": {**numbered["config"], "text": {"font": font}}}
-        assert charts.checked(charts.converted(json.dumps(other)), picture, words, "x") == plain
-    longer = json.loads(json.dumps(numbered).replace('"text": "0"', '"text": "00000000000000000000000000000"'))
+        for layer in numbered["layer"]:
+            layer["mark"] |= {"font": font, "fontSize": 40} if layer["mark"]["type"] == "text" else {}
+        assert charts.checked(charts.converted(json.dumps(numbered)), picture, words, "x") == plain
+    longer = json.loads(re.sub(r'"text": "(\d+)"', rf'"text": "{30 * "0"}\1"', json.dumps(numbered)))
     assert charts.checked(charts.converted(json.dumps(longer)), picture, words, "x") == plain
 
 
@@ -112,7 +113,7 @@ ROOT = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1
 )  # fmt: skip
 def test_what_no_picture_may_hold_is_found(inside: str, named: str) -> None:
     with pytest.raises(NotDrawn, match=re.escape(named) + "$"):
-        charts.checked(f"{ROOT}{inside}</svg>", heat(), ("word",), "x")
+        charts.checked(f"{ROOT}{inside}</svg>", heat(), (("word", 9.0),), "x")
 
 
 @pytest.mark.parametrize(
