@@ -311,7 +311,8 @@ def _first(
     else:
         row = leads(rows) if len(rows) == len(codes) else None
     if row is None:
-        return wording.say("figure_bars_none")
+        judged = len(rows) == len(codes) and all(each.clear for each in rows) and codes not in YES_NO
+        return wording.say("figure_bars_none" if judged else "figure_bars_plain")
     key = "figure_bars_yes" if codes in YES_NO else "figure_bars_leading"
     return wording.say(
         key, of=wording.variable(variable), code=wording.code(variable, str(row[variable])), **_number(row, "%")

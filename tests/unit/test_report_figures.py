@@ -140,6 +140,21 @@ def test_the_sentence_of_yes_and_no_is_the_share_of_yes_which_stands_first() -> 
     assert f"for {100 * share['estimate']:.1f}%" in figure.sentence
 
 
+def test_a_sentence_says_that_nobody_leads_only_where_all_were_compared() -> None:
+    def sentence(tree: dict[str, Any]) -> str:
+        return str(next(each for each in drawn(tree, "en") if each.name == "fig-product").sentence)
+
+    assert "is the largest" in sentence(DP)
+    level = copy.deepcopy(DP)
+    for row in level["questions"]["product"]["rows"]:
+        row |= {"ci_low": 0.1, "ci_high": 0.6} if row["measure"] == "share" and row["estimate"] is not None else {}
+    assert "No code is clearly ahead" in sentence(level)
+    for row in level["questions"]["product"]["rows"]:
+        row["obs_status"] = "u"
+    for tree in (level, by_city()):
+        assert "Shares and errors of the groups" in sentence(tree)
+
+
 def test_shares_are_of_the_group_whichever_key_it_is() -> None:
     results = Results.of(crossed(DP))
     (figure,) = [each for each in drawn(crossed(DP)) if each.name == "fig-product"]
