@@ -185,7 +185,7 @@ def dictionary_codebook(
 def report_build(
     out: Annotated[Path, typer.Argument(help="A folder with results.json.")], lang: Lang = "", as_json: AsJson = False
 ) -> None:
-    """Build tables and both reports again, from results.json alone.
+    """Build tables, the workbook and both reports again, from results.json alone.
 
     Example:  hpfed-coordinator report build demo
     """

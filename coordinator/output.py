@@ -31,7 +31,7 @@ def usable(out: Path, forbidden: Iterable[Path] = ()) -> None:
 def write(
     out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = (), *, stored: bool = False
 ) -> tuple[Path, ...]:
-    """Write results.json, tables, both reports and run.jsonl under `out`; the files, most useful first.
+    """Write results.json, tables, the workbook, both reports and run.jsonl under `out`; the files, most useful first.
 
     `stored`: the answer is an earlier one; a run.jsonl that tells how it came about stays. Tables of another result are removed.
 
@@ -55,14 +55,15 @@ def write(
 
 
 def rebuild(out: Path, results: "Results") -> tuple[Path, ...]:
-    """Tables and reports again, from what `out` holds: the same bytes as before."""
+    """Tables, workbook and reports again, from what `out` holds: the same bytes as before."""
     return _placed(out, _made(results))
 
 
 def _made(results: "Results") -> dict[str, bytes]:
-    from coordinator.report import html, tables
+    from coordinator.report import html, tables, xlsx
 
     files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}
+    files["results.xlsx"] = xlsx.workbook(results)
     return files | {f"tables/{name}.csv": tables.table(results, name) for name in results.questions}
 
 

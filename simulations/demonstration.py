@@ -21,6 +21,7 @@ OURS: Final = (
     "tables",
     "study.yaml",
     "results.json",
+    "results.xlsx",
     "run.jsonl",
     "report.zh.html",
     "report.en.html",

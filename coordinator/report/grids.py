@@ -2,7 +2,7 @@
 
 | question | layout |
 |---|---|
-| tgi | heat map of target by group; every index with its interval, test and base folded below |
+| tgi | every index with its interval, test and base, folded; the heat map stands among the figures |
 | frequency, crosstab of two variables | matrix: counts, then shares; contrasts in a table of their own |
 | anything else | a list: one line per key, one column per measure |
 
@@ -27,7 +27,8 @@ SHARES: Final = ("row_share", "column_share", "share")
 
 @dataclass(frozen=True)
 class Cell:
-    """One number as it is shown. `number` is empty where nothing is given. `ref`: its row in the question, -1 for a text."""
+    """One number as it is shown. `number` is empty where nothing is given. `ref`: its row in the question, -1 for a text; `of`: that
+    question, where it is not the table's own."""
 
     number: str = ""
     error: str = ""
@@ -35,6 +36,12 @@ class Cell:
     look: str = ""
     ref: int = -1
     bar: str = ""  # width of a bar, per cent; empty: no bar column entry
+    of: str = ""
+
+    @property
+    def place(self) -> str:
+        """What the number is traced by: `3`, or `channel.3`."""
+        return f"{self.of}.{self.ref}" if self.of else f"{self.ref}"
 
 
 @dataclass(frozen=True)
@@ -96,27 +103,35 @@ def grids(wording: Wording, question: Question) -> tuple[Grid, ...]:
     return tuple(made)
 
 
-def _tables(wording: Wording, question: Question, rows: list[Numbered], city: str) -> list[Grid]:
-    narrow = len(question.keys) == 2 and all(
+def _narrow(question: Question) -> bool:
+    return len(question.keys) == 2 and all(
         len(question.codes(key)) <= most for key, most in zip(question.keys, (DEEPEST, WIDEST), strict=True)
     )
-    if question.kind == "tgi" and narrow:
+
+
+def drawable(question: Question) -> bool:
+    """Whether its indices fit a heat map: the figure then holds them, and the table below only what it is made of."""
+    return question.kind == "tgi" and _narrow(question)
+
+
+def _tables(wording: Wording, question: Question, rows: list[Numbered], city: str) -> list[Grid]:
+    if drawable(question):
         indices = [each for each in rows if each[1].measure == "index"]
         others = [each for each in rows if each[1].measure != "index"]  # holders without a value, counted
-        tables = [_heat(wording, question, indices, city), _details(wording, question, indices, city)]
+        tables = [_details(wording, question, indices, city)]
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
-    if question.kind in ("frequency", "crosstab") and narrow and rows:
+    if question.kind in ("frequency", "crosstab") and _narrow(question) and rows:
         return [_matrix(wording, question, rows, city)]
     what = question.kind if question.kind in ("count", "frequency", "crosstab") else "generic"
     return [_list(wording, question, rows, city, what)]
 
 
-def _letters(groups: Iterable[Group]) -> tuple[str, ...]:
+def letters(groups: Iterable[Group]) -> tuple[str, ...]:
     used = {mark for group in groups for line in group.lines for cell in line.cells for mark in cell.marks}
     return tuple(letter for letter in "buxzc" if letter in used)
 
 
-def _cell(number: int, row: Row, look: str = "", bar: str = "") -> Cell:
+def cell(number: int, row: Row, look: str = "", bar: str = "") -> Cell:
     shown = printed(row)
     if row.contrast and shown:
         value = shown.value if shown.value.startswith("\u2212") or shown.value.strip("0.,") == "" else "+" + shown.value
@@ -132,19 +147,30 @@ def _by_place(question: Question, rows: list[Numbered]) -> Mapping[tuple[str, tu
     return {(row.measure, row.at(question.keys)): (number, row) for number, row in rows}
 
 
-def _heat(wording: Wording, question: Question, rows: list[Numbered], city: str) -> Grid:
+def sides(question: Question) -> tuple[str, str]:
+    """Of a heat map: what goes down, and what goes across, which has fewer codes."""
     target, by = question.keys
+    known = {key: sum(code not in UNKNOWN for code in question.codes(key)) for key in question.keys}
+    return (by, target) if known[target] < known[by] else (target, by)
+
+
+def heat(wording: Wording, question: Question, scope: str) -> Grid:
+    """The indices of one scope. Pre-condition: `drawable(question)`."""
+    down, across = sides(question)
+    rows = [(number, row) for number, row in enumerate(question.rows) if row.scope == scope and row.measure == "index"]
     place = _by_place(question, rows)
-    columns = [code for code in question.codes(by) if code not in UNKNOWN]
+    columns = [code for code in question.codes(across) if code not in UNKNOWN]
     lines = []
-    for code in (each for each in question.codes(target) if each not in UNKNOWN):
-        found = [place.get(("index", (code, group))) for group in columns]
-        cells = tuple(_cell(*each, look=tint(each[1])) if each else Cell() for each in found)
-        lines.append(Line(((wording.code(target, code), 1),), cells))
+    for code in (each for each in question.codes(down) if each not in UNKNOWN):
+        keys = [(code, other) if down == question.keys[0] else (other, code) for other in columns]
+        found = [place.get(("index", each)) for each in keys]
+        cells = tuple(cell(*each, look=tint(each[1])) if each else Cell(look="held") for each in found)
+        lines.append(Line(((wording.code(down, code), 1),), cells))
     groups = (Group(tuple(lines)),)
-    heads = tuple(wording.code(by, code) for code in columns)
+    heads = tuple(wording.code(across, code) for code in columns)
+    city = "" if scope == POOLED else wording.city(scope)
     return Grid(
-        "heat", wording.say("what_tgi"), (wording.variable(target),), heads, groups, _letters(groups), city, wording.variable(by)
+        "heat", wording.say("what_tgi"), (wording.variable(down),), heads, groups, letters(groups), city, wording.variable(across)
     )  # fmt: skip
 
 
@@ -169,7 +195,7 @@ def _details(wording: Wording, question: Question, rows: list[Numbered], city: s
     stubs = tuple(wording.variable(key) for key in question.keys)
     left = max(0, len(rows) - MOST_LINES)
     return Grid(
-        "list", wording.say("what_details"), stubs, heads, groups, _letters(groups), city, left=left, folded=True
+        "list", wording.say("what_details"), stubs, heads, groups, letters(groups), city, left=left, folded=True
     )  # fmt: skip
 
 
@@ -189,7 +215,7 @@ def _matrix(wording: Wording, question: Question, rows: list[Numbered], city: st
                 continue
             found = [place.get((measure, (code, group))) for group in columns]
             cells = tuple(
-                _cell(*each) if each and not (measure in SHARES and group in UNKNOWN) else Cell(look="blank")
+                cell(*each) if each and not (measure in SHARES and group in UNKNOWN) else Cell(look="blank")
                 for each, group in zip(found, columns, strict=True)
             )
             lines.append(Line(((wording.code(down, code), 1),), cells, code in UNKNOWN))
@@ -200,7 +226,7 @@ def _matrix(wording: Wording, question: Question, rows: list[Numbered], city: st
     heads = tuple(wording.code(across, code) for code in columns)
     kept = tuple(groups)
     what = wording.say(f"what_{question.kind}_two")
-    return Grid("matrix", what, (wording.variable(down),), heads, kept, _letters(kept), city, wording.variable(across))
+    return Grid("matrix", what, (wording.variable(down),), heads, kept, letters(kept), city, wording.variable(across))
 
 
 def _by_group(question: Question, measure: str) -> bool:
@@ -219,7 +245,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     lines = []
     for codes in ordered[:MOST_LINES]:
         found = [place.get((measure, codes)) for measure in measures]
-        cells = [_cell(*each) if each else Cell(look="blank") for each in found]
+        cells = [cell(*each) if each else Cell(look="blank") for each in found]
         if bars:
             cells.append(Cell(bar=_bar(place.get(("share", codes))), look="bar"))
         if tested:
@@ -235,9 +261,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     stubs = tuple(wording.variable(key) for key in keys) or (str(wording.say("head_group")),)
     groups = (Group(_spanned(lines)),)
     left = max(0, len(ordered) - MOST_LINES)
-    return Grid(
-        "list", wording.say(f"what_{what}"), stubs, titles, groups, _letters(groups), city, bars=bars, left=left
-    )
+    return Grid("list", wording.say(f"what_{what}"), stubs, titles, groups, letters(groups), city, bars=bars, left=left)
 
 
 def _heads(

@@ -1,4 +1,4 @@
-"""One page from `results.json`, in Chinese or English: head, findings, tables, privacy, provenance.
+"""One page from `results.json`, in Chinese or English: head, findings, figures, every table, privacy, provenance.
 
     html.render(Results.load("OUT"), "zh")
 
@@ -14,7 +14,9 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
+from coordinator.report import figures
 from coordinator.report import grids as layout
+from coordinator.report.figures import Figure
 from coordinator.report.findings import findings
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
@@ -30,9 +32,9 @@ SHORT: Final = 12  # digits of a digest on the page
 
 @dataclass(frozen=True)
 class Table:
-    """One grid with its number, the section's (`3`, then `3-2`), and the notes below it."""
+    """One grid with its name (`Table 3`, then `Table 3-2`), and the notes below it."""
 
-    number: str
+    label: Markup
     grid: Grid
     notes: tuple[Markup, ...]
     key: tuple[tuple[str, Markup], ...]
@@ -48,6 +50,24 @@ class Section:
     tests: Markup
     notes: tuple[Markup, ...]
     wide: bool
+    shown: tuple[Figure, ...] = ()  # the figures that are made of it
+
+
+@dataclass(frozen=True)
+class Plate:
+    """One figure, with its table and what stands below both."""
+
+    figure: Figure
+    table: Table
+    notes: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One part of the page: its figures. `notes`: why there are none."""
+
+    name: str
+    plates: tuple[Plate, ...]
 
 
 @dataclass(frozen=True)
@@ -75,6 +95,9 @@ class CityLine:
 
 
 Pair = tuple[Markup, object]
+_ALWAYS: Final = tuple(
+    name for name, _ in figures.PARTS
+)  # parts that a report of this kind has: without a figure, a line says so
 
 
 def render(results: Results, language: Language) -> str:
@@ -82,8 +105,9 @@ def render(results: Results, language: Language) -> str:
     clean, _ = scrubbed(results)
     wording = Wording(language, clean.content)
     questions = dict(clean.questions)
-    sections = _sections(wording, questions)
-    numbers = {section.name: section.tables[0].number for section in sections if section.tables}
+    parts = figures.parts(wording, questions)
+    drawn = [figure for part in parts for figure in part.figures]
+    sections = _sections(wording, questions, drawn)
     page = templates().get_template("report.html.j2")
     return page.render(
         say=wording.say,
@@ -95,16 +119,20 @@ def render(results: Results, language: Language) -> str:
         badges=_badges(clean),
         meta=_meta(wording),
         strip=_strip(wording, questions),
-        findings=tuple((each, numbers.get(each.question)) for each in findings(wording, questions)),
+        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, questions)),
         cannot=_cannot(wording, questions),
+        chapters=tuple(Chapter(part.name, _plates(wording, part.figures)) for part in parts if part.figures),
+        absent=wording.listed(
+            wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
+        ),
         sections=sections,
         reading=wording.say("note_error", confidence=wording.percent()),
         contents=len(sections) > MANY_QUESTIONS,
-        lead=_lead(clean, questions),
+        lead=lead(clean, questions),
         cities=_cities(wording),
         terms=_terms(wording),
         blocks=_blocks(clean.content.privacy.blocks),
-        caveats=_caveats(clean),
+        caveats=caveats(clean),
         trust=_trust(wording),
         limits=_limits(clean),
         provenance=_provenance(wording, clean),
@@ -279,10 +307,33 @@ def _reason(wording: Wording, reason: str, detail: str) -> Markup:
 # --- results
 
 
-def _sections(wording: Wording, questions: Mapping[str, Question]) -> tuple[Section, ...]:
-    made, room = [], MOST_CELLS
+def _plates(wording: Wording, drawn: Iterable[Figure]) -> tuple[Plate, ...]:
+    made = []
+    for figure in drawn:
+        said = dict.fromkeys(notice(wording, "" if scope == POOLED else wording.city(scope)) for scope in figure.scopes)
+        if figure.picture is None:
+            said[wording.say("figure_missing")] = None
+        label = wording.say("figure_numbers", number=figure.number)
+        made.append(Plate(figure, Table(label, figure.twin, (), _key(wording, figure.twin)), tuple(said)))
+    return tuple(made)
+
+
+def _see(wording: Wording, question: str, sections: Iterable[Section]) -> tuple[str, Markup] | None:
+    """Where a sentence was read from: the heat map of its question, else the first table; the anchor and its name."""
+    section = next(each for each in sections if each.name == question)
+    heat = next((each for each in section.shown if each.look == "heat"), None)
+    if heat:
+        return heat.name, wording.say("figure_see", number=heat.number)
+    return (f"q-{question}", wording.say("finding_see", table=section.tables[0].label)) if section.tables else None
+
+
+def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Section, ...]:
+    made, room, shown = [], MOST_CELLS, tuple(drawn)
     for place, (name, question) in enumerate(questions.items(), 1):
         grids = layout.grids(wording, question)
+        of = tuple(figure for figure in shown if name in figure.sources)
+        if layout.drawable(question) and not of:  # no picture in its place
+            grids = tuple(replace(grid, folded=False) for grid in grids)
         size = sum(len(line.cells) for grid in grids for group in grid.groups for line in group.lines)
         notes = list(_lacking(wording, question))
         if not question.rows:
@@ -293,14 +344,18 @@ def _sections(wording: Wording, questions: Mapping[str, Question]) -> tuple[Sect
         room -= size if grids else 0
         file = wording.say("note_csv", file=f"tables/{name}.csv")
         tables = tuple(
-            Table(f"{place}-{part}" if part > 1 else f"{place}", grid, _notes(wording, grid, file), _key(wording, grid))
+            Table(_named(wording, place, part), grid, _notes(wording, grid, file), _key(wording, grid))
             for part, grid in enumerate(grids, 1)
         )
         wide = any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
         made.append(
-            Section(name, _title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide)
+            Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
     return tuple(_paired(made))
+
+
+def _named(wording: Wording, place: int, part: int) -> Markup:
+    return wording.say("table_number", number=f"{place}-{part}" if part > 1 else f"{place}")
 
 
 def _paired(sections: list[Section]) -> Iterable[Section]:
@@ -312,7 +367,7 @@ def _paired(sections: list[Section]) -> Iterable[Section]:
         yield replace(section, wide=section.wide or (last and narrow % 2 == 1))
 
 
-def _title(wording: Wording, question: Question) -> Markup:
+def title(wording: Wording, question: Question) -> Markup:
     label = question.label.text(wording.language)
     if label:
         return Markup("{}").format(shorter(label, 120))
@@ -368,7 +423,7 @@ def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:
 # --- privacy
 
 
-def _lead(results: Results, questions: Mapping[str, Question]) -> tuple[str, ...]:
+def lead(results: Results, questions: Mapping[str, Question]) -> tuple[str, ...]:
     """Keys of the opening paragraphs: the secure sum where there is one, the cities' own releases where there are any."""
     mode, released = results.content.privacy.mode, release(questions.values())
     keys = []
@@ -453,7 +508,7 @@ def _blocks(blocks: Iterable[Block]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _caveats(results: Results) -> tuple[str, ...]:
+def caveats(results: Results) -> tuple[str, ...]:
     """What holds of this run alone and weakens what it proves, as keys."""
     privacy = results.content.privacy
     said = [("seeded_words", privacy.seeded), ("synthetic_words", privacy.synthetic), ("open_words", privacy.open_data)]

@@ -2,10 +2,13 @@
 
 import csv
 import io
+import re
+import zipfile
 
 import pytest
+from python_calamine import CalamineWorkbook
 
-from coordinator.report import tables
+from coordinator.report import tables, xlsx
 from coordinator.results import Results
 from tests.vectors.report.make import whole
 
@@ -50,3 +53,20 @@ def test_text_that_is_no_formula_is_left_as_it_is(plain: str) -> None:
 
 def test_numbers_below_zero_are_not_taken_for_formulas() -> None:
     assert tables.cell(-3.204118) == "-3.204118"
+
+
+@pytest.mark.parametrize("formula", [*FORMULAS, "http://example.org", "mailto:a@b", "internal:Sheet!A1", "{=1+1}"])
+def test_no_text_becomes_a_formula_a_link_or_a_number_in_the_workbook(formula: str) -> None:
+    tree = whole(exact=False)
+    tree["study"]["title"] = {"zh": formula, "en": formula}
+    tree["study"]["purpose"] = {"zh": formula, "en": formula}
+    tree["words"]["variables"]["product"]["codes"]["monthly"] = {"zh": formula, "en": formula}
+    for row in tree["questions"]["product"]["rows"]:
+        row["product"] = formula if row["product"] == "free" else row["product"]
+    made = xlsx.workbook(Results.of(tree))
+    with zipfile.ZipFile(io.BytesIO(made)) as book:
+        parts = {name: book.read(name).decode() for name in book.namelist()}
+    assert not [name for name, part in parts.items() if re.search(r"<f[ >]|hyperlink|calculatedColumnFormula", part)]
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(made)).get_sheet_by_name("product").to_python()
+    shown = [cell for row in sheet for cell in row if isinstance(cell, str) and cell.endswith(formula.strip()[-1])]
+    assert shown.count(formula.replace("\t", "\ufffd").replace("\r", "\ufffd").replace("\n", "\ufffd")) == 2 * 2 + 2 * 3

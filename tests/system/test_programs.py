@@ -36,6 +36,7 @@ def test_run_writes_results_tables_and_reports_and_the_books_can_be_read(
     assert json.loads(done.stdout) == json.loads((out / "results.json").read_bytes())
     assert {path.name for path in out.iterdir()} == {
         "results.json",
+        "results.xlsx",
         "report.zh.html",
         "report.en.html",
         "run.jsonl",
@@ -53,9 +54,9 @@ def test_run_writes_results_tables_and_reports_and_the_books_can_be_read(
     again = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "again", "--lang", "en")
     assert "answered before" in again.stderr
     assert (tmp_path / "again" / "results.json").read_bytes() == (out / "results.json").read_bytes()
-    before = (out / "report.zh.html").read_bytes()
+    before = [(out / name).read_bytes() for name in ("report.zh.html", "results.xlsx")]
     assert called(coordinator, "report", "build", out).exit_code == 0
-    assert (out / "report.zh.html").read_bytes() == before
+    assert [(out / name).read_bytes() for name in ("report.zh.html", "results.xlsx")] == before
 
 
 def test_an_edited_audit_file_is_found(folder: Path, small: Path, tmp_path: Path) -> None:

@@ -78,7 +78,20 @@ def structure(page: str) -> dict[str, Any]:
         caption = next(table.every("caption")).text
         tables.append({"caption": caption, "heads": heads, "lines": lines, "marks": "".join(marks)})
     headings = [f"{each.tag} {each.text}" for each in root.every("h1", "h2", "h3", "summary")]
-    return {"headings": headings, "badges": [each.text for each in root.of("badge")], "tables": tables}
+    figures = [
+        {
+            "id": each.attributes["id"],
+            "caption": " ".join(part.text for part in (*each.of("no"), *each.every("b"))),
+            "drawn": bool(list(each.every("svg"))),
+        }
+        for each in root.every("figure")
+    ]
+    return {
+        "headings": headings,
+        "figures": figures,
+        "badges": [each.text for each in root.of("badge")],
+        "tables": tables,
+    }
 
 
 def numbers(page: str) -> list[tuple[str, str, str, str]]:
@@ -95,7 +108,10 @@ def numbers(page: str) -> list[tuple[str, str, str, str]]:
                 after = cells[place + 1] if place + 1 < len(cells) else None
                 beside = after.text if after and after.attributes.get("class") == "e" else inner
                 plain = cell.text.removesuffix(inner).strip()
-                found.append((question, cell.attributes["data-cell"], plain, beside))
+                named, _, number = cell.attributes["data-cell"].rpartition(
+                    "."
+                )  # a figure's table may show several questions
+                found.append((named or question, number, plain, beside))
     return found
 
 

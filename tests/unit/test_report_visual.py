@@ -29,15 +29,27 @@ PROBE = """
 <script>addEventListener("load", () => {
   const found = [...document.querySelectorAll("iframe")].map(frame => {
     const page = frame.contentDocument, wide = page.documentElement;
-    const kinds = "h1,h2,h3,p,li,dt,dd,th,td,caption,summary,small,span,abbr,code";
+    const kinds = "h1,h2,h3,p,li,dt,dd,th,td,caption,figcaption,summary,small,span,abbr,code,svg text";
+    const scale = each => each.ownerSVGElement ? each.getScreenCTM().a : 1;
     const boxes = [...page.querySelectorAll(kinds)].filter(each => each.checkVisibility());
-    const loose = each => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display != "inline";
-    const outside = each => !each.closest(".scroll") && each.getBoundingClientRect().right > wide.clientWidth + 0.5;
+    const pictures = [...page.querySelectorAll("svg")].filter(each => each.checkVisibility());
+    const drawn = pictures.map(each => [each, [...each.querySelectorAll("text")].map(text => [text, text.getBoundingClientRect()])]);
+    const beyond = drawn.flatMap(([picture, texts]) => {
+      const frame = picture.getBoundingClientRect();
+      return texts.filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1 || box.bottom > frame.bottom + 1);
+    });
+    const overlaid = drawn.flatMap(([, texts]) => texts.filter(([, box], place) => texts.slice(place + 1).some(([, other]) =>
+      box.left < other.right - 1 && other.left < box.right - 1 && box.top < other.bottom - 5 && other.top < box.bottom - 5)));
+    const size = each => scale(each) * parseFloat(getComputedStyle(each).fontSize);
+    const loose = each => !each.ownerSVGElement && each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display != "inline";
+    const outside = each => !each.closest(".scroll,.wide .picture") && each.getBoundingClientRect().right > wide.clientWidth + 0.5;
     return {
       window: wide.clientWidth, content: wide.scrollWidth, boxes: boxes.length,
       clipped: boxes.filter(loose).map(each => each.textContent.slice(0, 40)),
       outside: boxes.filter(outside).map(each => each.textContent.slice(0, 40)),
-      smallest: Math.min(...boxes.filter(each => each.textContent.trim()).map(each => parseFloat(getComputedStyle(each).fontSize))),
+      pictures: pictures.length,
+      beyond: beyond.map(([text]) => text.textContent), overlaid: overlaid.map(([text]) => text.textContent),
+      smallest: Math.min(...boxes.filter(each => each.textContent.trim()).map(size)),
     };
   });
   document.body.innerHTML = "<pre>" + encodeURIComponent(JSON.stringify(found)) + "</pre>";
@@ -100,6 +112,9 @@ def test_no_page_is_wider_than_its_window_and_no_text_is_cut_off(folder: Path) -
         assert seen["boxes"] > 400, at
         assert seen["clipped"] == [], at
         assert seen["outside"] == [], at
+        assert seen["pictures"] == 3, at
+        assert seen["beyond"] == [], at
+        assert seen["overlaid"] == [], at
         assert seen["smallest"] >= 9.5, at
 
 

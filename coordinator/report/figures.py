@@ -1,0 +1,341 @@
+"""Which questions are shown as pictures, in which part of the page, with which table beside each.
+
+| picture | of |
+|---|---|
+| heat map | every `tgi` whose codes fit one, pooled, or city by city where nothing is pooled |
+| bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
+
+A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
+drawn. Doubtful indices are grey in it and withheld cells hatched, holders without a value are not in it, and the sentence above it is
+made from cells without a mark.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from markupsafe import Markup, escape
+
+from coordinator.report import charts
+from coordinator.report import grids as layout
+from coordinator.report.findings import leads
+from coordinator.report.grids import Cell, Grid, Group, Line
+from coordinator.report.numbers import error, fixed, printed, span, tint
+from coordinator.report.wording import Wording
+from coordinator.results import POOLED, UNKNOWN, Question, Row
+
+MOST_FIGURES: Final = 24  # of one report
+MOST_SHOWN: Final = 1_500  # numbers in all figures together: about 300 bytes each with their tables
+MOST_CODES: Final = 10  # parts of a bar that can be told apart
+MOST_GROUPS: Final = 12  # bars of one question
+PARTS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # of the page, by the variables shown there
+    ("products", ("product",)),
+    ("channels", ("channel", "bank")),
+    ("conduct", ("withdrew_24m", "abnormal", "owner")),
+)
+YES_NO: Final = (("true", "false"), ("yes", "no"))
+
+Questions = Mapping[str, Question]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture with its table. `picture` is `None` before it is drawn, and where it could not be. `sources`: the questions it shows."""
+
+    name: str
+    number: int
+    look: str
+    title: Markup
+    sentence: Markup
+    twin: Grid
+    question: str
+    scopes: tuple[str, ...]
+    sources: tuple[str, ...]
+    wide: bool
+    plan: charts.Picture | None
+    picture: Markup | None = None
+
+    @property
+    def size(self) -> int:
+        """Its numbers."""
+        return sum(len(line.cells) for group in self.twin.groups for line in group.lines)
+
+    def drawn(self) -> "Figure":
+        label = f"{self.title.unescape()}. {self.sentence.unescape()}"
+        return replace(self, picture=charts.draw(self.plan, label) if self.plan else None)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page."""
+
+    name: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A figure before it is drawn."""
+
+    look: str
+    of: str  # heat: the question; bars: the variable
+    scope: str = POOLED
+
+
+def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
+    """The parts in the order of the page, those without a figure too, and at the end the figures of what belongs to none of them."""
+    made: list[Part] = []
+    number, room, named = 0, MOST_SHOWN, {variable for _, variables in PARTS for variable in variables}
+    further = dict.fromkeys(
+        question.keys[0]
+        for question in questions.values()
+        if question.keys and question.kind in ("tgi", "frequency") and len(question.keys) == 2 and question.keys[0] not in named
+    )  # fmt: skip
+    for name, variables in (*PARTS, ("further", tuple(further))):
+        figures = []
+        for variable in variables:
+            for plan in _plans(questions, variable):
+                planned = _figure(wording, questions, plan, number + 1)
+                size = planned.size if planned else 0
+                if planned is None or number == MOST_FIGURES or size > room:
+                    continue
+                figures.append(planned.drawn())
+                number, room = number + 1, room - size
+        made.append(Part(name, tuple(figures)))
+    return tuple(made)
+
+
+def _plans(questions: Questions, variable: str) -> Iterator[_Plan]:
+    yield _Plan("bars", variable)
+    for name, question in questions.items():
+        if layout.drawable(question) and question.keys[0] == variable:
+            scopes = question.scopes()
+            yield from (_Plan("heat", name, scope) for scope in ((POOLED,) if POOLED in scopes else scopes))
+
+
+def _figure(wording: Wording, questions: Questions, plan: _Plan, number: int) -> Figure | None:
+    made = _heat(wording, plan.of, questions[plan.of], plan.scope, number) if plan.look == "heat" else None
+    return made or (_bars(wording, questions, plan.of, number) if plan.look == "bars" else None)
+
+
+# --- heat maps
+
+
+def _heat(wording: Wording, name: str, question: Question, scope: str, number: int) -> Figure | None:
+    grid = layout.heat(wording, question, scope)
+    lines = [
+        (line.heads[0][0], [_tile(question, cell) for cell in line.cells])
+        for group in grid.groups
+        for line in group.lines
+    ]
+    if not lines or not grid.heads:
+        return None
+    title = wording.say(
+        "question_tgi", target=wording.variable(question.keys[0]), by=wording.variable(question.keys[1])
+    )
+    sentence = _farthest(wording, question, scope)
+    drawn = charts.heat(grid.stubs[0], grid.heads, lines)
+    anchor = f"fig-{name}" if scope == POOLED else f"fig-{name}-{scope}"
+    wide = drawn is None or drawn.width > charts.WIDTH
+    return Figure(anchor, number, "heat", title, sentence, grid, name, (scope,), (name,), wide, drawn)
+
+
+def _tile(question: Question, cell: Cell) -> charts.Tile:
+    marks = " ".join(f"[{letter}]" for letter in cell.marks)
+    row = question.rows[cell.ref] if cell.ref >= 0 else None
+    if row is None or row.estimate is None:
+        return charts.Tile("", "", marks, "held")
+    bare = row.ci_low is None or row.ci_high is None
+    beside = "" if bare else error(row.estimate, row.ci_low or 0, row.ci_high or 0, 0)
+    return charts.Tile(fixed(row.estimate, 0), beside, marks, tint(row))
+
+
+def _farthest(wording: Wording, question: Question, scope: str) -> Markup:
+    """Of the cells without a mark, the one farthest from 100 among those that differ from it."""
+    target, by = question.keys
+    found = [
+        row
+        for row in question.rows
+        if row.scope == scope
+        and row.measure == "index"
+        and row.clear
+        and row.preference in ("over", "under")
+        and not set(row.at(question.keys)) & set(UNKNOWN)
+    ]
+    if not found:
+        return wording.say("figure_heat_none")
+    row = max(found, key=lambda each: abs((each.estimate or 0) - 100))
+    return wording.say(
+        f"figure_heat_{row.preference}",
+        code=wording.code(target, str(row[target])),
+        group=wording.code(by, str(row[by])),
+        **_number(row),
+    )
+
+
+def _number(row: Row, sign: str = "") -> dict[str, object]:
+    """A number and its interval as they stand in a sentence."""
+    shown = printed(row)
+    value, low, high = (shown.value, shown.low, shown.high) if shown else ("", "", "")
+    interval = f" [{span(low + sign, high + sign)}]" if low else ""
+    return {"value": f"{value}{sign}", "interval": interval}
+
+
+# --- bars
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The shares of one group. `of`: their question; `rows`: place and row of each code, in the order of the codes."""
+
+    label: str
+    of: str
+    rows: tuple[layout.Numbered | None, ...]
+
+
+def _bars(wording: Wording, questions: Questions, variable: str, number: int) -> Figure | None:
+    plain = [
+        (name, question)
+        for name, question in questions.items()
+        if question.kind == "frequency" and question.keys == (variable,) and question.rows
+    ]
+    split = [
+        (name, question)
+        for name, question in questions.items()
+        if question.kind in ("frequency", "crosstab")
+        and len(question.keys) == 2
+        and variable in (question.keys[:1] if question.kind == "frequency" else question.keys)
+    ]
+    codes = next((_known(question, variable) for _, question in (*plain[:1], *split[:1])), ())
+    codes = next((pair for pair in YES_NO if set(pair) == set(codes)), codes)  # yes starts from the left in every bar
+    if not 2 <= len(codes) <= MOST_CODES:
+        return None
+    blocks: list[tuple[str, list[_Line]]] = []
+    for name, question in plain[:1]:
+        blocks.append(("", _all(wording, name, question, variable, codes, (POOLED,))))
+        cities = tuple(scope for scope in question.scopes() if scope != POOLED)
+        blocks.append((str(wording.say("figure_by_city")), _all(wording, name, question, variable, codes, cities)))
+    for name, question in split:
+        other = next(key for key in question.keys if key != variable)
+        if len(_known(question, other)) <= MOST_GROUPS:
+            said = str(wording.say("figure_by", by=wording.variable(other)))
+            blocks.append((said, _groups(wording, name, question, variable, codes)))
+    blocks = [(title, lines) for title, lines in blocks if lines]
+    if not any(lines for title, lines in blocks if title):
+        return None  # one bar alone: the table of its question says it better
+    labels = tuple(wording.code(variable, code) for code in codes)
+    drawn = charts.bars(
+        labels, [(title, [_bar(line) for line in lines]) for title, lines in blocks], pair=codes in YES_NO
+    )
+    title = wording.say("figure_bars", of=wording.variable(variable))
+    sentence = _first(wording, blocks, variable, codes)
+    twin = _twin(wording, blocks, labels)
+    sources = tuple(dict.fromkeys(line.of for _, lines in blocks for line in lines))
+    scopes = {
+        found[1].scope for _, lines in blocks for line in lines for found in line.rows if found is not None
+    }  # fmt: skip
+    ordered = tuple(scope for scope in (POOLED, *wording.content.cities.answered) if scope in scopes)
+    return Figure(f"fig-{variable}", number, "bars", title, sentence, twin, sources[0], ordered, sources, False, drawn)
+
+
+def _known(question: Question, key: str) -> tuple[str, ...]:
+    return tuple(code for code in question.codes(key) if code not in UNKNOWN)
+
+
+def _all(
+    wording: Wording, name: str, question: Question, variable: str, codes: Iterable[str], scopes: Iterable[str]
+) -> list[_Line]:
+    made = []
+    for scope in scopes:
+        place = {
+            str(row[variable]): (number, row)
+            for number, row in enumerate(question.rows)
+            if row.scope == scope and row.measure == "share"
+        }
+        label = (
+            str(wording.say("all_holders", unit=wording.unit()).unescape()) if scope == POOLED else wording.city(scope)
+        )
+        if place:
+            made.append(_Line(label, name, tuple(place.get(code) for code in codes)))
+    return made
+
+
+def _groups(wording: Wording, name: str, question: Question, variable: str, codes: Iterable[str]) -> list[_Line]:
+    """One bar for each group of the other variable, from its pooled rows."""
+    other = next(key for key in question.keys if key != variable)
+    across = question.keys[1] == variable
+    measure = "share" if question.kind == "frequency" else "row_share" if across else "column_share"
+    place = {
+        (str(row[other]), str(row[variable])): (number, row)
+        for number, row in enumerate(question.rows)
+        if row.scope == POOLED and row.measure == measure and not row.contrast
+    }
+    return [
+        _Line(wording.code(other, group), name, tuple(place.get((group, code)) for code in codes))
+        for group in _known(question, other)
+        if any((group, code) in place for code in codes)
+    ]
+
+
+def _bar(line: _Line) -> charts.Bar:
+    marks = dict.fromkeys(
+        letter for found in line.rows if found and found[1].display is None for letter in found[1].letters
+    )
+    said = " ".join(f"[{letter}]" for letter in marks)
+    return charts.Bar(line.label, tuple(_part(found) for found in line.rows), said)
+
+
+def _part(found: layout.Numbered | None) -> charts.Part:
+    if found is None or found[1].estimate is None or found[1].display is None:
+        return charts.Part(None)
+    row = found[1]
+    shown = printed(row)
+    share = min(max(row.display or 0.0, 0.0), 1.0)
+    if shown is None:
+        return charts.Part(share)
+    marks = "".join(f" [{letter}]" for letter in row.letters)
+    return charts.Part(share, f"{shown.value} {shown.error}{marks}".strip(), "" if marks else shown.value)
+
+
+def _first(
+    wording: Wording,
+    blocks: list[tuple[str, list[_Line]]],
+    variable: str,
+    codes: tuple[str, ...],
+) -> Markup:
+    """What the bar of all holders says: the share of yes, or the leading code."""
+    whole = [line for title, lines in blocks if not title for line in lines]
+    rows = [found[1] for line in whole for found in line.rows if found is not None]
+    if codes in YES_NO:
+        row = next((row for row in rows if row[variable] == codes[0] and row.clear), None)
+    else:
+        row = leads(rows) if len(rows) == len(codes) else None
+    if row is None:
+        judged = len(rows) == len(codes) and all(each.clear for each in rows) and codes not in YES_NO
+        return wording.say("figure_bars_none" if judged else "figure_bars_plain")
+    key = "figure_bars_yes" if codes in YES_NO else "figure_bars_leading"
+    return wording.say(
+        key, of=wording.variable(variable), code=wording.code(variable, str(row[variable])), **_number(row, "%")
+    )
+
+
+def _twin(wording: Wording, blocks: list[tuple[str, list[_Line]]], labels: tuple[str, ...]) -> Grid:
+    groups = tuple(
+        Group(
+            tuple(
+                Line(((line.label, 1),), tuple(_traced(line.of, found) for found in line.rows))
+                for line in lines
+            ),
+            escape(title) if title else None,
+        )
+        for title, lines in blocks
+    )  # fmt: skip
+    stub = (str(wording.say("head_group")),)
+    return Grid("matrix", wording.say("measure_share"), stub, labels, groups, layout.letters(groups))
+
+
+def _traced(of: str, found: layout.Numbered | None) -> Cell:
+    if found is None:
+        return Cell(look="blank")
+    made = layout.cell(*found)
+    return Cell(made.number, made.error, made.marks, made.look, made.ref, made.bar, of)
