@@ -82,11 +82,6 @@ def _near(name: object, language: Language) -> str:
     return f"，是否想写 {name!r}？" if language == "zh" else f"; did you mean {name!r}?"
 
 
-def of_system(fault: OSError) -> "ConfigError":
-    """A file that the operating system refuses, as an error of the product: its path and the system's own words."""
-    return ConfigError("FILE_SYSTEM", Place(str(fault.filename or "-")), problem=fault.strerror or "-")
-
-
 def said(fault: HpfedError, how: Literal["zh", "en", "json"] | str) -> str:
     """A fault and all found with it, a line each; as JSON the first one in both languages (contract, section 2: `--json`)."""
     if how == "json":

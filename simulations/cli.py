@@ -72,13 +72,14 @@ def told(line: str) -> None:
 
 def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
     """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
-    from protocols.errors import HpfedError, of_system, said
+    from protocols.errors import ConfigError, HpfedError, Place, said
 
     try:
         try:
             work()
         except OSError as refused:
-            raise of_system(refused) from None
+            place, problem = Place(str(refused.filename or "-")), refused.strerror or "-"
+            raise ConfigError("FILE_SYSTEM", place, problem=problem) from None
     except HpfedError as fault:
         if as_json:
             typer.echo(said(fault, "json"))
