@@ -4,13 +4,17 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from protocols.errors import ConfigError, Place
+from protocols.manifest import RESULTS
 
 if TYPE_CHECKING:
+    from coordinator.bundle import Sealer
     from coordinator.results import Results
 
+NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
 LANGUAGES: Final[tuple[Literal["zh", "en"], ...]] = ("zh", "en")
 
 
@@ -29,11 +33,18 @@ def usable(out: Path, forbidden: Iterable[Path] = ()) -> None:
 
 
 def write(
-    out: Path, results: bytes, events: Iterable[Mapping[str, Any]] = (), *, stored: bool = False
+    out: Path,
+    results: bytes,
+    events: Iterable[Mapping[str, Any]] = (),
+    sealer: "Sealer | None" = None,
+    also: Mapping[str, bytes] = NOTHING,
+    *,
+    stored: bool = False,
 ) -> tuple[Path, ...]:
-    """Write results.json, tables, the workbook, both reports and run.jsonl under `out`; the files, most useful first.
+    """Write results.json, tables, the workbook, both reports, run.jsonl and the bundle under `out`; the files, most useful first.
 
-    `stored`: the answer is an earlier one; a run.jsonl that tells how it came about stays. Tables of another result are removed.
+    `sealer`: what the bundle is made with; a result without one has none. `also`: further files of `out` that the bundle lists.
+    `stored`: the answer is an earlier one; a run.jsonl that tells how it came about stays. Tables and bundle files of another result are removed.
 
     Everything is made in memory before the first byte is written, and every file takes its place whole: an interrupted run leaves the files
     of an earlier one as they were.
@@ -44,22 +55,28 @@ def write(
     parsed = Results.parse(results)
     noted = [*events, {"event": "report", "characters_replaced": scrubbed(parsed)[1]}]
     log = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in noted)
-    files = {**_made(parsed), "results.json": results}
-    if not (stored and (out / "run.jsonl").is_file()):
-        files["run.jsonl"] = log
+    derived = made(parsed)
+    told = out / "run.jsonl"
+    files = {**derived, RESULTS: results, told.name: told.read_bytes() if stored and told.is_file() else log, **also}
+    if sealer is not None:
+        files |= sealer.sealed(files, tuple(derived))
     placed = _placed(out, files)
-    for left in (out / "tables").glob("*.csv"):
-        if left not in placed:
-            left.unlink()
+    for path in (*out.glob("tables/*.csv"), *out.glob("bundle/**/*")):
+        if path.is_file() and path not in placed:
+            path.unlink()
+    for folder in (*sorted(out.glob("bundle/**/"), reverse=True), out / "bundle"):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     return placed
 
 
 def rebuild(out: Path, results: "Results") -> tuple[Path, ...]:
     """Tables, workbook and reports again, from what `out` holds: the same bytes as before."""
-    return _placed(out, _made(results))
+    return _placed(out, made(results))
 
 
-def _made(results: "Results") -> dict[str, bytes]:
+def made(results: "Results") -> dict[str, bytes]:
+    """Every file that is a function of the results alone, by its path under `out`."""
     from coordinator.report import html, tables, xlsx
 
     files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}

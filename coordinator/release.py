@@ -28,6 +28,7 @@ from protocols.study import Study
 
 CONTRACT: Final = 1
 SOFTWARE: Final = "hpfed 0.1.0"
+TIME: Final = "%Y-%m-%dT%H:%M:%SZ"  # of every moment in a file
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
 
     Errors: those of `reconcile`; no partial table is made.
     """
+    return canonical({**terms(opened, roster, names, at, seeded), "questions": answers(opened, roster)})
+
+
+def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
+    """Rows and tests of every question, by its id: what the sum says. Errors: those of `reconcile`."""
     study, agreement = opened.agreement.study, opened.agreement
     survivors = len(opened.survivors)
     variances = [Fraction(survivors * v20, UNIT) for v20 in agreement.node_v20]
@@ -88,27 +94,27 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
             "rows": [row.published("pooled") for row in answer.rows],
             "tests": [{"name": test.name, **test.values} for test in answer.tests],
         }
-    return canonical(
-        {
-            "contract": CONTRACT,
-            "study": _study(opened, roster),
-            "run": {
-                "at": datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "software": SOFTWARE,
-                "as_of": study.file.as_of.isoformat(),
-                "number": agreement.run - 1,
-                "of": 1,
-            },
-            "cities": _cities(opened, roster, names),
-            "privacy": _privacy(opened, roster, seeded),
-            "questions": questions,
-            "words": {
-                "variables": _words(
-                    study, {name for names in cannot.values() for name in names if name in study.reads()}
-                )
-            },
-        }
-    )
+    return questions
+
+
+def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, seeded: bool) -> dict[str, Any]:
+    """Everything in results.json but the answers: it depends on study, roster and approvals, and on no sum."""
+    study = opened.agreement.study
+    lacking = {name for city in opened.survivors for name in opened.approvals[city].cannot if name in study.reads()}
+    return {
+        "contract": CONTRACT,
+        "study": _study(opened, roster),
+        "run": {
+            "at": datetime.fromtimestamp(at, UTC).strftime(TIME),
+            "software": SOFTWARE,
+            "as_of": study.file.as_of.isoformat(),
+            "number": opened.agreement.run - 1,
+            "of": 1,
+        },
+        "cities": _cities(opened, roster, names),
+        "privacy": _privacy(opened, roster, seeded),
+        "words": {"variables": _words(study, lacking)},
+    }
 
 
 def asked(question: Question) -> dict[str, Any]:

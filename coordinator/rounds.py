@@ -1,6 +1,6 @@
 """A study over cities: offered, approved, summed in one conversation, opened.
 
-    offer ──▶ approvals ──▶ plan ──▶ open, adverts, deliver, survivors, confirms ──▶ the sum ──▶ receipt
+    offer ──▶ approvals ──▶ plan ──▶ open, adverts, deliver, survivors, confirms ──▶ the sum ──▶ receipt ──▶ attestations
 
 The state machine of the aggregation is `protocols/secagg/collector.py`; this file carries its messages over an `Exchange` and says who is
 missing and why.
@@ -16,10 +16,11 @@ from coordinator.release import Missing, Opened
 from protocols import messages
 from protocols.answerable import shortages
 from protocols.approval import Approval, read_approval
+from protocols.attestation import read_attestation
 from protocols.canonical import digest_bytes
 from protocols.entropy import Entropy, exactly
 from protocols.errors import HpfedError, IncompleteError, PeerError, Refusal, joined
-from protocols.messages import Identity, Kind, Matter, Outgoing, Stamp, open_envelope, seal
+from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, Agreement, agree
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import collector
@@ -28,6 +29,7 @@ from protocols.study import Study
 
 OFFER_TIMEOUT_S: Final = 60.0
 OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
+ATTEST_LIFE_S: Final = 3600
 REQUEST: Final = {  # what goes out in each state
     collector.Gathering: Kind.OPEN,
     collector.Sharing: Kind.ADVERTS,
@@ -42,7 +44,8 @@ Clock = Callable[[], int]
 class Post:
     """The coordinator's side of the line: its identity, the roster in force, the link, its clock and its message numbers.
 
-    `number`: of the last message. The caller starts it above every number that was used before.
+    `number`: of the last message. The caller starts it above every number that was used before. `log`: replies of conversations as they
+    came, by SHA-256: what a transcript is made from.
     """
 
     identity: Identity
@@ -52,6 +55,7 @@ class Post:
     entropy: Entropy
     on_event: Callable[[str, Mapping[str, object]], None] = lambda _name, _facts: None
     number: int = 0
+    log: dict[bytes, bytes] = field(default_factory=dict, repr=False)
 
     def stamp(self) -> Stamp:
         """The time, and for every city the next number."""
@@ -86,44 +90,18 @@ class Answers:
 def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int], run: int = 1) -> Answers:
     """Ask each city for its approval. `signed`: the asker's signed file. A reply that is no valid approval makes the city missing."""
     body = messages.Offer(study.content, signed, study.dictionary.content)
-    stamp = post.stamp()
-    matter = Matter(stamp.now + OFFER_LIFE_S, digest_bytes(study.digest), run)
-    sent = tuple(
-        (
-            city,
-            seal(
-                body,
-                identity=post.identity,
-                to=city,
-                roster=post.roster,
-                matter=matter,
-                seq=stamp.seq[city],
-                now=stamp.now,
-            ),
-        )
-        for city in cities
-    )
-    requests = dict(sent)
+    matter, requests = _asked(post, body, study, cities, run, OFFER_LIFE_S)
     approvals: dict[int, Approval] = {}
     files: dict[int, bytes] = {}
     missing: list[Missing] = []
     refusals: list[Refusal] = []
-    for city, reply in post.send(Kind.OFFER, sent, OFFER_TIMEOUT_S):
+    for city, reply in post.send(Kind.OFFER, tuple(requests.items()), OFFER_TIMEOUT_S):
         name = post.roster.name(city)
         if isinstance(reply, Failure):
             missing.append(Missing(name, "no_advert", reply.reason))
             continue
         try:
-            answer = open_envelope(
-                reply,
-                me=COORDINATOR,
-                roster=post.roster,
-                now=post.clock(),
-                matter=matter,
-                in_reply_to=sha256(requests[city]).digest(),
-            )
-            if answer.header.sender != city:
-                raise PeerError("ENVELOPE_FROM", who=name)
+            answer = _opened(post, city, reply, matter, requests[city])
             if answer.header.kind is Kind.REFUSAL:
                 reasons = messages.Refusal(answer.body).reasons()
                 missing.append(Missing(name, f"declined:{reasons.codes[0].removeprefix('declined:')}"))
@@ -141,6 +119,80 @@ def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int], run: i
             missing.append(Missing(name, "no_advert", "invalid_reply"))
             post.on_event("invalid_reply", {"city": name, "code": fault.code})
     return Answers(approvals, files, tuple(missing), tuple(refusals))
+
+
+@dataclass(frozen=True)
+class Attested:
+    """What answering cities signed about their own release: files by roster id, and why others gave none."""
+
+    files: Mapping[int, bytes] = field(default_factory=dict)
+    without: Mapping[int, str] = field(default_factory=dict)
+
+
+def attested(post: Post, study: Study, cities: Sequence[int], run: int = 1) -> Attested:
+    """Ask cities that answered what they released. A city that does not say, or says it of something else, is named; the sum stays.
+
+    The reason is that of the link, the code of the city's refusal, or the code by which its reply fails.
+    """
+    matter, requests = _asked(post, messages.Attest(), study, cities, run, ATTEST_LIFE_S)
+    files: dict[int, bytes] = {}
+    without: dict[int, str] = {}
+    for city, reply in post.send(Kind.ATTEST, tuple(requests.items()), OFFER_TIMEOUT_S):
+        if isinstance(reply, Failure):
+            without[city] = reply.reason
+            continue
+        try:
+            answer = _opened(post, city, reply, matter, requests[city])
+            if answer.header.kind is Kind.REFUSAL:
+                without[city] = messages.Refusal(answer.body).reasons().codes[0]
+                continue
+            if answer.header.kind is not Kind.ATTESTATION:
+                raise PeerError("ENVELOPE_KIND", who=post.roster.name(city))
+            file = bytes(messages.Attestation.decode(answer.body).file)
+            said = read_attestation(file, city, post.roster)
+            if (said.study, said.run) != (study.digest, run - 1):
+                raise PeerError("ENVELOPE_STUDY", who=post.roster.name(city))
+            files[city] = file
+        except PeerError as fault:
+            without[city] = fault.code
+            post.on_event("invalid_reply", {"city": post.roster.name(city), "code": fault.code})
+    return Attested(files, without)
+
+
+def _asked(
+    post: Post, body: Body, study: Study, cities: Sequence[int], run: int, life_s: int
+) -> tuple[Matter, dict[int, bytes]]:
+    """One request about a run of a study, outside any conversation, sealed for each city."""
+    stamp = post.stamp()
+    matter = Matter(stamp.now + life_s, digest_bytes(study.digest), run)
+    sealed = {
+        city: seal(
+            body,
+            identity=post.identity,
+            to=city,
+            roster=post.roster,
+            matter=matter,
+            seq=stamp.seq[city],
+            now=stamp.now,
+        )
+        for city in cities
+    }
+    return matter, sealed
+
+
+def _opened(post: Post, city: int, reply: bytes, matter: Matter, request: bytes) -> Envelope:
+    """A city's answer to such a request. Errors: `PeerError` ENVELOPE_…."""
+    answer = open_envelope(
+        reply,
+        me=COORDINATOR,
+        roster=post.roster,
+        now=post.clock(),
+        matter=matter,
+        in_reply_to=sha256(request).digest(),
+    )
+    if answer.header.sender != city:
+        raise PeerError("ENVELOPE_FROM", who=post.roster.name(city))
+    return answer
 
 
 def _failure(post: Post, state: Failed | RoundLost) -> HpfedError:
@@ -218,7 +270,7 @@ def summed(post: Post, agreement: Agreement, answers: Answers, acks: Mapping[int
         cannot={city: approval.cannot for city, approval in answers.approvals.items()},
     )
     question = collector.Question(plan.length, plan.layout, agreement.question)
-    kept: dict[bytes, bytes] = {}
+    kept = post.log
     failures: dict[int, Failure] = {}
     state: collector.State
     state, sent = collector.start(post.identity, post.roster, plan, question, acks, stamp)

@@ -20,7 +20,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from protocols import approval, messages
+from protocols import approval, attestation, messages
 from protocols.statistics import REGISTER
 from protocols.statistics.example import example_dictionary
 from protocols.statistics.layout import Domain
@@ -52,6 +52,19 @@ FORMS: Final = {  # named forms of fields, in words
     "_RosterMark": "version and SHA-256",
     "Software": "version and SHA-256",
     "Kind": "name of the message",
+    "Small": "whole number below 2^16",
+    "Cells": "whole number below 2^32",
+    "Hex32": "32 hex digits",
+    "Hex64": "64 hex digits",
+    "Units": "number with six decimals",
+    "Epsilon": "number with twenty decimals",
+    "Delta": "number",
+    "Id": "name of a question or of a variable of the dictionary",
+    "tuple[Id, ...]": "names of variables of the dictionary",
+    "Noise": "listed below",
+    "Charged": "listed below",
+    "tuple[Sent, ...]": "listed below",
+    "tuple[Asked, ...]": "listed below",
 }
 
 
@@ -87,8 +100,21 @@ Every message is one signed envelope: a header and a body. R is the number of ro
 
 TEXTS: Final = """## Texts
 
-The header of every message, the reasons of a refusal, and the approval that a city signs: canonical JSON of a closed schema.
+The header of every message, the reasons of a refusal, and what a city signs, its approval and its attestation: canonical JSON of a closed
+schema.
 """
+
+
+RECORDS: Final[dict[str, type[BaseModel]]] = {
+    "header": messages.Header,
+    "reasons": messages.Reasons,
+    "approval": approval.Approval,
+    "attestation": attestation.Attestation,
+    "Noise of attestation": attestation.Noise,
+    "Sent of attestation": attestation.Sent,
+    "Asked of attestation": attestation.Asked,
+    "Charged of attestation": attestation.Charged,
+}
 
 
 def _kinds() -> Iterator[str]:
@@ -143,7 +169,7 @@ def _bodies() -> Iterator[str]:
 
 def _records() -> Iterator[str]:
     yield TEXTS
-    for name, record in (("header", messages.Header), ("reasons", messages.Reasons), ("approval", approval.Approval)):
+    for name, record in RECORDS.items():
         rows = [
             (f"`{_alias(record, field)}`", FORMS.get(form, f"`{form}`"), remark)
             for field, form, remark in fields(record)

@@ -19,6 +19,7 @@
 | deliver | 1, 3, 2, 5, 7, 8 | masked; abort |
 | survivors; confirms | 1, 3, 8 (the list; "revealed") | confirm; reveal; abort |
 | receipt | 1, 3, 8 (the answer is final) | ack |
+| attest | 1, 3 | attestation: from the books alone; refusal |
 | ping | 1, 3 | ping |
 
 A no is a signed refusal, or an abort inside a conversation: codes and limits, never a row, a size or a count. Where rows stand behind it,
@@ -35,6 +36,7 @@ from typing import Final
 import numpy as np
 
 from node import disclosure, snapshot
+from node.attest import attestation
 from node.audit import Event, Line
 from node.ledger import Approved, Claim, Ledger
 from node.policy import Decision, Policy, decide
@@ -42,6 +44,7 @@ from node.station import Station
 from protocols import messages
 from protocols.answerable import shortages
 from protocols.approval import Approval, check_asker, sign_approval
+from protocols.attestation import sign_attestation
 from protocols.canonical import digest_bytes
 from protocols.entropy import Entropy, aes_stream, exactly
 from protocols.errors import HpfedError, PeerError, Refusal
@@ -128,6 +131,8 @@ class Gate:
                 return _first(self._on_open(request, about, stamp))
             case Kind.RECEIPT:
                 return self._on_receipt(request, about, stamp)
+            case Kind.ATTEST:
+                return self._on_attest(request, stamp)
         talk = self.talks.get(about)
         if talk is None:
             raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step=request.header.kind.value)
@@ -362,6 +367,19 @@ class Gate:
         self.ledger.acknowledge(request.sha256, reply, now=stamp.now)
         del self.talks[about]
         return reply
+
+    def _on_attest(self, request: Envelope, stamp: Stamp) -> bytes:
+        """What left this city for the run in the header, signed. No row is read for it; what was not charged before did not leave."""
+        messages.Attest.decode(request.body)
+        name, run, station = "sha256:" + request.header.study, request.header.run, self.station
+        try:
+            released = self.ledger.released(name, run)
+            agreement = agree(released.study, released.conversations[-1].claim.cities, station.roster, run)
+        except Refusal as no:
+            self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
+            return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=False)), request, stamp)
+        said = attestation(station.city.city, run, released, agreement, self.ledger.audit.head.hash, stamp.now)
+        return self._sealed(messages.Attestation(sign_attestation(said, station.identity.key)), request, stamp)
 
     def _over(self, about: bytes, now: int) -> None:
         """A conversation that ended or expired here keeps neither secrets nor budget that was not used."""

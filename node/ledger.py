@@ -62,7 +62,7 @@ from protocols.errors import HpfedError, PeerError, Place, Refusal, joined
 from protocols.messages import REMEMBERED, Window
 from protocols.study import Study, from_wire
 
-__all__ = ["Approved", "Claim", "Finished", "Ledger", "Reservation", "Room", "View", "look", "verify"]
+__all__ = ["Approved", "Claim", "Finished", "Ledger", "Released", "Reservation", "Room", "View", "look", "verify"]
 
 LABEL: Final = b"hpfed-ledger/1"
 FILE: Final = "ledger.sqlite"
@@ -87,6 +87,21 @@ class Finished:
     round: int
     sum: bytes
     receipt: bytes
+
+
+@dataclass(frozen=True)
+class Released:
+    """What left this city for one run of a study: its conversations, oldest first, each with a vector that left.
+
+    `cap`: room of the cap on everything, at its order; `before`: what all else uses of it; `after`: with this run. In 2**-64.
+    """
+
+    study: Study
+    cannot: tuple[str, ...]
+    conversations: tuple[Reservation, ...]
+    cap: int
+    before: int
+    after: int
 
 
 _SCHEMA: Final = (
@@ -216,6 +231,22 @@ class Ledger:
         number, answer = next((n, each.answered) for n, each in rounds.items() if each.answered is not None)
         receipt = self._document(answer.receipt)
         return Finished(bytes.fromhex(conversation), number, digest_bytes(answer.sum), receipt)
+
+    def released(self, study: str, run: int) -> Released:
+        """What left this city for a run, whether or not it got an answer. Errors: `Refusal` ATTEST_NOTHING, APPROVAL_MISSING."""
+        gone = tuple(
+            held
+            for held in self._book.reservations.values()
+            if (held.claim.study, held.claim.runs[0]) == (study, run)
+            and any(each.sent for each in held.rounds.values())
+        )
+        if not gone:
+            raise Refusal("ATTEST_NOTHING", city=self._city)
+        room = self._book.room("total", "", year_of(self._book.at))
+        after, order = privacy.cost_at(room.used.curve, room.cap.order), room.cap.order
+        own = sum(privacy.cost_at(held.charged.curve, order) for held in gone)
+        cannot = self._approved(study).cannot
+        return Released(self.study(study), cannot, gone, room.cap.room, after - own, after)
 
     def check_echo(self, seq: int, head: bytes) -> None:
         """A head that this city signed once (an echoed Ack) stands in this chain. Errors: `Refusal LEDGER_ROLLED_BACK`."""

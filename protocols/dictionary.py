@@ -548,6 +548,12 @@ def load(reference: str, beside: FilePath | None = None) -> Dictionary:
 
     Errors: `ConfigError` with file, line and key; `DICTIONARY_UNKNOWN` with the nearest built-in name.
     """
+    content, file = written(reference, beside)
+    return parse(read(content, file))
+
+
+def written(reference: str, beside: FilePath | None = None) -> tuple[bytes, str]:
+    """The bytes of a dictionary as they were written, and the name of the file. Errors: `ConfigError` FILE_MISSING, DICTIONARY_UNKNOWN."""
     if is_shipped(reference):
         shipped = {
             entry.name.removesuffix(".yaml"): entry for entry in resources.files("protocols.dictionaries").iterdir()
@@ -555,8 +561,9 @@ def load(reference: str, beside: FilePath | None = None) -> Dictionary:
         if reference not in shipped:
             names = sorted(name for name in shipped if "@" in name)
             raise ConfigError("DICTIONARY_UNKNOWN", name=reference, known=", ".join(names), near=near(reference, names))
-        return parse(read(shipped[reference].read_bytes(), f"{reference}.yaml"))
-    return parse(yamltext.load((beside or FilePath()) / reference))
+        return shipped[reference].read_bytes(), f"{reference}.yaml"
+    path = (beside or FilePath()) / reference
+    return yamltext.content(path), str(path)
 
 
 def parse(document: Document) -> Dictionary:

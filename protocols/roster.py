@@ -170,6 +170,19 @@ def read(file: bytes, root: bytes) -> Roster:
     return Roster(entries, file)
 
 
+def self_declared(file: bytes) -> Roster:
+    """A roster under the root that it names itself: whoever wrote it is whoever it says. For readers without a pinned root.
+
+    Errors: as `read`.
+    """
+    claimed = unverified(file, FileType.ROSTER)
+    try:
+        root = bytes.fromhex(claimed["root"])
+    except (TypeError, KeyError, ValueError):
+        raise PeerError("ROSTER_SCHEMA", key="root") from None
+    return read(file, root)
+
+
 def accept(files: Sequence[bytes], *, root: bytes, stored: Roster | None, now: int) -> Roster:
     """The roster to hold from now on: the last of `files`, which carry every link from `stored` to it, oldest first.
 

@@ -5,7 +5,7 @@ dictionary, so that neither can change after a city said yes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -24,7 +24,7 @@ from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
 from protocols.statistics.layout import Domain
 from protocols.statistics.workload import Workload
-from protocols.yamltext import Document, Real, Record, Whole, fit
+from protocols.yamltext import Document, Real, Record, Whole, fit, read
 
 MOST_CELLS_PER_QUESTION: Final = (
     262_144  # what one table can hold and still be read, and one carrier can count in cache
@@ -104,11 +104,20 @@ class StudyFile(Record):
 
 
 @dataclass(frozen=True)
+class Written:
+    """Study and dictionary as people wrote them, for those who read them later. Nothing is computed from these bytes."""
+
+    study: bytes
+    dictionary: bytes
+
+
+@dataclass(frozen=True)
 class Study:
-    """A study and its dictionary; valid by construction (`load`, `from_wire`)."""
+    """A study and its dictionary; valid by construction (`load`, `from_wire`). `written`: of a study that was a file."""
 
     file: StudyFile
     dictionary: Dictionary
+    written: Written | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def content(self) -> bytes:
@@ -169,23 +178,37 @@ class Study:
     def in_exact_mode(self) -> "Study":
         """The same study with `privacy.mode: exact`: another digest, and other approvals."""
         privacy = self.file.privacy.model_copy(update={"mode": "exact"})
-        return Study(self.file.model_copy(update={"privacy": privacy}), self.dictionary)
+        return Study(self.file.model_copy(update={"privacy": privacy}), self.dictionary, self.written)
 
 
 def load(path: Path) -> Study:
     """A study file and the dictionary it names. Errors: `ConfigError`, every fault at once, each with file, line and key."""
-    document = yamltext.load(path)
-    later = joined(_not_yet(document))
-    if later:
-        raise later
-    file = fit(StudyFile, document)
+    content = yamltext.content(path)
+    document, file = _file(content, str(path))
     try:
-        meant = dictionaries.load(file.dictionary, beside=path.parent)
+        found, name = dictionaries.written(file.dictionary, beside=path.parent)
     except ConfigError as unknown:
         if unknown.code == "DICTIONARY_UNKNOWN":
             unknown.at = document.at("dictionary")
         raise
-    study = Study(file, meant)
+    return _sound(Study(file, dictionaries.parse(read(found, name)), Written(content, found)), document)
+
+
+def from_files(written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml")) -> Study:
+    """A study from the bytes of its two files, whatever the study calls its dictionary. Errors: `ConfigError`, as `load`."""
+    document, file = _file(written.study, names[0])
+    return _sound(Study(file, dictionaries.parse(read(written.dictionary, names[1])), written), document)
+
+
+def _file(content: bytes, name: str) -> tuple[Document, StudyFile]:
+    document = read(content, name)
+    later = joined(_not_yet(document))
+    if later:
+        raise later
+    return document, fit(StudyFile, document)
+
+
+def _sound(study: Study, document: Document) -> Study:
     fault = joined(faults(study, document))
     if fault:
         raise fault

@@ -119,10 +119,15 @@ def dotted(path: Path) -> str:
 
 def load(path: FilePath) -> Document:
     """Read a file of at most `MOST_BYTES` and parse it. Errors: `ConfigError` FILE_MISSING and those of `read`."""
+    return read(content(path), str(path))
+
+
+def content(path: FilePath) -> bytes:
+    """The bytes of a file, of which more than `MOST_BYTES` are not read (`read` then refuses them). Errors: `ConfigError FILE_MISSING`."""
     if not path.is_file():
         raise ConfigError("FILE_MISSING", Place(str(path)))
     with path.open("rb") as file:
-        return read(file.read(MOST_BYTES + 1), str(path))
+        return file.read(MOST_BYTES + 1)
 
 
 def read(content: bytes, file: str) -> Document:

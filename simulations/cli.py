@@ -33,6 +33,7 @@ WORDS: dict[str, dict[str, str]] = {
     "approve": {"zh": "各市审批", "en": "approvals"},
     "plan": {"zh": "制定方案", "en": "plan"},
     "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
+    "attest": {"zh": "各市证明", "en": "attestations"},
     "release": {"zh": "估计与区间", "en": "estimates and intervals"},
     "receipts": {"zh": "回执", "en": "receipts"},
     "report": {"zh": "报告", "en": "reports"},
@@ -49,6 +50,15 @@ WORDS: dict[str, dict[str, str]] = {
     "independent": {
         "zh": "各变量独立抽取，变量之间没有关系；研究文件中请写 as_of: {as_of}",
         "en": "independent draws: no variable is related to another; in your study write as_of: {as_of}",
+    },
+    "unattested": {
+        "zh": "{city} 尚未证明自己所发出的内容（{reason}）；待其在线后再次运行同一研究即可补齐",
+        "en": "{city} has not attested what it released ({reason}); run the same study again when it can be reached",
+    },
+    "check": {"zh": "核验：", "en": "to check it:"},
+    "unsealed": {
+        "zh": "这份答复存于结果包出现之前，没有可核验的签名",
+        "en": "this answer was stored before there were bundles: it comes without signatures to verify",
     },
     "next": {"zh": "下一步：", "en": "next:"},
 }
@@ -245,7 +255,7 @@ def run(
         homes = None if seed is None else world.fresh_homes(out)
         outcome = world.run(asked, folder, homes, seed=seed, drops=drops, progress=told)
         since = time.perf_counter()
-        files = output.write(out, outcome.results, outcome.events, stored=outcome.stored)
+        files = output.write(out, outcome.results, outcome.events, outcome.sealer, stored=outcome.stored)
         outcome = replace(outcome, seconds={**outcome.seconds, "report": time.perf_counter() - since})
         _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
         if world.exit_code(outcome):
@@ -264,7 +274,15 @@ def _finish(outcome: Any, files: tuple[Path, ...], spoken: str, as_json: bool, t
         told(say("stored", spoken))
     for each in outcome.missing:
         told(say("missing", spoken, city=each.city, reason=each.reason, detail=each.detail).replace(" )", ")"))
-    told(f"{say('written', spoken)} {', '.join(str(path) for path in files if path.parent.name != 'tables')}")
+    for each in outcome.sealer.unsealed.unattested if outcome.sealer else ():
+        told(say("unattested", spoken, city=each.city, reason=each.reason))
+    beside = [path for path in files if path.parent == files[0].parent]
+    told(f"{say('written', spoken)} {', '.join(str(path) for path in beside)}")
+    told(
+        f"{say('check', spoken)} hpfed-coordinator report verify {files[0].parent}"
+        if outcome.sealer
+        else say("unsealed", spoken)
+    )
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ OURS: Final = (
     "cities",
     "mine",
     "tables",
+    "bundle",
     "study.yaml",
     "results.json",
     "results.xlsx",
@@ -45,10 +47,11 @@ def make(out: Path, seed: int | None, progress: Callable[[str], None]) -> tuple[
     cities.write(out / "cities")
     made = time.perf_counter() - began
     progress(f"{out / 'cities'}: {', '.join(cities.ALL)}")
-    (out / "study.yaml").write_bytes((resources.files("coordinator.studies") / STUDY).read_bytes())
+    asked = (resources.files("coordinator.studies") / STUDY).read_bytes()
+    (out / "study.yaml").write_bytes(asked)
     homes = None if seed is None else world.fresh_homes(out)
     outcome = world.run(study.load(out / "study.yaml"), out / "cities", homes, seed=seed, progress=progress)
     since = time.perf_counter()
-    files = output.write(out, outcome.results, outcome.events)
+    files = output.write(out, outcome.results, outcome.events, outcome.sealer, {"study.yaml": asked})
     seconds = {"cities": made, **outcome.seconds, "report": time.perf_counter() - since}
-    return world.Outcome(outcome.results, outcome.missing, outcome.stored, outcome.events, seconds), files
+    return replace(outcome, seconds=seconds), files

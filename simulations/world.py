@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import release, rounds
+from coordinator import bundle, release, rounds
 from coordinator.exchange import Failure
 from node import city as cities
 from node import ingest, mapping
@@ -37,8 +37,9 @@ from protocols.errors import ConfigError, Place, joined
 from protocols.messages import Identity
 from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
 from protocols.roster import City as Listed
+from protocols.secagg import collector
 from protocols.secagg.plan import STEPS
-from protocols.study import Study
+from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
 
 CONSORTIUM: Final = "simulated"
@@ -46,6 +47,7 @@ SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of 
 STEP_OF: Final = dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True))
 OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
 SEEDED_MARK: Final = "seeded-world"  # a file of homes that may be made anew
+RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
 
 
@@ -128,13 +130,17 @@ class _Askers(Record):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave. `results`: bytes of results.json. `stored`: it was answered before, and this is that answer."""
+    """What a run gave. `results`: bytes of results.json. `stored`: it was answered before, and this is that answer.
+
+    `sealer`: makes the bundle over the files that are written; none for an answer that was stored before there were bundles.
+    """
 
     results: bytes
     missing: tuple[release.Missing, ...]
     stored: bool
     events: tuple[dict[str, Any], ...]
     seconds: Mapping[str, float]
+    sealer: bundle.Sealer | None = None
 
 
 def parties(folder: Path, study: Study) -> tuple[Party, ...]:
@@ -190,6 +196,7 @@ def run(
     `PeerError`, `IncompleteError`.
     """
     watch = _Watch(progress)
+    written = _written(study)
     found = parties(folder, study)
     for each in drops:
         if each.city not in {party.city.city for party in found}:
@@ -199,11 +206,11 @@ def run(
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)
-    kept = base / "answers" / f"{study.file.asker}-{study.digest.removeprefix('sha256:')}.json"
-    if seed is None and kept.is_file():
+    store = _Store(base, f"{study.file.asker}-{study.digest.removeprefix('sha256:')}")
+    if seed is None and store.answered:
         if drops:
             raise ConfigError("DROP_STORED", study=study.file.study)
-        return _stored(kept.read_bytes(), watch.seconds)
+        return _stored(study, found, folder, homes, clock, store, watch)
     source = _source(seed)
     for party in found:
         name = party.city.city
@@ -211,21 +218,119 @@ def run(
         progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
     watch.mark("ingest")
     with everyone(study, found, folder, homes, seed=seed, clock=clock, drops=drops) as present:
-        answers = rounds.offer(present.post, study, present.signed, present.ids)
+        post = present.post
+        roster = post.roster
+        answers = rounds.offer(post, study, present.signed, present.ids)
         watch.mark("approve")
-        agreement = rounds.agreed(present.post, study, answers)
+        agreement = rounds.agreed(post, study, answers)
         watch.mark("plan")
-        roster = present.post.roster
-        counted = rounds.summed(present.post, agreement, answers, _acks(base, roster))
+        counted = rounds.summed(post, agreement, answers, _acks(base, roster))
+        opened, released = counted.opened, clock()
         watch.mark("sum")
         names = {party.city.city: party.city.name for party in found}
-        results = release.results(counted.opened, roster, names, clock(), seeded=seed is not None)
+        results = release.results(opened, roster, names, released, seeded=seed is not None)
         watch.mark("release")
-        _write(kept.parent, {kept.name: results})  # a paid answer is on disk before any city is told that it is final
-        acks = rounds.receipts(present.post, counted)
+        transcript = collector.transcript(counted.state, post.log.__getitem__)
+        unsealed = bundle.unsealed(opened, roster, written, present.signed, answers.files, transcript)
+        # A paid answer is on disk before any city is told that it is final.
+        store.keep(results, unsealed, transcript.encode())
+        acks = rounds.receipts(post, counted)
         _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
         watch.mark("receipts")
-    return Outcome(results, counted.opened.missing, False, tuple(present.events), watch.seconds)
+        unsealed = _with(unsealed, rounds.attested(post, study, opened.survivors), roster)
+        store.keep(results, unsealed)
+        watch.mark("attest")
+    sealer = bundle.Sealer(unsealed, post.identity.key, released)
+    return Outcome(results, opened.missing, False, tuple(present.events), watch.seconds, sealer)
+
+
+def _stored(
+    study: Study,
+    found: Sequence[Party],
+    folder: Path,
+    homes: Path | None,
+    clock: Clock,
+    store: "_Store",
+    watch: "_Watch",
+) -> Outcome:
+    """The answer of an earlier run. Cities that have not attested it are asked once more; nothing else is asked of anybody."""
+    results, unsealed, names = store.results(), store.unsealed(), {party.city.city for party in found}
+    missing = _missing(results)
+    if unsealed is None:
+        return Outcome(results, missing, True, (), watch.seconds)
+    lacking = {each.city: each.reason for each in unsealed.unattested}
+    if lacking.keys() & names:
+        with everyone(study, found, folder, homes, seed=None, clock=clock) as present:
+            roster = present.post.roster
+            ids = [city for city in present.ids if roster.name(city) in lacking]
+            attested = rounds.attested(present.post, study, ids)
+        files = {roster.name(city): file for city, file in attested.files.items()}
+        now = {roster.name(city): reason for city, reason in attested.without.items()}
+        without = {city: now.get(city, reason) for city, reason in lacking.items() if city not in files}
+        unsealed = unsealed.attested(files, without)
+        store.keep(results, unsealed)
+        watch.mark("attest")
+    key = identity(store.base, operating_system)
+    return Outcome(results, missing, True, (), watch.seconds, bundle.Sealer(unsealed, key, clock()))
+
+
+def _with(unsealed: bundle.Unsealed, attested: rounds.Attested, roster: Roster) -> bundle.Unsealed:
+    return unsealed.attested(
+        {roster.name(city): file for city, file in attested.files.items()},
+        {roster.name(city): reason for city, reason in attested.without.items()},
+    )
+
+
+def _written(study: Study) -> Written:
+    """The files of a study, for its bundle. Errors: `ConfigError FILE_MISSING` for a study that was never a file."""
+    if study.written is None:
+        raise ConfigError("FILE_MISSING", Place(study.file.study))
+    return study.written
+
+
+@dataclass(frozen=True)
+class _Store:
+    """Where the coordinator keeps the answer of one study: the results, and a folder with what its bundle is made from."""
+
+    base: Path
+    name: str
+
+    @property
+    def answered(self) -> bool:
+        return self._file.is_file()
+
+    @property
+    def _file(self) -> Path:
+        return self.base / "answers" / f"{self.name}.json"
+
+    @property
+    def _folder(self) -> Path:
+        return self.base / "answers" / self.name
+
+    def results(self) -> bytes:
+        return self._file.read_bytes()
+
+    def unsealed(self) -> bundle.Unsealed | None:
+        """None for an answer from before there were bundles."""
+        record = self._folder / RECORD
+        if not record.is_file():
+            return None
+        found = (path for path in sorted(self._folder.glob("bundle/**/*")) if path.is_file())
+        files = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in found}
+        return bundle.kept(record.read_bytes(), files)
+
+    def keep(self, results: bytes, unsealed: bundle.Unsealed, transcript: bytes = b"") -> None:
+        """The results last: an answer is there when all that belongs to it is. `transcript`: stays here where the bundle has it not."""
+        for path, content in unsealed.files.items():
+            place = self._folder / path
+            if not place.is_file() or place.read_bytes() != content:
+                _write(place.parent, {place.name: content})
+        for each in unsealed.transcripts:
+            if transcript and not each.included:
+                _write(self._folder / "secagg", {f"{each.conversation}.bin": transcript})
+        _write(self._folder, {RECORD: unsealed.record})
+        if not self.answered:
+            _write(self._file.parent, {self._file.name: results})
 
 
 @dataclass(frozen=True)
@@ -278,10 +383,9 @@ def coordinator_home(folder: Path, homes: Path | None) -> Path:
     return (homes or folder / ".hpfed") / "coordinator"
 
 
-def _stored(results: bytes, seconds: Mapping[str, float]) -> Outcome:
-    """What was answered before, with the cities that were missing then."""
-    missing = tuple(release.Missing(**each) for each in json.loads(results)["cities"]["missing"])
-    return Outcome(results, missing, True, (), seconds)
+def _missing(results: bytes) -> tuple[release.Missing, ...]:
+    """The cities that were missing from an earlier answer."""
+    return tuple(release.Missing(**each) for each in json.loads(results)["cities"]["missing"])
 
 
 def home(folder: Path, homes: Path | None) -> Path:

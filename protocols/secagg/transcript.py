@@ -66,14 +66,21 @@ def digest_of(
 
 
 def verify(transcript: Transcript, root: bytes, announced: Vector) -> None:
-    """Recompute the sum and compare bit for bit. `root`: the pinned key of the consortium; `announced`: int64.
+    """Recompute the sum and compare bit for bit. `announced`: int64. Errors: those of `recomputed`; SECAGG_WRONG_SUM."""
+    total = recomputed(transcript, root)
+    if announced.dtype != np.int64 or not np.array_equal(announced, total):
+        raise PeerError("SECAGG_WRONG_SUM", who="coordinator", step="sum")
+
+
+def recomputed(transcript: Transcript, root: bytes) -> Vector:
+    """The sum, int64, from the messages alone. `root`: the pinned key of the consortium.
 
     1 the roster is signed by `root`; the plan names it and keeps the rules;
     2 every Advert is signed by a city of the plan, for this plan; at least t, no key twice;
     3 U2 lies in U1, at least t; the question is of this conversation;
     4 every Masked, Confirm and Reveal is signed by its city and about this question; U3 is the cities whose Masked is
       shown, at least t of them confirmed exactly that, at least k of those revealed exactly what it takes;
-    5 every seed opens its commitment, every lost city's key its advert; the y minus the masks are the announced sum.
+    5 every seed opens its commitment, every lost city's key its advert; the sum is the y minus the masks.
 
     Errors: `PeerError` that names the first message that fails (`step`) and, where one sent it, its city (`who`).
     """
@@ -155,8 +162,7 @@ def verify(transcript: Transcript, root: bytes, announced: Vector) -> None:
     found = unmask(plan, digest, rctx, ask.round, adverts, u3, reveals, total)  # 5
     if found.total is None:
         raise PeerError("SECAGG_INCONSISTENT", who="coordinator", step="reveal")
-    if announced.dtype != np.int64 or not np.array_equal(announced, found.total):
-        raise PeerError("SECAGG_WRONG_SUM", who="coordinator", step="sum")
+    return found.total
 
 
 Read = TypeVar("Read", bound=Body)

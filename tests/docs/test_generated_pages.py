@@ -10,14 +10,23 @@ from typing import Final
 import pytest
 from pydantic import BaseModel
 
-from protocols import approval, messages
+from protocols import approval, attestation, messages
 from protocols.statistics import REGISTER
 from protocols.statistics.example import example_dictionary
 from protocols.statistics.layout import Domain
 from tests.architecture.source import ROOT
 
 LEAVES: Final = (ROOT / "docs" / "what-leaves.md").read_text(encoding="utf-8")
-RECORDS: Final[tuple[type[BaseModel], ...]] = (messages.Header, messages.Reasons, approval.Approval)
+RECORDS: Final[tuple[type[BaseModel], ...]] = (
+    messages.Header,
+    messages.Reasons,
+    approval.Approval,
+    attestation.Attestation,
+    attestation.Noise,
+    attestation.Sent,
+    attestation.Asked,
+    attestation.Charged,
+)
 
 
 def loaded() -> ModuleType:
@@ -67,6 +76,7 @@ def test_every_block_of_every_kind_is_on_the_page_with_what_one_holder_changes()
 # Texts that a city can send. Each is one of a closed list, or was public before the study: no field is for a city to write in.
 WORDS_FROM_A_CITY: Final = {
     "approval.city": "its name on the roster",
+    "attestation.city": "its name on the roster",
     "approval.cannot": "names of the dictionary",
     "reasons.codes": "codes of protocols/errors.py",
     "reasons.limits": "names of limits, and whole numbers",
@@ -99,6 +109,14 @@ def test_the_texts_that_a_city_can_send_are_few_and_known() -> None:
                 "float" not in form or name == "poll_s"
             )  # from the coordinator only: `messages.open_envelope` refuses it from a city
     assert found == set(WORDS_FROM_A_CITY)
+
+
+def test_the_page_lists_every_record_that_a_city_signs() -> None:
+    assert set(generate.RECORDS.values()) == set(RECORDS)
+    for record in RECORDS:
+        for name in record.model_fields:
+            shown = record.model_fields[name].alias or name
+            assert f"\n| `{shown}` | " in LEAVES
 
 
 def test_an_unknown_field_is_refused() -> None:

@@ -15,8 +15,6 @@ def test_every_message_of_a_pooled_study_is_on_the_page() -> None:
     beside = {
         "count",
         "counted",
-        "attest",
-        "attestation",
         "roster",
         "cancel",
         "ping",

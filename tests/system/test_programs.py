@@ -41,6 +41,7 @@ def test_run_writes_results_tables_and_reports_and_the_books_can_be_read(
         "report.en.html",
         "run.jsonl",
         "tables",
+        "bundle",
     }
     assert (out / "tables" / "tgi_generation.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     city = folder / "chengdu"
@@ -57,6 +58,80 @@ def test_run_writes_results_tables_and_reports_and_the_books_can_be_read(
     before = [(out / name).read_bytes() for name in ("report.zh.html", "results.xlsx")]
     assert called(coordinator, "report", "build", out).exit_code == 0
     assert [(out / name).read_bytes() for name in ("report.zh.html", "results.xlsx")] == before
+
+
+def test_a_result_and_its_stored_answer_are_verified_and_an_edit_is_named(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    asked = called(simulate, "run", small, "--cities", folder, "--out", out, "--lang", "en")
+    assert f"hpfed-coordinator report verify {out}" in asked.stderr
+    found = called(coordinator, "report", "verify", out, "--json", "--lang", "en")
+    assert found.exit_code == 0, found.stdout
+    value = json.loads(found.stdout)
+    assert value["holds"]
+    assert [step["step"] for step in value["steps"]] == list(range(1, 13))
+    assert "self_declared" in [note["note"] for step in value["steps"] for note in step["notes"]]
+    assert called(simulate, "run", small, "--cities", folder, "--out", again, "--lang", "en").exit_code == 0
+    roster = out / "bundle" / "roster.json"
+    pinned = called(coordinator, "report", "verify", again, "--roster", roster, "--lang", "zh")
+    assert pinned.exit_code == 0, pinned.stdout
+    assert "自行声明" not in pinned.stdout
+    assert called(coordinator, "report", "verify", again, "--roster", tmp_path / "none.json").exit_code == 2
+    assert called(coordinator, "report", "build", out).exit_code == 0
+    assert called(coordinator, "report", "verify", out).exit_code == 0
+    for path in ("report.zh.html", "bundle/attestations/suzhou.json"):
+        (again / path).write_bytes((again / path).read_bytes().replace(b"a", b"b", 1))
+    wrong = called(coordinator, "report", "verify", again, "--lang", "en")
+    assert wrong.exit_code == 5
+    assert "✗  4" in wrong.stdout
+    assert "report.zh.html: " in wrong.stdout
+    assert "bundle/attestations/suzhou.json: " in wrong.stdout
+    listed = json.loads(called(coordinator, "report", "verify", again, "--json").stdout)
+    assert {fault["file"] for step in listed["steps"] for fault in step["faults"]} == {
+        "report.zh.html",
+        "bundle/attestations/suzhou.json",
+    }
+
+
+def test_what_is_no_bundle_leaves_with_code_2(tmp_path: Path) -> None:
+    found = called(coordinator, "report", "verify", tmp_path, "--json")
+    assert found.exit_code == 2
+    assert json.loads(found.stdout)["error"]["code"] == "BUNDLE_NONE"
+
+
+def test_a_city_that_was_lost_before_it_attested_gives_its_word_when_the_study_is_run_again(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    lost = called(simulate, "run", small, "--cities", folder, "--out", out, "--drop", "suzhou@reveal", "--lang", "en")
+    assert lost.exit_code == 0, lost.stderr
+    assert "suzhou" in lost.stderr
+    found = called(coordinator, "report", "verify", out, "--lang", "en")
+    assert found.exit_code == 5
+    assert "suzhou has not attested what it released (unreachable)" in found.stdout
+    assert called(simulate, "run", small, "--cities", folder, "--out", out).exit_code == 0
+    assert called(coordinator, "report", "verify", out).exit_code == 0
+
+
+def test_a_result_without_a_lost_city_is_verified(folder: Path, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    called(simulate, "run", small, "--cities", folder, "--out", out, "--drop", "suzhou@masked")
+    found = called(coordinator, "report", "verify", out, "--lang", "en")
+    assert found.exit_code == 0, found.stdout
+    assert not (out / "bundle" / "attestations" / "suzhou.json").exists()
+
+
+def test_an_answer_from_before_there_were_bundles_is_still_given_and_says_so(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "out")
+    (record,) = (folder / ".hpfed" / "coordinator" / "answers").glob("*/record.json")
+    record.unlink()
+    again = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "out", "--lang", "en")
+    assert again.exit_code == 0
+    assert "without signatures" in again.stderr
+    assert called(coordinator, "report", "verify", tmp_path / "out").exit_code == 2
 
 
 def test_an_edited_audit_file_is_found(folder: Path, small: Path, tmp_path: Path) -> None:

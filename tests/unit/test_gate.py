@@ -7,6 +7,7 @@ peers) of the threat model.
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from coordinator import rounds
 from node import gate, ledger
 from node.audit import Event, lines
 from protocols import messages
+from protocols.attestation import Attestation, epsilon_text, read_attestation, sign_attestation
 from protocols.entropy import seeded
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
-from protocols.messages import Kind, Plan, open_envelope
+from protocols.messages import Kind, Plan, open_envelope, seal
 from protocols.roster import COORDINATOR
 from protocols.secagg import collector
 from protocols.study import load
@@ -580,3 +582,138 @@ def test_an_error_of_the_product_is_never_a_reply(tiny: Rig, monkeypatch: pytest
 
     monkeypatch.setattr(tiny.gate.ledger, "repeated", broken)
     assert tiny.gate.answer(offer(tiny), tiny.now) is None
+
+
+# --- attest: the word of a city on its own release
+
+
+def attested(tiny: Rig, run: int = 1, city: int = 1) -> Attestation:
+    content = tiny.sealed(messages.Attest(), replace(tiny.matter(), run=run), to=city)
+    reply = tiny.gates[gates.CITIES[city - 1]].answer(content, tiny.now)
+    assert reply is not None
+    answer = open_envelope(
+        reply, me=COORDINATOR, roster=tiny.present.post.roster, now=tiny.now, in_reply_to=sha256(content).digest()
+    )
+    file = bytes(messages.Attestation.decode(answer.body).file)
+    return read_attestation(file, city, tiny.present.post.roster)
+
+
+def test_a_city_attests_what_it_sent_and_what_that_cost(tiny: Rig) -> None:
+    answers, agreement = tiny.approved()
+    rounds.summed(tiny.present.post, agreement, answers, {})
+    said = attested(tiny)
+    (held,) = tiny.gate.ledger.view(tiny.now).reservations
+    spent = held.rounds[0].spent
+    assert spent is not None
+    assert (said.city, said.study, said.run, said.mode) == ("east", tiny.study.digest, 0, "dp")
+    (sent,) = said.conversations
+    assert (sent.id, "sha256:" + sent.sha256, sent.plan) == (held.claim.conversation, spent.reply, held.claim.plan)
+    assert (sent.cells, sent.bytes) == (agreement.study.workload.layout.length, sent.cells * agreement.ring // 8)
+    assert said.ledger.epsilon == epsilon_text(agreement.epsilon)
+    before, after, cap = (float(each) for each in (said.ledger.total_before, said.ledger.total_after, said.ledger.cap))
+    assert 0 == before < after < cap
+    assert said.snapshot == held.claim.snapshot
+    assert said.audit_head != attested(tiny).audit_head  # the books went on
+    assert audit(tiny)[-1].of == "attestation"
+
+
+def test_attesting_needs_neither_rows_nor_the_conversation(tiny: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, agreement = tiny.approved()
+    rounds.summed(tiny.present.post, agreement, answers, {})
+
+    def unread(*_: object) -> None:
+        raise AssertionError("rows were read")
+
+    monkeypatch.setattr("node.snapshot.open_for", unread)
+    tiny.gate.talks.clear()
+    assert attested(tiny).conversations
+
+
+def test_nothing_is_attested_of_what_never_left(tiny: Rig) -> None:
+    assert refused(tiny, tiny.sealed(messages.Attest(), tiny.matter())) == ("ATTEST_NOTHING",)
+    answers, agreement = tiny.approved()
+    tiny.gate.answer(opening(tiny, tiny.plan(agreement)), tiny.now)
+    assert refused(tiny, tiny.sealed(messages.Attest(), tiny.matter())) == ("ATTEST_NOTHING",)
+    rounds.summed(tiny.present.post, agreement, answers, {})
+    for other in (replace(tiny.matter(), run=2), replace(tiny.matter(), study=bytes(32))):
+        assert refused(tiny, tiny.sealed(messages.Attest(), other)) == ("ATTEST_NOTHING",)
+
+
+def test_an_attempt_that_gave_no_sum_is_attested_too(tiny: Rig) -> None:
+    answers, agreement = tiny.approved()
+    tiny.present.link.drops = (world.Drop("west", "confirm"),)
+    with pytest.raises(IncompleteError):
+        rounds.summed(tiny.present.post, agreement, answers, {})
+    tiny.present.link.drops = ()
+    tiny.present.link.lost.clear()
+    rounds.summed(tiny.present.post, agreement, answers, {})
+    said = attested(tiny)
+    assert len({each.id for each in said.conversations}) == 2
+    view = tiny.gate.ledger.view(tiny.now)
+    assert [each.id for each in said.conversations] == [held.claim.conversation for held in view.reservations]
+    total = next(room for room in view.rooms if room.scope == "total")
+    used = Fraction(total.cap.room - total.left, 2**64)
+    assert 0 <= Fraction(said.ledger.total_after) - used < Fraction(1, 10**6)
+    assert said.ledger.total_before == "0.000000"
+
+
+def test_an_exact_release_is_attested_at_no_cost(tmp_path: Path) -> None:
+    with exact_rig(tmp_path / "cities", LOOSE) as open_rig:
+        answers, agreement = open_rig.approved()
+        rounds.summed(open_rig.present.post, agreement, answers, {})
+        said = attested(open_rig)
+    assert (said.mode, said.mechanism, said.noise.share) == ("exact", "none", 0)
+    assert float(said.ledger.epsilon) == 0
+    assert said.ledger.total_before == said.ledger.total_after
+
+
+# --- the coordinator's side of it
+
+
+def test_a_city_that_does_not_attest_is_named_and_why(tiny: Rig) -> None:
+    post = tiny.present.post
+    assert rounds.attested(post, tiny.study, tiny.present.ids).without == dict.fromkeys((1, 2, 3), "ATTEST_NOTHING")
+    answers, agreement = tiny.approved()
+    rounds.summed(post, agreement, answers, {})
+    tiny.present.link.lost.add("west")
+    found = rounds.attested(post, tiny.study, tiny.present.ids)
+    assert set(found.files) == {1, 2}
+    assert found.without == {3: "unreachable"}
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        ("a ping", "ENVELOPE_KIND"),
+        ("no file", "SIGNED_SHAPE"),
+        ("another study", "ENVELOPE_STUDY"),
+        ("another city", "ENVELOPE_FROM"),
+    ],
+)
+def test_an_attestation_of_something_else_is_none(
+    tiny: Rig, monkeypatch: pytest.MonkeyPatch, what: str, code: str
+) -> None:
+    answers, agreement = tiny.approved()
+    rounds.summed(tiny.present.post, agreement, answers, {})
+    said = attested(tiny)
+    one = tiny.gates["east"]
+    of_another = sign_attestation(said.model_copy(update={"run": 3}), one.station.identity.key)
+    bodies = {"a ping": messages.Ping(bytes(32)), "no file": messages.Attestation(b"{}")}
+    body = bodies.get(what, messages.Attestation(of_another))
+    stranger = tiny.gates["north"] if what == "another city" else one
+
+    def answer(content: bytes, now: int) -> bytes:
+        header = messages.peek(content)
+        return seal(
+            body,
+            identity=stranger.station.identity,
+            to=COORDINATOR,
+            roster=tiny.present.post.roster,
+            matter=messages.Matter(header.expires, bytes.fromhex(header.study), header.run),
+            seq=now * 1000,
+            now=now,
+            in_reply_to=sha256(content).digest(),
+        )
+
+    monkeypatch.setattr(one, "answer", answer)
+    assert rounds.attested(tiny.present.post, tiny.study, (1,)).without == {1: code}
