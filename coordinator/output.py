@@ -44,7 +44,8 @@ def write(
     """Write results.json, tables, the workbook, both reports, run.jsonl and the bundle under `out`; the files, most useful first.
 
     `sealer`: what the bundle is made with; a result without one has none. `also`: further files of `out` that the bundle lists.
-    `stored`: the answer is an earlier one; a run.jsonl that tells how it came about stays. Tables and bundle files of another result are removed.
+    `stored`: the answer is an earlier one; a run.jsonl that tells how it came about stays. Tables and bundle files of another
+    result are removed.
 
     Everything is made in memory before the first byte is written, and every file takes its place whole: an interrupted run leaves the files
     of an earlier one as they were.
