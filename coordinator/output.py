@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from coordinator.results import Results
 
 NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
+WORKBOOK: Final = "results.xlsx"
 LANGUAGES: Final[tuple[Literal["zh", "en"], ...]] = ("zh", "en")
 
 
@@ -60,7 +61,10 @@ def write(
     told = out / "run.jsonl"
     files = {**derived, RESULTS: results, told.name: told.read_bytes() if stored and told.is_file() else log, **also}
     if sealer is not None:
-        files |= sealer.sealed(files, tuple(derived))
+        again = [
+            path for path in derived if path != WORKBOOK
+        ]  # its compression is the machine's, so that it may differ elsewhere
+        files |= sealer.sealed(files, again)
     placed = _placed(out, files)
     for path in (*out.glob("tables/*.csv"), *out.glob("bundle/**/*")):
         if path.is_file() and path not in placed:
@@ -81,7 +85,7 @@ def made(results: "Results") -> dict[str, bytes]:
     from coordinator.report import html, tables, xlsx
 
     files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}
-    files["results.xlsx"] = xlsx.workbook(results)
+    files[WORKBOOK] = xlsx.workbook(results)
     return files | {f"tables/{name}.csv": tables.table(results, name) for name in results.questions}
 
 
