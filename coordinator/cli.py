@@ -225,7 +225,7 @@ def report_verify(
         from protocols import yamltext
 
         pinned = None if roster is None else yamltext.content(roster)
-        steps = verify.verify(out, pinned, output.made)
+        steps = verify.verify(out, pinned, output.pages)
         holds = all(step.holds for step in steps)
         value = {"holds": holds, "steps": [_as_json(step) for step in steps]}
         _print(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))

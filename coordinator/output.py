@@ -81,11 +81,17 @@ def rebuild(out: Path, results: "Results") -> tuple[Path, ...]:
 
 
 def made(results: "Results") -> dict[str, bytes]:
-    """Every file that is a function of the results alone, by its path under `out`."""
-    from coordinator.report import html, tables, xlsx
+    """Every file that is made from the results alone, by its path under `out`."""
+    from coordinator.report import xlsx
+
+    return pages(results) | {WORKBOOK: xlsx.workbook(results)}
+
+
+def pages(results: "Results") -> dict[str, bytes]:
+    """Reports and tables: the same bytes on every machine. (How a workbook is compressed depends on the machine.)"""
+    from coordinator.report import html, tables
 
     files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}
-    files[WORKBOOK] = xlsx.workbook(results)
     return files | {f"tables/{name}.csv": tables.table(results, name) for name in results.questions}
 
 
