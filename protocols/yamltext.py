@@ -246,8 +246,9 @@ def _causes(fault: ValidationError) -> list[Any]:
 
 def _explain(model: type[BaseModel], document: Document, content: Tree, fault: Any) -> Iterator[ConfigError]:
     last = str(fault["loc"][-1]) if fault["loc"] else ""
-    path = _path(content, fault["loc"], named=fault["type"] in ("missing", "extra_forbidden"))
-    if not SHOWN.fullmatch(last):  # a file that is no file of ours: its lines are not repeated
+    named = fault["type"] in ("missing", "extra_forbidden")
+    path = _path(content, fault["loc"], named=named)
+    if named and not SHOWN.fullmatch(last):  # a file that is no file of ours: its lines are not repeated
         last, path = "…", path[:-1]
     at, cause = document.at(*path), fault.get("ctx", {}).get("error")
     if fault["type"] == "extra_forbidden":

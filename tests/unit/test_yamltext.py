@@ -255,3 +255,11 @@ def test_any_bytes_give_a_tree_or_a_typed_fault(content: bytes) -> None:
             assert found.text("zh").startswith("f.yaml")
         case Document(tree=tree):
             assert isinstance(tree, dict | list | str)
+
+
+def test_lines_of_a_file_that_is_none_of_ours_are_not_repeated() -> None:
+    document = read(b"root:*:19000:0:99999:7: secret\n", "study.yaml")
+    with pytest.raises(ConfigError) as fault:
+        fit(Record, document)
+    assert fault.value.code == "SCHEMA_KEY"
+    assert "19000" not in fault.value.text("en") + fault.value.text("zh")
