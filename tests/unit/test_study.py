@@ -47,7 +47,7 @@ FIVE: Final = "[product, generation, sex, marital, owner]"
 # what is replaced, by what, and the code, line, key and a piece of the English text of the one fault
 FAULTS: Final = {
     "unknown kind": ("kind: tgi", "kind: tgy", "STUDY_KIND", 11, "questions[2].kind", "did you mean 'tgi'?"),
-    "kind of another version": ("kind: tgi", "kind: mean", "STUDY_KIND", 11, "questions[2].kind", "This version has: count"),
+    "kind of another version": ("kind: tgi", "kind: quantiles", "STUDY_KIND", 11, "questions[2].kind", "This version has: count"),
     "kind that is a list": ("kind: tgi", "kind: [tgi]", "STUDY_KIND", 11, "questions[2].kind", "This version has"),
     "no kind": (COUNT, "of: sex}", "SCHEMA_MISSING", 9, "questions[0].kind", "'kind' is missing"),
     "question without keys": ("{id: holders, kind: count}", "count", "SCHEMA_VALUE", 9, "questions[0]", "object"),
