@@ -131,7 +131,9 @@ def _rounding(measured: Sequence[Measured]) -> float:
 
 
 def _closure(measured: Sequence[Measured]) -> list[AxisSet]:
-    return sorted({part for each in measured for part in subsets(each.names)}, key=lambda part: (len(part), sorted(part)))
+    return sorted(
+        {part for each in measured for part in subsets(each.names)}, key=lambda part: (len(part), sorted(part))
+    )
 
 
 # --- mode exact
@@ -258,9 +260,9 @@ def _basis(size: int, contrasts: bool) -> Floats:
 
 
 def _kron(factors: Sequence[Floats]) -> Floats:
-    found = np.ones((1, 1))
+    found: Floats = np.ones((1, 1))
     for factor in factors:
-        found = np.kron(found, factor)
+        found = np.asarray(np.kron(found, factor))
     return found
 
 

@@ -217,6 +217,7 @@ def _words(study: Study, lacking: set[str]) -> dict[str, Any]:
         name: {
             "zh": dictionary.label_of(name, "zh"),
             "en": dictionary.label_of(name, "en"),
+            "unit": dictionary.unit_of(name),
             "codes": {
                 code: {"zh": dictionary.code_label(name, code, "zh"), "en": dictionary.code_label(name, code, "en")}
                 for code in dictionary.codes(name)

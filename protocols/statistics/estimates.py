@@ -107,7 +107,9 @@ class Table:
                 both = both + np.multiply.outer(centred, np.eye(size) - 1 / size)
                 both = np.tensordot(np.tensordot(both, adds, (-2, 1)), adds, (-2, 1))
                 noise[chosen] = np.moveaxis(both, (-2, -1), (place, depth + 1 + place))
-        known, missing = (np.take(self.units, where, axis=at).sum(axis=at, keepdims=True) for where in (range(size - 1), [-1]))
+        known, missing = (
+            np.take(self.units, where, axis=at).sum(axis=at, keepdims=True) for where in (range(size - 1), [-1])
+        )
         units = np.concatenate([known, missing], axis=at)
         return replace(self, axes=axes, units=units, noise=noise, whole=(self.whole - {name}) | {into.name})
 

@@ -38,8 +38,8 @@ def two_sided(distance: Floats, sd: Floats) -> Floats:
 def share(a: Floats, base: Floats, noise: Floats, z: float, sampling: bool) -> tuple[Floats, Floats]:
     """All p in [0, 1] with |a - p B| <= z sqrt(B p(1-p) + g'Vg), g'Vg = V_a - 2 p Cov(a, B) + p^2 V_B (statistics.md 2.3).
 
-    `noise`: covariance of (a, B), 2 x 2, or one for each cell. Quadratic in p, closed form; without noise it is Wilson's interval. Where the set is not
-    bounded it is [0, 1]; it always holds a/B clipped to [0, 1].
+    `noise`: covariance of (a, B), 2 x 2, or one for each cell. Quadratic in p, closed form; without noise it is Wilson's interval. Where
+    the set is not bounded it is [0, 1]; it always holds a/B clipped to [0, 1].
     """
     drawn = base if sampling else np.zeros_like(base)
     square = base**2 + z**2 * (drawn - noise[..., 1, 1])
@@ -73,8 +73,8 @@ def ratio(a: Floats, b: Floats, noise: Floats, drawn: Floats, z: float) -> tuple
 class Index:
     """R = (a/A) / (b/B) by score inversion (statistics.md 2.4): the R in [0, B/A] with |a - R (A/B) b| <= z sd(R).
 
-    `target`: A, `group`: b, `total`: B, one entry each per cell. `noise`: covariance of (a, A, b, B), 4 x 4, or one for each cell. `sampling`: whether sd(R)
-    covers the drawing of holders; it then enters with the cells to be expected if R is the index.
+    `target`: A, `group`: b, `total`: B, one entry each per cell. `noise`: covariance of (a, A, b, B), 4 x 4, or one for each cell.
+    `sampling`: whether sd(R) covers the drawing of holders; it then enters with the cells to be expected if R is the index.
     """
 
     a: Floats

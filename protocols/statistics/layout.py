@@ -17,7 +17,7 @@ from math import prod
 from typing import Any, Final
 
 from protocols.canonical import canonical, digest
-from protocols.dictionary import MISSING, Dictionary, Integer, Money
+from protocols.dictionary import MISSING, Dictionary
 from protocols.errors import ConfigError
 from protocols.statistics.levels import Levels, levels_of
 
@@ -345,10 +345,8 @@ class Domain:
         if self.dictionary.type_of(name) not in ("integer", "money"):
             raise TypeError(f"{name} is not an amount in whole steps")
         per, (lowest, highest) = self.per(name), self.range(name)
-        bottom, top = (
-            whole if edge is None else int(edge * per) for edge, whole in ((low, lowest), (high, highest))
-        )
-        unit = "fen" if per == 100 else getattr(self.dictionary.variables.get(name), "unit", "") or "1"
+        bottom, top = (whole if edge is None else int(edge * per) for edge, whole in ((low, lowest), (high, highest)))
+        unit = "fen" if per == 100 else self.dictionary.unit_of(name) or "1"
         bits = EXACT_TOP_BITS if self.exact else TOP_BITS
         shift = max(0, ((top - bottom + 1) // 2 - 1).bit_length() - bits)
         return Amount(name, bottom, top, unit, shift, per)
@@ -357,7 +355,9 @@ class Domain:
         """Blocks that give the sum of (x - c)^2: one centred square, or in mode exact its two limbs."""
         if not self.exact:
             return {"square": squared(of, axes)}
-        return {f"square_{limb.name.lower()}": replace(squared(of, axes), limb=limb) for limb in Limb if _reaches(of, limb)}
+        return {
+            f"square_{limb.name.lower()}": replace(squared(of, axes), limb=limb) for limb in Limb if _reaches(of, limb)
+        }
 
 
 def _reaches(of: Amount, limb: Limb) -> bool:

@@ -47,9 +47,7 @@ def atoms(of: Sequence[tuple[Levels, int]]) -> tuple[tuple[int, ...], ...]:
     """
     points = sorted({point for levels, _ in of for point in levels.points})
     last = tuple(size - 1 for _, size in of)
-    found = dict.fromkeys(
-        tuple(levels.position(point) % size for levels, size in of) for point in points
-    )
+    found = dict.fromkeys(tuple(levels.position(point) % size for levels, size in of) for point in points)
     return (*(each for each in found if each != last), last)
 
 

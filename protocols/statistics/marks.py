@@ -43,7 +43,7 @@ def doubtful_mean(count: Floats, sd: float | Floats, min_cell: float, half_width
 
 
 def clipped(moved: Floats, sd: float | Floats, known: Floats) -> Bools:
-    """More values were moved by clipping than may be: more than one in a thousand, by more than noise explains (`sd`: of moved less its limit)."""
+    """Clipping moved more than one value in a thousand, by more than noise explains. `sd`: of the noise in moved less its limit."""
     return np.asarray(moved - MOST_CLIPPED * known > CLEAR_CLIPPING * sd)
 
 

@@ -64,20 +64,19 @@ class Mean(Question):
 
     def finalize(self, sums: Estimates, domain: Domain) -> Answer:
         """Rows are keyed by group, and by whether the value is known: those without one are counted, and have no mean."""
-        into = Axis(self.of, (CODE, MISSING), self.of)
+        into, tests = Axis(self.of, (CODE, MISSING), self.of), tuple[Test, ...]()
         if domain.dictionary.type_of(self.of) == "boolean":
             table = sums["holders"].ordered((*self.by, self.of))
-            holders, found, tests = table.collapsed(self.of, into), _of_boolean(table), ()
+            holders, found = table.collapsed(self.of, into), _of_boolean(table)
         else:
             x = domain.amount(self.of, *(self.clip or ()))
             known = self._known(x, domain).name
             table = sums["holders"].ordered((*self.by, known))
             holders = table.collapsed(known, into)
-            found = _of_amount(holders, {name: sums[name].ordered(self.by) for name in sums.tables if name != "holders"}, x)
+            others = {name: each.ordered(self.by) for name, each in sums.tables.items() if name != "holders"}
+            found = _of_amount(holders, others, x)
             if self.clip:
                 found, tests = _clipped(found, table)
-            else:
-                tests = ()
         drawn = self.sampling is not False
         rows = count_rows(holders, sums, sampling=self.sampling is True)
         rows += _means(found, holders, sums, drawn) + _deviations(found, holders, sums, drawn)
@@ -133,7 +132,7 @@ def _of_amount(holders: Table, tables: Mapping[str, Table], x: Amount) -> Moment
     """From the numbers of holders whose value is known, official totals, and squares about the centre."""
     total, per = tables["total"], x.per
     known = total.known
-    n_units, units = holders.units[(*known, 0)], total.units[known]
+    n_units, units = holders.units[holders.known][..., 0], total.units[known]
     n, sums = n_units / QUANTA, units / total.quantum
     of_n, of_u = _covariances(holders, FIRST), _covariances(total)
     coarse = total.rounding * np.maximum(n, 0.0)
@@ -145,7 +144,8 @@ def _of_amount(holders: Table, tables: Mapping[str, Table], x: Amount) -> Moment
     shared[..., 1, 1] += coarse.sum() - coarse
     centred = sums - x.centre * n
     about, of_squares = _about_centre(n_units, {name: each for name, each in tables.items() if name != "total"}, x)
-    exact = [_variance(*cell, x.centre, total.quantum) for cell in zip(n_units.flat, units.flat, about, strict=True)]
+    cells = zip(n_units.ravel().tolist(), units.ravel().tolist(), about, strict=True)
+    exact = [_variance(*cell, x.centre, total.quantum) for cell in cells]
     variance = np.array(exact).reshape(n.shape)
     squares = np.array([float(each) for each in about]).reshape(n.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -177,18 +177,18 @@ def _about_centre(n_units: Units, tables: Mapping[str, Table], x: Amount) -> tup
     if "square" not in tables:
         limbs = [tables.get(name) for name in ("square_low", "square_high")]
         low, high = (np.zeros_like(n_units) if each is None else each.units[each.known] for each in limbs)
-        exact = [(int(a) + (int(b) << LIMB_BITS)) * steps for a, b in zip(low.flat, high.flat, strict=True)]
-        return exact, np.zeros(n_units.shape)
+        parts = zip(low.ravel().tolist(), high.ravel().tolist(), strict=True)
+        return [(a + (b << LIMB_BITS)) * steps for a, b in parts], np.zeros(n_units.shape)
     table, unit, middle = tables["square"], x.square_unit, Fraction(x.half_width**2, 2 * QUANTA)
-    cells = zip(table.units[table.known].flat, n_units.flat, strict=True)
+    cells = zip(table.units[table.known].ravel().tolist(), n_units.ravel().tolist(), strict=True)
     scale = float(unit * steps)
     noise = (table.covariances((OWN,) * len(table.axes))[..., 0, 0] + table.rounding * n_units / QUANTA) * scale**2
-    return [(int(q) * unit + int(n) * middle) * steps for q, n in cells], np.maximum(noise, 0.0)
+    return [(q * unit + n * middle) * steps for q, n in cells], np.maximum(noise, 0.0)
 
 
 def _variance(n_units: int, units: int, squares: Fraction, centre: int, quantum: int) -> float:
     """(sum (x-c)^2 - (sum (x-c))^2 / n) / (n - 1) without a rounding before the end; NaN where it is not above 0."""
-    n, total = Fraction(int(n_units), QUANTA), Fraction(int(units), quantum)
+    n, total = Fraction(n_units, QUANTA), Fraction(units, quantum)
     if n <= 1:
         return float("nan")
     found = (squares - (total - centre * n) ** 2 / n) / (n - 1)
@@ -197,8 +197,8 @@ def _variance(n_units: int, units: int, squares: Fraction, centre: int, quantum:
 
 def _of_boolean(table: Table) -> Moments:
     """Yes counts as 1 and no as 0. `table`: groups, then the answer."""
-    known = table.known
-    yes, units = table.units[(*known[:-1], 1)], table.units[known].sum(axis=-1)
+    known = table.units[table.known]
+    yes, units = known[..., 1], known.sum(axis=-1)
     own = (OWN,) * (len(table.axes) - 1)
     noise = table.covariances((*own, YES), (*own, KNOWN))[..., 0, :, :]
     n, total = units / QUANTA, yes / QUANTA
@@ -308,7 +308,7 @@ def _total_shares(found: Moments, holders: Table, sums: Estimates, drawn: bool) 
         estimate, low, high = intervals.ratio(part, total, noise, drawn * spread, sums.z)
         still = np.maximum(noise[..., 0, 0] - 2 * p * noise[..., 0, 1] + p**2 * noise[..., 1, 1], 0.0)
     least, most = (0.0, 1.0) if found.low >= 0 else (-np.inf, np.inf)
-    inside, low, high = _within(low, high, estimate, least, most)
+    _, low, high = _within(low, high, estimate, least, most)
     shown = intervals.simplex(part) if found.low >= 0 else part
     display = shown / shown.sum() if shown.sum() > 0 else np.full_like(part, np.nan)
     doubtful = marks.doubtful_share(found.n, found.n_sd, sums.least(holders), (high - low) / 2, estimate)
@@ -317,9 +317,7 @@ def _total_shares(found: Moments, holders: Table, sums: Estimates, drawn: bool) 
     return _rows("total_share", found, holders, estimate, display, variances, (low, high), status)
 
 
-def _within(
-    low: Floats, high: Floats, estimate: Floats, least: float, most: float
-) -> tuple[Floats, Floats, Floats]:
+def _within(low: Floats, high: Floats, estimate: Floats, least: float, most: float) -> tuple[Floats, Floats, Floats]:
     """The estimate clipped to its range, and an interval that stays inside and holds it."""
     inside = np.clip(estimate, least, most)
     return inside, np.minimum(np.clip(low, least, most), inside), np.maximum(np.clip(high, least, most), inside)

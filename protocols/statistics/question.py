@@ -116,7 +116,9 @@ def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain)
     rising = all(first < second for first, second in pairwise(steps))
     if not rising or any(step != int(step) or not low <= step <= high for step in steps):
         shown = ", ".join(f"{bound:f}" for bound in bounds[:12]) + (", …" if len(bounds) > 12 else "")
-        yield Fault(key, "STUDY_BOUNDS", {"name": name, "bounds": shown, "least": plain(low, per), "most": plain(high, per)})
+        yield Fault(
+            key, "STUDY_BOUNDS", {"name": name, "bounds": shown, "least": plain(low, per), "most": plain(high, per)}
+        )
 
 
 def axis_faults(
