@@ -25,7 +25,7 @@ KNOWN: Final = "known"
 CLIPPED: Final = ("low", "inside", "high")  # known(x) where x is clipped: how many values were moved, at no cost
 LIMB_BITS: Final = 24  # of the lower part of an exact square
 SQUARE_LIMIT: Final = 1 << LIMB_BITS  # h_q: a centred square is carried in at most so many units
-# An amount of more than 2^24 steps (exact: 2^31, so that its square fits int64) is carried in coarser ones.
+# An amount of more than 2^24 steps is carried in coarser ones; in mode exact its square alone is, beyond 2^31, so that it fits int64.
 TOP_BITS: Final = 24
 EXACT_TOP_BITS: Final = 31
 MOST_SHIFT: Final = 40
@@ -347,16 +347,23 @@ class Domain:
         per, (lowest, highest) = self.per(name), self.range(name)
         bottom, top = (whole if edge is None else int(edge * per) for edge, whole in ((low, lowest), (high, highest)))
         unit = "fen" if per == 100 else self.dictionary.unit_of(name) or "1"
+        whole = Amount(name, bottom, top, unit, per=per)
+        return whole if self.exact else self.squarable(whole)
+
+    def squarable(self, of: Amount) -> Amount:
+        """The amount in steps so coarse that its square fits; the same for all but very wide ones."""
         bits = EXACT_TOP_BITS if self.exact else TOP_BITS
-        shift = max(0, ((top - bottom + 1) // 2 - 1).bit_length() - bits)
-        return Amount(name, bottom, top, unit, shift, per)
+        return replace(of, shift=max(0, ((of.high - of.low + 1) // 2 - 1).bit_length() - bits))
 
     def squares(self, of: Amount, axes: Sequence[Axis] = ()) -> dict[str, Block]:
         """Blocks that give the sum of (x - c)^2: one centred square, or in mode exact its two limbs."""
         if not self.exact:
             return {"square": squared(of, axes)}
+        block = squared(self.squarable(of), axes)
         return {
-            f"square_{limb.name.lower()}": replace(squared(of, axes), limb=limb) for limb in Limb if _reaches(of, limb)
+            f"square_{limb.name.lower()}": replace(block, limb=limb)
+            for limb in Limb
+            if _reaches(self.squarable(of), limb)
         }
 
 

@@ -74,7 +74,7 @@ class Mean(Question):
             table = sums["holders"].ordered((*self.by, known))
             holders = table.collapsed(known, into)
             others = {name: each.ordered(self.by) for name, each in sums.tables.items() if name != "holders"}
-            found = _of_amount(holders, others, x)
+            found = _of_amount(holders, others, x, domain.squarable(x))
             if self.clip:
                 found, tests = _clipped(found, table)
         drawn = self.sampling is not False
@@ -128,8 +128,8 @@ def _covariances(table: Table, *last: slice) -> Floats:
     return found[..., 0, :, :] if last else found
 
 
-def _of_amount(holders: Table, tables: Mapping[str, Table], x: Amount) -> Moments:
-    """From the numbers of holders whose value is known, official totals, and squares about the centre."""
+def _of_amount(holders: Table, tables: Mapping[str, Table], x: Amount, y: Amount) -> Moments:
+    """From the numbers of holders whose value is known, official totals, and squares about the centre of `y`: x in steps of its own."""
     total, per = tables["total"], x.per
     known = total.known
     n_units, units = holders.units[holders.known][..., 0], total.units[known]
@@ -143,13 +143,13 @@ def _of_amount(holders: Table, tables: Mapping[str, Table], x: Amount) -> Moment
     shared = of_u + x.centre**2 * of_n + coarse[..., None, None]
     shared[..., 1, 1] += coarse.sum() - coarse
     centred = sums - x.centre * n
-    about, of_squares = _about_centre(n_units, {name: each for name, each in tables.items() if name != "total"}, x)
+    about, of_squares = _about_centre(n_units, {name: each for name, each in tables.items() if name != "total"}, y)
     cells = zip(n_units.ravel().tolist(), units.ravel().tolist(), about, strict=True)
     exact = [_variance(*cell, x.centre, total.quantum) for cell in cells]
     variance = np.array(exact).reshape(n.shape)
     squares = np.array([float(each) for each in about]).reshape(n.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        by_n = x.half_width**2 / 2 * 4.0**x.shift / n - squares / n**2 + 2 * centred**2 / n**3
+        by_n = y.half_width**2 / 2 * 4.0**y.shift / n - squares / n**2 + 2 * centred**2 / n**3
         spread = of_squares / n**2 + (2 * centred / n**2) ** 2 * (of_u[..., 0, 0] + coarse) + by_n**2 * of_n[..., 0, 0]
         spread = spread * (n / (n - 1)) ** 2
     return Moments(
