@@ -25,6 +25,7 @@ from protocols.statistics.tables import count_rows
 
 YES: Final = slice(1, 2)  # of a boolean: false, true, `_missing`
 FIRST: Final = slice(0, 1)
+FARTHEST: Final = 100.0  # of the logarithm of a standard deviation: beyond any interval that says anything
 
 
 class Mean(Question):
@@ -271,13 +272,17 @@ def _means(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tupl
 
 
 def _deviations(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tuple[Row, ...]:
-    """Delta method on the logarithm of the variance. Sampling as of a normal variable, 2 / (n - 1): fourth powers are not summed."""
+    """Delta method on the logarithm of the variance. Sampling as of a normal variable, 2 / (n - 1): fourth powers are not summed.
+
+    Values of a range spread by at most half of it, but for Bessel's correction.
+    """
     gone = marks.undivided(found.n, found.n_sd) | np.isnan(found.variance)
     variance, n = np.where(gone, np.nan, found.variance), np.where(gone, np.nan, found.n)
     estimate = np.sqrt(variance)
     noise, sampling = found.variance_noise / variance**2, 2 / (n - 1)
-    half = sums.z / 2 * np.sqrt(noise + drawn * sampling)
-    low, high = estimate * np.exp(-half), estimate * np.exp(half)
+    half = np.minimum(sums.z / 2 * np.sqrt(noise + drawn * sampling), FARTHEST)
+    most = np.maximum((found.high - found.low) / 2 * np.sqrt(n / (n - 1)), estimate)
+    low, high = estimate * np.exp(-half), np.minimum(estimate * np.exp(half), most)
     doubtful = marks.doubtful_mean(found.n, found.n_sd, sums.least(holders), (high - low) / 2, estimate)
     status = marks.letters(gone, doubtful | found.doubtful)
     variances = (noise * variance / 4, sampling * variance / 4)
