@@ -345,7 +345,7 @@ def tests(wording: Wording, question: Question) -> Markup:
             parts.append(wording.say("test_cramers_v", estimate=fixed(test.estimate, 3), interval=whole))
         elif test.name == "clipped" and test.estimate is not None:
             shown = fixed(100 * max(test.estimate, 0.0), 2)
-            parts.append(wording.say("test_clipped", share=shown, limit=significant(100 * MOST_CLIPPED)))
+            parts.append(wording.say("test_clipped", share=shown, limit=f"{100 * MOST_CLIPPED:g}"))
         elif test.estimate is not None:
             parts.append(escape(f"{test.name} = {significant(test.estimate)}"))
     return wording.say("semicolon").join(parts)

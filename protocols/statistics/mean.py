@@ -152,7 +152,7 @@ def _of_amount(holders: Table, tables: Mapping[str, Table], x: Amount, y: Amount
     with np.errstate(divide="ignore", invalid="ignore"):
         by_n = y.half_width**2 / 2 * 4.0**y.shift / n - squares / n**2 + 2 * centred**2 / n**3
         spread = of_squares / n**2 + (2 * centred / n**2) ** 2 * (of_u[..., 0, 0] + coarse) + by_n**2 * of_n[..., 0, 0]
-        spread = spread * (n / (n - 1)) ** 2
+        spread = np.where(n > 1, spread * (n / (n - 1)) ** 2, np.nan)
     return Moments(
         n_units=n_units,
         total=_printed(units, total.exact, total.quantum * per),
@@ -256,7 +256,10 @@ def _clipped(found: Moments, table: Table) -> tuple[Moments, tuple[Test, ...]]:
 
 
 def _means(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tuple[Row, ...]:
-    spread = np.nan_to_num(found.variance) * np.maximum(found.n, 0.0)
+    """Where the variance of values is lost in its noise, the most that it may be stands in for it."""
+    lost = np.isnan(found.variance)
+    most = sums.z * np.sqrt(np.maximum(np.nan_to_num(found.variance_noise), 0.0))
+    spread = np.where(lost, most, found.variance) * np.maximum(found.n, 0.0)
     n = np.where(marks.undivided(found.n, found.n_sd), np.nan, found.n)
     estimate, *ends = intervals.ratio(found.total.astype(np.float64), n, found.noise, drawn * spread, sums.z)
     if found.binary:
@@ -265,7 +268,7 @@ def _means(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tupl
     with np.errstate(invalid="ignore"):
         noise = found.noise[..., 0, 0] - 2 * estimate * found.noise[..., 0, 1] + estimate**2 * found.noise[..., 1, 1]
     doubtful = marks.doubtful_mean(found.n, found.n_sd, sums.least(holders), (high - low) / 2, estimate)
-    unsure = doubtful | found.doubtful | np.isnan(found.variance)
+    unsure = doubtful | found.doubtful | (lost & (most == 0))
     status = marks.letters(np.isnan(estimate), unsure)
     variances = (np.maximum(noise, 0.0) / n**2, spread / n**2)
     return _rows("mean", found, holders, estimate, inside, variances, (low, high), status)
