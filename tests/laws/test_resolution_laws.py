@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from coordinator.consistency import reconcile
 from protocols import entropy
 from protocols.errors import PeerError
-from protocols.statistics.estimates import ALL, KNOWN, OWN, QUANTA, Family, Table
+from protocols.statistics.estimates import ALL, KNOWN, OWN, QUANTA, Box, Family, Table
 from protocols.statistics.layout import Axis, Layout, count
 from protocols.statistics.levels import LOWEST, Levels, atoms
 from protocols.statistics.measures import Vector
@@ -80,7 +80,7 @@ def noised(layout: Layout, variances: list[float], seed: int, holders: int = 500
     rows = design(layout)
     truth = generator.multinomial(holders, np.full(rows.shape[1], 1 / rows.shape[1]))
     sd = np.sqrt(np.repeat(variances, [block.cells for block in layout.blocks]))
-    return (rows @ truth + np.rint(generator.normal(0, 1, len(rows)) * sd)).astype(np.int64)
+    return np.asarray(rows @ truth + np.rint(generator.normal(0, 1, len(rows)) * sd)).astype(np.int64)
 
 
 def tables(layout: Layout, vector: Vector, variances: list[float]) -> tuple[Family, list[Table]]:
@@ -109,7 +109,12 @@ def test_tables_are_those_of_dense_least_squares(layout: Layout, spread: list[fl
         assert np.allclose(
             np.broadcast_to(table.sd, block.shape).ravel() ** 2, np.diag(claimed), atol=1e-7 * max(variances)
         )
-        boxes = [(0,) * len(block.axes), (KNOWN,) * len(block.axes), (-1,) * len(block.axes), (ALL,) * len(block.axes)]
+        boxes: list[Box] = [
+            (0,) * len(block.axes),
+            (KNOWN,) * len(block.axes),
+            (-1,) * len(block.axes),
+            (ALL,) * len(block.axes),
+        ]
         inside = np.array([[mask(block.shape, box)] for box in boxes], dtype=float).reshape(len(boxes), -1)
         expected = inside @ claimed @ inside.T
         assert np.allclose(table.covariance(*boxes), expected, atol=1e-7 * max(variances))
@@ -175,7 +180,7 @@ def test_draws_have_the_covariance_that_is_claimed_and_so_has_a_table_with_one_a
     layout = Layout((count([fine, PLAIN]), count([coarse]), count([PLAIN])))
     family, (table, *_) = tables(layout, np.zeros(layout.length, dtype=np.int64), [50.0, 5.0, 20.0])
     draws = table.draws(entropy.public_stream("laws", "draws", "resolutions"), 40_000)
-    boxes = [(0, 0), (5, 1), (KNOWN, 0), (slice(0, 3), KNOWN), (ALL, ALL), (-1, KNOWN), (-1, -1)]
+    boxes: list[Box] = [(0, 0), (5, 1), (KNOWN, 0), (slice(0, 3), KNOWN), (ALL, ALL), (-1, KNOWN), (-1, -1)]
     sums = np.array([draws[(slice(None), *box)].reshape(len(draws), -1).sum(axis=1) for box in boxes])
     claimed = table.covariance(*boxes)
     spread = np.sqrt(np.outer(np.diag(claimed), np.diag(claimed)) + claimed**2)

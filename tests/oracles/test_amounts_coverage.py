@@ -117,7 +117,10 @@ def simulated(n: int, runs: int, seed: str, scale: float = 1.0) -> tuple[Runs, R
                     if "product" in row.keys
                     else sure
                 )
-                drawn, register = (Truth(paid[group & sure], each[group & sure]) for each in (chances, holders))
+                drawn, register = (
+                    Truth(paid[group & sure], np.asarray(each, dtype=np.float64)[group & sure])
+                    for each in (chances, holders)
+                )
                 every = Truth(
                     paid[table.columns["product"].known & sure], chances[table.columns["product"].known & sure]
                 )
