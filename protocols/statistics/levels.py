@@ -36,8 +36,10 @@ class Levels:
         """The same variable at the resolution (known, `_missing`)."""
         return Levels(self.root, self.points, tuple(min(each, 0) for each in self.at))
 
-    def position(self, value: int) -> int:
-        return self.at[np.searchsorted(self.points, value, side="right") - 1]
+    def positions(self, values: Sequence[int]) -> list[int]:
+        """Where each value stands."""
+        found: list[int] = np.array(self.at)[np.searchsorted(self.points, values, side="right") - 1].tolist()
+        return found
 
 
 def atoms(of: Sequence[tuple[Levels, int]]) -> tuple[tuple[int, ...], ...]:
@@ -47,7 +49,8 @@ def atoms(of: Sequence[tuple[Levels, int]]) -> tuple[tuple[int, ...], ...]:
     """
     points = sorted({point for levels, _ in of for point in levels.points})
     last = tuple(size - 1 for _, size in of)
-    found = dict.fromkeys(tuple(levels.position(point) % size for levels, size in of) for point in points)
+    placed = ([place % size for place in levels.positions(points)] for levels, size in of)
+    found = dict.fromkeys(zip(*placed, strict=True))
     return (*(each for each in found if each != last), last)
 
 
