@@ -9,13 +9,20 @@ inverse-variance mean per part:
     2. part A = the inverse-variance mean of these margins over all M that hold A, centred along each axis of A;  V_A = 1 / sum(1/w)
     3. the table on B = sum over A in B of part A, spread evenly over the other axes
     4. corner cells (never the last position of an axis) are rounded to the quantum; all others follow by whole-number subtraction
+
+Axes of one variable at several resolutions (`resolution.py`) are kept whole: A runs over the other axes alone, and step 2 is a dense least
+squares per A, whose unknowns are the contrasts of atoms of every set of shared dimensions that a block has. Step 4 settles atoms, and
+every table on such axes is a whole-number sum of them.
+
+Amounts are measured about a centre c. Their official tables are sums of x itself: c times the official number of holders whose x is
+known, and what was measured. Then totals, means and numbers of holders agree with each other in every table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -33,10 +40,13 @@ from protocols.statistics.estimates import (
     family_of,
     subsets,
 )
-from protocols.statistics.layout import Axis, Block, Layout, Measure
+from protocols.statistics.layout import KNOWN as KNOWN_OF
+from protocols.statistics.layout import Amount, Block, Choice, Layout, Measure
 from protocols.statistics.measures import Vector
+from protocols.statistics.resolution import Dims, Resolution
 
-LARGEST_SUM: Final = 1 << 42  # cells of a block, in absolute value and together: quanta of 10^-6 then fit int64
+LARGEST_SUM: Final = 1 << 62  # of the quanta of a block's cells, in absolute value and together
+Settled: TypeAlias = dict[Dims, Units]
 
 
 @dataclass(frozen=True)
@@ -60,15 +70,22 @@ class Measured:
 
 
 def reconcile(layout: Layout, summed: Vector, variances: Sequence[Fraction | float]) -> Families:
-    """Official tables from the sum over cities. `variances`: of the noise in each cell of each block; all 0 in exact mode.
+    """Official tables from the sum over cities. `variances`: of the noise in each cell of each block, in the unit that the block is carried
+    in; all 0 in exact mode.
 
-    Pre-condition: blocks of weight 1 whose cells add up to margins, so none of yes-no.
-    Errors: `PeerError SUM_LENGTH | SUM_VARIANCE | SUM_BOUND | SUM_MARGINS`; no table is made then.
+    Pre-condition: blocks of weight 1 whose cells add up to margins, so none of yes-no; amounts beside the numbers of holders whose value
+    is known, on the same axes. Errors: `PeerError SUM_LENGTH | SUM_VARIANCE | SUM_BOUND | SUM_MARGINS`; no table is made then.
     """
     groups: dict[FamilyKey, list[Measured]] = {}
     for measured in _measured(layout, summed, variances):
         groups.setdefault(family_of(measured.block), []).append(measured)
-    return {key: _family(group) for key, group in groups.items()}
+    resolution, families = Resolution.of(layout), dict[FamilyKey, Family]()
+    counts: Settled = {}
+    for key in sorted(groups, key=lambda key: key[0] is not Measure.ONE):  # amounts rest on counts
+        group = groups[key]
+        make = _exact if not any(each.variance for each in group) else _fitted
+        families[key] = make(group, resolution, counts)
+    return {key: families[key] for key in groups}
 
 
 def _measured(layout: Layout, summed: Vector, variances: Sequence[Fraction | float]) -> list[Measured]:
@@ -82,39 +99,78 @@ def _measured(layout: Layout, summed: Vector, variances: Sequence[Fraction | flo
     for block, offset, variance in zip(layout.blocks, layout.offsets, noise, strict=True):
         if block.measure is Measure.YES_NO or block.weight != 1:
             raise ValueError(f"{block.name}: its cells are not plain sums that add up to margins")
-        cells = summed[offset : offset + block.cells]
-        if np.abs(cells.astype(np.float64)).sum() > LARGEST_SUM:
-            raise PeerError("SUM_BOUND", block=block.name, limit=LARGEST_SUM)
-        found.append(Measured(block, cells.reshape(block.shape), variance))
+        cells, unit = summed[offset : offset + block.cells], 1 << _shift(block)
+        limit = LARGEST_SUM // (_quantum(block) * unit)
+        if np.abs(cells.astype(np.float64)).sum() > limit:
+            raise PeerError("SUM_BOUND", block=block.name, limit=limit)
+        found.append(Measured(block, (cells * unit).reshape(block.shape), variance * unit**2))
     return found
 
 
-def _family(measured: Sequence[Measured]) -> Family:
-    axes = {axis.name: axis for each in measured for axis in each.block.axes}
-    closure = sorted(
+def _shift(block: Block) -> int:
+    """Sums of amounts are given in their own units; squares in the unit of a centred square of steps."""
+    return block.shift + (_amount(block).shift if block.measure is Measure.AMOUNT else 0)
+
+
+def _amount(block: Block) -> Amount:
+    if isinstance(block.of, Choice):
+        raise TypeError(block.of)
+    return block.of[0]
+
+
+def _quantum(block: Block) -> int:
+    """Of counts 10^-6, of amounts about a millionth of what one holder adds, of squares and products (which are never printed) 1."""
+    if block.measure is Measure.ONE:
+        return QUANTA
+    return _amount(block).quantum if block.measure is Measure.AMOUNT else 1
+
+
+def _rounding(measured: Sequence[Measured]) -> float:
+    """Variance that coarse steps add for each holder: the most of the blocks."""
+    return max(4.0 ** _shift(each.block) / 12 if _shift(each.block) else 0.0 for each in measured)
+
+
+def _closure(measured: Sequence[Measured]) -> list[AxisSet]:
+    return sorted(
         {part for each in measured for part in subsets(each.names)}, key=lambda part: (len(part), sorted(part))
     )
-    if not any(each.variance for each in measured):
-        units = {part: _agreed(part, measured) * QUANTA for part in closure}
-        return Family(axes, units, dict.fromkeys(closure, 0.0))
-    parts: dict[AxisSet, Floats] = {}
-    noise: dict[AxisSet, float] = {}
-    for part in closure:
-        holding = [each for each in measured if part <= each.names]
-        weights = [1 / each.margin_variance(part) for each in holding]
-        noise[part] = 1 / sum(weights)
-        margins = sum(weight * each.margin(part) for weight, each in zip(weights, holding, strict=True))
-        parts[part] = _centred(np.asarray(margins, dtype=np.float64) * noise[part])
-    settled: dict[AxisSet, Units] = {}
-    for part in closure:
-        shape = tuple(axes[name] for name in sorted(part))
-        settled[part] = _last_digit(shape, _recombined(shape, parts), settled)
-    return Family(axes, settled, noise)
 
 
-def _agreed(part: AxisSet, measured: Sequence[Measured]) -> Vector:
-    """Exact mode: the margin that every block holding it gives, in whole numbers. A difference is a bug, or a city that cheats."""
-    margins = [(each.block.name, each.margin(part)) for each in measured if part <= each.names]
+# --- mode exact
+
+
+def _exact(measured: Sequence[Measured], resolution: Resolution, counts: Settled) -> Family:
+    """What was summed, in whole numbers. `counts`: numbers of holders by axes, filled by the first family, read by the others."""
+    axes = {axis.name: axis for each in measured for axis in each.block.axes}
+    block, quantum = measured[0].block, _quantum(measured[0].block)
+    whole = frozenset(resolution.shared(axes))
+    units, noise = {}, {}
+    for part in _closure(measured):
+        cells = _agreed(part, measured, resolution)
+        if block.measure is Measure.ONE:
+            counts[part] = cells
+        if block.measure is Measure.AMOUNT:
+            name, table = _known(part, _amount(block), counts)
+            held = np.moveaxis(table, sorted(part | {name}).index(name), 0)[KNOWN].sum(axis=0)
+            cells = cells + _amount(block).centre * held
+        units[part] = cells * quantum
+        shape = tuple(axes[name].size for name in sorted(part & whole)) * 2
+        noise[part] = {chosen: np.zeros(shape) for chosen in subsets(part - whole)}
+    return Family(axes, units, noise, whole, quantum)
+
+
+def _known(part: AxisSet, amount: Amount, counts: Settled) -> tuple[str, Units]:
+    """The axis that says whether an amount is known, and the table of it and of `part`."""
+    for name in (f"{KNOWN_OF}({amount.name})", f"{KNOWN_OF}({amount.variable})"):
+        if part | {name} in counts:
+            return name, counts[part | {name}]
+    raise ValueError(f"{amount.name}: the number of holders whose value is known was not measured")
+
+
+def _agreed(part: AxisSet, measured: Sequence[Measured], resolution: Resolution) -> Vector:
+    """The margin that every block gives that looks at least as closely. A difference is a bug, or a city that cheats."""
+    found = [(each.block.name, _coarser(part, each, resolution)) for each in measured]
+    margins = [(name, margin) for name, margin in found if margin is not None]
     name, first = margins[0]
     for other, margin in margins[1:]:
         if not np.array_equal(first, margin):
@@ -122,30 +178,198 @@ def _agreed(part: AxisSet, measured: Sequence[Measured]) -> Vector:
     return first
 
 
-def _centred(table: Floats) -> Floats:
-    for at in range(table.ndim):
-        table = table - table.mean(axis=at, keepdims=True)
-    return table
+def _coarser(part: AxisSet, measured: Measured, resolution: Resolution) -> Vector | None:
+    """The table on `part` from a block whose axes are those, or finer; None if they are not."""
+    if part <= measured.names:
+        return measured.margin(part)
+    wanted = sorted(part)
+    chosen = {axis: resolution.finer(axis, measured.names) for axis in wanted}
+    if any(finer is None for finer in chosen.values()):
+        return None
+    kept = frozenset(finer[0] for finer in chosen.values() if finer)
+    margin, names = measured.margin(kept), sorted(kept)
+    places = np.indices(margin.shape)
+    at = tuple(finer[1][places[names.index(finer[0])]] for finer in chosen.values() if finer)
+    found = np.zeros([resolution.axes[axis].size for axis in wanted], dtype=np.int64)
+    np.add.at(found, at, margin)
+    return found
 
 
-def _recombined(axes: tuple[Axis, ...], parts: dict[AxisSet, Floats]) -> Floats:
-    """The table on `axes` from its parts."""
-    total = np.zeros(tuple(axis.size for axis in axes))
-    for chosen in subsets(frozenset(axis.name for axis in axes)):
-        shape = [axis.size if axis.name in chosen else 1 for axis in axes]
-        total += parts[chosen].reshape(shape) / prod(axis.size for axis in axes if axis.name not in chosen)
+# --- mode dp
+
+
+def _fitted(measured: Sequence[Measured], resolution: Resolution, counts: Settled) -> Family:
+    """Least squares, and the last digit. `counts`: numbers of holders by dimensions, filled by the first family, read by the others."""
+    axes = {axis.name: axis for each in measured for axis in each.block.axes}
+    block, quantum = measured[0].block, _quantum(measured[0].block)
+    whole = frozenset(resolution.shared(axes))
+    closure = _closure(measured)
+    solved = {part: _solved(part, measured, resolution) for part in closure if not part & whole}
+    settled: Settled = {}
+    for dims in sorted({resolution.dims(part) for part in closure}, key=lambda dims: (len(dims), sorted(dims))):
+        table = _recombined(dims, solved, resolution)
+        if block.measure is Measure.AMOUNT:
+            table = table + _amount(block).centre * _held(dims, _amount(block), resolution, counts)
+        settled[dims] = _last_digit(tuple(sorted(dims)), table, settled, quantum, block)
+    if block.measure is Measure.ONE:
+        counts |= settled
+    units, noise = {}, {}
+    for part in closure:
+        units[part] = _cut(part, settled, resolution)
+        noise[part] = {
+            chosen: solved[chosen].covariance(sorted(part & whole), resolution) for chosen in subsets(part - whole)
+        }
+    return Family(axes, units, noise, whole, quantum, _rounding(measured))
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What is known of one part A: contrasts of atoms for every set of shared dimensions that it was measured with.
+
+    `at`: where the contrasts of a set stand among the unknowns. `unknowns`: unknowns x cells of A. `noise`: their covariance, per V_A.
+    """
+
+    part: AxisSet
+    at: Mapping[Dims, slice]
+    unknowns: Floats
+    noise: Floats
+
+    def design(self, dims: Sequence[str], resolution: Resolution) -> Floats:
+        """Rows: combinations of atoms of shared `dims`. Columns: the unknowns."""
+        rows = np.zeros((prod(resolution.size(dim) for dim in dims), len(self.unknowns)))
+        for chosen, columns in self.at.items():
+            if chosen <= set(dims):
+                rows[:, columns] = _kron([_basis(resolution.size(dim), dim in chosen) for dim in dims])
+        return rows
+
+    def covariance(self, axes: Sequence[str], resolution: Resolution) -> Floats:
+        """V_A over the positions of whole `axes`: an array of their sizes, twice over."""
+        rows = _rows(axes, self, resolution)
+        sizes = [resolution.axes[axis].size for axis in axes]
+        return np.asarray(rows @ self.noise @ rows.T).reshape((*sizes, *sizes))
+
+
+def _basis(size: int, contrasts: bool) -> Floats:
+    """Of one dimension, atoms x contrasts: an orthonormal basis of what sums to 0; or the even spread of a total, a single column."""
+    if not contrasts:
+        return np.full((size, 1), 1 / size)
+    steps = np.arange(1, size)  # Helmert: each atom against the mean of those before it
+    basis = np.triu(np.ones((size, size - 1)))
+    basis[steps, steps - 1] = -steps
+    return np.asarray(basis / np.sqrt(steps * (steps + 1.0)))
+
+
+def _kron(factors: Sequence[Floats]) -> Floats:
+    found: Floats = np.ones((1, 1))
+    for factor in factors:
+        found = np.asarray(np.kron(found, factor))
+    return found
+
+
+def _rows(axes: Sequence[str], solved: Solved, resolution: Resolution) -> Floats:
+    """The design at the resolution of whole `axes`: one row per combination of their positions."""
+    dims = sorted(resolution.dims(axes))
+    atoms = solved.design(dims, resolution)
+    rows = np.zeros((prod(resolution.axes[axis].size for axis in axes), atoms.shape[1]))
+    np.add.at(rows, resolution.places(axes, dims), atoms)
+    return rows
+
+
+def _solved(part: AxisSet, measured: Sequence[Measured], resolution: Resolution) -> Solved:
+    """Part A of every table at once: a mean weighted by precision, or a dense least squares where axes are kept whole."""
+    holding = [each for each in measured if part <= each.names]
+    sets = {frozenset(inside) for each in holding for inside in subsets(resolution.dims(resolution.shared(each.names)))}
+    at, end = dict[Dims, slice](), 0
+    for chosen in sorted(sets, key=lambda chosen: (len(chosen), sorted(chosen))):
+        unknowns = prod(resolution.size(dim) - 1 for dim in chosen)
+        at[chosen] = slice(end, end + unknowns)
+        end += unknowns
+    blank = Solved(part, at, np.zeros((end, 0)), np.zeros((end, end)))
+    designs, sums = [], []
+    for each in holding:
+        whole = resolution.shared(each.names)
+        scale = np.sqrt(each.margin_variance(part | set(whole)))
+        designs.append(_rows(whole, blank, resolution) / scale)
+        sums.append(_parted(each, part, whole) / scale)
+    design, observed = np.concatenate(designs), np.concatenate(sums)
+    inverse = np.linalg.pinv(design, rcond=1e-10)
+    return Solved(part, at, inverse @ observed, inverse @ inverse.T)
+
+
+def _parted(measured: Measured, part: AxisSet, whole: Sequence[str]) -> Floats:
+    """The margin on A and the whole axes, centred along every axis of A: positions of the whole axes x cells of A."""
+    kept = part | set(whole)
+    table = measured.margin(kept).astype(np.float64)
+    names = sorted(kept)
+    for number, name in enumerate(names):
+        if name in part:
+            table = table - table.mean(axis=number, keepdims=True)
+    order = [names.index(name) for name in (*whole, *sorted(part))]
+    sizes = [table.shape[names.index(name)] for name in whole]
+    return np.asarray(np.transpose(table, order).reshape((prod(sizes), prod(table.shape) // prod(sizes))))
+
+
+def _recombined(dims: Dims, solved: Mapping[AxisSet, Solved], resolution: Resolution) -> Floats:
+    """The table on dimensions from its parts; dimensions ascend by name."""
+    names, shared = sorted(dims), sorted(dims & resolution.parts.keys())
+    total = np.zeros([resolution.size(dim) for dim in names])
+    for chosen in subsets(dims - set(shared)):
+        part = solved[chosen]
+        found = part.design(shared, resolution) @ part.unknowns
+        mine = [*shared, *sorted(chosen)]
+        table = found.reshape([resolution.size(dim) for dim in mine])
+        table = np.transpose(table, [mine.index(dim) for dim in names if dim in mine])
+        shape = [resolution.size(dim) if dim in mine else 1 for dim in names]
+        total += table.reshape(shape) / prod(resolution.size(dim) for dim in names if dim not in mine)
     return total
 
 
-def _last_digit(axes: tuple[Axis, ...], table: Floats, settled: dict[AxisSet, Units]) -> Units:
-    """Whole quanta that add up to the margins settled before. Rounding moves a cell by at most cells * quantum / 2."""
+def _held(dims: Dims, amount: Amount, resolution: Resolution, counts: Settled) -> Floats:
+    """How many holders have a known value, on dimensions: the official table of them and of the amount, summed over known values."""
+    for axis in (f"{KNOWN_OF}({amount.name})", f"{KNOWN_OF}({amount.variable})"):
+        if axis in resolution.axes and dims | {resolution.dim(axis)} in counts:
+            dim = resolution.dim(axis)
+            names = sorted(dims | {dim})
+            known = np.arange(resolution.axes[axis].size) < resolution.axes[axis].size - 1
+            if dim in resolution.parts:
+                known = known[resolution.parts[dim][axis]]
+            along = [-1 if name == dim else 1 for name in names]
+            table = counts[frozenset(names)] * known.reshape(along)
+            return np.asarray((table if dim in dims else table.sum(axis=names.index(dim))) / QUANTA)
+    raise ValueError(f"{amount.name}: the number of holders whose value is known was not measured")
+
+
+def _cut(part: AxisSet, settled: Settled, resolution: Resolution) -> Units:
+    """The official table on axes, by adding atoms. Shared axes ascend by name, as all do."""
+    dims = sorted(resolution.dims(part))
+    units = settled[frozenset(dims)]
+    shared = [dim for dim in dims if dim in resolution.parts]
+    if not shared:
+        return units
+    axes, others = resolution.shared(part), sorted(part - set(resolution.shared(part)))
+    moved = np.moveaxis(units, [dims.index(dim) for dim in shared], range(len(shared)))
+    rest = moved.shape[len(shared) :]
+    found = np.zeros((prod(resolution.axes[axis].size for axis in axes), prod(rest)), dtype=np.int64)
+    np.add.at(found, resolution.places(axes, shared), moved.reshape(-1, prod(rest)))
+    order = [*axes, *others]
+    table = found.reshape([resolution.axes[axis].size for axis in order])
+    return np.transpose(table, [order.index(axis) for axis in sorted(part)])
+
+
+def _last_digit(dims: tuple[str, ...], table: Floats, settled: Settled, quantum: int, block: Block) -> Units:
+    """Whole quanta that add up to the margins settled before. Rounding moves a cell by at most cells * quantum / 2.
+
+    Errors: `PeerError SUM_BOUND` for what int64 cannot hold.
+    """
+    if np.abs(table).sum() * quantum > LARGEST_SUM:
+        raise PeerError("SUM_BOUND", block=block.name, limit=LARGEST_SUM // quantum)
     units: Units = np.zeros(table.shape, dtype=np.int64)
-    corner = (KNOWN,) * len(axes)
-    units[corner] = np.rint(table[corner] * QUANTA).astype(np.int64)
-    names = frozenset(axis.name for axis in axes)
-    for at, axis in enumerate(axes):
+    corner = (KNOWN,) * len(dims)
+    units[corner] = np.rint(table[corner] * quantum).astype(np.int64)
+    names = frozenset(dims)
+    for at, dim in enumerate(dims):
         before, after = (slice(None),) * at, corner[at + 1 :]
         last: Box = (*before, -1, *after)
         others: Box = (*before, KNOWN, *after)
-        units[last] = settled[names - {axis.name}][(*before, *after)] - units[others].sum(axis=at)
+        units[last] = settled[names - {dim}][(*before, *after)] - units[others].sum(axis=at)
     return units

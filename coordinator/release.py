@@ -21,7 +21,6 @@ from protocols.plan import Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
 from protocols.statistics.estimates import Estimates
-from protocols.statistics.layout import Domain
 from protocols.statistics.question import Question
 from protocols.statistics.rows import significant
 from protocols.study import Study
@@ -67,7 +66,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     study, agreement = opened.agreement.study, opened.agreement
     survivors = len(opened.survivors)
     variances = [Fraction(survivors * v20, UNIT) for v20 in agreement.node_v20]
-    families = reconcile(study.workload.layout, opened.total, variances)
+    families = reconcile(agreement.layout, opened.total, variances)
     min_cell = max(opened.approvals[city].min_cell for city in opened.survivors)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
     questions = {}
@@ -80,7 +79,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             confidence=study.file.confidence,
             min_cell=min_cell,
         )
-        answer = question.finalize(estimates, Domain(study.dictionary))
+        answer = question.finalize(estimates, study.domain)
         able = study.able(question, cannot)
         if len(able) < max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2):
             answer = answer.unavailable()
@@ -164,7 +163,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
 
 def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
     agreement = opened.agreement
-    study, layout = agreement.study, agreement.study.workload.layout
+    study, layout = agreement.study, agreement.layout
     epsilon = significant(float(agreement.epsilon))
     approvals = [opened.approvals[city] for city in opened.survivors]
     entry: dict[str, Any] = {
@@ -194,7 +193,7 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
                 "l2sq": block.l2sq,
                 "variance": significant(total / UNIT),
                 "node_variance": significant(node / UNIT),
-                "shift": 0,
+                "shift": block.shift,
             }
             for block, share, total, node in zip(
                 layout.blocks, study.workload.shares(), agreement.v20, agreement.node_v20, strict=True
@@ -218,6 +217,7 @@ def _words(study: Study, lacking: set[str]) -> dict[str, Any]:
         name: {
             "zh": dictionary.label_of(name, "zh"),
             "en": dictionary.label_of(name, "en"),
+            "unit": dictionary.unit_of(name),
             "codes": {
                 code: {"zh": dictionary.code_label(name, code, "zh"), "en": dictionary.code_label(name, code, "en")}
                 for code in dictionary.codes(name)

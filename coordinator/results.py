@@ -296,6 +296,7 @@ class Question(Read):
 
 
 class VariableWords(Label):
+    unit: str = ""
     codes: dict[str, Label] = {}
 
 

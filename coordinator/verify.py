@@ -327,7 +327,7 @@ class _Look:
             raise _placed(fault, "bundle/approvals") from None
         if len(survivors) < agreement.limits.t:
             raise _differs(manifest.RESULTS, "cities.answered", "threshold")
-        nothing = np.zeros(study.workload.layout.length, dtype=np.int64)
+        nothing = np.zeros(agreement.layout.length, dtype=np.int64)
         self.known[Opened] = Opened(agreement, nothing, survivors, missing, found)
 
     @cached_property
@@ -479,7 +479,7 @@ def _unequal(found: Any, expected: Mapping[str, Any], start: str, *, further: bo
 def _unlike(said: Attestation, opened: Opened, city: int, privacy: Mapping[str, Any]) -> tuple[str, ...]:
     """What a city attests that is not what study, roster and approvals give."""
     agreement, study = opened.agreement, opened.agreement.study
-    layout, last, blocks = study.workload.layout, said.conversations[-1], study.workload.blocks
+    layout, last, blocks = agreement.layout, said.conversations[-1], study.workload.blocks
     left = privacy["left_each_city"]
     pairs = {
         "study": (said.study, study.digest),
@@ -509,7 +509,7 @@ def _unlike(said: Attestation, opened: Opened, city: int, privacy: Mapping[str, 
 def _would_fit(opened: Opened) -> bool:
     """Whether the transcript is small enough for a bundle, whatever its signatures: then it must be there. Counts each part too large."""
     agreement = opened.agreement
-    n, vector = len(agreement.cities), agreement.study.workload.layout.length * agreement.ring // 8
+    n, vector = len(agreement.cities), agreement.layout.length * agreement.ring // 8
     return n * (vector + 8192 + 128 * n) <= manifest.LARGEST_TRANSCRIPT
 
 

@@ -17,7 +17,7 @@ def attestation(
 ) -> Attestation:
     """`run`: counted from 1, as in messages. `agreement`: over the cities of the last conversation in `released`. `now`: Unix s."""
     study, last = released.study, released.conversations[-1]
-    layout, blocks = study.workload.layout, study.workload.blocks
+    layout, blocks = agreement.layout, study.workload.blocks
     mine = set(study.reads()) & set(released.cannot)
     return Attestation(
         city=city,

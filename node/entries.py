@@ -31,6 +31,7 @@ from protocols import privacy
 from protocols.canonical import canonical, digest
 from protocols.noise import draws, node_v20
 from protocols.privacy import FREE, Cap, Cost
+from protocols.statistics.layout import Layout
 from protocols.study import Mode, Study
 
 Seconds = Annotated[int, Field(ge=0, lt=2**53)]
@@ -110,15 +111,16 @@ class Claim(_Closed):
         expires: int,
         cities: Collection[int],
         snapshot: str,
+        layout: Layout | None = None,
         totals: Sequence[int] = (),
         h: int = 0,
     ) -> Self:
         """The claim of a plan, whose digest is `plan` (32 bytes): one round with all blocks of the study.
 
-        `totals`: v20 of each block of the layout, shared by at least `h` honest cities; mode exact has neither. `ValueError` where it does
-        or where mode dp does not.
+        `layout`: that of the plan, where amounts may be carried in coarser units than the study's. `totals`: v20 of each of its blocks,
+        shared by at least `h` honest cities; mode exact has neither. `ValueError` where it does or where mode dp does not.
         """
-        blocks = study.workload.layout.blocks if totals else ()
+        blocks = (layout or study.workload.layout).blocks if totals else ()
         charges = tuple(
             Charge(
                 block=block.name,

@@ -299,6 +299,7 @@ class Gate:
             run=plan.run,
             expires=plan.expires,
             cities=plan.cities,
+            layout=agreement.layout,
             totals=() if study.exact else agreement.v20,
             h=0 if study.exact else agreement.honest,
             snapshot=self._named(rows),
@@ -442,7 +443,7 @@ class Gate:
 def encoded(agreement: Agreement, rows: snapshot.Snapshot) -> Vector:
     """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout."""
     study = agreement.study
-    layout, cohort, as_of = study.workload.layout, study.file.cohort, study.file.as_of
+    layout, cohort, as_of = agreement.layout, study.file.cohort, study.file.as_of
     total = np.zeros(layout.length, dtype=np.int64)
     for table in rows.batches(study.reads(), BATCH):
         total += measures.encode(layout, table, study.dictionary, as_of, cohort, study.exact)
@@ -451,7 +452,7 @@ def encoded(agreement: Agreement, rows: snapshot.Snapshot) -> Vector:
 
 def noise(agreement: Agreement, seed: bytes) -> Vector:
     """This city's share of the noise of every cell; zeros in mode exact. `seed`: 32 bytes, the key of one stream for this release alone."""
-    blocks, stream = agreement.study.workload.layout.blocks, aes_stream(seed)
+    blocks, stream = agreement.layout.blocks, aes_stream(seed)
     shares = [
         skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
         for block, v20 in zip(blocks, agreement.node_v20, strict=True)

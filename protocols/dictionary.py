@@ -323,6 +323,12 @@ class Dictionary(Record):
         entry = self.variables.get(name) or self.derived[name]
         return entry.label.text(language, name)
 
+    def unit_of(self, name: str) -> str:
+        """What a number is counted in, as the dictionary says; empty for what has none. Derived ages are in years."""
+        if name in self.derived:
+            return "year" if isinstance(self.derived[name], YearsBefore) else ""
+        return getattr(self.variables[name], "unit", "")
+
     def codes(self, name: str) -> tuple[str, ...]:
         """The codes of a category, set or boolean, in dictionary order. `else` comes last unless it is a code already."""
         entry = self.variables.get(name) or self.derived[name]

@@ -298,6 +298,30 @@ CODES: Final[dict[str, Texts]] = {
         "{name} is of type {type} and has no codes to split by",
         "Add a derived variable with bands to the dictionary",
     ),
+    "STUDY_NOT_AN_AMOUNT": _t(
+        "{name} 的类型是 {type}，不是可以求和或分段的数量",
+        "请使用类型为 integer 或 money 的变量",
+        "{name} is of type {type} and not an amount to be summed or cut into bins",
+        "Use a variable of type integer or money",
+    ),
+    "STUDY_BOUNDS": _t(
+        "{name} 的界值 {bounds} 必须递增、位于公开取值范围 {least} 至 {most} 之内，且为整数步长（金额到分）",
+        "请修改界值",
+        "bounds {bounds} of {name} must rise, lie within its public range {least} to {most}, and be whole steps (of money: fen)",
+        "Change the bounds",
+    ),
+    "STUDY_BINS": _t(
+        "分段数 {found} 不在 2 至 {most} 之间",
+        "请写分段个数，或分段的界值清单",
+        "{found} bins; it must be a whole number from 2 to {most}",
+        "Write a number of bins, or the list of their cuts",
+    ),
+    "STUDY_RESOLUTION": _t(
+        "变量 {name} 同时以过多不同分段出现，合并计算需要 {unknowns} 个未知数，上限 {limit} 个",
+        "请使用同一套分段，或把这两个问题放进不同的研究",
+        "{name} is used at resolutions that would need {unknowns} unknowns in one least squares; the limit is {limit}",
+        "Use one set of bands, or ask the two questions in separate studies",
+    ),
     "STUDY_TWICE": _t("{name!r} 出现两次", "只写一次", "{name!r} is named twice", "Name it once"),
     "STUDY_EMPTY": _t("清单为空", "至少写一项", "the list is empty", "Name at least one"),
     "STUDY_AXES": _t(

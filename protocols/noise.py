@@ -27,6 +27,7 @@ PER_TABLE: Final = UNIT << 20  # v20 of variance 2**20, the most that one table 
 MOST_DRAWS: Final = 1 << 18  # draws that one cell, and one block, may cost
 
 _SEED_BITS: Final = 320  # relative precision of the recurrence
+_AT_ONCE: Final = 1 << 16  # draws of many summands that are read together
 _ROW_BITS: Final = 192  # three words of 64 bits
 
 
@@ -73,14 +74,16 @@ def release_stream(entropy: Entropy) -> Entropy:
 def skellam(entropy: Entropy, v20: int, size: int) -> NDArray[np.int64]:
     """`size` independent draws of Sk(v20 / 2**20).
 
-    Reads `entropy` in bulk, once for each of the draws(v20) summands: 8 bytes per draw, then 16 more for each draw whose word is the
-    first word of a row (probability about rows * 2**-64). Words are little-endian. Needs 25 bytes per draw beside the result.
-    Errors: `Refusal` NOISE_VARIANCE, ENTROPY_SHORT; nothing is returned then.
+    Reads `entropy` in bulk, for as many of the draws(v20) summands at a time as make up _AT_ONCE draws: 8 bytes per draw, then 16 more
+    for each draw whose word is the first word of a row (probability about rows * 2**-64). Words are little-endian. Needs 25 bytes per
+    draw of one read beside the result. Errors: `Refusal` NOISE_VARIANCE, ENTROPY_SHORT; nothing is returned then.
     """
     count, table = draws(v20), _table(per_draw(v20))
-    total = _draw(entropy, table, size)
-    for _ in range(count - 1):
-        total += _draw(entropy, table, size)
+    total: NDArray[np.int64] = np.zeros(size, np.int64)
+    together = min(count, max(1, _AT_ONCE // max(size, 1)))
+    for first in range(0, count, together):
+        summands = min(together, count - first)
+        total += _draw(entropy, table, summands * size).reshape(summands, size).sum(axis=0)
     return total
 
 

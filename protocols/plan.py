@@ -5,7 +5,7 @@ conversation, the roster in force, its times, and what cities cannot map (secure
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
@@ -15,10 +15,11 @@ from protocols import privacy, ring
 from protocols.canonical import canonical, digest_bytes
 from protocols.errors import Refusal
 from protocols.messages import Plan
-from protocols.noise import MOST_DRAWS, UNIT, draws, largest_noise, node_v20
-from protocols.privacy import Cost, Event
+from protocols.noise import MOST_DRAWS, PER_TABLE, UNIT, draws, largest_noise, node_v20
+from protocols.privacy import Cost, Event, Need
 from protocols.roster import Roster
 from protocols.secagg.plan import DP, EXACT, SUITE, NoiseBlock, Thresholds, noise_plan, thresholds
+from protocols.statistics.layout import MOST_SHIFT, Block, Layout
 from protocols.study import Study
 
 WAITS_S: Final = (60, 60, 600, 60, 60)  # advert, shares, masked, confirm, reveal
@@ -27,13 +28,17 @@ LIFE_S: Final = 7200  # of a conversation
 
 @dataclass(frozen=True)
 class Agreement:
-    """A one-round study over `cities` (roster ids, ascending). `v20`: total noise variance of each block, 0 in mode exact."""
+    """A one-round study over `cities` (roster ids, ascending).
+
+    `layout`: that of the study, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
+    """
 
     study: Study
     run: int
     cities: tuple[int, ...]
     most_rows: int
     limits: Thresholds
+    layout: Layout
     v20: tuple[int, ...]
 
     @property
@@ -49,8 +54,10 @@ class Agreement:
     @cached_property
     def noise(self) -> bytes:
         """The noise plan, canonical JSON."""
-        layout, file = self.study.workload.layout, self.study.file
-        blocks = [NoiseBlock(b.name, b.cells, 0, total) for b, total in zip(layout.blocks, self.v20, strict=True)]
+        file = self.study.file
+        blocks = [
+            NoiseBlock(b.name, b.cells, b.shift, total) for b, total in zip(self.layout.blocks, self.v20, strict=True)
+        ]
         if self.study.exact:
             return noise_plan(blocks, h=0)
         epsilon, delta = file.privacy.epsilon or "", file.privacy.delta
@@ -59,7 +66,7 @@ class Agreement:
     @property
     def bound(self) -> int:
         """B: the most that one city's rows can add to a cell."""
-        return self.study.workload.layout.largest_step * self.most_rows
+        return self.layout.largest_step * self.most_rows
 
     @cached_property
     def support(self) -> int:
@@ -74,14 +81,12 @@ class Agreement:
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """What the ledger charges for; nothing in mode exact."""
-        blocks = self.study.workload.layout.blocks
-        return tuple(Event(b.l1, b.l2sq, total) for b, total in zip(blocks, self.v20, strict=True) if total)
+        return tuple(Event(b.l1, b.l2sq, total) for b, total in zip(self.layout.blocks, self.v20, strict=True) if total)
 
     @property
     def draws(self) -> int:
         """Draws from finite tables that the guarantee rests on, over all cities."""
-        blocks = self.study.workload.layout.blocks
-        own = sum(b.cells * draws(v20) for b, v20 in zip(blocks, self.node_v20, strict=True) if v20)
+        own = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
         return own * len(self.cities)
 
     @cached_property
@@ -126,12 +131,12 @@ class Agreement:
             study=digest_bytes(self.study.digest),
             run=self.run,
             roster=roster.sha256,
-            layout=digest_bytes(self.study.workload.layout.digest),
+            layout=digest_bytes(self.layout.digest),
             noise=sha256(self.noise).digest(),
             mode=EXACT if self.study.exact else DP,
             ring=self.ring,
             rounds=1,
-            length=self.study.workload.layout.length,
+            length=self.layout.length,
             bound=self.bound,
             support=self.support,
             threshold=self.limits.t,
@@ -155,12 +160,37 @@ def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> 
     tolerate, ascending = file.privacy.tolerate, tuple(sorted(cities))
     limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
     most_rows = max(roster.cities[city].size_class for city in ascending)
-    agreement = Agreement(study, run, ascending, most_rows, limits, study.variances)
-    blocks = study.workload.layout.blocks
-    for block, v20 in zip(blocks, agreement.node_v20, strict=True):
-        if v20 and block.cells * draws(v20) > MOST_DRAWS:
+    layout, v20 = _noised(study, limits.t - tolerate.colluders)
+    return Agreement(study, run, ascending, most_rows, limits, layout, v20)
+
+
+def _noised(study: Study, h: int) -> tuple[Layout, tuple[int, ...]]:
+    """Blocks in the units they are carried in, and the variance of each. `h`: honest cities that share the noise.
+
+    A block costs a city at most MOST_DRAWS draws: amounts are carried in the least power of two of their steps for which it does. Coarser
+    steps make D1, D2 and with them the variances smaller, so that both are found in turn; shifts only rise, so that this ends.
+    """
+    layout, v20, shares = study.workload.layout, study.variances, study.workload.shares()
+    while not study.exact:
+        coarser = tuple(_carried(block, node_v20(total, h)) for block, total in zip(layout.blocks, v20, strict=True))
+        if coarser == layout.blocks:
+            break
+        layout = Layout(coarser)
+        needs = [Need(block.l1, block.l2sq, share) for block, share in zip(coarser, shares, strict=True)]
+        v20 = privacy.calibrate(needs, study.epsilon, study.delta)
+    return layout, v20
+
+
+def _carried(block: Block, v20: int) -> Block:
+    """The block in the finest unit, no finer than its own, in which noise of `v20` costs at most MOST_DRAWS draws. Errors: `Refusal
+    NOISE_VARIANCE` where there is none: counts have no coarser unit, and a holder must move a cell by 1 at least."""
+    found = block
+    while block.cells * -(-v20 // PER_TABLE) > MOST_DRAWS:
+        found = replace(found, shift=found.shift + 1)
+        if not block.rounded or found.shift > MOST_SHIFT or found.step < 1:
             raise Refusal("NOISE_VARIANCE", v20=v20, least=UNIT, most=MOST_DRAWS // block.cells * UNIT)
-    return agreement
+        v20 = -(-v20 // 4)
+    return found
 
 
 def open_positions(plan: Plan, study: Study) -> dict[int, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
 from protocols.statistics.layout import Domain
+from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
 from protocols.statistics.workload import Workload
 from protocols.yamltext import Document, Real, Record, Whole, fit, read
 
@@ -132,7 +133,12 @@ class Study:
     @cached_property
     def workload(self) -> Workload:
         """The questions as blocks and one layout."""
-        return Workload.of(self.file.questions, Domain(self.dictionary))
+        return Workload.of(self.file.questions, self.domain)
+
+    @cached_property
+    def domain(self) -> Domain:
+        """What its questions may know."""
+        return Domain(self.dictionary, self.exact)
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
@@ -262,7 +268,7 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
         yield from found
         if not found:
-            cells = sum(block.cells for block in question.blocks(Domain(meant)).values())
+            cells = sum(block.cells for block in question.blocks(study.domain).values())
             if cells > MOST_CELLS_PER_QUESTION:
                 at = document.at("questions", number)
                 yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
@@ -276,6 +282,10 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         except ConfigError as fault:
             fault.at = document.at("privacy", "epsilon")
             yield fault
+    if sound and (needed := Resolution.of(study.workload.layout).largest(study.workload.layout.blocks)):
+        name, unknowns = needed
+        at = document.at("questions")
+        yield ConfigError("STUDY_RESOLUTION", at, name=name, unknowns=unknowns, limit=MOST_UNKNOWNS)
 
 
 def _not_yet(document: Document) -> Iterator[HpfedError]:

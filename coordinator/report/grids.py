@@ -3,7 +3,8 @@
 | question | layout |
 |---|---|
 | tgi | every index with its interval, test and base, folded; the heat map stands among the figures |
-| frequency, crosstab of two variables | matrix: counts, then shares; contrasts in a table of their own |
+| frequency, crosstab of two variables; histogram by one | matrix: counts, then shares; contrasts in a table of their own |
+| mean | a list of groups: holders, mean, standard deviation, total in the unit of the variable; those without a value folded below |
 | anything else | a list: one line per key, one column per measure |
 
 `_missing` and `_outside` come last, carry counts and no shares, and never enter a heat map or a bar. Numbers are the official estimates.
@@ -18,10 +19,12 @@ from markupsafe import Markup, escape
 from coordinator.report.numbers import fixed, printed, probability, significant, span, tint
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
+from protocols.statistics.marks import MOST_CLIPPED
 
 WIDEST: Final = 12  # columns of a matrix that fit a page; beyond, the list
 DEEPEST: Final = 60  # lines of a matrix that can be read at once; beyond, the list
 MOST_LINES: Final = 400  # of one table on the page; the rest stands in its CSV
+IN_UNITS: Final = ("mean", "sd", "total")
 SHARES: Final = ("row_share", "column_share", "share")
 
 
@@ -120,9 +123,11 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         others = [each for each in rows if each[1].measure != "index"]  # holders without a value, counted
         tables = [_details(wording, question, indices, city)]
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
-    if question.kind in ("frequency", "crosstab") and _narrow(question) and rows:
+    if question.kind == "mean" and question.keys:
+        return _means(wording, question, rows, city)
+    if question.kind in ("frequency", "crosstab", "histogram") and _narrow(question) and rows:
         return [_matrix(wording, question, rows, city)]
-    what = question.kind if question.kind in ("count", "frequency", "crosstab") else "generic"
+    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram") else "generic"
     return [_list(wording, question, rows, city, what)]
 
 
@@ -226,11 +231,30 @@ def _matrix(wording: Wording, question: Question, rows: list[Numbered], city: st
     heads = tuple(wording.code(across, code) for code in columns)
     kept = tuple(groups)
     what = wording.say(f"what_{question.kind}_two")
-    return Grid("matrix", what, (wording.variable(down),), heads, kept, letters(kept), city, wording.variable(across))
+    stub = _stub(wording, question, down)
+    return Grid("matrix", what, (stub,), heads, kept, letters(kept), city, wording.variable(across))
 
 
 def _by_group(question: Question, measure: str) -> bool:
-    return question.kind == "frequency" and measure == "share"
+    return question.kind in ("frequency", "histogram") and measure == "share"
+
+
+def _means(wording: Wording, question: Question, rows: list[Numbered], city: str) -> list[Grid]:
+    """The last key says whether the value is known: those of whom it is, by group; the others apart, counted only."""
+    *by, of = question.keys
+    valued = [each for each in rows if each[1][of] not in UNKNOWN]
+    others = [each for each in rows if each[1][of] in UNKNOWN and each[1].measure == "count"]
+    grouped = question.model_copy(update={"keys": tuple(by)})
+    table = _list(wording, grouped, valued, city, "mean")
+    in_units = {str(wording.measure(name)): str(wording.in_unit(wording.measure(name), of)) for name in IN_UNITS}
+    heads = tuple(in_units.get(head, head) for head in table.heads)
+    return [replace(table, heads=heads), replace(_list(wording, question, others, city, "missing"), folded=True)]
+
+
+def _stub(wording: Wording, question: Question, key: str) -> str:
+    """The head of a column of codes; of bins, with the unit that they are in."""
+    name = wording.variable(key)
+    return str(wording.in_unit(name, key)) if question.kind == "histogram" and key == question.keys[0] else name
 
 
 def _list(wording: Wording, question: Question, rows: list[Numbered], city: str, what: str) -> Grid:
@@ -258,7 +282,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     titles = tuple(str(wording.measure("difference" if tested else measure)) for measure in measures)
     if tested:
         titles += (str(wording.say("head_p")), str(wording.say("head_q")))
-    stubs = tuple(wording.variable(key) for key in keys) or (str(wording.say("head_group")),)
+    stubs = tuple(_stub(wording, question, key) for key in keys) or (str(wording.say("head_group")),)
     groups = (Group(_spanned(lines)),)
     left = max(0, len(ordered) - MOST_LINES)
     return Grid("list", wording.say(f"what_{what}"), stubs, titles, groups, letters(groups), city, bars=bars, left=left)
@@ -319,6 +343,9 @@ def tests(wording: Wording, question: Question) -> Markup:
                 else f" [{fixed(test.ci_low, 3)}–{fixed(test.ci_high, 3)}]"
             )
             parts.append(wording.say("test_cramers_v", estimate=fixed(test.estimate, 3), interval=whole))
+        elif test.name == "clipped" and test.estimate is not None:
+            shown = fixed(100 * max(test.estimate, 0.0), 2)
+            parts.append(wording.say("test_clipped", share=shown, limit=f"{100 * MOST_CLIPPED:g}"))
         elif test.estimate is not None:
             parts.append(escape(f"{test.name} = {significant(test.estimate)}"))
     return wording.say("semicolon").join(parts)

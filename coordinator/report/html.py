@@ -383,6 +383,10 @@ def title(wording: Wording, question: Question) -> Markup:
             return wording.say("question_crosstab", by=wording.say("times").join(names))
         case "tgi", [target, by]:
             return wording.say("question_tgi", target=target, by=by)
+        case "mean" | "histogram" as kind, [_, *_] as names_:
+            of, by = (names_[-1], names_[:-1]) if kind == "mean" else (names_[0], names_[1:])
+            key = f"question_{kind}_by" if by else f"question_{kind}"
+            return wording.say(key, of=of, by=wording.say("times").join(by))
     return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
 
 

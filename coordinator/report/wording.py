@@ -22,7 +22,14 @@ LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 LONGEST_LABEL: Final = 120  # of a label or a name on the page; the files hold all of it
 LONGEST_TEXT: Final = 1200  # of a title or a purpose
 HIDDEN: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-KINDS: Final = ("count", "frequency", "crosstab", "tgi")  # with texts of their own; any other is shown as a plain list
+KINDS: Final = (
+    "count",
+    "frequency",
+    "crosstab",
+    "tgi",
+    "mean",
+    "histogram",
+)  # with texts of their own; any other is shown as a plain list
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 
 
@@ -101,6 +108,14 @@ class Wording:
         words = self.content.words.variables.get(name)
         return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
 
+    def in_unit(self, text: object, variable: str) -> Markup:
+        """A head, and the unit of a variable if it has one: Mean (CNY)."""
+        words = self.content.words.variables.get(variable)
+        if words is None or not words.unit:
+            return escape(text)
+        key = f"unit_of_{words.unit}"
+        return self.say("in_unit", text=text, unit=self.say(key) if key in strings() else words.unit)
+
     def code(self, variable: str, code: str) -> str:
         """The label of a code, short enough for the page."""
         return shorter(self.label(variable, code), LONGEST_LABEL)
@@ -111,7 +126,7 @@ class Wording:
             return str(self.say(f"code{code}"))
         words = self.content.words.variables.get(variable)
         label = words.codes.get(code) if words else None
-        if (label is None or not label.text(self.language)) and code in ("true", "false"):
+        if (label is None or not label.text(self.language)) and code in ("true", "false", "known"):
             return str(self.say(f"code_{code}"))
         return label.text(self.language, code) if label else code
 

@@ -9,7 +9,9 @@ from protocols.statistics.count import Count as Count
 from protocols.statistics.crosstab import Crosstab as Crosstab
 from protocols.statistics.example import example_dictionary
 from protocols.statistics.frequency import Frequency as Frequency
+from protocols.statistics.histogram import Histogram as Histogram
 from protocols.statistics.layout import Domain, Layout
+from protocols.statistics.mean import Mean as Mean
 from protocols.statistics.question import Question
 from protocols.statistics.tgi import Tgi as Tgi
 from protocols.statistics.workload import Workload

@@ -7,10 +7,13 @@ one for each set of axes A inside B, and part A has variance V_A within its own 
         V_A * product over A of (g.h - (sum g)(sum h) / m) * product over B without A of (sum g)(sum h) / m^2
 
 for contrasts g, h that are products over the axes, m being the positions of an axis. In exact mode every V_A is 0.
+
+Axes of one variable at several resolutions are kept *whole* (`resolution.py`): A runs over the other axes, and V_A is the covariance
+matrix over the positions of the whole ones, so that noise may differ from cell to cell.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from math import prod
@@ -20,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols import entropy
-from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Measure
+from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Limb, Measure
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
 QUANTA: Final = 10**PLACES
@@ -30,10 +33,12 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 AxisSet: TypeAlias = frozenset[str]
 Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
-FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice]
+Pattern: TypeAlias = tuple[slice | None, ...]
+FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice, Limb | None]
 
 ALL: Final = slice(None)
 KNOWN: Final = slice(None, -1)  # the positions of an axis that stand for known values
+OWN: Final = None  # in a pattern of boxes: the position of the cell itself
 
 
 def subsets(axes: AxisSet) -> tuple[AxisSet, ...]:
@@ -44,22 +49,27 @@ def subsets(axes: AxisSet) -> tuple[AxisSet, ...]:
 
 @dataclass(frozen=True)
 class Table:
-    """One official table. `units`: whole quanta of 10^-6, one dimension per axis. `noise`: V_A for every A inside its axes.
+    """One official table. `units`: whole quanta, `quantum` of them in one, one dimension per axis.
 
+    `noise`: V_A for every set A of axes that are not in `whole`; an array of as many dimensions as there are whole axes, twice over, in the
+    order of the table. `rounding`: variance that carrying one holder's amount in coarse steps adds (privacy.md, section 2).
     A *box* names, per axis, one position or several (`KNOWN`, `ALL`, any slice); its sum is the sum over their product.
     """
 
     axes: tuple[Axis, ...]
     units: Units
-    noise: Mapping[AxisSet, float]
+    noise: Mapping[AxisSet, Floats]
+    whole: AxisSet = frozenset()
+    quantum: int = QUANTA
+    rounding: float = 0.0
 
     @property
     def exact(self) -> bool:
-        return not any(self.noise.values())
+        return not any(part.any() for part in self.noise.values())
 
     @property
     def values(self) -> Floats:
-        return self.units / QUANTA
+        return self.units / self.quantum
 
     @property
     def known(self) -> tuple[slice, ...]:
@@ -70,37 +80,105 @@ class Table:
         """The same table with its axes in a question's order."""
         at = [axis.name for axis in self.axes]
         order = [at.index(name) for name in names]
-        return Table(tuple(self.axes[number] for number in order), np.transpose(self.units, order), self.noise)
+        stood = [name for name in at if name in self.whole]
+        moved = [stood.index(name) for name in names if name in self.whole]
+        both = (*moved, *(len(moved) + place for place in moved))
+        noise = {chosen: np.transpose(part, both) for chosen, part in self.noise.items()}
+        axes = tuple(self.axes[number] for number in order)
+        return replace(self, axes=axes, units=np.transpose(self.units, order), noise=noise)
+
+    def collapsed(self, name: str, into: Axis) -> "Table":
+        """The same table with the known positions of one axis added up: `into` has two positions, known and `_missing`, and is whole."""
+        at = [axis.name for axis in self.axes].index(name)
+        size = self.axes[at].size
+        adds = np.zeros((2, size))
+        adds[0, :-1] = adds[1, -1] = 1.0
+        axes = tuple(into if axis.name == name else axis for axis in self.axes)
+        place = sum(axis.name in self.whole for axis in self.axes[:at])
+        noise = {}
+        for chosen, part in self.noise.items():
+            depth = part.ndim // 2
+            if name in self.whole:
+                turned = np.moveaxis(np.tensordot(adds, part, (1, place)), 0, place)
+                noise[chosen] = np.moveaxis(np.tensordot(adds, turned, (1, depth + place)), 0, depth + place)
+            elif name not in chosen:  # what the axis says about its total, and about the rest
+                centred = self.noise[chosen | {name}]
+                both = np.multiply.outer(part, np.full((size, size), 1 / size**2))
+                both = both + np.multiply.outer(centred, np.eye(size) - 1 / size)
+                both = np.tensordot(np.tensordot(both, adds, (-2, 1)), adds, (-2, 1))
+                noise[chosen] = np.moveaxis(both, (-2, -1), (place, depth + 1 + place))
+        known, missing = (
+            np.take(self.units, where, axis=at).sum(axis=at, keepdims=True) for where in (range(size - 1), [-1])
+        )
+        units = np.concatenate([known, missing], axis=at)
+        return replace(self, axes=axes, units=units, noise=noise, whole=(self.whole - {name}) | {into.name})
+
+    def renamed(self, old: str, new: str) -> "Table":
+        """The same table with another name for one axis, as readers know it."""
+
+        def named(names: AxisSet) -> AxisSet:
+            return frozenset(new if name == old else name for name in names)
+
+        axes = tuple(replace(axis, name=new) if axis.name == old else axis for axis in self.axes)
+        noise = {named(chosen): part for chosen, part in self.noise.items()}
+        return replace(self, axes=axes, noise=noise, whole=named(self.whole))
 
     def printed(self, units: Units) -> npt.NDArray[Any]:
         """Sums of quanta as they are printed: whole numbers in exact mode, else the decimals of the quantum and no more."""
-        return units // QUANTA if self.exact else units / QUANTA
+        return units // self.quantum if self.exact else units / self.quantum
 
     def covariance(self, *boxes: Box) -> Floats:
-        """Noise covariance of the sums of k boxes, k x k. Which code stands where makes no difference to noise, only how boxes overlap."""
-        inside = [self._overlaps(number, [box[number] for box in boxes]) for number in range(len(self.axes))]
+        """Noise covariance of the sums of k boxes, k x k. On axes that are not whole, which code stands where makes no difference to
+        noise, only how boxes overlap."""
+        inside = {
+            axis.name: self._overlaps(number, [box[number] for box in boxes])
+            for number, axis in enumerate(self.axes)
+            if axis.name not in self.whole
+        }
+        weights = np.ones((len(boxes), 1))
+        for number, axis in enumerate(self.axes):
+            if axis.name in self.whole:
+                rows = _indicators(axis.size, [box[number] for box in boxes])
+                weights = (weights[:, :, None] * rows[:, None, :]).reshape(len(boxes), -1)
         total = np.zeros((len(boxes), len(boxes)))
-        for chosen in subsets(frozenset(axis.name for axis in self.axes)):
-            parts = [
-                centred if axis.name in chosen else spread
-                for axis, (centred, spread) in zip(self.axes, inside, strict=True)
-            ]
-            total += self.noise[chosen] * prod(parts, start=np.ones_like(total))
+        for chosen, part in self.noise.items():
+            parts = [centred if name in chosen else spread for name, (centred, spread) in inside.items()]
+            between = weights @ part.reshape(weights.shape[1], -1) @ weights.T
+            total += between * prod(parts, start=np.ones_like(total))
         return total
+
+    def covariances(self, *patterns: Pattern) -> Floats:
+        """Noise covariance of k boxes around each known cell: known cells x k x k, of length 1 along axes that make no difference.
+
+        A *pattern* names, per axis, `OWN` for the position of the cell itself, or several positions.
+        """
+        shape = tuple(axis.size - 1 if axis.name in self.whole else 1 for axis in self.axes)
+        found = np.zeros((*shape, len(patterns), len(patterns)))
+        for cell in np.ndindex(shape):
+            boxes = [
+                tuple(at if part is OWN else part for at, part in zip(cell, pattern, strict=True))
+                for pattern in patterns
+            ]
+            found[cell] = self.covariance(*boxes)
+        return found
 
     def _overlaps(self, number: int, parts: list[Part]) -> tuple[Floats, Floats]:
         """|S and T| - |S||T|/m and |S||T|/m^2 for every pair of parts of one axis."""
         size = self.axes[number].size
-        rows = np.zeros((len(parts), size))
-        for row, part in zip(rows, parts, strict=True):
-            row[part] = 1.0
+        rows = _indicators(size, parts)
         both = np.outer(rows.sum(axis=1), rows.sum(axis=1)) / size
         return rows @ rows.T - both, both / size
 
     @cached_property
-    def sd(self) -> float:
-        """Standard deviation of the noise in one cell; the same in all."""
-        return float(np.sqrt(self.covariance((0,) * len(self.axes))[0, 0]))
+    def sd(self) -> Floats:
+        """Standard deviation of the noise in each cell; of length 1 along axes that make no difference."""
+        total = np.zeros(tuple(axis.size if axis.name in self.whole else 1 for axis in self.axes))
+        for chosen, part in self.noise.items():
+            others = [axis for axis in self.axes if axis.name not in self.whole]
+            factors = [(1 - 1 / axis.size) if axis.name in chosen else 1 / axis.size**2 for axis in others]
+            size = prod(part.shape[: part.ndim // 2])
+            total += prod(factors) * np.diagonal(part.reshape(size, size)).reshape(total.shape)
+        return np.sqrt(np.maximum(total, 0.0))
 
     def draws(self, generator: Any, number: int) -> Floats:
         """`number` draws of normal noise with this table's covariance: number x shape. `generator`: from `entropy.public_stream`.
@@ -108,39 +186,60 @@ class Table:
         Each part is drawn in its own subspace: white noise on A, centred along every axis of A, spread evenly over the others.
         """
         total = np.zeros((number, *self.units.shape))
-        for chosen in subsets(frozenset(axis.name for axis in self.axes)):
-            shape = [axis.size if axis.name in chosen else 1 for axis in self.axes]
-            part = generator.standard_normal((number, *shape)) * np.sqrt(self.noise[chosen])
+        whole = [at for at, axis in enumerate(self.axes, 1) if axis.name in self.whole]
+        for chosen, noise in self.noise.items():
+            shape = [axis.size if axis.name in chosen | self.whole else 1 for axis in self.axes]
+            part = np.moveaxis(generator.standard_normal((number, *shape)), whole, range(-len(whole), 0))
+            part = (part.reshape(-1, prod(noise.shape[: len(whole)])) @ _root(noise)).reshape(part.shape)
+            part = np.moveaxis(part, range(-len(whole), 0), whole)
             for at, axis in enumerate(self.axes, 1):
                 if axis.name in chosen:
-                    part -= part.mean(axis=at, keepdims=True)
-                else:
-                    part /= axis.size
+                    part = part - part.mean(axis=at, keepdims=True)
+                elif axis.name not in self.whole:
+                    part = part / axis.size
             total += part
         return total
+
+
+def _indicators(size: int, parts: list[Part]) -> Floats:
+    rows = np.zeros((len(parts), size))
+    for row, part in zip(rows, parts, strict=True):
+        row[part] = 1.0
+    return rows
+
+
+def _root(noise: Floats) -> Floats:
+    """The symmetric root of a covariance matrix."""
+    size = prod(noise.shape[: noise.ndim // 2])
+    values, vectors = np.linalg.eigh(noise.reshape(size, size))
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 @dataclass(frozen=True)
 class Family:
     """Tables of one measure over one cohort: every margin of every measured block.
 
-    `units` and `noise` are keyed by axis names; a table's dimensions ascend by name.
+    `units` and `noise` are keyed by axis names; a table's dimensions ascend by name. Of an amount, cells are sums of x itself over the
+    holders whose x is known: c times their number, and what was measured. `noise` is that of what was measured.
     """
 
     axes: Mapping[str, Axis]
     units: Mapping[AxisSet, Units]
-    noise: Mapping[AxisSet, float]
+    noise: Mapping[AxisSet, Mapping[AxisSet, Floats]]
+    whole: AxisSet = frozenset()
+    quantum: int = QUANTA
+    rounding: float = 0.0
 
     def table(self, names: AxisSet) -> Table:
-        inside = {chosen: self.noise[chosen] for chosen in subsets(names)}
-        return Table(tuple(self.axes[name] for name in sorted(names)), self.units[names], inside)
+        axes = tuple(self.axes[name] for name in sorted(names))
+        return Table(axes, self.units[names], self.noise[names], self.whole & names, self.quantum, self.rounding)
 
 
 Families: TypeAlias = Mapping[FamilyKey, Family]
 
 
 def family_of(block: Block) -> FamilyKey:
-    return block.measure, block.of
+    return block.measure, block.of, block.limb
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from protocols.dictionary import Dictionary
 from protocols.statistics import intervals, marks
-from protocols.statistics.estimates import KNOWN, Estimates, Table
+from protocols.statistics.estimates import KNOWN, OWN, Estimates, Floats, Table
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, count
 from protocols.statistics.question import Fault, Names, Question, axis_faults
@@ -50,6 +50,13 @@ class Frequency(Question):
         return Answer(rows)
 
 
+def _noise(table: Table) -> Floats:
+    """Covariance of (a, B) of the first group and (a, B) of the second, for each code: codes x 4 x 4."""
+    first, second = slice(0, 1), slice(1, 2)
+    found = table.covariances((OWN, first), (KNOWN, first), (OWN, second), (KNOWN, second))
+    return found[:, 0]
+
+
 def _contrasts(table: Table, sums: Estimates, sampling: bool) -> tuple[Row, ...]:
     """The share in the second group less the share in the first. The row is keyed by the second."""
     found = shares(table, (1,), sums, sampling)
@@ -57,7 +64,7 @@ def _contrasts(table: Table, sums: Estimates, sampling: bool) -> tuple[Row, ...]
     difference = second - first
     base = found.base
     gradient = np.stack([-1 / base[:, 0], first / base[:, 0], 1 / base[:, 1], -second / base[:, 1]], axis=-1)
-    noise = intervals.quadratic(gradient, table.covariance((0, 0), (KNOWN, 0), (0, 1), (KNOWN, 1)))
+    noise = intervals.quadratic(gradient, _noise(table))
     drawn = found.sampling.sum(axis=1)
     variance = noise + sampling * drawn
     low, high = intervals.normal(difference, variance, sums.z)

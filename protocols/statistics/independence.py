@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from protocols.statistics import marks
-from protocols.statistics.estimates import KNOWN, Estimates, Floats, Table
+from protocols.statistics.estimates import KNOWN, OWN, Estimates, Floats, Table
 from protocols.statistics.intervals import BISECTIONS, quadratic, simplex
 from protocols.statistics.rows import Test, significant
 
@@ -50,7 +50,7 @@ def expectation(cells: Floats) -> Floats:
 
 
 def fit(cells: Floats, noise: Floats, exact: bool) -> Fit:
-    """`cells`: r x c. `noise`: covariance of (a cell, its row, its column, all)."""
+    """`cells`: r x c. `noise`: covariance of (a cell, its row, its column, all), 4 x 4, or one for each cell."""
     row, column, n = cells.sum(axis=1, keepdims=True), cells.sum(axis=0, keepdims=True), float(cells.sum())
     expected = expectation(cells)
     scale = np.where(expected > 0, expected, np.inf) if exact else np.maximum(expected, 1.0)
@@ -65,8 +65,9 @@ def tests(table: Table, sums: Estimates, sampling: bool) -> tuple[Test, Test]:
 
     `z` for a table of one code, `x` where there may be no holders at all.
     """
-    cells, noise = table.values[table.known], table.covariance((0, 0), (0, KNOWN), (KNOWN, 0), (KNOWN, KNOWN))
-    if bool(marks.undivided(cells.sum(), float(np.sqrt(noise[3, 3])))):
+    cells = table.values[table.known]
+    noise = table.covariances((OWN, OWN), (OWN, KNOWN), (KNOWN, OWN), (KNOWN, KNOWN))
+    if bool(marks.undivided(cells.sum(), np.sqrt(noise[0, 0, 3, 3]))):
         return _without("x")
     rows, columns = cells.shape
     if table.exact:  # codes that nobody has are no part of the table

@@ -17,8 +17,8 @@ BISECTIONS: Final = 64  # halvings of an interval: beyond the 1e-9 asked for, to
 
 
 def quadratic(weights: Floats, covariance: Floats) -> Floats:
-    """g'Vg for each cell, floored at 0. `weights`: ... x k; `covariance`: k x k."""
-    return np.asarray(np.maximum(np.einsum("...i,ij,...j->...", weights, covariance, weights), 0.0))
+    """g'Vg for each cell, floored at 0. `weights`: ... x k; `covariance`: k x k, or one for each cell."""
+    return np.asarray(np.maximum(np.einsum("...i,...ij,...j->...", weights, covariance, weights), 0.0))
 
 
 def normal(estimate: Floats, variance: Floats, z: float) -> tuple[Floats, Floats]:
@@ -38,13 +38,13 @@ def two_sided(distance: Floats, sd: Floats) -> Floats:
 def share(a: Floats, base: Floats, noise: Floats, z: float, sampling: bool) -> tuple[Floats, Floats]:
     """All p in [0, 1] with |a - p B| <= z sqrt(B p(1-p) + g'Vg), g'Vg = V_a - 2 p Cov(a, B) + p^2 V_B (statistics.md 2.3).
 
-    `noise`: covariance of (a, B), 2 x 2. Quadratic in p, closed form; without noise it is Wilson's interval. Where the set is not
-    bounded it is [0, 1]; it always holds a/B clipped to [0, 1].
+    `noise`: covariance of (a, B), 2 x 2, or one for each cell. Quadratic in p, closed form; without noise it is Wilson's interval. Where
+    the set is not bounded it is [0, 1]; it always holds a/B clipped to [0, 1].
     """
     drawn = base if sampling else np.zeros_like(base)
-    square = base**2 + z**2 * (drawn - noise[1, 1])
-    linear = a * base + z**2 * (drawn / 2 - noise[0, 1])
-    constant = a**2 - z**2 * noise[0, 0]
+    square = base**2 + z**2 * (drawn - noise[..., 1, 1])
+    linear = a * base + z**2 * (drawn / 2 - noise[..., 0, 1])
+    constant = a**2 - z**2 * noise[..., 0, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         root = np.sqrt(np.maximum(linear**2 - square * constant, 0.0))
         low, high, centre = (linear - root) / square, (linear + root) / square, np.clip(a / base, 0.0, 1.0)
@@ -52,12 +52,29 @@ def share(a: Floats, base: Floats, noise: Floats, z: float, sampling: bool) -> t
     return np.minimum(np.clip(low, 0.0, 1.0), centre), np.maximum(np.clip(high, 0.0, 1.0), centre)
 
 
+def ratio(a: Floats, b: Floats, noise: Floats, drawn: Floats, z: float) -> tuple[Floats, Floats, Floats]:
+    """a / b with all R for which (a - R b)^2 <= z^2 (v_a - 2 R v_ab + R^2 v_b + drawn) (Fieller 1954); NaN where the set is not bounded.
+
+    `noise`: covariance of (a, b), 2 x 2, or one for each cell. `drawn`: variance that the drawing of holders adds to a - R b.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate = a / b
+        still = noise[..., 0, 0] - 2 * estimate * noise[..., 0, 1] + estimate**2 * noise[..., 1, 1]
+        width = z**2 * (np.maximum(still, 0.0) + drawn)
+        slope = z**2 * (noise[..., 0, 1] - estimate * noise[..., 1, 1])
+        square = b**2 - z**2 * noise[..., 1, 1]
+        root = np.sqrt(np.maximum(slope**2 + square * width, 0.0))
+        bounded = square > 0
+        low, high = (np.where(bounded, estimate + (side * root - slope) / square, np.nan) for side in (-1, 1))
+    return np.where(bounded, estimate, np.nan), low, high
+
+
 @dataclass(frozen=True)
 class Index:
     """R = (a/A) / (b/B) by score inversion (statistics.md 2.4): the R in [0, B/A] with |a - R (A/B) b| <= z sd(R).
 
-    `target`: A, `group`: b, `total`: B, one entry each per cell. `noise`: covariance of (a, A, b, B), 4 x 4. `sampling`: whether sd(R)
-    covers the drawing of holders; it then enters with the cells to be expected if R is the index.
+    `target`: A, `group`: b, `total`: B, one entry each per cell. `noise`: covariance of (a, A, b, B), 4 x 4, or one for each cell.
+    `sampling`: whether sd(R) covers the drawing of holders; it then enters with the cells to be expected if R is the index.
     """
 
     a: Floats
@@ -84,9 +101,9 @@ class Index:
         part = self.group / self.total
         moving = np.stack([still, -part, -self.q, self.q * part], axis=-1)
         return (
-            np.einsum("...i,ij,...j->...", fixed, self.noise, fixed),
-            2 * np.einsum("...i,ij,...j->...", fixed, self.noise, moving),
-            np.einsum("...i,ij,...j->...", moving, self.noise, moving),
+            np.einsum("...i,...ij,...j->...", fixed, self.noise, fixed),
+            2 * np.einsum("...i,...ij,...j->...", fixed, self.noise, moving),
+            np.einsum("...i,...ij,...j->...", moving, self.noise, moving),
         )
 
     def noise_variance(self, index: Floats) -> Floats:

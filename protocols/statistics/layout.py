@@ -8,23 +8,27 @@ Every axis is a public list of positions and ends with `_missing`; a holder of t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Any, Final
 
 from protocols.canonical import canonical, digest
-from protocols.dictionary import MISSING, Dictionary, Integer, Money
+from protocols.dictionary import MISSING, Dictionary
 from protocols.errors import ConfigError
+from protocols.statistics.levels import Levels, levels_of
 
 KNOWN: Final = "known"
-SQUARE_LIMIT: Final = 1 << 24  # h_q: a centred square is carried in at most so many units
-SQUARE_TOP_BITS: Final = (
-    24  # an amount of more than 2^24 steps is carried in coarser ones, so that its square fits int64
-)
+CLIPPED: Final = ("low", "inside", "high")  # known(x) where x is clipped: how many values were moved, at no cost
+LIMB_BITS: Final = 24  # of the lower part of an exact square
+SQUARE_LIMIT: Final = 1 << LIMB_BITS  # h_q: a centred square is carried in at most so many units
+# An amount of more than 2^24 steps is carried in coarser ones; in mode exact its square alone is, beyond 2^31, so that it fits int64.
+TOP_BITS: Final = 24
+EXACT_TOP_BITS: Final = 31
+MOST_SHIFT: Final = 40
 
 
 class Measure(StrEnum):
@@ -41,13 +45,18 @@ class Measure(StrEnum):
 class Axis:
     """A named list of positions, `_missing` last. `source` is the variable that decides where a holder stands.
 
-    `known_only`: the two positions (known, `_missing`) of a variable, written known(x).
+    `known_only`: the two positions (known, `_missing`) of a variable, written known(x). `cuts`: of a numeric variable in whole units,
+    ascending; the position is the number of cuts that are <= x, less `skip` positions below that nobody can stand on.
+    `levels`: how the position follows from one variable, where axes of that variable at other resolutions are to agree with this one.
     """
 
     name: str
     positions: tuple[str, ...]
     source: str
     known_only: bool = False
+    cuts: tuple[int, ...] | None = None
+    skip: int = 0
+    levels: Levels | None = None
 
     @property
     def size(self) -> int:
@@ -61,13 +70,27 @@ class Axis:
 
 @dataclass(frozen=True)
 class Amount:
-    """A number of whole units (fen, years) within `low..high`; a holder adds x - centre in steps of 2^`shift` units."""
+    """A number of whole units (fen, years) within `low..high`; a holder adds x - centre in steps of 2^`shift` units.
+
+    `per`: units in one of what people read (fen in a yuan).
+    """
 
     variable: str
     low: int
     high: int
     unit: str
     shift: int = 0
+    per: int = 1
+
+    @property
+    def name(self) -> str:
+        """Unique in a study: the same variable may be clipped in two ways."""
+        return f"{self.variable} {self.low}..{self.high}"
+
+    @property
+    def quantum(self) -> int:
+        """An official sum is whole in this part of a unit: about a millionth of what one holder may add, a whole fen of money."""
+        return 10 ** max(0, 6 - len(str(max(abs(self.low), abs(self.high))))) if self.per == 1 else 1
 
     @property
     def centre(self) -> int:
@@ -97,17 +120,27 @@ class Choice:
     codes: tuple[str, ...]
 
 
+class Limb(IntEnum):
+    """The two parts of an exact square: u^2 = high * 2^24 + low. Neither is centred: they leave without noise."""
+
+    LOW = 0
+    HIGH = 1
+
+
 @dataclass(frozen=True)
 class Block:
     """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
 
-    `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no.
+    `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
+    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit (privacy.md, section 2). `limb`: of a square in mode exact.
     """
 
     measure: Measure
     axes: tuple[Axis, ...] = ()
     of: tuple[Amount, ...] | Choice = ()
     weight: int = 1
+    shift: int = 0
+    limb: Limb | None = None
 
     def __post_init__(self) -> None:
         if any(first.name >= second.name for first, second in pairwise(self.axes)):
@@ -116,8 +149,9 @@ class Block:
     @property
     def name(self) -> str:
         """Readable, and unique in a study."""
-        measured = self.of.variable if isinstance(self.of, Choice) else "*".join(each.variable for each in self.of)
-        return f"{self.measure}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)})"
+        measured = self.of.variable if isinstance(self.of, Choice) else " * ".join(each.name for each in self.of)
+        limb = "" if self.limb is None else f" {self.limb.name.lower()}"
+        return f"{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,17 +165,30 @@ class Block:
 
     @property
     def step(self) -> int:
-        """The most that one holder adds to one cell, either way."""
+        """The most that one holder adds to one cell, either way, in units of 2^`shift`."""
+        return self.weight * round_half_even(self._reach, 1 << self.shift)
+
+    @property
+    def _reach(self) -> int:
         match self.of:
             case () | Choice():
-                return self.weight
+                return 1
             case (one,) if self.measure is Measure.AMOUNT:
-                return self.weight * one.half_width
+                return one.half_width
+            case (one,) if self.limb is Limb.LOW:
+                return min(one.half_width**2, (1 << LIMB_BITS) - 1)
+            case (one,) if self.limb is Limb.HIGH:
+                return one.half_width**2 >> LIMB_BITS
             case (one,):
-                return self.weight * one.square_width
+                return one.square_width
             case (one, other):
-                return self.weight * one.half_width * other.half_width
+                return one.half_width * other.half_width
         raise TypeError(self.of)
+
+    @property
+    def rounded(self) -> bool:
+        """Whether it may be carried in coarser units: amounts may, counts of holders may not."""
+        return bool(self.of) and not isinstance(self.of, Choice) and self.limb is None
 
     @property
     def touches(self) -> int:
@@ -150,7 +197,7 @@ class Block:
 
     @property
     def low(self) -> int:
-        return 0 if self.measure is Measure.ONE else -self.step
+        return 0 if self.measure is Measure.ONE or self.limb is not None else -self.step
 
     @property
     def high(self) -> int:
@@ -178,6 +225,8 @@ class Block:
             "axes": [{"name": axis.name, "positions": list(axis.positions)} for axis in self.axes],
             "of": self._of(),
             "weight": self.weight,
+            "shift": self.shift,
+            "limb": "" if self.limb is None else self.limb.name.lower(),
             "cells": self.cells,
             "touches": self.touches,
             "step": str(self.step),
@@ -212,7 +261,7 @@ class Layout:
     def __post_init__(self) -> None:
         """Errors: `ConfigError LAYOUT_EFFECT` for a block that declares less than one of its cells can change."""
         for block in self.blocks:
-            if not block.step <= block.l1 <= block.l2sq or block.l2sq < max(abs(block.low), abs(block.high)) ** 2:
+            if not 1 <= block.step <= block.l1 <= block.l2sq or block.l2sq < max(abs(block.low), abs(block.high)) ** 2:
                 raise ConfigError("LAYOUT_EFFECT", block=block.name)
 
     @cached_property
@@ -247,29 +296,93 @@ Blocks = Mapping[str, Block]
 
 @dataclass(frozen=True)
 class Domain:
-    """What a kind may know: the dictionary. It hands out axes and amounts by variable name."""
+    """What a kind may know: the dictionary, and whether sums are exact. It hands out axes and amounts by variable name."""
 
     dictionary: Dictionary
+    exact: bool = False
 
     def axis(self, name: str) -> Axis:
         """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""
-        return Axis(name, (*self.dictionary.codes(name), MISSING), name)
+        codes = self.dictionary.codes(name)
+        return Axis(name, (*codes, MISSING), name, levels=levels_of(self.dictionary, name))
 
     def known(self, name: str) -> Axis:
         """The axis known(x)."""
-        return Axis(f"{KNOWN}({name})", (KNOWN, MISSING), name, known_only=True)
+        levels = levels_of(self.dictionary, name).known()
+        return Axis(f"{KNOWN}({name})", (KNOWN, MISSING), name, known_only=True, levels=levels)
+
+    def clipped(self, of: Amount) -> Axis:
+        """The axis known(x), known values apart by whether clipping moves them: low, inside, high."""
+        cuts = (of.low, of.high + 1)
+        levels = Levels.of_cuts(of.variable, cuts, 0)
+        return Axis(f"{KNOWN}({of.name})", (*CLIPPED, MISSING), of.variable, cuts=cuts, levels=levels)
+
+    def bins(self, name: str, cuts: Sequence[int]) -> Axis:
+        """Bins [a, b) of an integer or money variable between cuts in whole units, one below the first and one from the last on.
+
+        A bin below the least value of the range is left out. A bin of one whole number is called by it.
+        """
+        per, (low, high) = self.per(name), self.range(name)
+        skip = int(bool(cuts) and cuts[0] <= low)
+        edges = (*([] if skip else [low]), *cuts, high + 1)
+        whole = [_bin_label(first, after, per, high) for first, after in pairwise(edges)]
+        levels = Levels.of_cuts(name, tuple(cuts), skip)
+        shown = ", ".join(plain(cut, per) for cut in cuts)
+        return Axis(f"{name}: {shown}", (*whole, MISSING), name, cuts=tuple(cuts), skip=skip, levels=levels)
+
+    def per(self, name: str) -> int:
+        """Whole units in one of what is written: fen in a yuan."""
+        return 100 if self.dictionary.type_of(name) == "money" else 1
+
+    def range(self, name: str) -> tuple[int, int]:
+        """The public range of an integer or money variable, in whole units."""
+        entry = self.dictionary.variables.get(name) or self.dictionary.derived[name]
+        low, high = getattr(entry, "range", (0, 0))
+        return int(Decimal(low) * self.per(name)), int(Decimal(high) * self.per(name))
 
     def amount(self, name: str, low: Decimal | None = None, high: Decimal | None = None) -> Amount:
         """An integer or money variable over `low..high` (default: its range), centred and in whole steps."""
-        variable = self.dictionary.variables[name]
-        if not isinstance(variable, Integer | Money):
+        if self.dictionary.type_of(name) not in ("integer", "money"):
             raise TypeError(f"{name} is not an amount in whole steps")
-        scale, unit = (100, "fen") if isinstance(variable, Money) else (1, variable.unit or "1")
-        lowest, highest = variable.range
-        edges = (lowest if low is None else low, highest if high is None else high)
-        bottom, top = (int(Decimal(edge) * scale) for edge in edges)
-        shift = max(0, ((top - bottom + 1) // 2 - 1).bit_length() - SQUARE_TOP_BITS)
-        return Amount(name, bottom, top, unit, shift)
+        per, (lowest, highest) = self.per(name), self.range(name)
+        bottom, top = (whole if edge is None else int(edge * per) for edge, whole in ((low, lowest), (high, highest)))
+        unit = "fen" if per == 100 else self.dictionary.unit_of(name) or "1"
+        whole = Amount(name, bottom, top, unit, per=per)
+        return whole if self.exact else self.squarable(whole)
+
+    def squarable(self, of: Amount) -> Amount:
+        """The amount in steps so coarse that its square fits; the same for all but very wide ones."""
+        bits = EXACT_TOP_BITS if self.exact else TOP_BITS
+        return replace(of, shift=max(0, ((of.high - of.low + 1) // 2 - 1).bit_length() - bits))
+
+    def squares(self, of: Amount, axes: Sequence[Axis] = ()) -> dict[str, Block]:
+        """Blocks that give the sum of (x - c)^2: one centred square, or in mode exact its two limbs."""
+        if not self.exact:
+            return {"square": squared(of, axes)}
+        block = squared(self.squarable(of), axes)
+        return {
+            f"square_{limb.name.lower()}": replace(block, limb=limb)
+            for limb in Limb
+            if _reaches(self.squarable(of), limb)
+        }
+
+
+def _reaches(of: Amount, limb: Limb) -> bool:
+    """Small amounts have no upper limb."""
+    return limb is Limb.LOW or of.half_width**2 >> LIMB_BITS > 0
+
+
+def _bin_label(first: int, after: int, per: int, high: int) -> str:
+    if after == first + 1 and per == 1:
+        return plain(first, per)
+    if after == high + 1:
+        return f"[{plain(first, per)}, {plain(high, per)}]"
+    return f"[{plain(first, per)}, {plain(after, per)})"
+
+
+def plain(units: int, per: int) -> str:
+    """Whole units as they are written in a study: 180 yuan, 180.5 yuan."""
+    return f"{(Decimal(units) / per).normalize():f}"
 
 
 def count(axes: Sequence[Axis] = ()) -> Block:

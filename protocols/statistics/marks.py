@@ -17,25 +17,37 @@ CLEAR_OF_NOISE: Final = 5  # a count of fewer standard deviations of its noise m
 DIVISIBLE: Final = 3  # a denominator of fewer may be none
 WIDE: Final = 0.30  # half-width, as a part of the estimate
 WIDE_SHARE: Final = 0.05  # and for shares: in itself
+MOST_CLIPPED: Final = 0.001  # of the known values
+CLEAR_CLIPPING: Final = 2  # standard deviations of its noise by which a count of clipped values is clearly above that
 INDEX_SPREAD: Final = 2  # ends of an index's interval, high over low
 
 
-def doubtful_count(count: Floats, sd: float, min_cell: float, half_width: Floats) -> Bools:
+def doubtful_count(count: Floats, sd: float | Floats, min_cell: float, half_width: Floats) -> Bools:
     return _small(count, sd, min_cell) | (half_width > WIDE * np.abs(count))
 
 
-def doubtful_share(count: Floats, sd: float, min_cell: float, half_width: Floats, estimate: Floats) -> Bools:
+def doubtful_share(count: Floats, sd: float | Floats, min_cell: float, half_width: Floats, estimate: Floats) -> Bools:
     """`count`: the numerator, with the standard deviation of its noise."""
     wide = (half_width > WIDE * np.abs(estimate)) & (half_width > WIDE_SHARE)
     return _small(count, sd, min_cell) | wide
 
 
-def doubtful_index(count: Floats, sd: float, low: Floats, high: Floats) -> Bools:
+def doubtful_index(count: Floats, sd: float | Floats, low: Floats, high: Floats) -> Bools:
     """`count`: holders of both codes."""
     return np.asarray((count < CLEAR_OF_NOISE * sd) | (high > INDEX_SPREAD * low))
 
 
-def undivided(denominator: Floats, sd: float) -> Bools:
+def doubtful_mean(count: Floats, sd: float | Floats, min_cell: float, half_width: Floats, estimate: Floats) -> Bools:
+    """Also of totals and standard deviations. `count`: holders whose value is known, with the standard deviation of its noise."""
+    return _small(count, sd, min_cell) | (half_width > WIDE * np.abs(estimate))
+
+
+def clipped(moved: Floats, sd: float | Floats, known: Floats) -> Bools:
+    """Clipping moved more than one value in a thousand, by more than noise explains. `sd`: of the noise in moved less its limit."""
+    return np.asarray(moved - MOST_CLIPPED * known > CLEAR_CLIPPING * sd)
+
+
+def undivided(denominator: Floats, sd: float | Floats) -> Bools:
     """Not available: the denominator may be nothing."""
     return np.asarray((denominator < DIVISIBLE * sd) | (denominator <= 0))
 
@@ -44,5 +56,5 @@ def letters(unavailable: Bools, doubtful: Bools) -> npt.NDArray[Any]:
     return np.where(unavailable, "x", np.where(doubtful, "u", ""))
 
 
-def _small(count: Floats, sd: float, min_cell: float) -> Bools:
+def _small(count: Floats, sd: float | Floats, min_cell: float) -> Bools:
     return np.asarray((count < CLEAR_OF_NOISE * sd) | (count < min_cell))

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from protocols.dictionary import Column, Dictionary, Table, column, holds
+from protocols.dictionary import Column, Dictionary, Integer, Money, Table, column, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
-from protocols.statistics.layout import Amount, Axis, Block, Choice, Layout, Measure
+from protocols.statistics.layout import LIMB_BITS, Amount, Axis, Block, Choice, Layout, Limb, Measure
 
 Vector: TypeAlias = npt.NDArray[np.int64]
 JOINT_LIMIT: Final = 1 << 62  # a mixed-radix code must fit int64
@@ -43,21 +43,28 @@ def count(at: Positions) -> Vector:
     return np.bincount(at.codes, minlength=at.cells).astype(np.int64)
 
 
-def amount(x: Steps, at: Positions) -> Vector:
+def amount(x: Steps, at: Positions, shift: int) -> Vector:
     """Sum of x - c at each position, over holders whose x is known. One holder: one position, by at most the half-width."""
-    return _sum_at(at.codes[x.known], x.centred[x.known], at.cells)
+    return _sum_at(at.codes[x.known], coarser(x.centred[x.known], shift), at.cells)
 
 
-def squared(x: Steps, of: Amount, at: Positions) -> Vector:
+def squared(x: Steps, of: Amount, at: Positions, shift: int) -> Vector:
     """Sum of round(((x-c)^2 - h^2/2) / s2), half to even, at each position. One holder: one position, by at most h_q."""
     twice = 2 * x.centred[x.known] ** 2 - of.half_width**2
-    return _sum_at(at.codes[x.known], _round_half_even(twice, 2 * of.square_unit), at.cells)
+    return _sum_at(at.codes[x.known], coarser(_round_half_even(twice, 2 * of.square_unit), shift), at.cells)
 
 
-def product(x: Steps, y: Steps, at: Positions) -> Vector:
+def squared_limb(x: Steps, limb: Limb, at: Positions) -> Vector:
+    """Sum of one part of (x-c)^2 = high * 2^24 + low. Mode exact only. One holder: one position."""
+    square = x.centred[x.known] ** 2
+    part = square >> LIMB_BITS if limb is Limb.HIGH else square & ((1 << LIMB_BITS) - 1)
+    return _sum_at(at.codes[x.known], part, at.cells)
+
+
+def product(x: Steps, y: Steps, at: Positions, shift: int) -> Vector:
     """Sum of (x-c)(y-d) at each position, over holders of whom both are known. One holder: one position, by at most h_x h_y."""
     both = x.known & y.known
-    return _sum_at(at.codes[both], x.centred[both] * y.centred[both], at.cells)
+    return _sum_at(at.codes[both], coarser(x.centred[both] * y.centred[both], shift), at.cells)
 
 
 def yes_no(chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions) -> Vector:
@@ -84,6 +91,8 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
     def values(name: str) -> Column:
         if name not in cache:
             given = column(table, dictionary, name, as_of)
+            if exact:
+                within_range(given, dictionary, name)
             cache[name] = Column(given.values[inside], given.known[inside])
         return cache[name]
 
@@ -97,7 +106,7 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
 
     vector = np.zeros(layout.length, dtype=np.int64)
     for block in layout.blocks:
-        vector[layout.span(block)] = block.weight * _measured(block, at(block.axes), values, exact)
+        vector[layout.span(block)] = block.weight * _measured(block, at(block.axes), values)
     return vector
 
 
@@ -106,7 +115,17 @@ def members(table: Table, dictionary: Dictionary, as_of: date, cohort: Any) -> B
     return np.ones(table.holders, dtype=bool) if cohort is None else holds(table, dictionary, cohort, as_of).true
 
 
-def _measured(block: Block, at: Positions, values: Callable[[str], Column], exact: bool) -> Vector:
+def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
+    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable."""
+    variable = dictionary.variables.get(name)
+    if isinstance(variable, Integer | Money):
+        per = 100 if isinstance(variable, Money) else 1
+        low, high = (int(edge * per) for edge in variable.range)
+        if bool(np.any(((given.values < low) | (given.values > high)) & given.known)):
+            raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="range of the dictionary")
+
+
+def _measured(block: Block, at: Positions, values: Callable[[str], Column]) -> Vector:
     match block.of:
         case ():
             return count(at)
@@ -114,11 +133,14 @@ def _measured(block: Block, at: Positions, values: Callable[[str], Column], exac
             given = values(name)
             return yes_no(given.values, given.known, len(codes), at)
         case (one,) if block.measure is Measure.AMOUNT:
-            return amount(steps(one, values(one.variable), exact), at)
+            return amount(steps(one, values(one.variable)), at, block.shift)
+        case (one,) if block.limb is not None:
+            return squared_limb(steps(one, values(one.variable)), block.limb, at)
         case (one,):
-            return squared(steps(one, values(one.variable), exact), one, at)
+            return squared(steps(one, values(one.variable)), one, at, block.shift)
         case (one, other):
-            return product(steps(one, values(one.variable), exact), steps(other, values(other.variable), exact), at)
+            x, y = (steps(each, values(each.variable)) for each in (one, other))
+            return product(x, y, at, block.shift)
     raise TypeError(block.of)
 
 
@@ -126,6 +148,9 @@ def position_codes(axis: Axis, given: Column, exact: bool) -> npt.NDArray[Any]:
     """The position of each holder on one axis; `_missing`, the last one, where the value is unknown or outside the domain."""
     last = axis.size - 1
     dtype = np.uint8 if last < 256 else np.uint16 if last < 65_536 else np.int64
+    if axis.cuts is not None:
+        place = np.searchsorted(axis.cuts, given.values.astype(np.int64, casting="safe"), side="right") - axis.skip
+        return np.where(given.known, np.maximum(place, 0), last).astype(dtype)
     if axis.known_only:
         return np.where(given.known, 0, 1).astype(dtype)
     inside = given.known & (given.values >= 0) & (given.values < last)
@@ -147,13 +172,15 @@ def joint(codes: Sequence[npt.NDArray[Any]], sizes: Sequence[int], holders: int)
     return Positions(at, cells)
 
 
-def steps(of: Amount, given: Column, exact: bool) -> Steps:
-    """A column of whole units as centred steps. Outside the public range: clipped in dp mode, refused in exact mode."""
-    values = given.values.astype(np.int64, casting="safe")
-    clipped = np.clip(values, of.low, of.high)
-    if exact and bool(np.any((values != clipped) & given.known)):
-        raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=of.variable, rule="range of the dictionary")
-    return Steps(_round_half_even(clipped - of.centre, 1 << of.shift), given.known, of.half_width)
+def steps(of: Amount, given: Column) -> Steps:
+    """A column of whole units as centred steps, clipped to the amount's bounds: those of the study, else the public range."""
+    clipped = np.clip(given.values.astype(np.int64, casting="safe"), of.low, of.high)
+    return Steps(coarser(clipped - of.centre, of.shift), given.known, of.half_width)
+
+
+def coarser(values: Vector, shift: int) -> Vector:
+    """Each holder's value to the nearest multiple of 2^shift, ties to the even one, in that unit (privacy.md, section 2)."""
+    return _round_half_even(values, 1 << shift) if shift else values
 
 
 def _round_half_even(numerator: Vector, denominator: int) -> Vector:

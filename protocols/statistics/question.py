@@ -4,9 +4,10 @@ A kind is one file and one line of the register. It declares `blocks` and says i
 touches a row of a city.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field
@@ -16,7 +17,7 @@ from protocols.errors import ConfigError, Place
 from protocols.filters import decimal
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
-from protocols.statistics.layout import Blocks, Domain
+from protocols.statistics.layout import Blocks, Domain, plain
 from protocols.statistics.rows import Answer
 from protocols.yamltext import Flag, Record
 
@@ -24,6 +25,15 @@ MOST_AXES = 4  # more cannot be read by people, and few cells would hold anybody
 Release = Literal["pooled", "by_city", "both"]
 Weight = Annotated[Decimal, BeforeValidator(lambda value: _weight(str(value)))]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else _tuple(value))]
+
+
+def _value(given: Any) -> Decimal:
+    """A number as it was written, in its one spelling: 180 and 180.0 are the same study."""
+    return Decimal(f"{decimal(str(given)).normalize():f}")
+
+
+Value = Annotated[Decimal, BeforeValidator(_value)]
+Pair = Annotated[tuple[Value, Value], BeforeValidator(lambda value: _tuple(value))]
 
 
 def _weight(text: str) -> Decimal:
@@ -85,6 +95,30 @@ class Question(Record):
     def finalize(self, sums: Estimates, domain: Domain) -> Answer:
         """What the sums say, with intervals and marks. Runs at the coordinator."""
         raise NotImplementedError
+
+
+def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str, ...]) -> Iterator[Fault]:
+    """Faults of the name of a number that is summed or cut into bins. `beside`: further types that the kind can answer."""
+    if name.startswith("city."):
+        yield Fault(key, "NOT_YET", {"thing": f"{name}, an attribute of cities,"})
+    elif name not in dictionary.known():
+        yield Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, dictionary.known())})
+    elif (kind := dictionary.type_of(name)) == "number":
+        yield Fault(key, "NOT_YET", {"thing": f"{name}, a number that is not counted in whole steps,"})
+    elif kind not in ("integer", "money", *beside):
+        yield Fault(key, "STUDY_NOT_AN_AMOUNT", {"name": name, "type": kind})
+
+
+def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain) -> Iterator[Fault]:
+    """Bounds of an amount must rise, lie inside its public range, and be whole steps. Pre-condition: an integer or money variable."""
+    per, (low, high) = domain.per(name), domain.range(name)
+    steps = [bound * per for bound in bounds]
+    rising = all(first < second for first, second in pairwise(steps))
+    if not rising or any(step != int(step) or not low <= step <= high for step in steps):
+        shown = ", ".join(f"{bound:f}" for bound in bounds[:12]) + (", …" if len(bounds) > 12 else "")
+        yield Fault(
+            key, "STUDY_BOUNDS", {"name": name, "bounds": shown, "least": plain(low, per), "most": plain(high, per)}
+        )
 
 
 def axis_faults(

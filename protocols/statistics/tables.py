@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.statistics import intervals, marks
-from protocols.statistics.estimates import KNOWN, QUANTA, Box, Estimates, Floats, Table, Units
+from protocols.statistics.estimates import KNOWN, OWN, QUANTA, Box, Estimates, Floats, Table, Units
 from protocols.statistics.layout import Axis
 from protocols.statistics.rows import Row, table_rows
 
@@ -29,7 +29,7 @@ def count_rows(table: Table, sums: Estimates, sampling: bool) -> tuple[Row, ...]
         table.axes,
         sums={"estimate": printed} | ({} if negative else {"display": printed}),
         figures={
-            "se_noise": np.full_like(count, table.sd),
+            "se_noise": np.broadcast_to(table.sd, count.shape),
             "se_sampling": np.sqrt(drawn),
             "ci_low": np.maximum(low, 0.0),
             "ci_high": np.maximum(high, 0.0),
@@ -78,7 +78,7 @@ def shares(table: Table, held: Collection[int], sums: Estimates, sampling: bool)
     axes = range(len(table.axes))
     over = tuple(axis for axis in axes if axis not in held)
     units, shown = table.units[table.known], intervals.simplex(table.values)[table.known]
-    noise = table.covariance((0,) * len(axes), tuple(0 if axis in held else KNOWN for axis in axes))
+    noise = table.covariances((OWN,) * len(axes), tuple(OWN if axis in held else KNOWN for axis in axes))
     whole = np.broadcast_to(units.sum(axis=over, keepdims=True), units.shape)
     return _shares(units, whole, shown, shown.sum(axis=over, keepdims=True), noise, table, sums, sampling)
 
@@ -108,9 +108,9 @@ def _shares(
     sums: Estimates,
     sampling: bool,
 ) -> Shares:
-    """`noise`: covariance of a part and its whole, 2 x 2."""
+    """`noise`: covariance of a part and its whole, 2 x 2, or one for each."""
     count, base = units / QUANTA, whole / QUANTA
-    part_sd, base_sd = np.sqrt(np.diag(noise))
+    part_sd, base_sd = (np.sqrt(noise[..., at, at]) for at in (0, 1))
     gone = marks.undivided(base, base_sd)
     divisor = np.where(gone, np.nan, base)
     estimate = count / divisor

@@ -15,7 +15,7 @@ import numpy as np
 
 from protocols.dictionary import MISSING, Dictionary
 from protocols.statistics import intervals, marks
-from protocols.statistics.estimates import KNOWN, QUANTA, Estimates, Floats
+from protocols.statistics.estimates import KNOWN, OWN, QUANTA, Estimates, Floats
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, count
 from protocols.statistics.question import Fault, Question, axis_faults
@@ -53,8 +53,8 @@ class Tgi(Question):
         target_units = np.broadcast_to(units.sum(axis=1, keepdims=True), units.shape)
         a, target = units / QUANTA, target_units / QUANTA
         group, total = np.broadcast_to(a.sum(axis=0), a.shape), np.full_like(a, a.sum())
-        noise = table.covariance((0, 0), (0, KNOWN), (KNOWN, 0), (KNOWN, KNOWN))
-        sds = np.sqrt(np.diag(noise))
+        noise = table.covariances((OWN, OWN), (OWN, KNOWN), (KNOWN, OWN), (KNOWN, KNOWN))
+        sds = [np.sqrt(noise[..., at, at]) for at in range(4)]
         gone = reduce(or_, map(marks.undivided, (target, group, total), sds[1:]))
         target, group, total = (np.where(gone, np.nan, size) for size in (target, group, total))
         index = intervals.Index(a, target, group, total, noise, sampling=self.sampling is not False)
@@ -76,7 +76,7 @@ class Tgi(Question):
                 "p_value": index.p_value,
                 "q_value": q_value,
             },
-            marks=marks.letters(gone, marks.doubtful_index(a, float(sds[0]), low, high)),
+            marks=marks.letters(gone, marks.doubtful_index(a, sds[0], low, high)),
             preference=np.where(unsure, "none", np.where(low > 100, "over", "under")),
         )
         missing = [

@@ -202,7 +202,7 @@ def test_declared_variances_of_the_reference_workload_are_the_published_ones() -
     layout = reference()
     assert layout.length == 704
     found = family(reconcile(layout, np.zeros(704, dtype=np.int64), [V] * 29))
-    variances = [found.table(frozenset(each.name for each in block.axes)).sd ** 2 for block in layout.blocks]
+    variances = [found.table(frozenset(each.name for each in block.axes)).sd.item() ** 2 for block in layout.blocks]
     assert sqrt(np.mean(variances)) == pytest.approx(17.54, abs=0.005)
     assert sqrt(np.average(variances, weights=[block.cells for block in layout.blocks])) == pytest.approx(
         18.07, abs=0.005
@@ -236,7 +236,7 @@ def found_over_declared(draws: int) -> Any:
         squares += np.concatenate([table.values.ravel() ** 2 for table in tables])
     return np.array(
         [
-            squares[layout.span(block)].mean() / draws / table.sd**2
+            squares[layout.span(block)].mean() / draws / table.sd.item() ** 2
             for block, table in zip(layout.blocks, tables, strict=True)
         ]
     )
@@ -269,7 +269,7 @@ def test_cities_that_cannot_map_a_variable_bend_no_table() -> None:
             reconcile(layout, exact + np.rint(generator.normal(0, 10, layout.length)).astype(np.int64), [100.0] * 3)
         )
         errors.append(found.table(frozenset(("a0", "a1"))).values - truth)
-    sd = found.table(frozenset(("a0", "a1"))).sd
+    sd = found.table(frozenset(("a0", "a1"))).sd.item()
     assert np.abs(np.mean(errors, axis=0)).max() <= 3 * sd / sqrt(200)
 
 

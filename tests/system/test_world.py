@@ -102,6 +102,46 @@ def test_exact_counts_equal_pandas_on_the_pooled_rows_to_the_last_digit(ask: Ask
             assert row["estimate"] == pytest.approx(100 * (a / big_a) / (b / len(rows)), rel=1e-11)
 
 
+def test_exact_totals_means_and_bins_equal_pandas_on_the_pooled_rows(ask: Ask, made: Path) -> None:
+    """Money to the fen; means of what was clipped at the study's own bounds."""
+    results = parsed(ask(study.load(FLAGSHIP).in_exact_mode()))
+    rows = flexible(made)
+    questions = results["questions"]
+
+    def found(question: str, measure: str, **keys: str) -> Any:
+        rows_ = [row for row in questions[question]["rows"] if row["measure"] == measure]
+        (row,) = [row for row in rows_ if all(row[key] == code for key, code in keys.items())]
+        return row["estimate"]
+
+    paid = rows["paid_total"].dropna().astype(int)  # fen
+    assert found("paid", "total", paid_total="known") == paid.clip(upper=10_000_000).sum() / 100
+    assert found("paid", "count", paid_total="known") == len(paid)
+    assert found("paid", "count", paid_total="_missing") == len(rows) - len(paid)
+    for product, own in rows.groupby("product"):
+        of = {"product": str(product)}
+        base = own["contribution_base"].dropna() / 100
+        mean, sd = (found("base_mean", measure, contribution_base="known", **of) for measure in ("mean", "sd"))
+        assert (mean, sd) == (pytest.approx(base.mean(), rel=1e-10), pytest.approx(base.std(), rel=1e-9))
+        at_floor = found("base_bands", "count", contribution_base="[180, 181)", **of)
+        assert at_floor == ((base >= 180) & (base < 181)).sum()
+
+
+def test_the_interval_of_a_mean_with_noise_holds_the_mean(ask: Ask, made: Path) -> None:
+    """Of the register itself, so that noise alone is between them; amounts travel in units of some hundred fen."""
+    noised = parsed(ask(study.load(FLAGSHIP), seed=7))
+    rows = flexible(made)
+    entry = noised["questions"]["paid_product"]["rows"]
+    for product, own in rows.groupby("product"):
+        (row,) = [
+            each
+            for each in entry
+            if (each["measure"], each["product"], each["paid_total"]) == ("mean", product, "known")
+        ]
+        truth = own["paid_total"].dropna().clip(upper=10_000_000).mean() / 100
+        assert abs(row["estimate"] - truth) <= 4 * row["se_noise"]
+        assert row["se_noise"] > 0
+
+
 def test_holders_of_a_city_that_cannot_map_a_variable_stand_on_missing(ask: Ask, small: Path, made: Path) -> None:
     results = parsed(ask(study.load(small).in_exact_mode()))
     assert results["cities"]["cannot"] == {"changzhou": ["residence"]}
@@ -172,13 +212,17 @@ def opened(ask: Ask, monkeypatch: pytest.MonkeyPatch, asked: study.Study, seed: 
 
 
 def spread(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> float:
-    """Squared noise over its declared variance, averaged over the 643 cells of the flagship: how many standard deviations from 1."""
+    """Squared noise over its declared variance, averaged over the cells of the flagship, amounts in their coarse units among them: how
+    many standard deviations from 1."""
     asked = study.load(FLAGSHIP)
-    exact = opened(ask, monkeypatch, asked.in_exact_mode(), 7)
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "noise", lambda agreement, _: np.zeros(agreement.layout.length, dtype=np.int64))
+        still = opened(ask, monkeypatch, asked, 7)
     noised = opened(ask, monkeypatch, asked, 7)
     variances = [len(noised.survivors) * v20 / UNIT for v20 in noised.agreement.node_v20]
-    blocks = asked.workload.layout.blocks
-    ratios = (noised.total - exact.total) ** 2 / np.repeat(variances, [block.cells for block in blocks])
+    blocks = noised.agreement.layout.blocks
+    assert max(block.shift for block in blocks) > 0
+    ratios = (noised.total - still.total) ** 2 / np.repeat(variances, [block.cells for block in blocks])
     return float((ratios.mean() - 1) / np.sqrt(2 / len(ratios)))
 
 

@@ -124,6 +124,8 @@ MEASURES: Final = {
     "frequency": ("count", "share"),
     "crosstab": ("count", "row_share", "column_share", "share"),
     "tgi": ("index",),
+    "mean": ("count", "mean", "sd", "total", "total_share"),
+    "histogram": ("count", "share"),
     "other": ("quantile", "anything"),
 }
 DIGEST: Final = "sha256:" + "ab" * 32
@@ -150,7 +152,14 @@ def rows(draw: st.DrawFn, measure: str, keys: dict[str, str], scope: str) -> dic
 @st.composite
 def questions(draw: st.DrawFn, label: st.SearchStrategy[str]) -> dict[str, Any]:
     kind = draw(st.sampled_from((*KINDS, "other")))
-    axes = {"count": (0, 0), "frequency": (1, 2), "crosstab": (1, 4), "tgi": (2, 2)}.get(kind, (0, 2))
+    axes = {
+        "count": (0, 0),
+        "frequency": (1, 2),
+        "crosstab": (1, 4),
+        "tgi": (2, 2),
+        "mean": (1, 3),
+        "histogram": (1, 2),
+    }.get(kind, (0, 2))
     keys = [f"v{number}" for number in range(draw(st.integers(*axes)))]
     release = draw(st.sampled_from(("pooled", "by_city", "both")))
     scopes = {"pooled": ["pooled"], "by_city": ["c1", "c2"], "both": ["pooled", "c1"]}[release]
@@ -165,6 +174,8 @@ def questions(draw: st.DrawFn, label: st.SearchStrategy[str]) -> dict[str, Any]:
         draw(rows(measure, place, scope)) for scope in scopes for place in places for measure in MEASURES.get(kind, MEASURES["other"])
     ]  # fmt: skip
     tests = [{"name": "cramers_v", "estimate": 0.2, "ci_low": 0.1, "ci_high": 0.3}] if kind == "crosstab" else []
+    if kind == "mean" and draw(st.booleans()):
+        tests = [{"name": "clipped", "estimate": draw(st.floats(-0.01, 1)), "low": 0.5, "high": 3.0, "limit": 0.001}]
     words = {"label": {"zh": draw(label), "en": draw(label)}} if draw(st.booleans()) else {}
     if kind == "frequency" and len(codes.get("v1", ())) == 2 and "_missing" not in codes["v1"] and draw(st.booleans()):
         made += [

@@ -8,11 +8,11 @@ from protocols.statistics.estimates import KNOWN, Family
 from protocols.statistics.layout import Layout, Measure, amount, count, yes_no
 from tests.laws.generated import DOMAIN, INCOME, WORRIES
 
-OWNER = DOMAIN.axis("owner")
+OWNER, KNOWN_INCOME = DOMAIN.axis("owner"), DOMAIN.known("income")
 
 
 def family(layout: Layout, summed: list[int], variances: list[float]) -> Family:
-    return reconcile(layout, np.array(summed), variances)[Measure.ONE, ()]
+    return reconcile(layout, np.array(summed), variances)[Measure.ONE, (), None]
 
 
 def test_a_total_measured_twice_is_the_mean_weighted_by_precision() -> None:
@@ -21,7 +21,8 @@ def test_a_total_measured_twice_is_the_mean_weighted_by_precision() -> None:
     assert found.table(frozenset()).values == 103
     assert found.table(frozenset(("owner",))).values.tolist() == [79, 19, 5]
     assert found.table(frozenset()).sd ** 2 == pytest.approx(3)
-    assert found.noise == {frozenset(): pytest.approx(3), frozenset(("owner",)): 2}
+    noise = {names: part.item() for names, part in found.noise[frozenset(("owner",))].items()}
+    assert noise == {frozenset(): pytest.approx(3), frozenset(("owner",)): pytest.approx(2)}
 
 
 def test_the_noise_of_a_cell_and_of_its_base_go_together() -> None:
@@ -43,10 +44,13 @@ def test_the_rest_of_a_rounding_goes_to_missing() -> None:
 
 
 def test_sums_of_another_measure_are_another_family() -> None:
-    layout = Layout((count([OWNER]), amount(INCOME, [OWNER])))
-    families = reconcile(layout, np.array([5, 6, 7, 1_000, -2_000, 30]), [0.0, 0.0])
-    assert set(families) == {(Measure.ONE, ()), (Measure.AMOUNT, (INCOME,))}
-    assert families[Measure.AMOUNT, (INCOME,)].table(frozenset()).values == -970
+    """Of an amount, official tables hold x itself: 10^7 fen, the centre, for each of the 11 whose income is known."""
+    layout = Layout((count([KNOWN_INCOME, OWNER]), amount(INCOME, [OWNER])))
+    families = reconcile(layout, np.array([5, 6, 0, 0, 0, 7, 1_000, -2_000, 0]), [0.0, 0.0])
+    assert set(families) == {(Measure.ONE, (), None), (Measure.AMOUNT, (INCOME,), None)}
+    assert families[Measure.AMOUNT, (INCOME,), None].table(frozenset()).values == 110_000_000 - 1_000
+    with pytest.raises(ValueError, match="known"):
+        reconcile(Layout((count([OWNER]), amount(INCOME, [OWNER]))), np.zeros(6, dtype=np.int64), [0.0, 0.0])
 
 
 def test_sums_of_a_set_are_no_cells_that_add_up_to_a_margin() -> None:

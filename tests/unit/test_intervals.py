@@ -116,7 +116,9 @@ def test_numbers_are_printed_with_12_significant_digits() -> None:
 
 
 def test_the_public_stream_is_that_of_the_study_the_question_and_the_label() -> None:
-    table = Table((DOMAIN.axis("owner"),), np.array([1, 2, 3]), {frozenset(): 0.0, frozenset(("owner",)): 0.0})
+    table = Table(
+        (DOMAIN.axis("owner"),), np.array([1, 2, 3]), {frozenset(): np.zeros(()), frozenset(("owner",)): np.zeros(())}
+    )
     sums = Estimates({"holders": table}, 0.95, 10, "sha256:a", "q")
     assert sums.stream("x").bytes(16) == entropy.public_stream("sha256:a", "q", "x").bytes(16)
     assert sums.stream("x").bytes(16) != sums.stream("y").bytes(16)

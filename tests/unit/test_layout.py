@@ -95,7 +95,7 @@ def test_the_digest_covers_all_that_cities_approve() -> None:
     assert len({layout.digest, *(other.digest for other in others)}) == 7
     assert count([SEX]).declared() == {
         "block": "1 by (sex)", "measure": "1", "axes": [{"name": "sex", "positions": [*SEX.positions]}], "of": [], "weight": 1,
-        "cells": 4, "touches": 1, "step": "1", "low": "0", "high": "1", "l1": "1", "l2sq": "1", "unit": "holders",
+        "shift": 0, "limb": "", "cells": 4, "touches": 1, "step": "1", "low": "0", "high": "1", "l1": "1", "l2sq": "1", "unit": "holders",
     }  # fmt: skip
     assert yes_no(WORRIES).declared()["of"] == [{"variable": "worries", "codes": ["illness", "pension", "accident"]}]
 

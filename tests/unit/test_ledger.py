@@ -560,7 +560,7 @@ def test_nothing_is_released_with_noise_for_free(flagship: Study) -> None:
     }
     with pytest.raises(ValueError, match="charges"):
         Claim.of(flagship, **words)  # type: ignore[arg-type] # words by name
-    blocks = len(flagship.workload.layout.blocks)
+    blocks = len(flagship.in_exact_mode().workload.layout.blocks)
     with pytest.raises(ValueError, match="charges"):
         Claim.of(flagship.in_exact_mode(), **words, totals=[M29] * blocks, h=1)  # type: ignore[arg-type] # words by name
 

@@ -1,5 +1,6 @@
 """Encoding by example: values outside the public domain, the limits of small integers, cohorts of nobody."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 
 from protocols.dictionary import Column
 from protocols.errors import Refusal
-from protocols.statistics.layout import Amount, Axis, Layout, amount, count, yes_no
+from protocols.statistics.layout import Amount, Axis, Domain, Layout, Limb, amount, count, squared, yes_no
 from protocols.statistics.measures import joint, position_codes, steps
-from tests.laws.generated import DOMAIN, INCOME, WORRIES, encoded
+from tests.laws.generated import BIRTH_YEAR, DOMAIN, INCOME, SMALL, WORRIES, encoded
 
 
 def column(values: list[Any], known: list[bool] | None = None, dtype: Any = np.int64) -> Column:
@@ -40,14 +41,59 @@ def test_a_value_outside_the_domain_is_refused_in_exact_mode_without_saying_it()
 
 def test_an_amount_outside_its_range_is_clipped_in_dp_mode() -> None:
     of = Amount("x", 0, 5, "1")
-    found = steps(of, column([-9, 0, 2, 5, 6, 2**62]), exact=False)
+    found = steps(of, column([-9, 0, 2, 5, 6, 2**62]))
     assert found.centred.tolist() == [-2, -2, 0, 3, 3, 3]
     assert found.half_width == 3
 
 
 def test_coarse_steps_round_halves_to_even() -> None:
     of = Amount("x", -8, 8, "1", shift=2)
-    assert steps(of, column([-8, -6, -2, 1, 2, 3, 6, 8]), exact=True).centred.tolist() == [-2, -2, 0, 0, 0, 1, 2, 2]
+    assert steps(of, column([-8, -6, -2, 1, 2, 3, 6, 8])).centred.tolist() == [-2, -2, 0, 0, 0, 1, 2, 2]
+
+
+def test_amounts_are_rounded_holder_by_holder_to_the_unit_they_are_carried_in() -> None:
+    """Halves to even; two holders of half a unit each add up to none, and one of a whole unit to one."""
+    block = replace(amount(INCOME), shift=4)
+    for incomes, cell in (((8,), 0), ((24,), 2), ((8, 8), 0), ((16,), 1), ((-8,), 0), ((-24, 16), -1), ((7, 9), 1)):
+        crowd = [{"income": INCOME.centre + each} for each in incomes]
+        assert encoded(Layout((block,)), crowd).tolist() == [cell]
+    assert (block.step, block.l1, block.l2sq) == (625_000, 625_000, 625_000**2)
+    assert replace(amount(Amount("x", -12, 12, "1")), shift=3).step == 2
+    coarse = replace(squared(INCOME), shift=10)
+    fine = encoded(Layout((squared(INCOME),)), [{"income": 5}])
+    assert encoded(Layout((coarse,)), [{"income": 5}]).tolist() == [round(fine[0] / 1024)]
+
+
+def test_exact_squares_travel_in_two_limbs_that_add_up_to_them() -> None:
+    blocks = tuple(Domain(SMALL, exact=True).squares(INCOME).values())
+    assert [block.name for block in blocks] == [
+        "(x-c)^2 low[income 0..20000000] by ()",
+        "(x-c)^2 high[income 0..20000000] by ()",
+    ]
+    for incomes in ([0], [10_000_000], [3, 19_999_999, 7_777_777], [20_000_000] * 9):
+        low, high = encoded(Layout(blocks), [{"income": each} for each in incomes], exact=True).tolist()
+        assert low + (high << 24) == sum((each - INCOME.centre) ** 2 for each in incomes)
+        assert 0 <= low <= blocks[0].high * len(incomes)
+        assert 0 <= high <= blocks[1].high * len(incomes)
+    (years,) = Domain(SMALL, exact=True).squares(BIRTH_YEAR).values()
+    assert (years.limb, years.step) == (Limb.LOW, 1600), "small squares have no upper limb"
+
+
+def test_a_number_stands_in_its_bin_and_clipped_ones_are_told_apart() -> None:
+    bins = DOMAIN.bins("income", [0, 18_000, 18_100])
+    assert bins.positions == ("[0, 180)", "[180, 181)", "[181, 200000]", "_missing")
+    given = column([-5, 0, 17_999, 18_000, 18_099, 18_100, 20_000_000, 10**9, 0], [True] * 8 + [False])
+    assert position_codes(bins, given, exact=False).tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3]
+    assert DOMAIN.bins("birth_year", [1931, 1932, 2010]).positions == (
+        "1930",
+        "1931",
+        "[1932, 2010)",
+        "2010",
+        "_missing",
+    )
+    clip = DOMAIN.clipped(Amount("income", 1_000, 2_000, "fen", per=100))
+    assert clip.positions == ("low", "inside", "high", "_missing")
+    assert position_codes(clip, column([999, 1_000, 2_000, 2_001]), exact=False).tolist() == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("codes", [3, 253, 254, 255, 256, 65_533, 65_534, 65_535, 65_536])

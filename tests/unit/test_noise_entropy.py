@@ -43,7 +43,7 @@ def test_a_short_read_is_a_typed_failure_and_no_draw(at: int) -> None:
 
 def test_a_short_read_in_a_later_summand_is_a_typed_failure_too() -> None:
     with pytest.raises(Refusal) as refused:
-        noise.skellam(short(aes_stream(bytes(32)), 2), 3 * noise.PER_TABLE, 10)
+        noise.skellam(short(aes_stream(bytes(32)), 2), 3 * noise.PER_TABLE, 1 << 16)
     assert refused.value.code == "ENTROPY_SHORT"
 
 

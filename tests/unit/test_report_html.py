@@ -434,13 +434,61 @@ def test_the_cohort_is_told_in_words(cohort: Any, zh: str, en: str) -> None:
     assert str(Wording("en", content).cohort().unescape()) == en
 
 
+@both
+def test_amounts_stand_in_their_unit_by_group_and_those_without_a_value_apart(language: Language) -> None:
+    """Bins carry the unit in their head; of groups, the key that only says `known` is no column."""
+
+    def row(measure: str, product: str, known: str, estimate: float | None, **more: Any) -> dict[str, Any]:
+        status = "" if estimate is not None else "z"
+        place = {"product": product, "paid": known, "measure": measure, "scope": "pooled"}
+        return {**place, "estimate": estimate, "obs_status": status, "conf_status": "", **more}
+
+    mean = [
+        row("count", "monthly", "known", 35247.2, ci_low=35182.0, ci_high=35312.4),
+        row("count", "monthly", "_missing", 131.0),
+        row("mean", "monthly", "known", 5262.3, ci_low=5116.1, ci_high=5408.5),
+        row("mean", "monthly", "_missing", None),
+        row("total", "monthly", "known", 185472770.25, ci_low=180685744.0, ci_high=190259796.5),
+        row("total_share", "monthly", "known", 0.2193, ci_low=0.2123, ci_high=0.2263),
+    ]
+    bins = [
+        {"scope": "pooled", "measure": "count", "paid": code, "estimate": 40.0, "obs_status": "", "conf_status": ""}
+        for code in ("[0, 180)", "[180, 5000000]", "_missing")
+    ]
+    clipped = {"name": "clipped", "estimate": 0.00042, "low": 0.0, "high": 46.0, "limit": 0.001}
+    shown = changed(
+        DP,
+        questions={
+            "amount": {"kind": "mean", "cities": [], "keys": ["product", "paid"], "rows": mean, "tests": [clipped]},
+            "bins": {"kind": "histogram", "cities": [], "keys": ["paid"], "rows": bins},
+        },
+        words={"variables": {"paid": {"zh": "缴存额", "en": "Paid", "unit": "CNY", "codes": {}}}},
+    )
+    made = parse(page(shown, language))
+    heads = [each.text for section in made.of("question") for each in section.every("th")]
+    of = {
+        "zh": ("均值（元）", "合计（元）", "占总额 %", "缴存额（元）"),
+        "en": ("Mean (CNY)", "Total (CNY)", "Share of the total %", "Paid (CNY)"),
+    }
+    assert set(of[language]) <= set(heads)
+    text_ = made.text
+    for number in ("5,262", "185,472,770", "21.9", "131", "[180, 5000000]"):
+        assert number in text_
+    assert {"zh": "占 0.04%（超过 0.1%", "en": "0.04% of the values"}[language] in text_
+    titles = {
+        "zh": ("缴存额的均值与合计，按product", "缴存额的分布"),
+        "en": ("Paid: mean and total, by product", "Distribution of Paid"),
+    }
+    assert all(title in text_ for title in titles[language])
+
+
 @pytest.mark.parametrize("kind", [*KINDS, "a_later_kind"])
 @both
 def test_every_kind_is_shown_from_a_small_result_and_from_one_with_every_status(kind: str, language: Language) -> None:
     keys = {"count": [], "frequency": ["sex"], "crosstab": ["sex", "marital"], "tgi": ["sex", "marital"]}.get(
         kind, ["sex"]
     )
-    measure = {"tgi": "index", "count": "count"}.get(kind, "share")
+    measure = {"tgi": "index", "count": "count", "mean": "mean"}.get(kind, "share")
     place = dict.fromkeys(keys, "male")
     clear = {
         "scope": "pooled",

@@ -47,7 +47,7 @@ FIVE: Final = "[product, generation, sex, marital, owner]"
 # what is replaced, by what, and the code, line, key and a piece of the English text of the one fault
 FAULTS: Final = {
     "unknown kind": ("kind: tgi", "kind: tgy", "STUDY_KIND", 11, "questions[2].kind", "did you mean 'tgi'?"),
-    "kind of another version": ("kind: tgi", "kind: mean", "STUDY_KIND", 11, "questions[2].kind", "This version has: count"),
+    "kind of another version": ("kind: tgi", "kind: quantiles", "STUDY_KIND", 11, "questions[2].kind", "This version has: count"),
     "kind that is a list": ("kind: tgi", "kind: [tgi]", "STUDY_KIND", 11, "questions[2].kind", "This version has"),
     "no kind": (COUNT, "of: sex}", "SCHEMA_MISSING", 9, "questions[0].kind", "'kind' is missing"),
     "question without keys": ("{id: holders, kind: count}", "count", "SCHEMA_VALUE", 9, "questions[0]", "object"),
@@ -336,3 +336,20 @@ def test_weights_decide_how_cost_is_shared(tmp_path: Path) -> None:
         "1 by ()", "1 by (product, sex)", "1 by (generation, product)"
     ]  # fmt: skip
     assert study.workload.shares() == (Fraction(3, 5), Fraction(1, 5), Fraction(1, 5))
+
+
+def test_one_variable_at_too_many_resolutions_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    """Some three thousand finest parts: more than one least squares may have unknowns."""
+
+    def asked(*bins: int) -> Path:
+        path = tmp_path / "fine.yaml"
+        lines = [f"  - {{id: q{n}, kind: histogram, of: paid_total, bins: {n}}}\n" for n in bins]
+        path.write_text(GOOD.split("questions:")[0] + "questions:\n" + "".join(lines), encoding="utf-8")
+        return path
+
+    assert load(asked(1000)).workload.layout.length == 1001
+    assert load(asked(1000, 500)).workload.layout.length == 1502, "one set of cuts inside the other"
+    with pytest.raises(ConfigError) as caught:
+        load(asked(1000, 999, 997))
+    assert caught.value.code == "STUDY_RESOLUTION"
+    assert "paid_total" in caught.value.text("en")

@@ -1,0 +1,169 @@
+"""Do intervals of means, totals and shares of totals hold the truth as often as they say? (statistics.md, section 9)
+
+Holders draw one of some sixty amounts, skewed and with lumps as contributions are, so that sums of any number of holders are quickly
+made. Amounts travel in the units that a plan would give them, and sums carry Skellam noise of the declared variance.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from coordinator.consistency import reconcile
+from protocols import dictionary as dictionaries
+from protocols import entropy, plan
+from protocols.dictionary import Column, Table
+from protocols.noise import UNIT
+from protocols.statistics import KINDS
+from protocols.statistics.estimates import Estimates, Floats
+from protocols.statistics.layout import Domain, Layout
+from protocols.statistics.measures import encode
+from protocols.statistics.workload import Workload
+from protocols.yamltext import read
+from tests.laws.generated import AS_OF
+
+DICTIONARY: Final = dictionaries.parse(
+    read(
+        b"""
+dictionary: coverage
+version: 1
+variables:
+  product: {type: category, codes: {lump: {}, monthly: {}, free: {}}}
+  paid: {type: money, unit: CNY, range: [0, 5000000]}
+""",
+        "coverage.yaml",
+    )
+)
+DOMAIN: Final = Domain(DICTIONARY)
+STUDY: Final = (
+    KINDS["mean"].model_validate({"id": "all", "kind": "mean", "of": "paid", "clip": ["0", "50000"]}),
+    KINDS["mean"].model_validate({"id": "by", "kind": "mean", "of": "paid", "clip": ["0", "50000"], "by": "product"}),
+)
+WORKLOAD: Final = Workload.of(STUDY, DOMAIN)
+COUNT_VARIANCE: Final = 90.0  # of a block of counts: four of them at epsilon 1, and a fifth more
+SIZES: Final = (0.28, 0.32, 0.37, 0.03)  # of the products, and of holders without one
+
+
+def population() -> tuple[Table, Floats]:
+    """One holder of every kind that there is, and the chance of each."""
+    fen = np.concatenate([[0, 18_000, 350_000], np.rint(np.exp(np.linspace(8, 15.4, 60)))]).astype(np.int64)
+    chances = []
+    for product, size in enumerate(SIZES):
+        spread = np.exp(-((np.log(fen[3:]) - (10.5 + 0.7 * product)) ** 2) / 3)
+        own = np.concatenate([[0.05, 0.25, 0.1], 0.6 * spread / spread.sum()])
+        chances.append(size * np.concatenate([0.97 * own, [0.03]]))
+    kinds = len(fen) + 1  # the last has no value
+    values = np.tile(np.concatenate([fen, [0]]), len(SIZES))
+    known = np.tile(np.arange(kinds) < kinds - 1, len(SIZES))
+    product_of = np.repeat(np.arange(len(SIZES)), kinds)
+    columns = {"paid": Column(values, known), "product": Column(product_of, product_of < len(SIZES) - 1)}
+    return Table(len(values), columns), np.concatenate(chances)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Of one group, over the distribution `weights`: numbers of holders, or chances."""
+
+    values: Floats
+    weights: Floats
+
+    @property
+    def mean(self) -> float:
+        return float((self.values * self.weights).sum() / self.weights.sum())
+
+    @property
+    def total(self) -> float:
+        return float((self.values * self.weights).sum())
+
+
+Runs = dict[tuple[str, ...], list[bool]]
+
+
+def simulated(n: int, runs: int, seed: str, scale: float = 1.0) -> tuple[Runs, Runs]:
+    """For each row, in which runs its interval held the truth: unmarked ones, marked ones. `scale`: of the noise that is declared."""
+    generator = entropy.public_stream("coverage", f"amounts {n}", seed)
+    table, chances = population()
+    blocks = [plan._carried(block, round(COUNT_VARIANCE * block.l2sq * UNIT) // 4) for block in WORKLOAD.layout.blocks]
+    layout = Layout(tuple(blocks))
+    variances = [COUNT_VARIANCE * block.l2sq for block in blocks]
+    one_by_one = [
+        encode(layout, Table(1, {name: Column(each.values[at : at + 1], each.known[at : at + 1]) for name, each in table.columns.items()}),
+               DICTIONARY, AS_OF, None, exact=False)
+        for at in range(table.holders)
+    ]  # fmt: skip
+    effects = np.array(one_by_one)
+    sd = np.sqrt(np.repeat(variances, [block.cells for block in blocks]))
+    paid = np.minimum(table.columns["paid"].values, 5_000_000) / 100
+    sure = table.columns["paid"].known
+    unmarked: Runs = defaultdict(list)
+    marked: Runs = defaultdict(list)
+    for _ in range(runs):
+        holders = generator.multinomial(n, chances / chances.sum())
+        noise = np.rint(generator.normal(0, 1, layout.length) * sd).astype(np.int64)
+        families = reconcile(layout, holders @ effects + noise, [scale * each for each in variances])
+        for question in STUDY:
+            sums = Estimates.of(
+                families, WORKLOAD.blocks[question.id], study="sha256:c", question=question.id, confidence=0.95, min_cell=10
+            )  # fmt: skip
+            for row in question.finalize(sums, DOMAIN).rows:
+                if row.estimate is None or "_missing" in row.keys.values() or row.measure in ("count", "sd"):
+                    continue
+                codes = ("lump", "monthly", "free")
+                group = (
+                    table.columns["product"].values == codes.index(row.keys["product"])
+                    if "product" in row.keys
+                    else sure
+                )
+                drawn, register = (
+                    Truth(paid[group & sure], np.asarray(each, dtype=np.float64)[group & sure])
+                    for each in (chances, holders)
+                )
+                every = Truth(
+                    paid[table.columns["product"].known & sure], chances[table.columns["product"].known & sure]
+                )
+                truth = {"mean": drawn.mean, "total": register.total, "total_share": drawn.total / every.total}
+                held = bool((row.ci_low or 0) <= truth[row.measure] <= (row.ci_high or 0))
+                (marked if row.obs_status else unmarked)[(row.measure, *row.keys.values())].append(held)
+    return unmarked, marked
+
+
+def pooled(found: Runs, measure: str) -> float:
+    every: list[Any] = [held for key, runs in found.items() if key[0] == measure for held in runs]
+    return float(np.mean(every)) if every else 0.95
+
+
+def both(first: Runs, second: Runs) -> Runs:
+    return {key: [*first.get(key, []), *second.get(key, [])] for key in {**first, **second}}
+
+
+MEASURES: Final = ("mean", "total", "total_share")
+
+
+def test_intervals_of_amounts_hold_the_truth_about_as_often_as_they_say() -> None:
+    unmarked, _ = simulated(26_606, 120, "fast")
+    for measure in MEASURES:
+        assert abs(pooled(unmarked, measure) - 0.95) <= 4 * sqrt(0.95 * 0.05 / 120), measure
+
+
+def test_intervals_that_forget_noise_are_found_out() -> None:
+    """The control: the same check fails where a hundredth of the noise is declared."""
+    unmarked, marked = simulated(3_000, 60, "fast", scale=0.01)
+    assert pooled(both(unmarked, marked), "mean") < 0.85
+    assert pooled(both(unmarked, marked), "total") < 0.5
+
+
+@pytest.mark.slow  # 1,000 runs of each design
+@pytest.mark.parametrize("n", [3_000, 26_606, 1_000_000])
+def test_intervals_of_amounts_hold_the_truth_as_often_as_they_say(n: int) -> None:
+    """Of all runs; and of unmarked ones where nearly all are, since which are unmarked depends on where noise has moved them."""
+    unmarked, marked = simulated(n, 1_000, "slow")
+    every = both(unmarked, marked)
+    for measure in MEASURES:
+        assert 0.93 <= pooled(every, measure) <= 0.97, measure
+        if n > 3_000:
+            assert 0.93 <= pooled(unmarked, measure) <= 0.97, measure
+    for key, runs in every.items():
+        assert np.mean(runs) >= 0.90, key
