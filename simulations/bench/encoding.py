@@ -26,7 +26,7 @@ def lines() -> Iterator[Line]:
     plain = [
         block
         for block in asked.workload.layout.blocks
-        if all(a.name in table.columns for a in block.axes) and block.axes
+        if not block.of and all(a.name in table.columns for a in block.axes) and block.axes
     ]
     layout = type(asked.workload.layout)(tuple(plain))
 
