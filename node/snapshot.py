@@ -1,7 +1,9 @@
 """The harmonised snapshot on disk: written all or nothing, verified on opening, streamed as dictionary columns. DuckDB stops here.
 
     <home>/snapshots/<first 16 hex of content>/  main.parquet  holders.bin  manifest.json  quality.json
-    <home>/snapshots/current.json                <home>/work/  (emptied at start and at exit)
+    <home>/snapshots/current.json
+
+The home's `work` folder is emptied at start and at exit.
 
 In main.parquet every variable of the dictionary is a column that is never NULL, beside its status `<variable>__s` (uint8):
 0 given, 1 filled, 2 missing, 3 missing by rule, 4 other, 5 clipped low, 6 clipped high, 7 impossible; the value of 2, 3 and 7 is not known.

@@ -4,6 +4,7 @@ A kind is one file and one line of the register. It declares `blocks` and says i
 touches a row of a city.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -60,7 +61,7 @@ class Fault:
         return ConfigError(self.code, place, (), **dict(self.values))
 
 
-class Question(Record):
+class Question(Record, ABC):
     """The keys that all kinds share.
 
     `sampling`: are the holders a draw from a wider population, so that intervals cover the draw? Left out, counts are of the register
@@ -80,21 +81,21 @@ class Question(Record):
         """The question of the kind's EXAMPLE, over `example_dictionary()`."""
         return cls.model_validate(cls.EXAMPLE.question)
 
+    @abstractmethod
     def variables(self) -> tuple[str, ...]:
         """Names that the question reads, given or derived."""
-        raise NotImplementedError
 
+    @abstractmethod
     def faults(self, dictionary: Dictionary) -> Iterator[Fault]:
         """All that is wrong with it, given the dictionary."""
-        raise NotImplementedError
 
+    @abstractmethod
     def blocks(self, domain: Domain) -> Blocks:
         """The sums it needs, by a name of its own. Pre-condition: no faults."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finalize(self, sums: Estimates, domain: Domain) -> Answer:
         """What the sums say, with intervals and marks. Runs at the coordinator."""
-        raise NotImplementedError
 
 
 def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str, ...]) -> Iterator[Fault]:
