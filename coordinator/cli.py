@@ -225,23 +225,29 @@ def report_verify(
         from protocols import yamltext
 
         pinned = None if roster is None else yamltext.content(roster)
-        steps = verify.verify(out, pinned, output.pages)
+        steps = verify.verify(out, pinned, output.made)
         holds = all(step.holds for step in steps)
-        value = {"holds": holds, "steps": [_as_json(step) for step in steps]}
+        partial = [step.number for step in steps if step.holds and not step.complete]
+        value = {"holds": holds, "complete": holds and not partial, "steps": [_as_json(step) for step in steps]}
         _print(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))
-        typer.echo(VERDICTS[holds][spoken(lang)], err=True)
+        verdict = "fails" if not holds else "partly" if partial else "holds"
+        typer.echo(VERDICTS[verdict][spoken(lang)].format(steps=", ".join(map(str, partial))), err=True)
         if not holds:
             raise typer.Exit(5)
 
     guarded(lang, as_json, work)
 
 
-VERDICTS: dict[bool, dict[str, str]] = {
-    True: {
+VERDICTS: dict[str, dict[str, str]] = {
+    "holds": {
         "zh": "核验通过。核验不了的：各市的记录是否属实，各市是否如约加噪",
         "en": "It holds. What nobody can check from here: that each city's rows are true, and that it drew its noise as it says",
     },
-    False: {"zh": "核验未通过：请勿采信这份结果", "en": "It does not hold: do not rely on this result"},
+    "partly": {
+        "zh": "所核验的都成立，但第 {steps} 步未能全部核验：该步下注明的内容仅凭协调方所述",
+        "en": "What was checked holds, but not all was: what stands below step {steps} is the coordinator's word alone",
+    },
+    "fails": {"zh": "核验未通过：请勿采信这份结果", "en": "It does not hold: do not rely on this result"},
 }
 STEPS: dict[str, dict[str, str]] = {
     "layout": {"zh": "文件齐全，没有链接", "en": "the files are there, and plain files"},
@@ -260,7 +266,10 @@ STEPS: dict[str, dict[str, str]] = {
     },
     "cities": {"zh": "作答与缺席的城市无误", "en": "cities that answered and cities that are missing are right"},
     "numbers": {"zh": "数值属于这项研究", "en": "the numbers are those of this study"},
-    "rebuilt": {"zh": "表格与报告可由 results.json 重新生成", "en": "tables and reports follow from results.json"},
+    "rebuilt": {
+        "zh": "表格、工作簿与报告可由 results.json 重新生成",
+        "en": "tables, workbook and reports follow from results.json",
+    },
     "reports": {"zh": "报告写明同一摘要", "en": "the reports name the same digests"},
 }
 NOTES: dict[str, dict[str, str]] = {
@@ -273,10 +282,10 @@ NOTES: dict[str, dict[str, str]] = {
         "zh": "已由各市的掩码向量重新求和，并由此重算全部数值",
         "en": "the sum was computed again from the cities' masked vectors, and every number from that sum",
     },
-    "counts_recomputed": {
-        "zh": "已由各市的掩码向量重新求和并核对人数；其余数值系另一版软件所算，未重算",
-        "en": "the sum was computed again from the cities' masked vectors, and the counts from it; "
-        "all else was computed by other software and not again",
+    "estimates_recomputed": {
+        "zh": "已由各市的掩码向量重新求和并核对各估计值；误差、区间与检验系另一版软件所算，未重算",
+        "en": "the sum was computed again from the cities' masked vectors, and every estimate from it; "
+        "errors, intervals and tests were computed by other software and not again",
     },
     "sum_exact": {
         "zh": "未重新求和：精确模式的求和记录留在协调方；只核对了各行是否属于这项研究",
@@ -289,10 +298,23 @@ NOTES: dict[str, dict[str, str]] = {
         "only that the rows are those of the study was checked",
     },
     "other_software": {
-        "zh": "跳过：报告由另一版软件写成，须用那一版重新生成",
-        "en": "left out: other software wrote the reports, and only that can make them again",
+        "zh": "未核对：以下文件由另一版软件写成，须用那一版重新生成：{files}",
+        "en": "not checked: other software wrote these files, and only that can make them again: {files}",
     },
-    "not_rebuilt": {"zh": "跳过：没有生成报告的程序", "en": "left out: there is nothing here that makes reports"},
+    "not_rebuilt": {
+        "zh": "未核对：没有生成它们的程序：{files}",
+        "en": "not checked: there is nothing here that makes these files: {files}",
+    },
+    "unchecked": {
+        "zh": "列入清单、但内容无从核验：{files}",
+        "en": "on the signed list, with contents that nothing here can check: {files}",
+    },
+    "word": {
+        "zh": "仅凭协调方所述：城市的显示名（{names}）、城市缺席的原因、运行时间 {at}、是否使用种子；"
+        "study.yaml 与 dictionary.yaml 中的注释无人签名",
+        "en": "the coordinator's word alone: the names that cities are shown under ({names}), why cities are missing, "
+        "the time of the run {at}, whether it had a seed; nobody signs comments in study.yaml and dictionary.yaml",
+    },
 }
 
 

@@ -10,20 +10,25 @@
     8 attestations  one of every answering city; what it says it released is what the results say; so do study, roster and approvals
     9 cities      whoever was asked has answered or is missing, not both; a missing city has no row and attests nothing
    10 numbers     rows are those of the questions, withheld ones empty; with a transcript: sum and all numbers computed again
-   11 rebuilt     tables and reports made again from results.json are the listed ones
+   11 rebuilt     tables, workbook and reports made again from results.json are the listed ones; nothing else passes for one of them
    12 reports     each page names the digests of this study and these results
 
-A step that rests on one that failed is not taken. Uses `protocols`, the coordinator's own `release` and `results`, and no network; what
-makes pages is handed in by the caller. What nobody can check from here: that the rows of a city are true, and that it drew its noise well.
+A step that rests on one that failed is not taken; one that could not look at everything says so in a note (`PARTIAL`). Uses `protocols`,
+the coordinator's own `release` and `results`, and no network; what makes pages is handed in by the caller. What nobody can check from
+here: that the rows of a city are true, and that it drew its noise well.
 """
 
 import os
 import stat
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
+from io import BytesIO
+from math import isclose
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -69,6 +74,9 @@ ABSENT: Final = object()
 SHORT: Final = 12  # digits of a digest that a page shows
 NUMBERS: Final = ("base", "estimate", "display", "se_noise", "se_sampling", "ci_low", "ci_high", "p_value", "q_value")
 AGREED: Final = 1e-3  # how far a count may differ where other software computed it; a quantum is 1e-6
+AGREED_PART: Final = 1e-4  # and any other estimate, as a part of itself
+# Notes of steps that hold, but did not look at everything.
+PARTIAL: Final = frozenset({"estimates_recomputed", "sum_exact", "sum_large", "other_software", "not_rebuilt"})
 Rebuild = Callable[[Results], Mapping[str, bytes]]
 
 
@@ -93,6 +101,11 @@ class Step:
     @property
     def holds(self) -> bool:
         return self.taken and not self.faults
+
+    @property
+    def complete(self) -> bool:
+        """Whether it looked at all that it is for."""
+        return self.holds and not any(note.key in PARTIAL for note in self.notes)
 
 
 class _Earlier(Exception):
@@ -273,6 +286,9 @@ class _Look:
             yield _differs(manifest.MANIFEST, "run", manifest.RESULTS)
         if run.software != f"hpfed {said.software.version}":
             yield _differs(manifest.MANIFEST, "software", manifest.RESULTS)
+        admitted = self._the(Roster).entries.software
+        if admitted and said.software not in admitted:
+            yield _differs(manifest.MANIFEST, "software", manifest.ROSTER)
 
     def _study(self) -> Found:
         results, roster = self._the(Results).content, self._the(Roster)
@@ -388,6 +404,8 @@ class _Look:
         for file in self._under("attestations"):
             if file.removesuffix(".json") not in answered:
                 yield PeerError("BUNDLE_EXTRA", at=Place(f"bundle/attestations/{file}"))
+        shown = (f"{city} = {label.zh} / {label.en}" for city, label in sorted(content.cities.names.items()))
+        yield Note("word", {"names": "; ".join(shown), "at": content.run.at})
 
     def _numbers(self) -> Found:
         opened, results = self._the(Opened), self._the(Results)
@@ -417,7 +435,7 @@ class _Look:
             if not same:
                 yield PeerError("BUNDLE_NUMBERS", at=Place(manifest.RESULTS), question=name)
         if total is not None:
-            yield Note("recomputed" if exactly_ else "counts_recomputed")
+            yield Note("recomputed" if exactly_ else "estimates_recomputed")
 
     def _sum(self, path: str, digest_: str) -> Vector:
         """The sum over cities from the messages of the conversation. Errors: the first message that fails."""
@@ -448,15 +466,24 @@ class _Look:
         return total
 
     def _rebuilt(self) -> Found:
-        listed = {each.path: each.sha256 for each in self._the(Manifest).files if each.derived}
+        """A workbook is compared by what it holds: how it is compressed depends on the machine."""
+        listed = {each.path: each.derived for each in self._the(Manifest).files}
         results = self._the(Results)
+        claimed = {path for path, derived in listed.items() if derived or _passes_for_derived(path)}
         if self.rebuild is None or not self._same_software:
-            yield Note("not_rebuilt" if self.rebuild is None else "other_software")
-            return
-        made = {path: sha256(content).hexdigest() for path, content in self.rebuild(results).items()}
-        for path in sorted(made.keys() | listed.keys()):
-            if made.get(path) != listed.get(path):
-                yield PeerError("BUNDLE_REBUILT", at=Place(path))
+            key = "not_rebuilt" if self.rebuild is None else "other_software"
+            folded = {path.partition("/")[0] + "/" * ("/" in path) for path in claimed}
+            yield Note(key, {"files": ", ".join(sorted(folded))})
+        else:
+            made = self.rebuild(results)
+            claimed |= made.keys()
+            for path in sorted(claimed):
+                same = path in made and path in listed and _same(made[path], self._content(path), path)
+                if not same or (_comparable(path) and not listed[path]):
+                    yield PeerError("BUNDLE_REBUILT", at=Place(path))
+        others = sorted(path for path in listed.keys() - claimed - set(manifest.NEEDED) if not _checked(path))
+        if others:
+            yield Note("unchecked", {"files": ", ".join(others)})
 
     def _reports(self) -> Found:
         results = self._the(Results)
@@ -536,12 +563,38 @@ def _rows(name: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> F
 
 
 def _alike(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Whether counts are the same but for what another version rounds differently."""
+    """Whether estimates are the same but for what another version rounds differently. Of the rest it may know better."""
     pairs = zip(found.get("rows", ()), expected["rows"], strict=False)
-    return all(
-        one.get("estimate") is not None
-        and other["estimate"] is not None
-        and abs(one["estimate"] - other["estimate"]) <= AGREED
-        for one, other in pairs
-        if other["measure"] == "count" and (one.get("estimate") is not None or other["estimate"] is not None)
-    )
+    return all(_near(one.get("estimate"), other["estimate"], other["measure"]) for one, other in pairs)
+
+
+def _near(one: float | None, other: float | None, measure: str) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= AGREED if measure == "count" else isclose(one, other, rel_tol=AGREED_PART, abs_tol=1e-6)
+
+
+def _comparable(path: str) -> bool:
+    """Whether the same results give the same bytes on every machine."""
+    return not path.endswith(".xlsx")
+
+
+def _passes_for_derived(path: str) -> bool:
+    """Whether a reader takes it for a table, a report or a workbook of the result, whoever made it."""
+    return path.startswith("tables/") or path.endswith((".html", ".pdf", ".xlsx"))
+
+
+def _checked(path: str) -> bool:
+    """Whether an earlier step looked at each file of its folder."""
+    return path.startswith(("bundle/approvals/", "bundle/attestations/", "bundle/secagg/"))
+
+
+def _same(made: bytes, found: bytes, path: str) -> bool:
+    if _comparable(path):
+        return made == found
+    try:
+        with zipfile.ZipFile(BytesIO(made)) as ours, zipfile.ZipFile(BytesIO(found)) as theirs:
+            sizes = [[(each.filename, each.file_size) for each in archive.infolist()] for archive in (ours, theirs)]
+            return sizes[0] == sizes[1] and all(ours.read(name) == theirs.read(name) for name, _ in sizes[0])
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError):
+        return False

@@ -70,8 +70,10 @@ def test_mode_exact_keeps_the_record_of_its_sum_with_the_coordinator(exact: Seal
     assert own.stem == kept.conversation
     assert [note.key for step in verify.verify(exact.out) for note in step.notes] == [
         "self_declared",
+        "word",
         "sum_exact",
         "not_rebuilt",
+        "unchecked",
     ]
 
 
