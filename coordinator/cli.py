@@ -6,7 +6,7 @@ Everything that computes is imported inside the command that needs it.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,18 +24,20 @@ app.add_typer(study_app, name="study")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(report_app, name="report")
 
-Lang = Annotated[str, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")]
+Lang = Annotated[
+    Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; messages on stderr.")]
 
 
-def spoken(chosen: str) -> str:
-    """zh or en; anything else is the language of the terminal."""
-    if chosen in ("zh", "en"):
+def spoken(chosen: str | None) -> str:
+    """What was chosen, else the language of the terminal."""
+    if chosen:
         return chosen
     return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
 
 
-def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
+def guarded(lang: str | None, as_json: bool, work: Callable[[], Any]) -> None:
     """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
     from protocols.errors import ConfigError, HpfedError, Place, said
 
@@ -63,7 +65,7 @@ def _print(value: Any, as_json: bool, line: Callable[[], str]) -> None:
 
 @study_app.command("check")
 def study_check(
-    file: Annotated[Path, typer.Argument(help="A study file.")], lang: Lang = "", as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(help="A study file.")], lang: Lang = None, as_json: AsJson = False
 ) -> None:
     """Read a study strictly; every fault at once, with file, line and key. Asks nobody, spends nothing.
 
@@ -102,7 +104,7 @@ def study_new(
     template: Annotated[
         str, typer.Option("--template", help="One of the shipped studies.")
     ] = "flexible-employment-profile",
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy a shipped study, to be changed into your own.
@@ -131,7 +133,7 @@ def study_new(
 @dictionary_app.command("check")
 def dictionary_check(
     reference: Annotated[str, typer.Argument(help="A built-in name@version, or the path of a file.")],
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a dictionary strictly; every fault at once, with file, line and key.
@@ -163,7 +165,7 @@ def dictionary_codebook(
     reference: Annotated[str, typer.Argument(help="A built-in name@version, or the path of a file.")],
     formats: Annotated[str, typer.Option("--format", help="xlsx, html, or both, split by a comma.")] = "xlsx,html",
     out: Annotated[Path, typer.Option("--out", help="The folder to write to; no file there is replaced.")] = Path(),
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a dictionary as a sheet that a department can fill in: its own column for each variable, its own code for each code.
@@ -184,7 +186,7 @@ def dictionary_codebook(
 
 @report_app.command("build")
 def report_build(
-    out: Annotated[Path, typer.Argument(help="A folder with results.json.")], lang: Lang = "", as_json: AsJson = False
+    out: Annotated[Path, typer.Argument(help="A folder with results.json.")], lang: Lang = None, as_json: AsJson = False
 ) -> None:
     """Build tables, the workbook and both reports again, from results.json alone.
 
@@ -212,7 +214,7 @@ def report_verify(
     roster: Annotated[
         Path | None, typer.Option("--roster", help="A roster file from elsewhere, to pin identities.")
     ] = None,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a result offline, in twelve steps: signatures, files, approvals, attestations, numbers. Exit 5 names what fails.

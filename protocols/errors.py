@@ -6,7 +6,7 @@ row, a key, or a count below a threshold: values are put into the texts below by
 | family | whose fault | exit |
 |---|---|---|
 | `ConfigError` | your file; says file, line and key | 2 |
-| `Refusal` | nobody's: a city will not | 3 |
+| `Refusal` | nobody's: a city will not | 3; 1 where another process uses its books |
 | `PeerError` | another party broke the protocol | 1 |
 | `IncompleteError` | too few cities | 1, or 4 where a result could still be given |
 """
@@ -14,7 +14,7 @@ row, a key, or a count below a threshold: values are put into the texts below by
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 from unicodedata import category
 
 Language = Literal["zh", "en"]
@@ -39,7 +39,7 @@ class Place:
 class HpfedError(Exception):
     """One fault with a stable code. `also` holds further faults found in the same look."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(
         self, code: str, /, at: Place | None = None, also: Iterable["HpfedError"] = (), **values: object
@@ -97,9 +97,16 @@ class ConfigError(HpfedError):
 
 
 class Refusal(HpfedError):
-    """A city, or a rule that a city relies on, says no."""
+    """A city, or a rule that a city relies on, says no. A node that runs already is no decision: the program then failed."""
 
     exit_code = 3
+
+    def __init__(
+        self, code: str, /, at: Place | None = None, also: Iterable[HpfedError] = (), **values: object
+    ) -> None:
+        super().__init__(code, at, also, **values)
+        if code == "LEDGER_LOCKED":
+            self.exit_code = 1
 
 
 class PeerError(HpfedError):
@@ -855,6 +862,12 @@ CODES: Final[dict[str, Texts]] = {
         "同一主目录只能运行一个节点",
         "another process is using the ledger",
         "Run one node per home",
+    ),
+    "LEDGER_NONE": _t(
+        "这里还没有账本：本市尚未被问过，也未送出任何内容",
+        "请在城市文件夹中运行，或用 --folder、--home 指明",
+        "there are no books here: this city was asked nothing yet, and nothing left it",
+        "Run this in a city folder, or name one with --folder or --home",
     ),
     "LEDGER_UNAVAILABLE": _t(
         "账本无法写入；未送出任何内容",
