@@ -30,7 +30,24 @@ from protocols.yamltext import Document, Faults, Flag, Path, Record, Whole, fit,
 MISSING: Final = "_missing"
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,39}")
-TAKEN: Final = frozenset(("scope", "measure", "base", "estimate", "display", "city", "known"))
+# Columns of results, beside which the keys of a row stand; and words of studies.
+COLUMNS: Final = frozenset(
+    (
+        "scope",
+        "measure",
+        "base",
+        "estimate",
+        "display",
+        "se_noise",
+        "se_sampling",
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "q_value",
+    )
+) | {"preference", "contrast", "total_share", "position", "at", "obs_status", "conf_status"}
+TAKEN: Final = COLUMNS | {"city", "known"}
+STATUS: Final = "__s"  # a snapshot keeps how each value of `x` came about in a column `x__s`
 MOST_CODES: Final = 65_536
 MOST_LAYERS: Final = 8  # derived variables on top of derived ones
 
@@ -227,6 +244,8 @@ class Dictionary(Record):
                         (kind, name),
                         f"cannot name a variable: use a-z, 0-9 and _, and none of {', '.join(sorted(TAKEN))}",
                     )
+                if name.endswith(STATUS) and name.removesuffix(STATUS) in self.variables:
+                    yield (kind, name), f"a snapshot keeps the status of {name.removesuffix(STATUS)!r} under this name"
                 if name in self.variables and kind == "derived":
                     yield (kind, name), "is the name of a variable already"
                 for where, code in _coded(entry):

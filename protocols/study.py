@@ -4,7 +4,7 @@ A `Study` is the parsed file together with the dictionary that it means. Its can
 dictionary, so that neither can change after a city said yes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -25,7 +25,7 @@ from protocols.statistics import KINDS, AnyQuestion
 from protocols.statistics.layout import Domain
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
 from protocols.statistics.workload import Workload
-from protocols.yamltext import Document, Real, Record, Whole, fit, read
+from protocols.yamltext import Document, Real, Record, Tree, Whole, fit, read
 
 MOST_CELLS_PER_QUESTION: Final = (
     262_144  # what one table can hold and still be read, and one carrier can count in cache
@@ -190,32 +190,35 @@ class Study:
 def load(path: Path) -> Study:
     """A study file and the dictionary it names. Errors: `ConfigError`, every fault at once, each with file, line and key."""
     content = yamltext.content(path)
-    document, file = _file(content, str(path))
+    document, file, later = _file(content, str(path))
     try:
         found, name = dictionaries.written(file.dictionary, beside=path.parent)
-    except ConfigError as unknown:
-        if unknown.code == "DICTIONARY_UNKNOWN":
-            unknown.at = document.at("dictionary")
-        raise
-    return _sound(Study(file, dictionaries.parse(read(found, name)), Written(content, found)), document)
+        meant = dictionaries.parse(read(found, name))
+    except ConfigError as fault:
+        if fault.code == "DICTIONARY_UNKNOWN":
+            fault.at = document.at("dictionary")
+        raise joined([*later, fault]) or fault from None
+    return _sound(Study(file, meant, Written(content, found)), document, later)
 
 
 def from_files(written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml")) -> Study:
     """A study from the bytes of its two files, whatever the study calls its dictionary. Errors: `ConfigError`, as `load`."""
-    document, file = _file(written.study, names[0])
-    return _sound(Study(file, dictionaries.parse(read(written.dictionary, names[1])), written), document)
+    document, file, later = _file(written.study, names[0])
+    return _sound(Study(file, dictionaries.parse(read(written.dictionary, names[1])), written), document, later)
 
 
-def _file(content: bytes, name: str) -> tuple[Document, StudyFile]:
+def _file(content: bytes, name: str) -> tuple[Document, StudyFile, list[HpfedError]]:
+    """A file without what this version does not do, and the faults that say so: whoever must change it sees all others too."""
     document = read(content, name)
-    later = joined(_not_yet(document))
-    if later:
-        raise later
-    return document, fit(StudyFile, document)
+    later = list(_not_yet(document))
+    try:
+        return document, fit(StudyFile, document, _of_this_version(document.tree)), later
+    except ConfigError as fault:
+        raise joined([*later, fault]) or fault from None
 
 
-def _sound(study: Study, document: Document) -> Study:
-    fault = joined(faults(study, document))
+def _sound(study: Study, document: Document, later: Iterable[HpfedError]) -> Study:
+    fault = joined([*later, *faults(study, document)])
     if fault:
         raise fault
     return study
@@ -288,6 +291,31 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         yield ConfigError("STUDY_RESOLUTION", at, name=name, unknowns=unknowns, limit=MOST_UNKNOWNS)
 
 
+def _of_this_version(tree: Tree) -> Tree:
+    """The tree without the keys that `_not_yet` names; a question of no kind here becomes a count, so that the others keep their places."""
+    if not isinstance(tree, dict):
+        return tree
+    kept = {key: value for key, value in tree.items() if key != "repeat"}
+    cities, questions = kept.get("cities"), kept.get("questions")
+    if isinstance(cities, dict):
+        kept["cities"] = {key: value for key, value in cities.items() if key != "attributes"}
+    if isinstance(questions, list):
+        kept["questions"] = [_question_of_this_version(each) for each in questions]
+    return kept
+
+
+def _question_of_this_version(question: Tree) -> Tree:
+    if not isinstance(question, dict):
+        return question
+    if not _kind_known(question.get("kind")):
+        return {key: question[key] for key in ("id", "release", "weight") if key in question} | {"kind": "count"}
+    return {key: value for key, value in question.items() if key != "cohort"}
+
+
+def _kind_known(kind: Tree | None) -> bool:
+    return isinstance(kind, str) and kind in KINDS
+
+
 def _not_yet(document: Document) -> Iterator[HpfedError]:
     """Keys of the contract that this version refuses, and kinds that it does not know: said before the schema speaks."""
     tree = document.tree
@@ -307,5 +335,5 @@ def _not_yet(document: Document) -> Iterator[HpfedError]:
         kind, at = question.get("kind"), document.at("questions", number, "kind")
         if kind is None:
             yield ConfigError("SCHEMA_MISSING", at, key="kind")
-        elif not isinstance(kind, str) or kind not in KINDS:
+        elif not _kind_known(kind):
             yield ConfigError("STUDY_KIND", at, kind=str(kind), near=near(str(kind), KINDS), known=", ".join(KINDS))

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node import snapshot
 from protocols import dictionary as dictionaries
 from protocols.canonical import canonical, parse_canonical
 from protocols.dictionary import Boolean, Category, Column, Date, Dictionary, Integer, Money, Number, Set, Table, column
 from protocols.errors import ConfigError
+from protocols.statistics import rows
+from protocols.statistics.rows import Row
 from protocols.yamltext import read
 from tests.laws.test_filters import table
 from tests.oracles.dictionary_slow import derived
@@ -279,6 +282,9 @@ def test_a_small_dictionary_has_every_type() -> None:
     [
         ("  _x: {type: boolean}\n", 6, "variables._x"),
         ("  scope: {type: boolean}\n", 6, "variables.scope"),
+        ("  ci_low: {type: boolean}\n", 6, "variables.ci_low"),
+        ("  pay__s: {type: boolean}\n", 6, "variables.pay__s"),
+        ("derived:\n  pay__s: {of: year, bands: {a: [1, 2]}}\n", 7, "derived.pay__s"),
         ("  Naïve: {type: boolean}\n", 6, "variables.Naïve"),
         ("  t: {type: category, codes: {_missing: {}}}\n", 6, "variables.t.codes._missing"),
         ("  t: {type: category, codes: {}}\n", 6, "variables.t.codes"),
@@ -318,6 +324,13 @@ def test_a_bad_entry_is_refused_at_its_line_and_key(added: str, line: int, key: 
     code, *_ = {code for code, *_ in faults_of(HEAD + added)}
     assert code in ("SCHEMA_VALUE", "SCHEMA_MISSING")
     assert faults_of(HEAD + added) == [(code, line, key)]
+
+
+def test_no_variable_is_called_like_a_column_of_results_or_of_a_snapshot() -> None:
+    """Its codes would stand in the place of a number, or its values in that of their status."""
+    written = set(Row("count").published("pooled")) | rows.WHERE_MEANT
+    assert written <= dictionaries.COLUMNS <= dictionaries.TAKEN
+    assert dictionaries.STATUS == snapshot.STATUS
 
 
 def test_a_circle_is_told_at_every_variable_in_it_and_nowhere_else() -> None:

@@ -147,6 +147,30 @@ def test_all_faults_are_reported_in_one_look(tmp_path: Path) -> None:
     ]
 
 
+def test_a_question_of_an_unknown_kind_hides_no_other_fault(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    text = GOOD.replace("kind: tgi", "kind: quantiles, at: [0.5]").replace("by: sex", "by: sexx") + "notes: none\n"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [(fault.code, fault.at and fault.at.key) for fault in caught.value.every()] == [
+        ("STUDY_KIND", "questions[2].kind"),
+        ("SCHEMA_KEY", "notes"),
+    ]
+    path.write_text(text.replace("notes: none\n", "repeat: {every: month, times: 12}\n"))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [(fault.code, fault.at and fault.at.key) for fault in caught.value.every()] == [
+        ("NOT_YET", "repeat"),
+        ("STUDY_KIND", "questions[2].kind"),
+        ("STUDY_VARIABLE", "questions[1].by"),
+    ]
+    path.write_text(text.replace("notes: none\n", "").replace("hpf-flexible-employment@1", "hpf-flexible@1"))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [fault.code for fault in caught.value.every()] == ["STUDY_KIND", "DICTIONARY_UNKNOWN"]
+
+
 def test_a_multi_response_variable_waits_for_its_version(tmp_path: Path) -> None:
     (tmp_path / "words.yaml").write_text(
         "dictionary: words\nversion: 1\nvariables:\n  worries: {type: set, codes: {illness: {}, pension: {}}}\n"
