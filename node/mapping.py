@@ -30,7 +30,7 @@ from protocols import dictionary as dictionaries
 from protocols import filters, yamltext
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Boolean, Category, Date, Dictionary, Integer, Money, Number, Set, Words, near
-from protocols.errors import CODES, ConfigError, HpfedError, Language, Place, joined
+from protocols.errors import CODES, ConfigError, HpfedError, Language, Place, joined, worded
 from protocols.yamltext import Document, Flag, Record, Whole, fit
 
 FILE: Final = "mapping.yaml"
@@ -395,7 +395,8 @@ def _renamed(fault: HpfedError) -> HpfedError:
 
 def _sentences(fault: HpfedError, language: Language) -> tuple[str, str]:
     what, following = CODES[fault.code][language]
-    return what.format_map(fault.values), following.format_map(fault.values)
+    values = fault.values_in(language)
+    return what.format_map(values), following.format_map(values)
 
 
 def _not_yet(document: Document) -> None:
@@ -721,7 +722,7 @@ class _Reading:
             bottom, top = read(entry.clip[0]), read(entry.clip[1])
         except ValueError as problem:
             at = self.document.at("variables", name, "clip")
-            self.faults.append(_renamed(ConfigError("SCHEMA_VALUE", at, problem=str(problem))))
+            self.faults.append(_renamed(ConfigError("SCHEMA_VALUE", at, problem=worded(problem))))
             return low, high
         if not low <= bottom <= top <= high:
             ends = [str(bound) for bound in meant.range]

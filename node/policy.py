@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from protocols.answerable import FEWEST, least_able, shortages
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary, near, sources
-from protocols.errors import ConfigError, HpfedError, Place, Refusal, joined
+from protocols.errors import ConfigError, HpfedError, Place, Refusal, Unfit, joined
 from protocols.filters import decimal, leaves
 from protocols.privacy import cap
 from protocols.statistics import KINDS
@@ -67,7 +67,10 @@ Decided = Literal["auto", "officer", "two_officers", "refuse"]
 def _kind(name: str) -> str:
     if name not in (ALL, *KINDS, *ALSO):
         close = near(name, (ALL, *KINDS, *ALSO))
-        raise ValueError(f"there is no kind of question {name!r}{f'; did you mean {close!r}?' if close else ''}")
+        raise Unfit(
+            f"没有 {name!r} 这种问题{f'，是否想写 {close!r}？' if close else ''}",
+            f"there is no kind of question {name!r}{f'; did you mean {close!r}?' if close else ''}",
+        )
     return name
 
 

@@ -36,6 +36,30 @@ class Place:
         return f"{where}: {self.key}" if self.key else where
 
 
+@dataclass(frozen=True)
+class Both:
+    """A part of a message that is worded in both languages."""
+
+    zh: str
+    en: str
+
+    def __str__(self) -> str:
+        return self.en
+
+
+class Unfit(ValueError):
+    """What a value of a file is not, in both languages; whoever knows the place makes a `ConfigError` of it."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        self.said = Both(zh, en)
+        super().__init__(en)
+
+
+def worded(fault: ValueError) -> Both:
+    """What a fault of a value says."""
+    return fault.said if isinstance(fault, Unfit) else Both(str(fault), str(fault))
+
+
 class HpfedError(Exception):
     """One fault with a stable code. `also` holds further faults found in the same look."""
 
@@ -52,7 +76,7 @@ class HpfedError(Exception):
 
     def text(self, language: Language) -> str:
         """What happened and what to do next, with the place in front."""
-        values = {**self.values, "near": _near(self.values.get("near"), language)}
+        values = self.values_in(language)
         what, following = (part.format_map(values) for part in CODES[self.code][language])
         stop, gap = ("。", "") if language == "zh" else (".", " ")
         sentence = gap.join(
@@ -62,8 +86,14 @@ class HpfedError(Exception):
 
     def next(self, language: Language) -> str:
         """What to do next, alone."""
-        values = {**self.values, "near": _near(self.values.get("near"), language)}
-        return CODES[self.code][language][1].format_map(values)
+        return CODES[self.code][language][1].format_map(self.values_in(language))
+
+    def values_in(self, language: Language) -> dict[str, object]:
+        """The values as they go into a text."""
+        worded = {
+            name: getattr(each, language) if isinstance(each, Both) else each for name, each in self.values.items()
+        }
+        return {**worded, "near": _near(self.values.get("near"), language)}
 
     def every(self) -> tuple["HpfedError", ...]:
         """This fault and all that were found with it."""

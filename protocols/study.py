@@ -18,7 +18,7 @@ from protocols import dictionary as dictionaries
 from protocols import yamltext
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
-from protocols.errors import ConfigError, HpfedError, PeerError, joined
+from protocols.errors import ConfigError, HpfedError, PeerError, Unfit, joined, worded
 from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
@@ -39,13 +39,13 @@ Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 def _positive(value: Any) -> Any:
     if isinstance(value, str) and not decimal(value) > 0:
-        raise ValueError(f"{value!r} must be above 0")
+        raise Unfit(f"{value!r} 必须大于 0", f"{value!r} must be above 0")
     return value
 
 
 def _below_one(value: Any) -> Any:
     if isinstance(value, str) and not decimal(value) < 1:
-        raise ValueError(f"{value!r} must be below 1")
+        raise Unfit(f"{value!r} 必须小于 1", f"{value!r} must be below 1")
     return value
 
 
@@ -81,7 +81,10 @@ class Window(Record):
     @model_validator(mode="after")
     def _rises(self) -> "Window":
         if self.from_ > self.to:
-            raise ValueError(f"the window ends ({self.to}) before it begins ({self.from_})")
+            raise Unfit(
+                f"业务期间的终点 {self.to} 早于起点 {self.from_}",
+                f"the window ends ({self.to}) before it begins ({self.from_})",
+            )
         return self
 
 
@@ -254,7 +257,7 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         try:
             meant.check_filter(file.cohort, "cohort")
         except ValueError as problem:
-            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=str(problem))
+            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=worded(problem))
     names = file.cities.names or ()
     for number, name in enumerate(names):
         if name in names[:number]:
