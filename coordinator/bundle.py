@@ -1,4 +1,4 @@
-"""What travels with a result so that anyone can check it offline: the signatures of asker, cities and coordinator (reports.md, section 8).
+"""What travels with a result so that anyone can check it offline: the signatures of asker, cities and coordinator.
 
     OUT/bundle/manifest.json, manifest.sig.json    every file of the result by its hash, under the coordinator's signature
                approvals/, attestations/           each city's yes, and its word on what it released

@@ -1,4 +1,4 @@
-"""One least squares over all released sums of a study, in closed form (statistics.md, section 3).
+"""One least squares over all released sums of a study, in closed form.
 
 Every number that two tables share becomes the same number, and cells add up to margins to the last digit. Tables of one measure over
 one cohort form a family. The space of a table on axes B splits into one part per set of axes A inside B: what remains of the margin on

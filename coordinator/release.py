@@ -1,4 +1,4 @@
-"""From the opened sum to `results.json`, the one truth of a study (contract, section 6).
+"""From the opened sum to `results.json`, the one truth of a study.
 
     sum over cities ── consistency ──▶ tables that agree ── finalize per question ──▶ rows with intervals and marks
 
@@ -32,7 +32,7 @@ TIME: Final = "%Y-%m-%dT%H:%M:%SZ"  # of every moment in a file
 
 @dataclass(frozen=True)
 class Missing:
-    """A city without a part in the result, and why (contract, section 6)."""
+    """A city without a part in the result, and why."""
 
     city: str
     reason: str

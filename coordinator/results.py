@@ -1,4 +1,4 @@
-"""Reads `results.json` back: the one truth that every table and page is made from (contract, section 6).
+"""Reads `results.json` back: the one truth that every table and page is made from.
 
     results = Results.load("OUT")
     results.table("tgi")                    # a pandas frame; a withheld cell is <NA>, never a zero

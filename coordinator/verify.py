@@ -1,4 +1,4 @@
-"""Checks a result and its bundle, offline, step by step: `hpfed-coordinator report verify OUT` (reports.md, section 8).
+"""Checks a result and its bundle, offline, step by step: `hpfed-coordinator report verify OUT`.
 
     1 layout      every file is a plain file of a sensible size; what a bundle must hold is there
     2 roster      signed by its root; equal to a roster from elsewhere, where one is given

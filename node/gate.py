@@ -394,7 +394,7 @@ class Gate:
         return self.station.roster.askers[study.file.asker].role
 
     def _named(self, rows: snapshot.Snapshot) -> str:
-        """How a snapshot is called outside: by a keyed digest, so that nobody can try out contents (privacy.md, section 1)."""
+        """How a snapshot is called outside: by a keyed digest, so that nobody can try out contents."""
         content = b"hpfed-snapshot/1" + bytes.fromhex(rows.content)
         return "sha256:" + hmac.new(self.station.holder_key, content, sha256).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A city's own files become a harmonised snapshot: all or nothing, counted, the same again for the same files (city-data.md, section 4).
+"""A city's own files become a harmonised snapshot: all or nothing, counted, the same again for the same files.
 
 1. the mapping against schema and dictionary; 2. files found and named by SHA-256; 3. nothing changed: done; headers against the mapping;
 4. every column read as text, holders named by keyed hashes, side tables joined; 5. one statement casts every variable to value and status;

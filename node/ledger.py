@@ -1,4 +1,4 @@
-"""Where a city keeps what it has released and what that cost: `ledger.sqlite`, one file, one writer, a hash chain (privacy.md, section 6).
+"""Where a city keeps what it has released and what that cost: `ledger.sqlite`, one file, one writer, a hash chain.
 
 What the entries are and mean stands in `entries.py`. Every step of a conversation is on disk before the bytes that it is about leave.
 
@@ -68,7 +68,7 @@ LABEL: Final = b"hpfed-ledger/1"
 FILE: Final = "ledger.sqlite"
 AUDIT: Final = Path("audit") / "audit.jsonl"
 DAY: Final = 86_400
-X1_DAYS: Final = 365  # how long a set of cities counts (secure-aggregation.md, X1)
+X1_DAYS: Final = 365  # how long a set of cities counts
 KEPT_DAYS: Final = 30  # how long a stored reply outlives what it answers
 MOST_STORED: Final = 1 << 30  # bytes of stored replies; beyond, those that end first go
 AHEAD: Final = 1024  # numbers of own messages that one write covers

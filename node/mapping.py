@@ -1,4 +1,4 @@
-"""`mapping.yaml`: a city's own columns and codes, said in the words of a dictionary (city-data.md, section 2).
+"""`mapping.yaml`: a city's own columns and codes, said in the words of a dictionary.
 
 Read once into `Mapping`: for every variable that the city can give one `Rule` in which nothing is left to be guessed; all other variables
 of the dictionary are `cannot`. Every fault of the file is reported at once, with file, line and key.

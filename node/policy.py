@@ -1,4 +1,4 @@
-"""What a city answers, and who in it decides: `policy.yaml`, read strictly, and one pure decision over a study (privacy.md, section 7).
+"""What a city answers, and who in it decides: `policy.yaml`, read strictly, and one pure decision over a study.
 
 Every key has a shipped default (`policy.default.yaml`): a missing file is the whole of it, a missing key at any depth is its value. Numbers
 are decimals as written; no float decides anything. A decision reports all its reasons, not the first.
@@ -39,7 +39,7 @@ MODELS: Final = (
     "scorecard",
     "gbdt",
     "evaluate",
-)  # contract, section 5
+)
 ONE_ROUND: Final = (
     "association",
     "mean",

@@ -2,7 +2,7 @@
 
 A city's approval lists the variables that it cannot map, and the plan repeats it. The sum over cities that can answer is published, so that
 few of them would read their own figures in it; in mode exact the holders of those that cannot stand at `_missing`, a table of those few
-(contract, section 5; secure-aggregation.md, P9; threat T66). Every node checks the plan it is shown; a coordinator may check first.
+(docs/protocol.md; threat T66). Every node checks the plan it is shown; a coordinator may check first.
 """
 
 from collections.abc import Mapping

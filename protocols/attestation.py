@@ -1,4 +1,4 @@
-"""What a city signs after its bytes left: this is what I released (reports.md, section 8).
+"""What a city signs after its bytes left: this is what I released.
 
 It says which vectors went out, under which plan, with which noise and at what cost, so that the coordinator's results can be held against
 the word of every city. It holds no number of rows, no local code and no value that a vector held.

@@ -113,7 +113,7 @@ def _near(name: object, language: Language) -> str:
 
 
 def said(fault: HpfedError, how: Literal["zh", "en", "json"] | str) -> str:
-    """A fault and all found with it, a line each; as JSON the first one in both languages (contract, section 2: `--json`)."""
+    """A fault and all found with it, a line each; as JSON the first one in both languages."""
     if how == "json":
         words = {"code": fault.code, "zh": fault.text("zh"), "en": fault.text("en"), "next": fault.next("en")}
         return json.dumps({"error": words}, ensure_ascii=False)
@@ -1552,7 +1552,7 @@ CODES: Final[dict[str, Texts]] = {
 }
 
 
-# What an Abort says, on the wire (secure-aggregation.md, section 15). Numbers are never reused.
+# What an Abort says, on the wire (docs/protocol.md). Numbers are never reused.
 ABORT_NUMBERS: Final[dict[str, int]] = {
     "CLOSED": 0,
     "SECAGG_PLAN": 1,

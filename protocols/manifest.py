@@ -1,4 +1,4 @@
-"""The list of what belongs to a result, which the coordinator signs; and where each file of a bundle stands (reports.md, section 8).
+"""The list of what belongs to a result, which the coordinator signs; and where each file of a bundle stands.
 
 The signature is over these bytes and so over every file in the list: over the results, and over what cities and asker signed themselves.
 """

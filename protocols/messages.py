@@ -1,9 +1,9 @@
-"""THE ONLY ENVELOPE: every message between two parties, every body, one signature (deployment.md, section 4).
+"""THE ONLY ENVELOPE: every message between two parties, every body, one signature (docs/protocol.md).
 
 `"HPFE" | u8 version | u32 header length | header (canonical JSON) | body | Ed25519 signature (64)`; the signature is
 over `"hpfed/envelope/1" 00 | header`, and the header holds length and SHA-256 of the body: one hash and one
 verification cover everything. Nothing else signs or verifies a message. Bodies are fixed binary records
-(secure-aggregation.md, sections 3 and 4): big-endian integers, `LP(x)` = u32 length then x, a list = u16 count then
+(docs/protocol.md): big-endian integers, `LP(x)` = u32 length then x, a list = u16 count then
 items in strictly ascending order.
 """
 
@@ -154,12 +154,12 @@ class Body:
         return tuple((name, hint.__metadata__[0]) for name, hint in get_type_hints(cls, include_extras=True).items())
 
 
-# --- bodies of the secure aggregation (secure-aggregation.md, section 4)
+# --- bodies of the secure aggregation (docs/protocol.md)
 
 
 @dataclass(frozen=True)
 class Plan(Body):
-    """What one conversation is about. Symbols in brackets: secure-aggregation.md, section 2."""
+    """What one conversation is about. Symbols in brackets: docs/protocol.md."""
 
     suite: U8  # 1
     conversation: Sixteen
@@ -288,7 +288,7 @@ class Abort(Body):
     about: U32  # whose fault; 0 = the coordinator's
 
 
-# --- bodies of everything else (deployment.md, section 4; privacy.md, section 8)
+# --- bodies of everything else (docs/protocol.md)
 
 
 @dataclass(frozen=True)

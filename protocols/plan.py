@@ -1,7 +1,7 @@
 """What a study, a run of it and a set of cities give: layout, noise, ring and thresholds, the same integers for every party.
 
 The coordinator derives a plan from this; each city derives it again and refuses a plan that differs in anything but the name of the
-conversation, the roster in force, its times, and what cities cannot map (secure-aggregation.md, checks P4, P6, P7).
+conversation, the roster in force, its times, and what cities cannot map (docs/protocol.md).
 """
 
 from collections.abc import Mapping, Sequence

@@ -89,7 +89,7 @@ class Window(Record):
 
 
 class StudyFile(Record):
-    """The keys of `study.yaml` (contract, section 5)."""
+    """The keys of `study.yaml`."""
 
     study: Name
     title: Words

@@ -391,7 +391,7 @@ def title(wording: Wording, question: Question) -> Markup:
 
 
 def notice(wording: Wording, city: str) -> Markup:
-    """How a table was released (reports.md, section 4.3). Said of the rows themselves: a city's rows never stand under the word sum."""
+    """How a table was released. Said of the rows themselves: a city's rows never stand under the word sum."""
     if not city:
         return wording.say("notice_pooled")
     return wording.say("notice_by_city" if wording.content.privacy.mode == "dp" else "notice_by_city_exact")

@@ -1,4 +1,4 @@
-"""CSV: bytes become text under a named encoding, then records, then text columns (city-data.md, section 1.1).
+"""CSV: bytes become text under a named encoding, then records, then text columns.
 
 Decode first, split second: a trail byte of GB18030 may be a backslash, a vertical bar or a digit. DuckDB only ever sees UTF-8.
 

@@ -1,4 +1,4 @@
-"""Parquet: typed columns become canonical text (city-data.md, section 1.2).
+"""Parquet: typed columns become canonical text.
 
 Integers without a point, decimals exact, dates and times as ISO, booleans `true` and `false`. A binary float that is whole is written as an
 integer, any other one as the shortest text that reads back as the same number; from 10^15 on, where digits are lost, with an exponent.

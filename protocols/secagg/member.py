@@ -1,4 +1,4 @@
-"""A city in one conversation (secure-aggregation.md, section 6.1).
+"""A city in one conversation (docs/protocol.md).
 
 | state | event | checks | next | sends |
 |---|---|---|---|---|

@@ -1,7 +1,7 @@
 """Finished sums, as `finalize` sees them: official tables that agree with each other, and the noise that is still in them.
 
 A *family* is every table of one measure over one cohort. Its noise is known exactly: the table on axes B is a sum of independent parts,
-one for each set of axes A inside B, and part A has variance V_A within its own subspace (statistics.md, section 3):
+one for each set of axes A inside B, and part A has variance V_A within its own subspace:
 
     Cov(g'T, h'T) = sum over A in B of
         V_A * product over A of (g.h - (sum g)(sum h) / m) * product over B without A of (sum g)(sum h) / m^2
@@ -52,7 +52,7 @@ class Table:
     """One official table. `units`: whole quanta, `quantum` of them in one, one dimension per axis.
 
     `noise`: V_A for every set A of axes that are not in `whole`; an array of as many dimensions as there are whole axes, twice over, in the
-    order of the table. `rounding`: variance that carrying one holder's amount in coarse steps adds (privacy.md, section 2).
+    order of the table. `rounding`: variance that carrying one holder's amount in coarse steps adds.
     A *box* names, per axis, one position or several (`KNOWN`, `ALL`, any slice); its sum is the sum over their product.
     """
 
@@ -281,5 +281,5 @@ class Estimates:
         return 0 if table.exact else self.min_cell
 
     def stream(self, label: str) -> Any:
-        """Public, reproducible draws for one purpose (statistics.md R8); they share nothing with any noise."""
+        """Public, reproducible draws for one purpose; they share nothing with any noise."""
         return entropy.public_stream(self.study, self.question, label)

@@ -103,7 +103,7 @@ class Amount:
 
     @property
     def square_unit(self) -> int:
-        """s2: the smallest integer with (h^2 - h^2/2) / s2 <= 2^24, so that a centred square fits (statistics.md 2.2)."""
+        """s2: the smallest integer with (h^2 - h^2/2) / s2 <= 2^24, so that a centred square fits."""
         return max(1, -(-(self.half_width**2) // (2 * SQUARE_LIMIT)))
 
     @property
@@ -132,7 +132,7 @@ class Block:
     """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
 
     `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
-    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit (privacy.md, section 2). `limb`: of a square in mode exact.
+    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact.
     """
 
     measure: Measure

@@ -179,7 +179,7 @@ def steps(of: Amount, given: Column) -> Steps:
 
 
 def coarser(values: Vector, shift: int) -> Vector:
-    """Each holder's value to the nearest multiple of 2^shift, ties to the even one, in that unit (privacy.md, section 2)."""
+    """Each holder's value to the nearest multiple of 2^shift, ties to the even one, in that unit."""
     return _round_half_even(values, 1 << shift) if shift else values
 
 

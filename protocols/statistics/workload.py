@@ -1,4 +1,4 @@
-"""All questions of a study as one layout: equal blocks of two questions are measured once (statistics.md R3)."""
+"""All questions of a study as one layout: equal blocks of two questions are measured once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Workload:
         return cls(Layout(tuple(weights)), named, tuple(weights.values()))
 
     def shares(self) -> tuple[Fraction, ...]:
-        """The part of the whole cost that each block pays: equal per block, times its weight; sum 1 (privacy.md 4)."""
+        """The part of the whole cost that each block pays: equal per block, times its weight; sum 1."""
         total = sum(self.weights, Fraction(0))
         return tuple(weight / total for weight in self.weights)
 

@@ -1,7 +1,7 @@
 """Benchmarks: each measures this product and a peer in one process, alternating, and prints the ratio beside its target.
 
 A target that is not reached is printed as such; it is a figure, not an error. Every benchmark is a function of this folder and one line of
-`REGISTER`. Results go to `bench/results.json` (contract, section 7), which is not kept.
+`REGISTER`. Results go to `bench/results.json`, which is not kept.
 """
 
 import json

@@ -16,7 +16,7 @@ ROWS = 1_000_000
 
 
 def lines() -> Iterator[Line]:
-    """Rows per CPU second over one- to two-way tables of the flagship's given variables. Target of statistics.md, section 10: 1 / 1.5."""
+    """Rows per CPU second over one- to two-way tables of the flagship's given variables. Target: 1 / 1.5 of its peer."""
     import duckdb
     import pandas
 

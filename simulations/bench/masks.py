@@ -15,7 +15,7 @@ KEYS, CELLS = 30, 10**6
 
 
 def lines() -> Iterator[Line]:
-    """Bytes of keystream per CPU second, 30 keys over 10^6 cells. Target of secure-aggregation.md, section 8: 0.70."""
+    """Bytes of keystream per CPU second, 30 keys over 10^6 cells. Target: 0.70 of its peer."""
     for bits in (32, 64):
         keys = [operating_system(32) for _ in range(KEYS)]
         accumulator = np.zeros(CELLS, dtype=f"<u{bits // 8}")

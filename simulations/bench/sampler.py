@@ -10,7 +10,7 @@ OURS, THEIRS = 10**6, 10**4  # draws; opendp needs some 15 s for as many as ours
 
 
 def lines() -> Iterator[Line]:
-    """Draws per CPU second at three variances. Target of privacy.md, section 3: 50 times."""
+    """Draws per CPU second at three variances. Target: 50 times its peer."""
     import opendp.prelude as dp
 
     dp.enable_features("contrib")

@@ -1,4 +1,4 @@
-"""Laws of ingest: what a snapshot does and does not depend on (city-data.md, section 11)."""
+"""Laws of ingest: what a snapshot does and does not depend on."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Do intervals hold the truth as often as they say, with noise and sampling together? (statistics.md, section 9)"""
+"""Do intervals hold the truth as often as they say, with noise and sampling together?"""
 
 from collections import defaultdict
 from dataclasses import dataclass

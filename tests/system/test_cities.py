@@ -1,4 +1,4 @@
-"""The invented cities: Q city meets every published figure (synthetic-cities, section 4), the folders keep their labels and their truth."""
+"""The invented cities: Q city meets every published figure, the folders keep their labels and their truth."""
 
 import hashlib
 import json

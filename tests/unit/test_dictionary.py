@@ -1,5 +1,6 @@
 """Dictionaries: the built-in one as it is specified, derived variables against a per-row oracle, bad files refused at their lines."""
 
+import json
 import re
 from datetime import date
 from decimal import Decimal
@@ -24,7 +25,9 @@ from tests.oracles.dictionary_slow import derived
 
 BUILT_IN: Final = dictionaries.load("hpf-flexible-employment@1")
 AS_OF: Final = date(2022, 5, 31)
-SPECIFICATION: Final = Path(__file__).parents[3] / "shared" / "design" / "city-data.md"
+TABLE: Final = (
+    Path(__file__).parents[1] / "vectors" / "dictionary" / "published.json"
+)  # of the published study's fields
 
 # --- the built-in dictionary
 
@@ -58,10 +61,8 @@ def test_every_word_of_the_built_in_dictionary_is_there_in_both_languages() -> N
     assert len(set(chinese)) == len(chinese)
 
 
-def test_the_built_in_dictionary_is_the_table_of_its_specification() -> None:
-    if not SPECIFICATION.exists():
-        pytest.skip("the specification's table (city-data.md, section 7) does not lie beside this checkout")
-    rows = _specified()
+def test_the_built_in_dictionary_is_the_table_of_the_published_fields() -> None:
+    rows = {name: (each["type"], each["label"]) for name, each in json.loads(TABLE.read_text(encoding="utf-8")).items()}
     assert sorted(rows) == sorted(PUBLISHED)
     for name, (said, zh) in rows.items():
         variable: Any = BUILT_IN.variables[name]
@@ -88,25 +89,6 @@ def _within(short: str, long: str) -> bool:
     """The characters of one label stand in the other, in order: 个人收入 in 个人月收入."""
     rest = iter(long)
     return all(mark in rest for mark in short)
-
-
-def _specified() -> dict[str, tuple[str, str]]:
-    """Variable to (type, codes or range; labels), from the table. `paid_6m`, `_12m` and [0, 1], [0, 2] go together in order."""
-    section = SPECIFICATION.read_text(encoding="utf-8").split("## 7.")[1].split("\n\nEvents ")[0]
-    found: dict[str, tuple[str, str]] = {}
-    for line in section.splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
-        if not re.match(r"^(\d+(–\d+)?|\+\d)$", cells[0]):
-            continue
-        names = re.findall(r"`([a-z0-9_]+)`", cells[1])
-        stem = names[0].rsplit("_", 1)[0]
-        ranges = re.findall(r"\[\d+, \d+\]", cells[3])
-        for number, name in enumerate(names):
-            whole = name if not name.startswith("_") else stem + name
-            said = re.sub(r"(\[\d+, \d+\](, )?)+", ranges[number], cells[3]) if len(names) > 1 else cells[3]
-            label = cells[2].replace("6/12/24", ("6", "12", "24")[number]) if len(names) > 1 else cells[2]
-            found[whole] = (said, label)
-    return found
 
 
 def test_the_classes_of_sensitivity_follow_the_money() -> None:

@@ -1,4 +1,4 @@
-"""Ingest: what lands on disk, what stops it, and what is said then (city-data.md, sections 3, 4 and 10)."""
+"""Ingest: what lands on disk, what stops it, and what is said then."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""The mapping file: every fault at once, each with file, line and key (city-data.md, sections 2 and 10)."""
+"""The mapping file: every fault at once, each with file, line and key."""
 
 from pathlib import Path
 

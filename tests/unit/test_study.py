@@ -1,4 +1,4 @@
-"""Study files: what is refused, where, and with which advice; and what cities sign (contract, section 5; statistics.md, section 8)."""
+"""Study files: what is refused, where, and with which advice; and what cities sign."""
 
 import json
 import re

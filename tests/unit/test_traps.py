@@ -1,4 +1,4 @@
-"""Traps of Chinese administrative files, one test each (city-data.md, section 9)."""
+"""Traps of Chinese administrative files, one test each."""
 
 from datetime import date
 from pathlib import Path
