@@ -1,6 +1,6 @@
 """YAML as people mean it: scalars stay text, and every fault has a line.
 
-A safe subset: no aliases, no tags, no duplicate keys, at most 1 MiB, 32 levels and 20,000 nodes (threat-model.md T43, section 8).
+A safe subset: no aliases, no tags, no duplicate keys, at most 1 MiB, 32 levels and 20,000 nodes (threat-model.md T43).
 `1e-6`, `0123`, `on` and `null` reach the schema as the text that was written; the schema then types it. A value travels from here to
 a model by way of JSON, in strict mode, so that a file and a message are read by one and the same schema.
 """

@@ -520,7 +520,7 @@ def caveats(results: Results) -> tuple[str, ...]:
 
 
 def _trust(wording: Wording) -> tuple[Markup, ...]:
-    """The five assumptions of threat-model.md, section 3."""
+    """What docs/threat-model.md assumes."""
     privacy = wording.content.privacy
     exact = privacy.mode == "exact"
     colluders = privacy.tolerate.colluders if privacy.tolerate else 1
@@ -537,7 +537,7 @@ def _trust(wording: Wording) -> tuple[Markup, ...]:
 
 
 def _limits(results: Results) -> tuple[str, ...]:
-    """The items of threat-model.md, section 7, that concern this run, in its order, as keys."""
+    """What docs/threat-model.md calls not protected and concerns this run, in its order, as keys."""
     content = results.content
     exact = content.privacy.mode == "exact"
     three = len(content.cities.answered) == 3 and (
