@@ -672,6 +672,8 @@ def test_a_workbook_with_one_other_figure_is_found_though_it_is_listed(sealed: S
             lambda name, part: figure.sub(lambda m: b"<v>%d" % (int(m[1]) ^ 1), part) if "sheet2" in name else part,
         ),
         book[:-30],
+        b"MZ" + book,
+        book + b"more",
         b"no workbook",
     ):
         assert changed != book
