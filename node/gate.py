@@ -69,7 +69,7 @@ from protocols.secagg import keys, member
 from protocols.statistics import measures
 from protocols.study import Study, from_wire
 
-BATCH: Final = 1 << 20
+BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the processor, and below 300 MiB
 Officers = Callable[[Study, Decision], Sequence[str]]
 
 

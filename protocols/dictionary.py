@@ -537,27 +537,28 @@ class Table:
 
 def column(table: Table, dictionary: Dictionary, name: str, as_of: date) -> Column:
     """A given or derived variable of every holder. Pure and row by row: the order of rows and their batching change nothing."""
-    return _reading(table, dictionary, as_of)(name)
+    return Reading(table, dictionary, as_of)(name)
 
 
 def holds(table: Table, dictionary: Dictionary, condition: Any, as_of: date) -> Truth:
     """A filter over the rows of a table."""
-    return _holds(condition, dictionary, _reading(table, dictionary, as_of))
+    return _holds(condition, dictionary, Reading(table, dictionary, as_of))
 
 
 Read = Callable[[str], Column]
 
 
-def _reading(table: Table, dictionary: Dictionary, as_of: date) -> Read:
-    """Columns by name, each derived one made once, however many others stand on it."""
-    made: dict[str, Column] = dict(table.columns)
+class Reading:
+    """Columns of a table by name, each derived one made once, however many others stand on it."""
 
-    def read(name: str) -> Column:
-        if name not in made:
-            made[name] = _derived(name, table.holders, dictionary, read, as_of)
-        return made[name]
+    def __init__(self, table: Table, dictionary: Dictionary, as_of: date) -> None:
+        self.table, self.dictionary, self.as_of = table, dictionary, as_of
+        self.made: dict[str, Column] = dict(table.columns)
 
-    return read
+    def __call__(self, name: str) -> Column:
+        if name not in self.made:
+            self.made[name] = _derived(name, self.table.holders, self.dictionary, self, self.as_of)
+        return self.made[name]
 
 
 def _derived(name: str, holders: int, dictionary: Dictionary, read: Read, as_of: date) -> Column:

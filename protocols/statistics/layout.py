@@ -27,6 +27,7 @@ LIMB_BITS: Final = 24  # of the lower part of an exact square
 SQUARE_LIMIT: Final = 1 << LIMB_BITS  # h_q: a centred square is carried in at most so many units
 # An amount of more than 2^24 steps is carried in coarser ones; in mode exact its square alone is, beyond 2^31, so that it fits int64.
 TOP_BITS: Final = 24
+CARRIER_CELLS: Final = 1 << 14  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
 EXACT_TOP_BITS: Final = 31
 MOST_SHIFT: Final = 40
 
@@ -253,6 +254,43 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Carrier:
+    """One joint table of counts, from which the blocks of the layout at `places` are summed. It never leaves the city."""
+
+    axes: tuple[Axis, ...]
+    places: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+    def margin(self, table: Any, block: Block) -> Any:
+        """The block's cells, of a table with this shape."""
+        return table.sum(axis=tuple(at for at, axis in enumerate(self.axes) if axis not in block.axes))
+
+
+def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
+    """Joint tables that cover all blocks of counts: the largest block first, each into the table that it makes the least larger.
+
+    A table of a single block may have any size; one of several has at most CARRIER_CELLS.
+    """
+    cover: list[tuple[set[Axis], list[int]]] = []
+    counted = [place for place, block in enumerate(blocks) if block.measure is Measure.ONE]
+    for place in sorted(counted, key=lambda at: -blocks[at].cells):
+        axes = set(blocks[place].axes)
+        joined = [prod(axis.size for axis in held | axes) for held, _ in cover]
+        growth = [new / prod(axis.size for axis in held) for new, (held, _) in zip(joined, cover, strict=True)]
+        fits = [at for at, new in enumerate(joined) if new <= CARRIER_CELLS or growth[at] == 1]
+        if fits:
+            held, places = cover[min(fits, key=lambda at: growth[at])]
+            held |= axes
+            places.append(place)
+        else:
+            cover.append((axes, [place]))
+    return tuple(Carrier(_ascending(tuple(held)), tuple(sorted(places))) for held, places in cover)
+
+
+@dataclass(frozen=True)
 class Layout:
     """Blocks end to end: cell i of block b stands at `offsets[b] + i`, row-major over the block's axes."""
 
@@ -271,6 +309,11 @@ class Layout:
             starts.append(at)
             at += block.cells
         return tuple(starts)
+
+    @cached_property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """How a city counts; it follows from the blocks and is seen by nobody."""
+        return carriers(self.blocks)
 
     @property
     def length(self) -> int:
