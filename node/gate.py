@@ -67,6 +67,7 @@ from protocols.ring import Vector
 from protocols.roster import COORDINATOR
 from protocols.secagg import keys, member
 from protocols.statistics import measures
+from protocols.statistics.layout import Layout
 from protocols.study import Study, from_wire
 
 BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the processor, and below 300 MiB
@@ -341,7 +342,7 @@ class Gate:
             return member.refuse(state, Refusal("SNAPSHOT_DATE", as_of=agreement.study.file.as_of.isoformat()), stamp)
         self.ledger.rows(about, turn.round, turn.rctx, now=now)  # from here on the round is charged, come what may
         seed = bytes(32) if agreement.study.exact else exactly(self.entropy, 32)
-        vector = encoded(agreement, rows) + noise(agreement, seed)  # 7 encode
+        vector = encoded(agreement.study, agreement.layout, rows) + noise(agreement, seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
             talk.given = member.Contribution(matter_of(state.talk.plan, turn.round), turn.rctx, masked.y_digest, ())
@@ -440,13 +441,11 @@ class Gate:
         self.ledger.audit.append(line)
 
 
-def encoded(agreement: Agreement, rows: snapshot.Snapshot) -> Vector:
+def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot) -> Vector:
     """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout."""
-    study = agreement.study
-    layout, cohort, as_of = agreement.layout, study.file.cohort, study.file.as_of
     total = np.zeros(layout.length, dtype=np.int64)
     for table in rows.batches(study.reads(), BATCH):
-        total += measures.encode(layout, table, study.dictionary, as_of, cohort, study.exact)
+        total += measures.encode(layout, table, study.dictionary, study.file.as_of, study.file.cohort, study.exact)
     return total
 
 

@@ -338,7 +338,7 @@ class Snapshot:
 
 def _known(status: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """By comparisons, which are several times as fast as looking each status up."""
-    return np.logical_and.reduce([status != code for code in NOT_KNOWN])
+    return np.asarray(np.logical_and.reduce([status != code for code in NOT_KNOWN]))
 
 
 def _verified(folder: Path, newest: Newest) -> Manifest:

@@ -160,11 +160,11 @@ def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> 
     tolerate, ascending = file.privacy.tolerate, tuple(sorted(cities))
     limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
     most_rows = max(roster.cities[city].size_class for city in ascending)
-    layout, v20 = _noised(study, limits.t - tolerate.colluders)
+    layout, v20 = noised(study, limits.t - tolerate.colluders)
     return Agreement(study, run, ascending, most_rows, limits, layout, v20)
 
 
-def _noised(study: Study, h: int) -> tuple[Layout, tuple[int, ...]]:
+def noised(study: Study, h: int) -> tuple[Layout, tuple[int, ...]]:
     """Blocks in the units they are carried in, and the variance of each. `h`: honest cities that share the noise.
 
     A block costs a city at most MOST_DRAWS draws: amounts are carried in the least power of two of their steps for which it does. Coarser

@@ -27,7 +27,9 @@ LIMB_BITS: Final = 24  # of the lower part of an exact square
 SQUARE_LIMIT: Final = 1 << LIMB_BITS  # h_q: a centred square is carried in at most so many units
 # An amount of more than 2^24 steps is carried in coarser ones; in mode exact its square alone is, beyond 2^31, so that it fits int64.
 TOP_BITS: Final = 24
-CARRIER_CELLS: Final = 1 << 14  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
+CARRIER_CELLS: Final = (
+    1 << 14
+)  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
 EXACT_TOP_BITS: Final = 31
 MOST_SHIFT: Final = 40
 

@@ -30,10 +30,10 @@ def build(folder: Path, spill: Path, cities: Sequence[str], rows: int | None, se
     never = figures.accounts - figures.ever_paid
     baseline = hazard.solved_baseline(reference, never, figures.abnormal - never)
     with connection(spill) as database:
-        truth = Truth(database)
+        truth = Truth(database, folder / "truth")
         for profile in profiles:
             write_city(folder / profile.city, profile, seed, baseline, reference, truth, database)
-        truth.write(folder / "truth", seed, heterogeneity, baseline)
+        truth.finish(seed, heterogeneity, baseline)
     (folder / "askers.yaml").write_bytes(_shipped("askers.yaml"))
 
 
