@@ -8,7 +8,6 @@ filters. Whole numbers, categories, booleans and money; not sets and not limbs o
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -42,7 +41,8 @@ def queries(layout: Layout, study: Study, source: str) -> list[tuple[tuple[Block
 
 
 def vector(layout: Layout, study: Study, source: str, run: Run) -> Vector:
-    """The answers laid out as a city's vector; squares are not rounded one by one, and so may differ by half a unit per holder."""
+    """The answers laid out as a city's vector. What is carried in coarser units is not rounded one by one, and may differ by
+    half a unit per holder."""
     total = np.zeros(layout.length, dtype=np.int64)
     for blocks, query in queries(layout, study, source):
         rows, axes = run(query), blocks[0].axes
@@ -127,10 +127,12 @@ class _Writer:
         if not isinstance(block.of, tuple) or block.limb is not None or len(block.of) != 1:
             raise TypeError(block.name)
         (of,) = block.of
+        if of.shift:
+            raise TypeError(of)
         u = f"({_clipped(f'({self.variable(of.variable)})', of.low, of.high)} - {of.centre})"
         if block.measure is Measure.AMOUNT:
-            return f"sum({u}) / {Decimal(1 << of.shift)}"
-        return f"(sum({u} * {u}) * 2 - count({u})::HUGEINT * {of.half_width**2}) / {2 * of.square_unit}"
+            return f"sum({u}) / {1 << block.shift}"
+        return f"(sum({u} * {u}) * 2 - count({u})::HUGEINT * {of.half_width**2}) / {2 * of.square_unit << block.shift}"
 
 
 def _clipped(given: str, low: int, high: int) -> str:

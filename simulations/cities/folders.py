@@ -76,10 +76,12 @@ def write_city(
                 model = population.solve_hazard(people, facts, baseline)
             truth.city(profile, model, *hazard.expected(people, model))
         table = population.lives(people, streams, facts, model)
+        del people  # of 2^20 rows each, as are what follows
         local = DIALECTS[profile.city](table, streams)
         for file in local.files:
             _write(folder / "data", file, f"_{number:04d}" if len(parts) > 1 else "", database)
         truth.add(profile.city, table, local)
+        del table, local
 
 
 SUFFIX: Final = {True: ".csv", False: ".parquet"}
