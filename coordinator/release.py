@@ -189,8 +189,10 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
                 "block": block.name,
                 "cells": block.cells,
                 "share": significant(float(share)),
-                "l1": block.l1,
-                "l2sq": block.l2sq,
+                "l1": None
+                if study.exact
+                else block.l1,  # without noise nothing follows from them, and squares pass 2^53
+                "l2sq": None if study.exact else block.l2sq,
                 "variance": significant(total / UNIT),
                 "node_variance": significant(node / UNIT),
                 "shift": block.shift,

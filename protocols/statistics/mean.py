@@ -275,7 +275,10 @@ def _means(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tupl
 
 
 def _deviations(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tuple[Row, ...]:
-    """Delta method on the logarithm of the variance. Sampling as of a normal variable, 2 / (n - 1): fourth powers are not summed.
+    """At either end the wider of two: the delta method on the logarithm of the variance, and the normal interval of the variance.
+
+    They agree where noise is small; where it is not, the logarithm alone keeps too far from 0. Sampling is as of a normal variable,
+    2 / (n - 1): fourth powers are not summed.
 
     Values of a range spread by at most half of it, but for Bessel's correction.
     """

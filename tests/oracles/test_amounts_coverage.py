@@ -201,6 +201,8 @@ def test_intervals_that_forget_noise_are_found_out() -> None:
     unmarked, marked = simulated(3_000, 3, 60, "fast", scale=0.01)
     assert pooled(both(unmarked, marked), "mean") < 0.85
     assert pooled(both(unmarked, marked), "total") < 0.5
+    assert pooled(both(unmarked, marked), "sd") < 0.5
+    assert pooled(both(unmarked, marked), "count") < 0.5
 
 
 @pytest.mark.slow  # 1,000 runs of each design
@@ -211,8 +213,9 @@ def test_intervals_of_amounts_hold_the_truth_as_often_as_they_say(n: int, cities
     unmarked, marked = simulated(n, cities, 1_000, "slow")
     every = both(unmarked, marked)
     for measure in MEASURES:
-        assert 0.93 <= pooled(every, measure) <= 0.97, measure
+        most = 0.985 if measure == "sd" else 0.97  # the wider of two intervals
+        assert 0.93 <= pooled(every, measure) <= most, measure
         if n > 3_000:
-            assert 0.93 <= pooled(unmarked, measure) <= 0.97, measure
+            assert 0.93 <= pooled(unmarked, measure) <= most, measure
     for key, runs in every.items():
         assert np.mean(runs) >= 0.90, key
