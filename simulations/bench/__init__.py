@@ -95,9 +95,9 @@ class Alone:
 
 
 def alone(work: str, *arguments: str) -> Alone:
-    """Run `module:function` of this package with texts in a fresh process.
+    """Run one of `works` with texts in a fresh process.
 
-    The function imports and prepares, and returns the work. A child's own peak is read from /proc where there is one: what the kernel
+    Its function imports and prepares, and returns the work. A child's own peak is read from /proc where there is one: what the kernel
     tells the parent includes what the parent held when it started the child.
     """
     began = time.perf_counter()
@@ -108,10 +108,7 @@ def alone(work: str, *arguments: str) -> Alone:
 
 def child(work: str) -> None:
     """The other side of `alone`: says in one line of JSON what the work took."""
-    from importlib import import_module
-
-    module, function = work.split(":")
-    ready = getattr(import_module(module), function)(*sys.argv[1:])
+    ready = works()[work](*sys.argv[1:])
     before, said = _resident("VmRSS"), None
 
     def called() -> None:
@@ -134,6 +131,19 @@ def _resident(which: str) -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def works() -> dict[str, Callable[..., Callable[[], Any]]]:
+    """What can be run alone: functions of texts that prepare, and return the work."""
+    from simulations.bench import demo, encoding, files
+
+    return {
+        "counted": encoding.counted,
+        "copied": files.copied,
+        "made": demo.made,
+        "taken in": files.taken_in,
+        "written": files.written,
+    }
 
 
 Lines = Callable[[bool], Iterator[Line]]

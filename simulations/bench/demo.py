@@ -15,7 +15,7 @@ def lines(quick: bool = False) -> Iterator[Line]:
     """Seconds on the clock and of CPU, median of three. Target: 30 s, of the issue of the first demo."""
     with tempfile.TemporaryDirectory(prefix="hpfed-bench-") as place:
         rounds = range(1 if quick else 3)
-        runs = [alone("simulations.bench.demo:made", str(Path(place) / str(at)), "x" * quick) for at in rounds]
+        runs = [alone("made", str(Path(place) / str(at)), "x" * quick) for at in rounds]
     parts = {part: statistics.median(run.said[part] for run in runs) for part in runs[0].said}
     note = ", ".join(f"{part} {seconds:.2f}" for part, seconds in parts.items())
     clock, cpu = (statistics.median(figures) for figures in zip(*((r.clock, r.whole_cpu) for r in runs), strict=True))

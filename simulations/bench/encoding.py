@@ -48,7 +48,7 @@ def lines(quick: bool = False) -> Iterator[Line]:
             )
             for _ in range(rounds)
         ]
-        memory = [alone("simulations.bench.encoding:counted", str(folder)) for folder in folders[1:]]
+        memory = [alone("counted", str(folder)) for folder in folders[1:]]
     queries = f"DuckDB, {len(group_by.queries(layout, asked, source))} GROUP BY queries, 2 threads"
     for at, what in enumerate(("on the clock", "CPU")):
         ours, peer = (statistics.median(pair[side][at] for pair in pairs) for side in (0, 1))

@@ -31,10 +31,8 @@ def lines(quick: bool = False) -> Iterator[Line]:
             folder = Path(place) / f"{name}-0" / name
             pairs = []
             for at in range(rounds):
-                ours = alone("simulations.bench.files:taken_in", str(folder), str(Path(place) / f"home-{name}-{at}"))
-                pairs.append(
-                    (ours, alone("simulations.bench.files:copied", str(folder), str(Path(place) / "copy.parquet")))
-                )
+                ours = alone("taken in", str(folder), str(Path(place) / f"home-{name}-{at}"))
+                pairs.append((ours, alone("copied", str(folder), str(Path(place) / "copy.parquet"))))
             mine, theirs = (statistics.median(pair[side].cpu for pair in pairs) for side in (0, 1))
             title = f"ingest, {size}, {CITIES[name]}"
             yield line(title, "s", mine, theirs, "COPY of the same rows in utf-8, 2 threads", MOST_TIMES[name], "less")
@@ -43,7 +41,7 @@ def lines(quick: bool = False) -> Iterator[Line]:
 
 
 def _made(place: Path, name: str, rows: int, at: int) -> Alone:
-    return alone("simulations.bench.files:written", str(place / f"{name}-{at}"), name, str(rows))
+    return alone("written", str(place / f"{name}-{at}"), name, str(rows))
 
 
 def written(out: str, city: str, rows: str) -> Callable[[], None]:
