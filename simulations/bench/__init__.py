@@ -1,7 +1,7 @@
 """Benchmarks: each measures this product beside a peer or a limit, in the same run, alternating, and prints the ratio and its target.
 
 A target that is not reached is printed as such; it is a figure, not an error. Every benchmark is a function of this folder and one line of
-the register. Results go to `bench/results.json` (contract, section 7), which is not kept. Times of a loaded machine are long; ratios of CPU
+the register. Results go to `bench/results.json`, which is not kept. Times of a loaded machine are long; ratios of CPU
 time say most there.
 """
 

@@ -12,7 +12,7 @@ LIMIT_S: Final = 30.0
 
 
 def lines(quick: bool = False) -> Iterator[Line]:
-    """Seconds on the clock and of CPU, median of three. Target: 30 s, of the issue of the first demo."""
+    """Seconds on the clock and of CPU, median of three. Target: 30 s."""
     with tempfile.TemporaryDirectory(prefix="hpfed-bench-") as place:
         rounds = range(1 if quick else 3)
         runs = [alone("made", str(Path(place) / str(at)), "x" * quick) for at in rounds]

@@ -24,7 +24,7 @@ MOST_MIB: Final = 500.0
 
 
 def lines(quick: bool = False) -> Iterator[Line]:
-    """Targets of statistics.md, section 10, at 10^7 rows: 1.5 times the queries; at most 500 MiB, and 1.1 times those at 4 * 10^6 rows.
+    """Targets at 10^7 rows: 1.5 times the queries; at most 500 MiB, and 1.1 times those at 4 * 10^6 rows.
 
     The rows are a generated city of 10^6 accounts, ingested, ten times over. The queries may use two threads; ours is one.
     """

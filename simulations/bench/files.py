@@ -15,7 +15,7 @@ MOST_TIMES: Final = {"chongqing": 10.0, "shenzhen": 8.0}  # an ingest by key, of
 
 
 def lines(quick: bool = False) -> Iterator[Line]:
-    """Targets of synthetic-cities.md, section 8, and city-data.md, section 4, at 10^6 rows; medians of three, of CPU time."""
+    """At 10^6 rows: medians of three, of CPU time."""
     rows, rounds = (1_000, 1) if quick else (1_000_000, 3)
     names, times_of = (("guangzhou", "chongqing"), ("chongqing",)) if quick else (tuple(CITIES), tuple(MOST_TIMES))
     with tempfile.TemporaryDirectory(prefix="hpfed-bench-") as place:

@@ -13,7 +13,7 @@ from simulations.bench import Line, compared, rate
 
 
 def lines(quick: bool = False) -> Iterator[Line]:
-    """Bytes of keystream per CPU second, 30 keys over 10^6 cells. Target of secure-aggregation.md, section 8: 0.70."""
+    """Bytes of keystream per CPU second, 30 keys over 10^6 cells. Target: 0.70 of its peer."""
     many, cells, rounds = (2, CHUNK, 1) if quick else (30, 10**6, 5)
     for bits in (32, 64):
         keys = [operating_system(32) for _ in range(many)]

@@ -7,14 +7,8 @@ from protocols.entropy import operating_system
 from simulations.bench import Line, compared, rate
 
 
-<<<<<<< HEAD
-
-def lines() -> Iterator[Line]:
-    """Draws per CPU second at three variances. Target: 50 times its peer."""
-=======
 def lines(quick: bool = False) -> Iterator[Line]:
-    """Draws per CPU second at three variances. Target of privacy.md, section 3: 50 times."""
->>>>>>> 4aafacf (Generated cities in a third of the time: categories as they are, truth in parts, fewer sorts)
+    """Draws per CPU second at three variances. Target: 50 times its peer."""
     import opendp.prelude as dp
 
     ours_of, theirs_of, rounds = (10**3, 10, 1) if quick else (10**6, 10**4, 5)  # opendp needs some 15 s for as many

@@ -1,4 +1,4 @@
-"""Do intervals of means, standard deviations, totals and bins hold the truth as often as they say? (statistics.md, section 9)
+"""Do intervals of means, standard deviations, totals and bins hold the truth as often as they say?
 
 Holders draw one of some sixty amounts, skewed and with lumps as contributions are, so that sums of any number of holders are quickly
 made. Amounts travel in the units that a plan would give them, and sums carry Skellam noise of the declared variance.
