@@ -55,10 +55,9 @@ def hide(layout: Layout, cells: Vector, least: int = LEAST) -> tuple[Family, Wit
 def ranges(known: Any, values: Any, wanted: Any) -> tuple[float, float]:
     """The least and the most that `wanted` of the joint cells can hold, if rows `known` of them hold `values`."""
     given = {"A_eq": known, "b_eq": values} if len(values) else {}
-    low, high = (
-        linprog(sign * wanted.astype(float), **given, bounds=(0, 10_000), method="highs").fun * sign for sign in (1, -1)
-    )
-    return float(low), float(high)
+    aims = (sign * wanted.astype(float) for sign in (1, -1))
+    low, high = (float(linprog(aim, **given, bounds=(0, 10_000), method="highs").fun or 0.0) for aim in aims)
+    return low, -high
 
 
 def attacked(family: Family, hidden: Withheld, places: dict[str, Any]) -> list[tuple[int, float, float]]:
