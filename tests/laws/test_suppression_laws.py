@@ -172,7 +172,8 @@ def known_from(rows: tuple[Row, ...], axes: tuple[Axis, ...]) -> tuple[list[Any]
         held = {"row_share": ["product"], "column_share": ["owner"], "share": []}[row.measure]
         kept = [np.isin(axis.name, held) for axis in axes]
         base = np.where(np.array(kept)[:, None], grid == at[:, None], grid != last[:, None]).all(axis=0)
-        assert row.base is not None and row.estimate is not None
+        assert row.base is not None
+        assert row.estimate is not None
         known += [base, here]
         values += [float(row.base), float(row.base * row.estimate)]
     return known, values
