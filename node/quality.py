@@ -60,8 +60,12 @@ class TableCount(Record):
 
 
 class FileCount(Record):
+    """A file. Of a sheet: `blank` rows were skipped, `merged` fields took the value of the block that they belong to."""
+
     name: str
     rows: Count
+    blank: Count = 0
+    merged: Count = 0
 
 
 class SourceCount(Record):

@@ -657,6 +657,60 @@ CODES: Final[dict[str, Texts]] = {
         "a quote is not closed, or text follows it",
         "Check the record that begins on this line",
     ),
+    "XLSX_SIZE": _t(
+        "文件大于上限 {limit} MiB",
+        "请分成几个文件，或导出为 CSV",
+        "the file is larger than {limit} MiB",
+        "Split it into several files, or export CSV",
+    ),
+    "XLSX_ROWS": _t(
+        "工作表超过 {limit} 行",
+        "请分成几个文件，或导出为 CSV",
+        "the sheet has more than {limit} rows",
+        "Split it into several files, or export CSV",
+    ),
+    "XLSX_KIND": _t(
+        "是 {found} 工作簿",
+        "请在 mapping.yaml 写 kind: {found}，或另存为所写的格式",
+        "is a workbook of kind {found}",
+        "Say `kind: {found}` in mapping.yaml, or save it in the format that is named there",
+    ),
+    "XLSX_TEXT": _t(
+        "不是 Excel 工作簿；可能是改了扩展名的 CSV 或网页",
+        "请用 Excel 或 WPS 打开后另存为 .xlsx；若是 CSV，请写 kind: csv",
+        "is no workbook; it may be CSV or a web page under another ending",
+        "Open it in a spreadsheet program and save it as .xlsx; for CSV say `kind: csv`",
+    ),
+    "XLSX_ENCRYPTED": _t(
+        "工作簿设有打开密码",
+        "请取消密码后另存",
+        "the workbook is protected by a password",
+        "Save it without the password",
+    ),
+    "XLSX_MACRO": _t(
+        "工作簿含有宏",
+        "请另存为不含宏的 .xlsx",
+        "the workbook holds macros",
+        "Save it as .xlsx without macros",
+    ),
+    "XLSX_BOMB": _t(
+        "压缩内容超过上限：{most} {zh}",
+        "请重新导出；内容确实很多时请导出为 CSV",
+        "what is packed in it is beyond the limit: {most} {en}",
+        "Export it again; if it is meant to be that large, export CSV",
+    ),
+    "XLSX_SPARSE": _t(
+        "工作表一直延伸到单元格 {cell}，占用的格数超过上限 {limit}",
+        "表格之外可能有误填的内容：请把数据复制到新工作表再保存",
+        "the sheet reaches to cell {cell}: more than {limit} cells",
+        "Something may stand far outside the table: copy the data into a new sheet and save that",
+    ),
+    "XLSX_SHEET": _t(
+        "没有工作表 {sheet}；现有：{known}",
+        "请在 mapping.yaml 写 sheet: 名称",
+        "there is no sheet {sheet}; the workbook has: {known}",
+        "Name one in mapping.yaml with `sheet`",
+    ),
     "ROW_OTHER": _t(
         "列 {column} 有 {count} 处文本不在代码表中：{places}（文件 [行] 形状{hint_zh}）",
         "列入 codes，或写 other: 代码",
@@ -674,6 +728,12 @@ CODES: Final[dict[str, Texts]] = {
         "请将该列按文本导出",
         "column {column} holds {count} long numbers that have lost digits: {places} (file [row])",
         "Export the column as text",
+    ),
+    "ROW_TOTAL": _t(
+        "key 列 {column} 有 {count} 行是合计而不是账户：{places}（文件 [行]）",
+        "请用 rows 排除，例如 rows: {{not: {{column: {table}.{column}, is: 合计}}}}",
+        "in {count} rows the key {column} is a word for totals, and no account: {places} (file [row])",
+        "Leave them out, as in `rows: {{not: {{column: {table}.{column}, is: 合计}}}}`",
     ),
     "ROW_KEY": _t(
         "key 列 {column} 有 {count} 行为空：{places}（文件 [行]）",

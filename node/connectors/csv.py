@@ -67,6 +67,10 @@ class Records:
         )
         return f"SELECT {chosen} FROM read_csv({bound.bind(str(self.path))}, {options})"
 
+    def at(self, row: int, column: str) -> str:
+        del column
+        return str(row)
+
 
 def columns(found: Sequence[Found], dialect: Dialect) -> tuple[str, ...]:
     """The column names of a source, which all of its files must share. Reads no rows but to find the encoding."""
