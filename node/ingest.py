@@ -485,7 +485,9 @@ class _Making:
             rule.place,
             column=rule.source.column,
             count=few(count),
-            places="; ".join(f"{place} {text if text in casts.CELL_ERRORS else shape(text)}" for place, text, _ in found),
+            places="; ".join(
+                f"{place} {text if text in casts.CELL_ERRORS else shape(text)}" for place, text, _ in found
+            ),
             hint_zh="；01 与 1 是两个代码" if zeros else "",
             hint_en="; 01 and 1 are two codes" if zeros else "",
         )

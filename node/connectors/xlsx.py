@@ -14,8 +14,8 @@ out, as UTF-8 CSV in the work folder, and from there on the rows go the way of a
 Rows without any content are skipped and counted. Everything else is a record, a line of totals too: `rows` of the mapping leaves it out.
 
 Security (threat-model.md T44), before calamine sees a byte: 1. the file is small enough; 2. it is a workbook of the kind that the mapping
-says, without password; 3. its entries are few and their stated sizes bounded; 4. none of them holds a program; 5. every entry is unpacked
-once, and is as large as stated; 6. the sheet asks for no more cells than fit in memory, wherever its farthest cell lies.
+says, without password; 3. its entries are few and their stated sizes bounded; 4. none of them holds a program; 5. every entry that it will
+see is unpacked once, and is as large as stated; 6. the sheet asks for no more cells than fit in memory, wherever its farthest cell lies.
 """
 
 import csv
@@ -126,16 +126,16 @@ def _opened(found: Found, layout: Layout) -> "Iterator[_Sheet]":
         raise ConfigError("XLSX_SIZE", Place(found.shown), limit=MOST_BYTES >> 20)
     with found.path.open("rb") as file:
         _of_its_kind(file, found, layout)  # 2
-        inspected = inspect(file, found) if layout.kind == "xlsx" else None  # 3, 4, 5, 6
+        inspected = inspect(file, found) if layout.kind == "xlsx" else None  # 3, 4, 5
         if inspected is None and xls.holds(file, xls.MACROS):  # 4
             raise ConfigError("XLSX_MACRO", Place(found.shown))
         with _readable(found, layout):
             workbook = load_workbook(found)
         with workbook:
             name = _sheet_name(workbook, found, layout)
+            errors = xls.errors(file, name) if inspected is None else inspected.errors(name)  # 5, 6
             with _readable(found, layout):
                 cells = workbook.get_sheet_by_name(name)
-            errors = xls.errors(file, name) if inspected is None else inspected.errors(name)
             yield _Sheet(found, layout, cells, errors)
 
 
@@ -191,19 +191,22 @@ def _sheet_name(workbook: "CalamineWorkbook", found: Found, layout: Layout) -> s
 
 @dataclass(frozen=True)
 class Inspected:
-    """A workbook that was found sound. `faulty`: the sheets, by their entries, that hold error values."""
+    """A workbook that was found sound, but for its sheets."""
 
     file: BinaryIO
     found: Found
     entries: dict[str, zipfile.ZipInfo]
-    faulty: frozenset[str]
 
     def errors(self, sheet: str) -> dict[Where, str]:
-        """The error values of a sheet, which calamine gives as empty cells."""
-        if not self.faulty:
-            return {}
-        name = self._entry_of(sheet)
-        return _measured(self.file, self.entries[name], self.found, exact=True).errors if name in self.faulty else {}
+        """Of a sheet that is sound: its error values, which calamine gives as empty cells.
+
+        Errors: `ConfigError XLSX_BOMB`, `XLSX_ROWS`, `XLSX_SPARSE`, `SOURCE_UNREADABLE`.
+        """
+        entry = self.entries.get(self._entry_of(sheet))
+        if entry is None:
+            raise _unreadable(self.found)
+        extent = _measured(self.file, entry, self.found)
+        return _measured(self.file, entry, self.found, exact=True).errors if extent.faulty else {}
 
     def _entry_of(self, sheet: str) -> str:
         """Which entry holds a sheet, as the workbook says."""
@@ -226,13 +229,13 @@ class Inspected:
             except (KeyError, expat.ExpatError):
                 raise _unreadable(self.found) from None
         target = targets.get(wanted[0], "") if wanted else ""
-        return (target.lstrip("/") if target.startswith(("/", "xl/")) else f"xl/{target}").casefold()
+        return (target.lstrip("/") if target.startswith(("/", "xl/")) else f"xl/{target}").replace("\\", "/").casefold()
 
 
 def inspect(file: BinaryIO, found: Found) -> Inspected:
     """Everything of a workbook that must be known before it is opened.
 
-    Errors: `ConfigError XLSX_BOMB`, `XLSX_MACRO`, `XLSX_ROWS`, `XLSX_SPARSE`, `SOURCE_UNREADABLE`.
+    Errors: `ConfigError XLSX_BOMB`, `XLSX_MACRO`, `SOURCE_UNREADABLE`.
     """
     try:
         listed = zipfile.ZipFile(file).infolist()
@@ -251,18 +254,24 @@ def inspect(file: BinaryIO, found: Found) -> Inspected:
         raise ConfigError("XLSX_MACRO", Place(found.shown))
     if len(entries) < len(listed) or any(entry.flag_bits & 1 for entry in listed):
         raise _unreadable(found)
-    measured = {name: _measured(file, entry, found) for name, entry in entries.items()}  # 5, 6
-    return Inspected(file, found, entries, frozenset(name for name, each in measured.items() if each.faulty))
+    for name, entry in entries.items():
+        if not _is_sheet(name):
+            _measured(file, entry, found)  # 5
+    return Inspected(file, found, entries)
 
 
 def _unreadable(found: Found) -> ConfigError:
     return ConfigError("SOURCE_UNREADABLE", Place(found.shown), kind="XLSX")
 
 
+def _is_sheet(name: str) -> bool:
+    return "worksheets/" in name and name.endswith(".xml")
+
+
 def _measured(file: BinaryIO, entry: zipfile.ZipInfo, found: Found, exact: bool = False) -> "Extent":
     size, extent = 0, Extent(exact)
-    path = entry.filename.casefold()
-    is_sheet, is_types = "worksheets/" in path and path.endswith(".xml"), path == "[content_types].xml"
+    name = entry.filename.casefold()
+    is_sheet, is_types = _is_sheet(name), name == "[content_types].xml"
     for piece in unpacked(file, entry, found):
         size += len(piece)
         if size > entry.file_size:  # 5
@@ -323,7 +332,7 @@ class Extent:
         self._rest, self._row, self._column = b"", 0, 0
         self._tags = re.compile(b"(?!)")  # of rows and cells
         self._odd = re.compile(b"(?!)")  # a cell beyond ZZ99999, or one that does not say where it is
-        self._cell = b""
+        self._cell = self._line = b""
 
     def add(self, piece: bytes) -> None:
         """Whole cells are looked at; what is left of the last one waits for the next piece."""
@@ -334,7 +343,7 @@ class Extent:
                 self._rest = text
                 return
             mark = prefix[1] or b""
-            self._cell = b"<" + mark + b"c"
+            self._cell, self._line = b"<" + mark + b"c", b"<" + mark + b"row"
             self._tags = re.compile(b"<" + mark + rb"(row|c)(?![a-zA-Z])([^<>]*)>")
             self._odd = re.compile(self._cell + rb"(?![a-zA-Z])(?! r=\"[A-Z]{1,2}[0-9]{1,5}\")")
         cut = text.rfind(self._cell)
@@ -349,9 +358,9 @@ class Extent:
 
     def _look(self, text: bytes) -> None:
         self._strange |= b"<!" in text or len(self._rest) > PIECE
-        self.faulty = self.faulty or ERROR.search(text) is not None
+        self.faulty = self.faulty or ((b'"e"' in text or b"'e'" in text) and ERROR.search(text) is not None)
         if not self.exact and self._odd.search(text) is None:
-            self._row += text.count(b"row")  # never fewer than there are
+            self._row += text.count(self._line)  # never fewer than there are
             self.rows, self.columns = max(self.rows, 99_999), max(self.columns, 702)
             return
         for tag in self._tags.finditer(text):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import python_calamine
 
 from node import ingest, mapping, policy
 from node.city import load as load_city
@@ -483,6 +484,12 @@ def files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+def sheets(path: Path) -> dict[str, list[list[object]]]:
+    """Every sheet of a workbook."""
+    with python_calamine.load_workbook(path) as workbook:
+        return {name: workbook.get_sheet_by_name(name).to_python() for name in workbook.sheet_names}
+
+
 def test_every_data_file_and_every_table_says_that_it_is_synthetic(world: Path) -> None:
     encodings = {"chongqing": "gb18030", "suzhou": "gb18030"}
     for city in ALL:
@@ -496,6 +503,10 @@ def test_every_data_file_and_every_table_says_that_it_is_synthetic(world: Path) 
                 records = [line for line in lines[1:] if "99" in line[:3]]
                 assert records
                 assert all("合成数据" in line for line in records)
+            elif path.suffix == ".xlsx":
+                for rows in sheets(path).values():
+                    assert any("数据来源" in row for row in rows[:2])
+                    assert all("合成数据" in row for row in rows[2:] if any(cell != "" for cell in row))
             else:
                 assert table(path, 'select distinct "数据来源" as label from read_parquet($1)')["label"].tolist() == [
                     "合成数据"
@@ -514,6 +525,12 @@ def test_no_file_holds_anything_like_a_name_certificate_phone_or_address(small: 
     for path in files(small):
         if path.suffix == ".parquet":
             text = table(path, "select * from read_parquet($1)").to_csv(index=False)
+        elif path.suffix == ".xlsx":
+            text = "\n".join(
+                ",".join(str(int(cell) if isinstance(cell, float) else cell) for cell in row)
+                for rows in sheets(path).values()
+                for row in rows
+            )
         else:
             content = path.read_bytes()
             gb18030 = path.suffix == ".csv" and path.parts[-3] in ("chongqing", "suzhou")
@@ -560,10 +577,17 @@ def test_dialects_are_as_stated(world: Path) -> None:
     assert chongqing.count(b"\r\n") == chongqing.count(b"\n") == 26607
     assert b",\\N," in chongqing
     assert b",," in chongqing
-    chengdu = (world / "chengdu/data/persons_synthetic.csv").read_text("utf-8")
-    assert re.search(r",1990/\d{1,2}/\d{1,2},", chengdu)
-    assert re.search(r',"\d{1,3},\d{3}\.\d\d",', chengdu)
-    assert (world / "chengdu/data/accounts_synthetic.csv").read_text("utf-8").count(",D7,") == 3
+    chengdu = sheets(world / "chengdu/data/个人账户_synthetic.xlsx")
+    assert list(chengdu) == ["账户信息", "人员信息"]
+    assert [(rows[0][0] != "", rows[0][1], rows[1][0], len(rows)) for rows in chengdu.values()] == [
+        (True, "", "个人账号", 31_002)
+    ] * 2
+    assert all(isinstance(cell, str) for rows in chengdu.values() for cell in rows[7])
+    persons = "|".join(str(cell) for row in chengdu["人员信息"] for cell in row)
+    assert re.search(r"\|1990/\d{1,2}/\d{1,2}\|", persons)
+    assert re.search(r"\|\d{1,3},\d{3}\.\d\d\|", persons)
+    assert {"-", "空", "高中/中专"} <= set(persons.split("|"))
+    assert sum(row.count("D7") for row in chengdu["账户信息"]) == 3
     types = table(world / "guangzhou/data/accounts_synthetic.parquet", "describe select * from read_parquet($1)")
     kinds = dict(zip(types["column_name"], types["column_type"], strict=True))
     assert (kinds["CSNY"], kinds["LJJCE"], kinds["JCCP"], kinds["SFDJ"]) == ("DATE", "BIGINT", "VARCHAR", "BOOLEAN")
@@ -575,10 +599,19 @@ def test_dialects_are_as_stated(world: Path) -> None:
     assert "𬭎".encode("gb18030") in suzhou
     assert len("𬭎".encode("gb18030")) == 4
     assert '"不便\n分类"' in suzhou.decode("gb18030")
-    changzhou = (world / "changzhou/data/accounts_synthetic.csv").read_text("utf-8-sig")
-    assert re.search(r",[０-９]+,", changzhou)
-    assert "一次性趸交型" in changzhou
-    assert "常住地" not in changzhou
+    (rows,) = sheets(world / "changzhou/data/灵活就业账户_synthetic.xlsx").values()
+    names = dict(zip((below or above for above, below in zip(*rows[:2], strict=True)), range(99), strict=False))
+    assert rows[0][names["性别"]] == "个人信息"
+    assert "常住地" not in names
+    assert rows[-1][names["个人账号"]] == "合计"
+    records = [row for row in rows[2:-1] if row[0] != ""]
+    assert len(rows) - 3 - len(records) == 11  # blank rows, one after each office but the last
+    assert sum(row[names["办理机构"]] != "" for row in records) == 12
+    assert all(isinstance(row[names["出生日期"]], float) for row in records)
+    amounts = [row[names["累计缴存额"]] for row in records]
+    assert all(isinstance(amount, str) for amount in amounts)
+    assert any(re.fullmatch(r"[０-９]+", str(amount)) for amount in amounts)
+    assert "一次性趸交型" in {row[names["产品名称"]] for row in records}
 
 
 # --- through the node's own mapping and ingest
@@ -787,13 +820,17 @@ def test_an_empty_folder_that_is_there_is_filled(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["world"]
 
 
+PARTS = {"chongqing": 3, "shenzhen": 9, "chengdu": 5, "changzhou": 5}
+
+
 def test_a_large_city_is_written_in_parts_that_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from simulations.cities import folders
+    from simulations.cities import dialects, folders
 
     monkeypatch.setattr(folders, "CHUNK", 1300)
-    write(tmp_path / "parts", cities=("chongqing", "shenzhen"), rows=3000)
-    assert len(list((tmp_path / "parts/chongqing/data").iterdir())) == 3
-    assert len(list((tmp_path / "parts/shenzhen/data").iterdir())) == 9
+    monkeypatch.setattr(dialects, "MOST_ROWS_OF_A_WORKBOOK", 700)
+    write(tmp_path / "parts", cities=("chongqing", "shenzhen", "chengdu", "changzhou"), rows=3000)
+    files = {city: len(list((tmp_path / "parts" / city / "data").iterdir())) for city in PARTS}
+    assert files == PARTS
     q = table(tmp_path / "parts/truth/clean.parquet")
     q = q[q["city"] == "chongqing"]
     scale = 3000 / 26606
@@ -801,6 +838,6 @@ def test_a_large_city_is_written_in_parts_that_add_up(tmp_path: Path, monkeypatc
     assert q["product"].value_counts().to_dict() == {"free": 1223, "monthly": 924, "lump_sum": 853}
     assert q["interrupted"].sum() == round(586 * scale) + round(143 * scale)
     assert (q["homes"] >= 1).sum() == round(759 * scale)
-    for city in ("chongqing", "shenzhen"):
+    for city in PARTS:
         (tmp_path / city).mkdir()
         assert ingest.ingest(tmp_path / "parts" / city, tmp_path / city, seeded("parts", city)).rows == 3000

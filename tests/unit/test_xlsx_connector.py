@@ -26,9 +26,9 @@ GIVEN, FILLED, MISSING, DROPPED, OTHER = range(5)
 
 
 def book(
-    sheets: Mapping[str, Rows], merged: Sequence[str] = (), change: Callable[[Any, Any], None] | None = None
+    sheets: Mapping[str, Any], merged: Sequence[str] = (), change: Callable[[Any, Any], None] | None = None
 ) -> bytes:
-    """A workbook as XlsxWriter writes it. `change`: a last word on workbook and first sheet."""
+    """A workbook as XlsxWriter writes it: the rows of each sheet. `change`: a last word on workbook and first sheet."""
     content = io.BytesIO()
     workbook = xlsxwriter.Workbook(content, {"in_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"})
     clock = workbook.add_format({"num_format": "hh:mm:ss"})
@@ -280,10 +280,9 @@ def test_a_fault_names_file_sheet_column_and_row(tmp_path: Path, entry: str, val
     said = KEYED.replace("xlsx, files", "xlsx, sheet: 账户, header_row: 2, files") + f"variables: {{{entry}}}\n"
     found = fault(folder(tmp_path, said, {"data/a.xlsx": book({"账户": rows})}))
     assert found.code == code
-    for language in ("zh", "en"):
-        assert place in found.text(language)  # type: ignore[arg-type]  # the two languages
-        assert "data/a.xlsx [" in found.text(language)  # type: ignore[arg-type]
-        assert "列 c" in found.text("zh")
+    for said in (found.text("zh"), found.text("en")):
+        assert f"data/a.xlsx [{place}" in said
+    assert "列 c" in found.text("zh")
 
 
 def test_a_key_that_was_stored_as_a_long_number_is_refused(tmp_path: Path) -> None:
