@@ -627,6 +627,12 @@ CODES: Final[dict[str, Texts]] = {
         "the encoding is unsure: the bytes are both UTF-8 and GB18030",
         "Name it in mapping.yaml with `encoding`",
     ),
+    "CSV_PACKED": _t(
+        "不是文本，而是压缩文件或工作簿",
+        "压缩文件请先解压；工作簿请写 kind: xlsx",
+        "is no text but a packed file or a workbook",
+        "Unpack it; for a workbook say `kind: xlsx`",
+    ),
     "CSV_UTF16": _t(
         "是 UTF-16",
         "请另存为“CSV UTF-8”",
@@ -1587,6 +1593,12 @@ CODES: Final[dict[str, Texts]] = {
         "请改用该范围内的 --heterogeneity；默认为 1",
         "the heterogeneity {value} is outside 0 to {most}",
         "Give --heterogeneity inside that range; the default is 1",
+    ),
+    "SIMULATE_BROKEN": _t(
+        "--broken {kind} 不适用于所选城市，或没有这一种",
+        "可选（括号内为出错的城市）：{known}",
+        "--broken {kind} is not known, or its city is not among those written",
+        "Choose from these; the city that breaks stands in brackets: {known}",
     ),
     "SIMULATE_NAME": _t(
         "{city!r} 不能作为城市名",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -22,6 +22,7 @@ from protocols.dictionary import load
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
 from simulations.cities import ALL, write
+from simulations.cities.broken import KINDS
 from simulations.cities.facts import PROFILES, facts_file
 
 AS_OF = 2022
@@ -484,10 +485,11 @@ def files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def sheets(path: Path) -> dict[str, list[list[object]]]:
+@cache
+def sheets(path: Path) -> dict[str, list[list[Any]]]:
     """Every sheet of a workbook."""
     with python_calamine.load_workbook(path) as workbook:
-        return {name: workbook.get_sheet_by_name(name).to_python() for name in workbook.sheet_names}
+        return {name: list(workbook.get_sheet_by_name(name).iter_rows()) for name in workbook.sheet_names}
 
 
 def test_every_data_file_and_every_table_says_that_it_is_synthetic(world: Path) -> None:
@@ -620,6 +622,38 @@ def test_dialects_are_as_stated(world: Path) -> None:
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("homes")
+
+
+WRONG: Final[dict[str, tuple[str, ...]]] = {
+    "gzip": ("个人账户_synthetic.csv:",),
+    "encoding": ("accounts_01_lump_sum_synthetic.csv:1:", "utf-8-sig"),
+    "column": ("mapping.yaml:", "variables.birth_year", "'年龄'"),
+    "shifted": ("个人账户_synthetic.csv:302:", "record 301 "),
+    "fen": ("variables.paid_total", "LJJCE", "accounts_synthetic.parquet [300]"),
+    "header": ("variables.account_status", "账户状态", "个人账户_synthetic.csv [301] 汉{4}"),
+    "empty": ("个人账户_synthetic.csv:",),
+    "columns": ("个人账户_synthetic.csv:1:", "2000"),
+    "macro": ("个人账户_synthetic.xlsx:", "macros"),
+    "html": ("灵活就业账户_synthetic.xlsx:", "web page"),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].code])
+def test_what_is_wrong_in_a_file_is_named_with_its_place(tmp_path: Path, kind: str) -> None:
+    city = KINDS[kind].city
+    write(tmp_path / "world", cities=(city,), rows=600, broken=kind)
+    with pytest.raises(ConfigError) as fault:
+        ingest.ingest(tmp_path / "world" / city, tmp_path / "home", seeded("broken"))
+    assert fault.value.code == KINDS[kind].code
+    said = "\n".join(each.text("en") for each in fault.value.every())
+    assert [place for place in WRONG[kind] if place not in said] == []
+    assert not any((tmp_path / "home").rglob("*.parquet"))
+
+
+def test_a_date_far_in_the_future_is_clipped_and_counted(tmp_path: Path) -> None:
+    write(tmp_path / "world", cities=("guangzhou",), rows=600, broken="date")
+    made = ingest.ingest(tmp_path / "world/guangzhou", tmp_path / "home", seeded("broken"))
+    assert (KINDS["date"].code, made.counters["opened"].clipped_high) == ("", 1)
 
 
 @cache
@@ -778,6 +812,8 @@ def test_with_other_rows_shares_hold_and_counts_and_money_scale(tmp_path: Path, 
         ("SIMULATE_HETEROGENEITY", {"heterogeneity": -0.1}),
         ("SIMULATE_HETEROGENEITY", {"heterogeneity": float("nan")}),
         ("SIMULATE_SEED", {"seed": -1}),
+        ("SIMULATE_BROKEN", {"broken": "heart"}),
+        ("SIMULATE_BROKEN", {"broken": "macro", "cities": ("suzhou",)}),
     ],
 )
 def test_a_wrong_argument_writes_nothing(tmp_path: Path, code: str, arguments: dict[str, object]) -> None:
