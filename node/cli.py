@@ -132,7 +132,14 @@ def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
         from protocols.entropy import operating_system
 
         done = ingesting.ingest(folder, _home(folder, home), operating_system)
-        value = {"rows": done.rows, "unchanged": done.unchanged, "snapshot": done.content}
+        for doubt in done.doubts:
+            typer.echo(doubt.text("zh" if spoken(lang) == "zh" else "en"), err=True)
+        value = {
+            "rows": done.rows,
+            "unchanged": done.unchanged,
+            "snapshot": done.content,
+            "doubts": [doubt.text("en") for doubt in done.doubts],
+        }
         _print(
             value,
             as_json,

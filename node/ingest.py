@@ -43,10 +43,24 @@ from node.mapping import (
     unmatched,
 )
 from node.quality import FILE as QUALITY
-from node.quality import Counters, FileCount, Marks, Quality, SourceCount, TableCount, counters, few, shape
+from node.quality import (
+    FRACTION,
+    Counters,
+    FileCount,
+    Marks,
+    Quality,
+    SourceCount,
+    Suspect,
+    TableCount,
+    counters,
+    few,
+    shape,
+    suspect,
+)
 from node.snapshot import HASH_SIZE, HOLDERS, MAIN, Made, Manifest
 from protocols import dictionary as dictionaries
 from protocols.canonical import canonical, digest
+from protocols.dictionary import Money
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, HpfedError, Place, joined
 
@@ -81,6 +95,7 @@ class Ingested:
     rows: int
     unchanged: bool
     quality: Quality
+    doubts: tuple[HpfedError, ...] = ()  # what no rule forbids and is hardly meant
 
     @property
     def counters(self) -> dict[str, Counters]:
@@ -201,7 +216,15 @@ def ingest(folder: Path, home: Path, entropy: Entropy, lookup: DictionaryLookup 
             if not each.same():
                 raise ConfigError("SOURCE_CHANGED", Place(each.shown))
         snapshot.publish(home, made)  # 9
-        return Ingested(made.manifest.content, made.manifest.rows, False, made.quality)
+        doubts = _doubts(mapping, made.quality)
+        return Ingested(made.manifest.content, made.manifest.rows, False, made.quality, doubts)
+
+
+def _doubts(mapping: Mapping, quality: Quality) -> tuple[HpfedError, ...]:
+    return tuple(
+        ConfigError("QUALITY_UNIT", mapping.document.at("variables", each.variable), name=each.variable, times=FRACTION)
+        for each in quality.suspects
+    )
 
 
 def _inputs(mapping: Mapping, found: dict[str, tuple[Found, ...]], key: bytes) -> str:
@@ -228,7 +251,8 @@ def _unchanged(home: Path, mapping: Mapping, inputs: str) -> Ingested | None:
         standing = snapshot.open_for(home, mapping.snapshot)
     except ConfigError:  # altered: made again from the files
         return None
-    return Ingested(standing.content, standing.rows, True, standing.quality())
+    quality = standing.quality()
+    return Ingested(standing.content, standing.rows, True, quality, _doubts(mapping, quality))
 
 
 class _Making:
@@ -245,6 +269,7 @@ class _Making:
         self.used = list(mapping.used())
         self.marks: dict[str, Marks] = {}
         self.failures: dict[str, int] = {}
+        self.suspects: list[Suspect] = []
         self.sides = [name for name in mapping.tables if name != mapping.main]
 
     def _open(self, name: str) -> TextTable:
@@ -446,6 +471,21 @@ class _Making:
             unparsed, rounded, failed = (int(count) for count in counted[3 * place : 3 * place + 3])
             self.marks[rule.variable] = Marks(unparsed, rounded)
             self.failures[rule.variable] = failed
+        self._amounts()
+
+    def _amounts(self) -> None:
+        """Amounts that are far too small as a whole: their unit is another than the mapping says."""
+        amounts: list[Rule] = []
+        asked: list[str] = []
+        for rule in self.mapping.rules:
+            meant = self.mapping.meant.variables[rule.variable]
+            if isinstance(meant, Money):
+                amounts.append(rule)
+                small, column = int(meant.range[1] * 100) // FRACTION, casts.quoted_value(rule)
+                asked += [f"count(*) FILTER ({column} > 0)", f"count(*) FILTER ({column} BETWEEN 1 AND {small})"]
+        counted = self.connection.execute(f"SELECT {', '.join(asked)} FROM rows").fetchall()[0] if asked else ()
+        for place, rule in enumerate(amounts):
+            self.suspects += suspect(rule.variable, *(int(count) for count in counted[2 * place : 2 * place + 2]))
 
     def _failed(self) -> None:
         """Texts that a rule says must not be there. All variables at once, each with its first places."""
@@ -566,6 +606,7 @@ class _Making:
             variables={name: counters(named.statuses[name], self.marks.get(name, Marks())) for name in sorted(types)},
             tables=tables,
             sources={name: _source(self.found[name], table) for name, table in self.sources.items()},
+            suspects=tuple(self.suspects),
         )
         (folder / QUALITY).write_bytes(quality.content)
         manifest = Manifest(

@@ -777,6 +777,12 @@ CODES: Final[dict[str, Texts]] = {
         "no row is left after `rows` and `missing`",
         "Check the conditions",
     ),
+    "QUALITY_UNIT": _t(
+        "{name} 的金额有一半以上不到值域上限的 {times} 分之一，单位可能写错",
+        "核对 unit，例如文件里其实是万元",
+        "half of the amounts of {name} are below 1/{times} of what is possible: the unit may be wrong",
+        "Check `unit`: the file may be in 万元",
+    ),
     "HOLDER_KEY": _t(
         "持有人密钥不是 {size} 字节",
         "请从备份恢复该文件；换新密钥会丢失历史",

@@ -14,7 +14,7 @@ MACROS: Final = ("_VBA_PROJECT_CUR", "_VBA_PROJECT", "VBA")
 WORKBOOK: Final = ("Workbook", "Book")
 LAST: Final = 0xFFFFFFF8  # sectors from here on are no sectors
 ENTRY: Final = 128
-BOUNDSHEET, BOF, EOF, BOOLERR, FORMULA = 0x0085, 0x0809, 0x000A, 0x0205, 0x0006
+BOUNDSHEET, BOF, EOF, BOOLERR, FORMULA, FILEPASS = 0x0085, 0x0809, 0x000A, 0x0205, 0x0006, 0x002F
 ERRORS: Final = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 
 
@@ -25,8 +25,8 @@ class _Container:
         file.seek(0)
         self.content = file.read()
         header = self.content[:512].ljust(512, b"\0")
-        self.size = 1 << min(struct.unpack_from("<H", header, 30)[0], 16)
-        directory, self.least, following = (struct.unpack_from("<I", header, at)[0] for at in (48, 56, 68))
+        self.size = 4096 if header[30] == 12 else 512
+        directory, following = (struct.unpack_from("<I", header, at)[0] for at in (48, 68))
         tables = list(struct.unpack_from("<109I", header, 76))
         seen: set[int] = set()
         while following < LAST and following not in seen:  # tables of a large file are listed in sectors of their own
@@ -59,13 +59,24 @@ def holds(file: BinaryIO, names: tuple[str, ...]) -> bool:
     return not set(names).isdisjoint(_Container(file).streams)
 
 
+def locked(file: BinaryIO) -> bool:
+    """The workbook wants a password: its records say so before any sheet."""
+    for kind, _ in _records(_workbook(file), 0):
+        if kind in (FILEPASS, EOF):
+            return kind == FILEPASS
+    return False
+
+
+def _workbook(file: BinaryIO) -> bytes:
+    """The records of the workbook; nothing if there are none."""
+    container = _Container(file)
+    first = next((container.streams[name][0] for name in WORKBOOK if name in container.streams), LAST)
+    return b"".join(container.chain(first))
+
+
 def errors(file: BinaryIO, sheet: str) -> dict[tuple[int, int], str]:
     """The error values of a sheet, by row and column from 0."""
-    container = _Container(file)
-    stream = next((container.streams[name] for name in WORKBOOK if name in container.streams), None)
-    if stream is None:
-        return {}
-    content = b"".join(container.chain(stream[0]))
+    content = _workbook(file)
     at = next((start for name, start in _sheets(content) if name == sheet), len(content))
     found: dict[tuple[int, int], str] = {}
     depth = 0

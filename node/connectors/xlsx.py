@@ -130,7 +130,7 @@ def _opened(found: Found, layout: Layout) -> "Iterator[_Sheet]":
         if inspected is None and xls.holds(file, xls.MACROS):  # 4
             raise ConfigError("XLSX_MACRO", Place(found.shown))
         with _readable(found, layout):
-            workbook = load_workbook(found)
+            workbook = load_workbook(file)
         with workbook:
             name = _sheet_name(workbook, found, layout)
             errors = xls.errors(file, name) if inspected is None else inspected.errors(name)  # 5, 6
@@ -139,11 +139,12 @@ def _opened(found: Found, layout: Layout) -> "Iterator[_Sheet]":
             yield _Sheet(found, layout, cells, errors)
 
 
-def load_workbook(found: Found) -> "CalamineWorkbook":
-    """By its path, whatever its ending says."""
+def load_workbook(file: BinaryIO) -> "CalamineWorkbook":
+    """By what it holds: by its path calamine would go by the ending."""
     import python_calamine
 
-    return python_calamine.load_workbook(str(found.path))
+    file.seek(0)
+    return python_calamine.load_workbook(file)
 
 
 @contextmanager
@@ -153,8 +154,6 @@ def _readable(found: Found, layout: Layout) -> Iterator[None]:
 
     try:
         yield
-    except python_calamine.PasswordError:
-        raise ConfigError("XLSX_ENCRYPTED", Place(found.shown)) from None
     except (python_calamine.CalamineError, OSError, ValueError):
         raise ConfigError("SOURCE_UNREADABLE", Place(found.shown), kind=layout.kind.upper()) from None
     except BaseException as fault:
@@ -168,7 +167,7 @@ def _of_its_kind(file: BinaryIO, found: Found, layout: Layout) -> None:
     if not start:
         raise ConfigError("CSV_EMPTY", Place(found.shown))
     old = start == xls.MAGIC
-    if old and xls.holds(file, xls.ENCRYPTED):
+    if old and (xls.holds(file, xls.ENCRYPTED) or xls.locked(file)):
         raise ConfigError("XLSX_ENCRYPTED", Place(found.shown))
     kind = "xls" if old else "xlsx" if start.startswith(ZIP) else ""
     if not kind:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -709,6 +710,26 @@ def test_traps_are_counted(world: Path, homes: Path, city: str, counts: dict[str
 def test_of_accounts_that_are_there_twice_the_newest_is_kept(world: Path, homes: Path, city: str, twice: int) -> None:
     made = ingested(world / city, homes / city)
     assert (made.rows, made.quality.tables["account"].superseded) == (PROFILES[city].rows, twice)
+
+
+@pytest.mark.parametrize("city", ALL)
+def test_no_amount_of_a_city_looks_as_if_its_unit_were_wrong(world: Path, homes: Path, city: str) -> None:
+    assert ingested(world / city, homes / city).doubts == ()
+
+
+def test_ten_thousands_of_yuan_that_are_read_as_yuan_are_noticed(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "suzhou", tmp_path / "suzhou")
+    path = tmp_path / "suzhou" / "mapping.yaml"
+    path.write_text(path.read_text("utf-8").replace("unit: 万元", "unit: 元"), encoding="utf-8")
+    made = ingest.ingest(tmp_path / "suzhou", tmp_path / "home", seeded("unit"))
+    mistaken = {doubt.values["name"] for doubt in made.doubts}
+    assert mistaken == {
+        *("contribution_base", "period_amount", "paid_6m", "paid_12m", "paid_24m", "paid_total"),
+        *("personal_income", "household_income"),
+    }
+    assert {doubt.code for doubt in made.doubts} == {"QUALITY_UNIT"}
+    again = ingest.ingest(tmp_path / "suzhou", tmp_path / "home", seeded("unit"))
+    assert (again.unchanged, len(again.doubts)) == (True, len(mistaken))
 
 
 # --- all or nothing, the same again
