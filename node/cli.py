@@ -103,11 +103,15 @@ def map_check(folder: Folder = HERE, lang: Lang = None, as_json: AsJson = False)
         if fault:
             raise fault
         means = mapping.load(folder)
+        looks = mapping.warnings(means)
+        for look in looks:
+            typer.echo(look.text("zh" if spoken(lang) == "zh" else "en"), err=True)
         value = {
             "city": means.city.city,
             "dictionary": means.meant.name,
             "snapshot": means.snapshot,
             "cannot": list(means.cannot),
+            "warnings": [look.text("en") for look in looks],
         }
         _print(
             value,

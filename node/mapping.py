@@ -394,7 +394,9 @@ def check(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> list[Hp
 
 
 def warnings(mapping: Mapping) -> list[HpfedError]:
-    """What is no fault but deserves a look: variables that were left out, codes of mixed width (`1` is not `01`)."""
+    """What is no fault but deserves a look: variables that were left out, codes of mixed width (`1` is not `01`), codes that no local text
+    becomes: these holders stand under another code, as 中专 under 高中, or there are none.
+    """
     found: list[HpfedError] = [
         ConfigError("MAP_LEFT_OUT", mapping.document.at("variables", name), name=name) for name in mapping.left_out
     ]
@@ -403,6 +405,11 @@ def warnings(mapping: Mapping) -> list[HpfedError]:
         bare = {text.lstrip("0") or "0" for text in digits}
         if rule.kind in ("category", "boolean") and len({len(text) for text in digits}) > 1 and bare != digits:
             found.append(ConfigError("MAP_CODE_ZEROS", rule.place, name=rule.variable))
+        if rule.kind == "category":
+            reached = {code for _, code in rule.codes} | {rule.other, rule.null_value}
+            codes = [code for place, code in enumerate(mapping.meant.codes(rule.variable)) if place not in reached]
+            if codes:
+                found.append(ConfigError("MAP_CODE_UNUSED", rule.place, name=rule.variable, codes=", ".join(codes)))
     return found
 
 

@@ -514,6 +514,12 @@ CODES: Final[dict[str, Texts]] = {
         "the codes of {name} are digits of mixed width; 1 and 01 are two codes",
         "List the other spelling too if the files hold it",
     ),
+    "MAP_CODE_UNUSED": _t(
+        "{name} 没有本地文本对应：{codes}",
+        "若这些人已并入别的代码（如中专并入高中），请在 mapping.yaml 中注明",
+        "no local text of {name} becomes: {codes}",
+        "If those holders stand under another code, say so in a comment",
+    ),
     "MAP_CODES_FILE": _t(
         "代码表须为 UTF-8 的 local,code 两列，每个本地代码一行",
         "请改正该行",

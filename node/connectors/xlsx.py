@@ -48,7 +48,7 @@ MOST_ENTRIES: Final = 10_000
 MOST_UNPACKED: Final = 2 << 30
 MOST_RATIO: Final = 200
 MOST_ROWS: Final = 1 << 20
-MOST_CELLS: Final = 72_000_000  # of the rectangle from A1 to the farthest cell, all of which calamine lays out
+MOST_CELLS: Final = 82_000_000  # of the rectangle from A1 to the farthest cell, all of which calamine lays out
 PIECE: Final = 4 << 20
 ZIP: Final = b"PK\x03\x04"
 LOCAL: Final = struct.Struct("<4s5H3I2H")  # local header of a zip entry: name and extra field follow
@@ -204,8 +204,13 @@ class Inspected:
         entry = self.entries.get(self._entry_of(sheet))
         if entry is None:
             raise _unreadable(self.found)
-        extent = _measured(self.file, entry, self.found)
-        return _measured(self.file, entry, self.found, exact=True).errors if extent.faulty else {}
+        for within in (NARROW, SHORT, None):
+            extent = _measured(self.file, entry, self.found, Extent(within))
+            if not extent.beyond:
+                break
+        if extent.faulty and extent.within:
+            extent = _measured(self.file, entry, self.found, Extent(None))
+        return extent.errors
 
     def _entry_of(self, sheet: str) -> str:
         """Which entry holds a sheet, as the workbook says."""
@@ -255,7 +260,7 @@ def inspect(file: BinaryIO, found: Found) -> Inspected:
         raise _unreadable(found)
     for name, entry in entries.items():
         if not _is_sheet(name):
-            _measured(file, entry, found)  # 5
+            _measured(file, entry, found, Extent(None))  # 5
     return Inspected(file, found, entries)
 
 
@@ -267,25 +272,21 @@ def _is_sheet(name: str) -> bool:
     return "worksheets/" in name and name.endswith(".xml")
 
 
-def _measured(file: BinaryIO, entry: zipfile.ZipInfo, found: Found, exact: bool = False) -> "Extent":
-    size, extent = 0, Extent(exact)
-    name = entry.filename.casefold()
-    is_sheet, is_types = _is_sheet(name), name == "[content_types].xml"
+def _measured(file: BinaryIO, entry: zipfile.ZipInfo, found: Found, extent: "Extent") -> "Extent":
+    size, name = 0, entry.filename.casefold()
     for piece in unpacked(file, entry, found):
         size += len(piece)
         if size > entry.file_size:  # 5
             raise ConfigError("XLSX_BOMB", Place(found.shown), most=entry.file_size, zh="字节", en="bytes as stated")
-        if is_types and MACRO_TYPE in piece.lower():  # 4
+        if name == "[content_types].xml" and MACRO_TYPE in piece.lower():  # 4
             raise ConfigError("XLSX_MACRO", Place(found.shown))
-        if is_sheet:
+        if _is_sheet(name):
             extent.add(piece)
-    if is_sheet and extent.end():
+    if _is_sheet(name) and extent.end():
         raise _unreadable(found)
     if extent.rows > MOST_ROWS:  # 6
         raise ConfigError("XLSX_ROWS", Place(found.shown), limit=MOST_ROWS)
     if extent.rows * extent.columns > MOST_CELLS:  # 6
-        if not exact:
-            return _measured(file, entry, found, exact=True)
         cell = f"{letters(extent.columns - 1)}{extent.rows}"
         raise ConfigError("XLSX_SPARSE", Place(found.shown), cell=cell, limit=MOST_CELLS)
     return extent
@@ -318,33 +319,36 @@ ERROR: Final = re.compile(rb"\bt\s*=\s*[\"']e[\"']")
 SAID: Final = re.compile(rb"\s*(?:<(?:\w+:)?f[^<]*(?:</(?:\w+:)?f>)?\s*)?<(?:\w+:)?v>\s*(#[^<]{1,20}?)\s*</")
 
 
+NARROW: Final = rb"(?:[A-Z]|[AB][A-Z])(?:[0-9]{1,6}|10[0-3][0-9]{4})"  # 78 columns, 1,039,999 rows
+SHORT: Final = rb"[A-Z]{1,2}[0-9]{1,5}"  # 702 columns, 99,999 rows
+
+
 class Extent:
     """How far a sheet reaches, in rows and columns, and whether it holds error values; from its XML, piece by piece.
 
-    Nearly every cell says where it is, in columns A to ZZ and rows below 100,000: a piece of such cells alone is not looked at any closer,
-    and counts as reaching ZZ99999. `exact`: every cell is looked at, and `errors` says what stands where.
+    `within`: what a cell may call itself, which bounds the sheet by fewer than `MOST_CELLS`; no cell is looked at any closer, and `beyond`
+    says that one calls itself something else, or nothing. With None every cell is looked at, and `errors` says what stands where.
     """
 
-    def __init__(self, exact: bool = False) -> None:
-        self.exact, self.rows, self.columns, self.errors = exact, 0, 0, dict[Where, str]()
-        self.faulty = self._strange = False
+    def __init__(self, within: bytes | None) -> None:
+        self.within, self.rows, self.columns, self.errors = within, 0, 0, dict[Where, str]()
+        self.faulty = self.beyond = self._strange = False
         self._rest, self._row, self._column = b"", 0, 0
-        self._tags = re.compile(b"(?!)")  # of rows and cells
-        self._odd = re.compile(b"(?!)")  # a cell beyond ZZ99999, or one that does not say where it is
-        self._cell = self._line = b""
+        self._cell = b""
+        self._tags = self._odd = re.compile(b"(?!)")
 
     def add(self, piece: bytes) -> None:
         """Whole cells are looked at; what is left of the last one waits for the next piece."""
         text = self._rest + piece
         if not self._cell:
-            prefix = re.search(rb"<(\w+:)?worksheet\b", text)
-            if not prefix:
+            root = re.search(rb"<(\w+:)?worksheet\b", text)
+            if not root:
                 self._rest = text
                 return
-            mark = prefix[1] or b""
-            self._cell, self._line = b"<" + mark + b"c", b"<" + mark + b"row"
+            mark = root[1] or b""
+            self._cell = b"<" + mark + b"c"
             self._tags = re.compile(b"<" + mark + rb"(row|c)(?![a-zA-Z])([^<>]*)>")
-            self._odd = re.compile(self._cell + rb"(?![a-zA-Z])(?! r=\"[A-Z]{1,2}[0-9]{1,5}\")")
+            self._odd = re.compile(self._cell + rb"(?![a-zA-Z])(?! r=\"" + (self.within or b"") + rb"\")")
         cut = text.rfind(self._cell)
         cut = cut if cut > 0 and len(text) - cut < PIECE else max(text.rfind(b"<"), 0)
         self._rest = text[cut:]
@@ -358,9 +362,8 @@ class Extent:
     def _look(self, text: bytes) -> None:
         self._strange |= b"<!" in text or len(self._rest) > PIECE
         self.faulty = self.faulty or ((b'"e"' in text or b"'e'" in text) and ERROR.search(text) is not None)
-        if not self.exact and self._odd.search(text) is None:
-            self._row += text.count(self._line)  # never fewer than there are
-            self.rows, self.columns = max(self.rows, 99_999), max(self.columns, 702)
+        if self.within:
+            self.beyond = self.beyond or self._odd.search(text) is not None
             return
         for tag in self._tags.finditer(text):
             said = REFERENCE.search(tag[2])

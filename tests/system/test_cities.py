@@ -712,6 +712,15 @@ def test_of_accounts_that_are_there_twice_the_newest_is_kept(world: Path, homes:
     assert (made.rows, made.quality.tables["account"].superseded) == (PROFILES[city].rows, twice)
 
 
+@pytest.mark.parametrize(("city", "merged"), [("chengdu", True), ("suzhou", True), ("shenzhen", False)])
+def test_a_city_that_counts_vocational_schools_as_high_schools_is_told(small: Path, city: str, merged: bool) -> None:
+    means = mapping.load(small / city)
+    unused = {
+        look.values["name"]: look.values["codes"] for look in mapping.warnings(means) if look.code == "MAP_CODE_UNUSED"
+    }
+    assert unused.get("education") == ("vocational" if merged else None)
+
+
 @pytest.mark.parametrize("city", ALL)
 def test_no_amount_of_a_city_looks_as_if_its_unit_were_wrong(world: Path, homes: Path, city: str) -> None:
     assert ingested(world / city, homes / city).doubts == ()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
@@ -410,7 +411,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
         ("<c r = 'A1'><v>1</v></c><c t='n' r='XFD1048576'><v>1</v></c>", "XLSX_SPARSE"),
         ('<c r="A1048577"><v>1</v></c>', "XLSX_ROWS"),
         ("</row>" + "<row/>" * ((1 << 20) + 1) + "<row><c><v>1</v></c>", "XLSX_ROWS"),
-        ("<c><v>1</v></c>" * 80_000 + '</row><row r="1000"><c r="A1000"><v>1</v></c>', "XLSX_SPARSE"),
+        ("<c><v>1</v></c>" * 80_000 + '</row><row r="2000"><c r="A2000"><v>1</v></c>', "XLSX_SPARSE"),
         ('<!-- <c r="A1"/> --><c><v>1</v></c>', "SOURCE_UNREADABLE"),
     ],
     ids=[
@@ -465,6 +466,31 @@ def test_errors_are_found_across_the_edges_of_pieces(tmp_path: Path, monkeypatch
         monkeypatch.setattr(xlsx, "PIECE", size)
         records = opened(tmp_path, content)[1]
         assert [record[1] for record in records[1:]] == ["#N/A" if n % 7 == 0 else str(n) for n in range(200)]
+
+
+@pytest.mark.parametrize("far", ["CA1", "A999999", "A1039999", "A1040000", "A1048576", "ZZ99999", "AAA9"])
+def test_a_sheet_may_be_long_or_wide(tmp_path: Path, far: str) -> None:
+    """Each of the quick looks, and the exact one, let a sheet through that fits."""
+    content = io.BytesIO(
+        with_sheet(f'<sheetData><row r="1"><c r="A1"><v>1</v></c><c r="{far}"><v>2</v></c></row></sheetData>')
+    )
+    place = tmp_path / "a.xlsx"
+    place.write_bytes(content.getvalue())
+    found = find(tmp_path, ("a.xlsx",), HERE)[0]
+    assert xlsx.inspect(content, found).errors("S") == {}
+
+
+def test_what_the_quick_looks_let_through_is_bounded() -> None:
+    for within, cell, columns, rows in (
+        (xlsx.NARROW, b"BZ1039999", 78, 1_039_999),
+        (xlsx.SHORT, b"ZZ99999", 702, 99_999),
+    ):
+        assert re.fullmatch(within, cell)
+        assert columns * rows <= xlsx.MOST_CELLS
+        letters, digits = cell.rstrip(b"0123456789").decode(), cell.lstrip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ").decode()
+        assert (xlsx.number(letters), int(digits)) == (columns, rows)
+        for beyond in (xlsx.letters(columns) + "1", f"A{rows + 1}"):
+            assert not re.fullmatch(within, beyond.encode())
 
 
 def test_names_of_columns_and_their_numbers() -> None:
