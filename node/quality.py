@@ -61,7 +61,7 @@ class TableCount(Record):
 
 
 class Suspect(Record):
-    """A variable that looks wrong as a whole. `unit`: half of the amounts above 0 lie below 1/10,000 of the highest that is possible."""
+    """A variable that looks wrong as a whole. `unit`: nine tenths of the amounts above 0 are below 1/10,000 of the most possible."""
 
     variable: str
     why: Literal["unit"]
@@ -111,7 +111,7 @@ def counters(statuses: Mapping[int, int], marks: Marks) -> Counters:
 
 def suspect(variable: str, amounts: int, small: int) -> tuple[Suspect, ...]:
     """`amounts`: how many are above 0; `small`: how many of these lie below 1/`FRACTION` of the top of the public range."""
-    return (Suspect(variable=variable, why="unit"),) if amounts >= FEW and 2 * small >= amounts else ()
+    return (Suspect(variable=variable, why="unit"),) if amounts >= FEW and 10 * small >= 9 * amounts else ()
 
 
 def few(count: int) -> str:

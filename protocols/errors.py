@@ -784,9 +784,9 @@ CODES: Final[dict[str, Texts]] = {
         "Check the conditions",
     ),
     "QUALITY_UNIT": _t(
-        "{name} 的金额有一半以上不到值域上限的 {times} 分之一，单位可能写错",
+        "{name} 的金额有九成以上不到值域上限的 {times} 分之一，单位可能写错",
         "核对 unit，例如文件里其实是万元",
-        "half of the amounts of {name} are below 1/{times} of what is possible: the unit may be wrong",
+        "nine tenths of the amounts of {name} are below 1/{times} of what is possible: the unit may be wrong",
         "Check `unit`: the file may be in 万元",
     ),
     "HOLDER_KEY": _t(
