@@ -1,4 +1,4 @@
-"""XLSX and XLS: one sheet of a workbook becomes records of text (city-data.md, section 1.2).
+"""XLSX and XLS: one sheet of a workbook becomes records of text.
 
 A sheet is read by calamine, which holds all of it in memory (ADR 0019 says how much). Only the columns that a mapping names are written
 out, as UTF-8 CSV in the work folder, and from there on the rows go the way of a CSV file.

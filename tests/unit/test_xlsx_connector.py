@@ -1,4 +1,4 @@
-"""XLSX: cells as text, rows as records, and workbooks that are not opened (city-data.md, section 1.2)."""
+"""XLSX: cells as text, rows as records, and workbooks that are not opened."""
 
 import csv
 import io
@@ -438,3 +438,11 @@ def test_what_the_quick_looks_let_through_is_bounded() -> None:
 def test_names_of_columns_and_their_numbers() -> None:
     assert [xlsx.letters(n) for n in (0, 25, 26, 701, 702, 16383)] == ["A", "Z", "AA", "ZZ", "AAA", "XFD"]
     assert all(xlsx.number(xlsx.letters(n)) == n + 1 for n in range(20_000))
+
+
+@pytest.mark.parametrize("start", [b"\x1f\x8b\x08", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_packed_file_or_a_workbook_under_the_name_of_csv_is_no_text(tmp_path: Path, start: bytes) -> None:
+    said = KEYED.replace("xlsx", "csv") + variables(amount="from: t.c, unit: 元")
+    found = fault(folder(tmp_path, said, {"data/a.csv": start + bytes(range(128, 200))}))
+    assert found.code == "CSV_PACKED"
+    assert "kind: xlsx" in found.text("zh")
