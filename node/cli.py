@@ -103,11 +103,15 @@ def map_check(folder: Folder = HERE, lang: Lang = None, as_json: AsJson = False)
         if fault:
             raise fault
         means = mapping.load(folder)
+        looks = mapping.warnings(means)
+        for look in looks:
+            typer.echo(look.text("zh" if spoken(lang) == "zh" else "en"), err=True)
         value = {
             "city": means.city.city,
             "dictionary": means.meant.name,
             "snapshot": means.snapshot,
             "cannot": list(means.cannot),
+            "warnings": [look.text("en") for look in looks],
         }
         _print(
             value,
@@ -132,7 +136,14 @@ def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
         from protocols.entropy import operating_system
 
         done = ingesting.ingest(folder, _home(folder, home), operating_system)
-        value = {"rows": done.rows, "unchanged": done.unchanged, "snapshot": done.content}
+        for doubt in done.doubts:
+            typer.echo(doubt.text("zh" if spoken(lang) == "zh" else "en"), err=True)
+        value = {
+            "rows": done.rows,
+            "unchanged": done.unchanged,
+            "snapshot": done.content,
+            "doubts": [doubt.text("en") for doubt in done.doubts],
+        }
         _print(
             value,
             as_json,

@@ -514,6 +514,12 @@ CODES: Final[dict[str, Texts]] = {
         "the codes of {name} are digits of mixed width; 1 and 01 are two codes",
         "List the other spelling too if the files hold it",
     ),
+    "MAP_CODE_UNUSED": _t(
+        "{name} 没有本地文本对应：{codes}",
+        "若这些人已并入别的代码（如中专并入高中），请在 mapping.yaml 中注明",
+        "no local text of {name} becomes: {codes}",
+        "If those holders stand under another code, say so in a comment",
+    ),
     "MAP_CODES_FILE": _t(
         "代码表须为 UTF-8 的 local,code 两列，每个本地代码一行",
         "请改正该行",
@@ -627,6 +633,12 @@ CODES: Final[dict[str, Texts]] = {
         "the encoding is unsure: the bytes are both UTF-8 and GB18030",
         "Name it in mapping.yaml with `encoding`",
     ),
+    "CSV_PACKED": _t(
+        "不是文本，而是压缩文件或工作簿",
+        "压缩文件请先解压；工作簿请写 kind: xlsx",
+        "is no text but a packed file or a workbook",
+        "Unpack it; for a workbook say `kind: xlsx`",
+    ),
     "CSV_UTF16": _t(
         "是 UTF-16",
         "请另存为“CSV UTF-8”",
@@ -657,6 +669,60 @@ CODES: Final[dict[str, Texts]] = {
         "a quote is not closed, or text follows it",
         "Check the record that begins on this line",
     ),
+    "XLSX_SIZE": _t(
+        "文件大于上限 {limit} MiB",
+        "请分成几个文件，或导出为 CSV",
+        "the file is larger than {limit} MiB",
+        "Split it into several files, or export CSV",
+    ),
+    "XLSX_ROWS": _t(
+        "工作表超过 {limit} 行",
+        "请分成几个文件，或导出为 CSV",
+        "the sheet has more than {limit} rows",
+        "Split it into several files, or export CSV",
+    ),
+    "XLSX_KIND": _t(
+        "是 {found} 工作簿",
+        "请在 mapping.yaml 写 kind: {found}，或另存为所写的格式",
+        "is a workbook of kind {found}",
+        "Say `kind: {found}` in mapping.yaml, or save it in the format that is named there",
+    ),
+    "XLSX_TEXT": _t(
+        "不是 Excel 工作簿；可能是改了扩展名的 CSV 或网页",
+        "请用 Excel 或 WPS 打开后另存为 .xlsx；若是 CSV，请写 kind: csv",
+        "is no workbook; it may be CSV or a web page under another ending",
+        "Open it in a spreadsheet program and save it as .xlsx; for CSV say `kind: csv`",
+    ),
+    "XLSX_ENCRYPTED": _t(
+        "工作簿设有打开密码",
+        "请取消密码后另存",
+        "the workbook is protected by a password",
+        "Save it without the password",
+    ),
+    "XLSX_MACRO": _t(
+        "工作簿含有宏",
+        "请另存为不含宏的 .xlsx",
+        "the workbook holds macros",
+        "Save it as .xlsx without macros",
+    ),
+    "XLSX_BOMB": _t(
+        "压缩内容超过上限：{most} {zh}",
+        "请重新导出；内容确实很多时请导出为 CSV",
+        "what is packed in it is beyond the limit: {most} {en}",
+        "Export it again; if it is meant to be that large, export CSV",
+    ),
+    "XLSX_SPARSE": _t(
+        "工作表一直延伸到单元格 {cell}，占用的格数超过上限 {limit}",
+        "表格之外可能有误填的内容：请把数据复制到新工作表再保存",
+        "the sheet reaches to cell {cell}: more than {limit} cells",
+        "Something may stand far outside the table: copy the data into a new sheet and save that",
+    ),
+    "XLSX_SHEET": _t(
+        "没有工作表 {sheet}；现有：{known}",
+        "请在 mapping.yaml 写 sheet: 名称",
+        "there is no sheet {sheet}; the workbook has: {known}",
+        "Name one in mapping.yaml with `sheet`",
+    ),
     "ROW_OTHER": _t(
         "列 {column} 有 {count} 处文本不在代码表中：{places}（文件 [行] 形状{hint_zh}）",
         "列入 codes，或写 other: 代码",
@@ -674,6 +740,12 @@ CODES: Final[dict[str, Texts]] = {
         "请将该列按文本导出",
         "column {column} holds {count} long numbers that have lost digits: {places} (file [row])",
         "Export the column as text",
+    ),
+    "ROW_TOTAL": _t(
+        "key 列 {column} 有 {count} 行是合计而不是账户：{places}（文件 [行]）",
+        "请用 rows 排除，例如 rows: {{not: {{column: {table}.{column}, is: 合计}}}}",
+        "in {count} rows the key {column} is a word for totals, and no account: {places} (file [row])",
+        "Leave them out, as in `rows: {{not: {{column: {table}.{column}, is: 合计}}}}`",
     ),
     "ROW_KEY": _t(
         "key 列 {column} 有 {count} 行为空：{places}（文件 [行]）",
@@ -710,6 +782,12 @@ CODES: Final[dict[str, Texts]] = {
         "检查条件",
         "no row is left after `rows` and `missing`",
         "Check the conditions",
+    ),
+    "QUALITY_UNIT": _t(
+        "{name} 的金额有九成以上不到值域上限的 {times} 分之一，单位可能写错",
+        "核对 unit，例如文件里其实是万元",
+        "nine tenths of the amounts of {name} are below 1/{times} of what is possible: the unit may be wrong",
+        "Check `unit`: the file may be in 万元",
     ),
     "HOLDER_KEY": _t(
         "持有人密钥不是 {size} 字节",
@@ -1527,6 +1605,12 @@ CODES: Final[dict[str, Texts]] = {
         "请改用该范围内的 --heterogeneity；默认为 1",
         "the heterogeneity {value} is outside 0 to {most}",
         "Give --heterogeneity inside that range; the default is 1",
+    ),
+    "SIMULATE_BROKEN": _t(
+        "--broken {kind} 不适用于所选城市，或没有这一种",
+        "可选（括号内为出错的城市）：{known}",
+        "--broken {kind} is not known, or its city is not among those written",
+        "Choose from these; the city that breaks stands in brackets: {known}",
     ),
     "SIMULATE_NAME": _t(
         "{city!r} 不能作为城市名",

@@ -136,6 +136,9 @@ def cities(
     heterogeneity: Annotated[
         float | None, typer.Option("--heterogeneity", help="0: all like the first; 1, the default: as described.")
     ] = None,
+    broken: Annotated[
+        str, typer.Option("--broken", help="One thing wrong in one city's files: gzip, encoding, column, shifted, …")
+    ] = "",
     dictionary: Annotated[
         str | None,
         typer.Option(
@@ -159,13 +162,13 @@ def cities(
         from simulations import cities as made
 
         if dictionary is None:
-            made.write(out, city or made.ALL, rows, seed, 1.0 if heterogeneity is None else heterogeneity)
+            made.write(out, city or made.ALL, rows, seed, 1.0 if heterogeneity is None else heterogeneity, broken)
             told(f"{say('written', spoken)} {out}")
             if as_json:
                 typer.echo(json.dumps({"out": str(out), "synthetic": True}, ensure_ascii=False))
             return
-        if heterogeneity is not None:
-            raise ConfigError("SIMULATE_OPTION", option="--heterogeneity")
+        if heterogeneity is not None or broken:
+            raise ConfigError("SIMULATE_OPTION", option="--broken" if broken else "--heterogeneity")
         chosen = tuple(city or made.ANY)
         as_of = made.write_independent(out, dictionary, chosen, made.ANY_ROWS if rows is None else rows, seed)
         told(f"{say('written', spoken)} {out}\n{say('independent', spoken, as_of=as_of)}")

@@ -42,6 +42,10 @@ class Typed:
         chosen = ", ".join(f"{self._text(want)} AS {name}" for want, name in zip(wanted, names, strict=True))
         return f"SELECT {chosen} FROM read_parquet({bound.bind(str(self.path))})"
 
+    def at(self, row: int, column: str) -> str:
+        del column
+        return str(row)
+
     def _text(self, want: Wanted) -> str:
         column = quoted(self.stored[want.column])
         if self.types[want.column] not in FLOATS:

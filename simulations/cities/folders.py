@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from simulations.cities import design, hazard, population
 from simulations.cities.dialects import DIALECTS, File
 from simulations.cities.facts import CHUNK, PROFILES, REFERENCE, Profile, chunks, published
 from simulations.cities.hazard import Hazard
 from simulations.cities.parquet import connection, write_parquet
+from simulations.cities.sheets import write_workbook
 from simulations.cities.solve import Reals
 from simulations.cities.streams import Streams
 from simulations.cities.terms import Table
@@ -84,14 +85,14 @@ def write_city(
         del table, local
 
 
-SUFFIX: Final = {True: ".csv", False: ".parquet"}
-
-
 def _write(folder: Path, file: File, part: str, database: "DuckDBPyConnection") -> None:
-    if isinstance(file.content, bytes):
-        (folder / f"{file.stem}{part}.csv").write_bytes(file.content)
-    else:
-        write_parquet(database, file.content, folder / f"{file.stem}{part}.parquet")
+    match file.content:
+        case bytes():
+            (folder / f"{file.stem}{part}.csv").write_bytes(file.content)
+        case tuple():
+            write_workbook(file.content, folder / f"{file.stem}{part}.xlsx")
+        case dict():
+            write_parquet(database, file.content, folder / f"{file.stem}{part}.parquet")
 
 
 def _shipped(name: str) -> bytes:

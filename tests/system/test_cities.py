@@ -3,16 +3,18 @@
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import python_calamine
 
 from node import ingest, mapping, policy
 from node.city import load as load_city
@@ -21,6 +23,7 @@ from protocols.dictionary import load
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
 from simulations.cities import ALL, write
+from simulations.cities.broken import KINDS
 from simulations.cities.facts import PROFILES, facts_file
 
 AS_OF = 2022
@@ -483,6 +486,13 @@ def files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+@cache
+def sheets(path: Path) -> dict[str, list[list[Any]]]:
+    """Every sheet of a workbook."""
+    with python_calamine.load_workbook(path) as workbook:
+        return {name: list(workbook.get_sheet_by_name(name).iter_rows()) for name in workbook.sheet_names}
+
+
 def test_every_data_file_and_every_table_says_that_it_is_synthetic(world: Path) -> None:
     encodings = {"chongqing": "gb18030", "suzhou": "gb18030"}
     for city in ALL:
@@ -496,6 +506,10 @@ def test_every_data_file_and_every_table_says_that_it_is_synthetic(world: Path) 
                 records = [line for line in lines[1:] if "99" in line[:3]]
                 assert records
                 assert all("合成数据" in line for line in records)
+            elif path.suffix == ".xlsx":
+                for rows in sheets(path).values():
+                    assert any("数据来源" in row for row in rows[:2])
+                    assert all("合成数据" in row for row in rows[2:] if any(cell != "" for cell in row))
             else:
                 assert table(path, 'select distinct "数据来源" as label from read_parquet($1)')["label"].tolist() == [
                     "合成数据"
@@ -514,6 +528,12 @@ def test_no_file_holds_anything_like_a_name_certificate_phone_or_address(small: 
     for path in files(small):
         if path.suffix == ".parquet":
             text = table(path, "select * from read_parquet($1)").to_csv(index=False)
+        elif path.suffix == ".xlsx":
+            text = "\n".join(
+                ",".join(str(int(cell) if isinstance(cell, float) else cell) for cell in row)
+                for rows in sheets(path).values()
+                for row in rows
+            )
         else:
             content = path.read_bytes()
             gb18030 = path.suffix == ".csv" and path.parts[-3] in ("chongqing", "suzhou")
@@ -560,10 +580,17 @@ def test_dialects_are_as_stated(world: Path) -> None:
     assert chongqing.count(b"\r\n") == chongqing.count(b"\n") == 26607
     assert b",\\N," in chongqing
     assert b",," in chongqing
-    chengdu = (world / "chengdu/data/persons_synthetic.csv").read_text("utf-8")
-    assert re.search(r",1990/\d{1,2}/\d{1,2},", chengdu)
-    assert re.search(r',"\d{1,3},\d{3}\.\d\d",', chengdu)
-    assert (world / "chengdu/data/accounts_synthetic.csv").read_text("utf-8").count(",D7,") == 3
+    chengdu = sheets(world / "chengdu/data/个人账户_synthetic.xlsx")
+    assert list(chengdu) == ["账户信息", "人员信息"]
+    assert [(rows[0][0] != "", rows[0][1], rows[1][0], len(rows)) for rows in chengdu.values()] == [
+        (True, "", "个人账号", 31_002)
+    ] * 2
+    assert all(isinstance(cell, str) for rows in chengdu.values() for cell in rows[7])
+    persons = "|".join(str(cell) for row in chengdu["人员信息"] for cell in row)
+    assert re.search(r"\|1990/\d{1,2}/\d{1,2}\|", persons)
+    assert re.search(r"\|\d{1,3},\d{3}\.\d\d\|", persons)
+    assert {"-", "空", "高中/中专"} <= set(persons.split("|"))
+    assert sum(row.count("D7") for row in chengdu["账户信息"]) == 3
     types = table(world / "guangzhou/data/accounts_synthetic.parquet", "describe select * from read_parquet($1)")
     kinds = dict(zip(types["column_name"], types["column_type"], strict=True))
     assert (kinds["CSNY"], kinds["LJJCE"], kinds["JCCP"], kinds["SFDJ"]) == ("DATE", "BIGINT", "VARCHAR", "BOOLEAN")
@@ -575,10 +602,19 @@ def test_dialects_are_as_stated(world: Path) -> None:
     assert "𬭎".encode("gb18030") in suzhou
     assert len("𬭎".encode("gb18030")) == 4
     assert '"不便\n分类"' in suzhou.decode("gb18030")
-    changzhou = (world / "changzhou/data/accounts_synthetic.csv").read_text("utf-8-sig")
-    assert re.search(r",[０-９]+,", changzhou)
-    assert "一次性趸交型" in changzhou
-    assert "常住地" not in changzhou
+    (rows,) = sheets(world / "changzhou/data/灵活就业账户_synthetic.xlsx").values()
+    names = dict(zip((below or above for above, below in zip(*rows[:2], strict=True)), range(99), strict=False))
+    assert rows[0][names["性别"]] == "个人信息"
+    assert "常住地" not in names
+    assert rows[-1][names["个人账号"]] == "合计"
+    records = [row for row in rows[2:-1] if row[0] != ""]
+    assert len(rows) - 3 - len(records) == 11  # blank rows, one after each office but the last
+    assert sum(row[names["办理机构"]] != "" for row in records) == 12
+    assert all(isinstance(row[names["出生日期"]], float) for row in records)
+    amounts = [row[names["累计缴存额"]] for row in records]
+    assert all(isinstance(amount, str) for amount in amounts)
+    assert any(re.fullmatch(r"[０-９]+", str(amount)) for amount in amounts)
+    assert "一次性趸交型" in {row[names["产品名称"]] for row in records}
 
 
 # --- through the node's own mapping and ingest
@@ -587,6 +623,38 @@ def test_dialects_are_as_stated(world: Path) -> None:
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("homes")
+
+
+WRONG: Final[dict[str, tuple[str, ...]]] = {
+    "gzip": ("个人账户_synthetic.csv:",),
+    "encoding": ("accounts_01_lump_sum_synthetic.csv:1:", "utf-8-sig"),
+    "column": ("mapping.yaml:", "variables.birth_year", "'年龄'"),
+    "shifted": ("个人账户_synthetic.csv:302:", "record 301 "),
+    "fen": ("variables.paid_total", "LJJCE", "accounts_synthetic.parquet [300]"),
+    "header": ("variables.account_status", "账户状态", "个人账户_synthetic.csv [301] 汉{4}"),
+    "empty": ("个人账户_synthetic.csv:",),
+    "columns": ("个人账户_synthetic.csv:1:", "2000"),
+    "macro": ("个人账户_synthetic.xlsx:", "macros"),
+    "html": ("灵活就业账户_synthetic.xlsx:", "web page"),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].code])
+def test_what_is_wrong_in_a_file_is_named_with_its_place(tmp_path: Path, kind: str) -> None:
+    city = KINDS[kind].city
+    write(tmp_path / "world", cities=(city,), rows=600, broken=kind)
+    with pytest.raises(ConfigError) as fault:
+        ingest.ingest(tmp_path / "world" / city, tmp_path / "home", seeded("broken"))
+    assert fault.value.code == KINDS[kind].code
+    said = "\n".join(each.text("en") for each in fault.value.every())
+    assert [place for place in WRONG[kind] if place not in said] == []
+    assert not any((tmp_path / "home").rglob("*.parquet"))
+
+
+def test_a_date_far_in_the_future_is_clipped_and_counted(tmp_path: Path) -> None:
+    write(tmp_path / "world", cities=("guangzhou",), rows=600, broken="date")
+    made = ingest.ingest(tmp_path / "world/guangzhou", tmp_path / "home", seeded("broken"))
+    assert (KINDS["date"].code, made.counters["opened"].clipped_high) == ("", 1)
 
 
 @cache
@@ -642,6 +710,35 @@ def test_traps_are_counted(world: Path, homes: Path, city: str, counts: dict[str
 def test_of_accounts_that_are_there_twice_the_newest_is_kept(world: Path, homes: Path, city: str, twice: int) -> None:
     made = ingested(world / city, homes / city)
     assert (made.rows, made.quality.tables["account"].superseded) == (PROFILES[city].rows, twice)
+
+
+@pytest.mark.parametrize(("city", "merged"), [("chengdu", True), ("suzhou", True), ("shenzhen", False)])
+def test_a_city_that_counts_vocational_schools_as_high_schools_is_told(small: Path, city: str, merged: bool) -> None:
+    means = mapping.load(small / city)
+    unused = {
+        look.values["name"]: look.values["codes"] for look in mapping.warnings(means) if look.code == "MAP_CODE_UNUSED"
+    }
+    assert unused.get("education") == ("vocational" if merged else None)
+
+
+@pytest.mark.parametrize("city", ALL)
+def test_no_amount_of_a_city_looks_as_if_its_unit_were_wrong(world: Path, homes: Path, city: str) -> None:
+    assert ingested(world / city, homes / city).doubts == ()
+
+
+def test_ten_thousands_of_yuan_that_are_read_as_yuan_are_noticed(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "suzhou", tmp_path / "suzhou")
+    path = tmp_path / "suzhou" / "mapping.yaml"
+    path.write_text(path.read_text("utf-8").replace("unit: 万元", "unit: 元"), encoding="utf-8")
+    made = ingest.ingest(tmp_path / "suzhou", tmp_path / "home", seeded("unit"))
+    mistaken = {doubt.values["name"] for doubt in made.doubts}
+    assert mistaken == {
+        *("contribution_base", "period_amount", "paid_6m", "paid_12m", "paid_24m", "paid_total"),
+        *("personal_income", "household_income"),
+    }
+    assert {doubt.code for doubt in made.doubts} == {"QUALITY_UNIT"}
+    again = ingest.ingest(tmp_path / "suzhou", tmp_path / "home", seeded("unit"))
+    assert (again.unchanged, len(again.doubts)) == (True, len(mistaken))
 
 
 # --- all or nothing, the same again
@@ -745,6 +842,8 @@ def test_with_other_rows_shares_hold_and_counts_and_money_scale(tmp_path: Path, 
         ("SIMULATE_HETEROGENEITY", {"heterogeneity": -0.1}),
         ("SIMULATE_HETEROGENEITY", {"heterogeneity": float("nan")}),
         ("SIMULATE_SEED", {"seed": -1}),
+        ("SIMULATE_BROKEN", {"broken": "heart"}),
+        ("SIMULATE_BROKEN", {"broken": "macro", "cities": ("suzhou",)}),
     ],
 )
 def test_a_wrong_argument_writes_nothing(tmp_path: Path, code: str, arguments: dict[str, object]) -> None:
@@ -787,13 +886,17 @@ def test_an_empty_folder_that_is_there_is_filled(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["world"]
 
 
+PARTS = {"chongqing": 3, "shenzhen": 9, "chengdu": 5, "changzhou": 5}
+
+
 def test_a_large_city_is_written_in_parts_that_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from simulations.cities import folders
+    from simulations.cities import dialects, folders
 
     monkeypatch.setattr(folders, "CHUNK", 1300)
-    write(tmp_path / "parts", cities=("chongqing", "shenzhen"), rows=3000)
-    assert len(list((tmp_path / "parts/chongqing/data").iterdir())) == 3
-    assert len(list((tmp_path / "parts/shenzhen/data").iterdir())) == 9
+    monkeypatch.setattr(dialects, "MOST_ROWS_OF_A_WORKBOOK", 700)
+    write(tmp_path / "parts", cities=("chongqing", "shenzhen", "chengdu", "changzhou"), rows=3000)
+    files = {city: len(list((tmp_path / "parts" / city / "data").iterdir())) for city in PARTS}
+    assert files == PARTS
     q = table(tmp_path / "parts/truth/clean.parquet")
     q = q[q["city"] == "chongqing"]
     scale = 3000 / 26606
@@ -801,6 +904,6 @@ def test_a_large_city_is_written_in_parts_that_add_up(tmp_path: Path, monkeypatc
     assert q["product"].value_counts().to_dict() == {"free": 1223, "monthly": 924, "lump_sum": 853}
     assert q["interrupted"].sum() == round(586 * scale) + round(143 * scale)
     assert (q["homes"] >= 1).sum() == round(759 * scale)
-    for city in ("chongqing", "shenzhen"):
+    for city in PARTS:
         (tmp_path / city).mkdir()
         assert ingest.ingest(tmp_path / "parts" / city, tmp_path / city, seeded("parts", city)).rows == 3000
