@@ -76,7 +76,7 @@ def study_check(
         from protocols import study
 
         found = study.load(file)
-        layout = found.workload.layout
+        layout, own = found.workload.layout, found.workload.own
         value = {
             "study": found.file.study,
             "digest": found.digest,
@@ -84,14 +84,21 @@ def study_check(
             "questions": len(found.file.questions),
             "blocks": len(layout.blocks),
             "cells": layout.length,
+            "own_blocks": len(own.blocks),
+            "own_cells": own.length,
             "reads": list(found.reads()),
         }
+        parts = [(layout, "masked"), (own, "as its own numbers" + ("" if found.exact else ", noised"))]
+        leaves = "; ".join(
+            f"{each.length} cells in {len(each.blocks)} blocks leave each city, {how}"
+            for each, how in parts
+            if each.blocks
+        )
         _print(
             value,
             as_json,
             lambda: (
-                f"{found.file.study}: {value['questions']} questions, {value['cells']} cells in {value['blocks']} blocks leave each city, "
-                f"masked\nreads {', '.join(found.reads())}\n{found.digest}"
+                f"{found.file.study}: {value['questions']} questions, {leaves}\nreads {', '.join(found.reads())}\n{found.digest}"
             ),
         )
 
@@ -289,6 +296,10 @@ NOTES: dict[str, dict[str, str]] = {
         "en": "the sum was computed again from the cities' masked vectors, and every estimate from it; "
         "errors, intervals and tests were computed by other software and not again",
     },
+    "own_recomputed": {
+        "zh": "已由各市签名的自行作答重算其分市数值",
+        "en": "every number by city was computed again from what that city signed",
+    },
     "sum_exact": {
         "zh": "未重新求和：精确模式的求和记录留在协调方；只核对了各行是否属于这项研究",
         "en": "the sum was not computed again: in mode exact its record stays with the coordinator; "
@@ -298,6 +309,10 @@ NOTES: dict[str, dict[str, str]] = {
         "zh": "未重新求和：求和记录太大，留在协调方；只核对了各行是否属于这项研究",
         "en": "the sum was not computed again: its record is too large for the bundle; "
         "only that the rows are those of the study was checked",
+    },
+    "own_large": {
+        "zh": "未核对各市自行作答的数值：数据太大，不在成果包内",
+        "en": "the cities' own numbers were not checked: they are too large for the bundle",
     },
     "other_software": {
         "zh": "未核对：以下文件由另一版软件写成，须用那一版重新生成：{files}",

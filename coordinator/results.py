@@ -112,6 +112,7 @@ class Missing(Read):
 class CitiesPart(Read):
     answered: tuple[str, ...]
     missing: tuple[Missing, ...] = ()
+    uncounted: tuple[Missing, ...] = ()  # in the sum, and without an answer of their own
     snapshots: dict[str, str] = {}
     cannot: dict[str, tuple[str, ...]] = {}
     names: dict[str, Label] = {}
@@ -167,6 +168,8 @@ class PrivacyPart(Read):
     honest_share: int | None = None
     left_each_city: Left | None = None
     blocks: tuple[Block, ...] = ()
+    own_of_each_city: Left | None = None
+    own_blocks: tuple[Block, ...] = ()
     seeded: bool = False
     synthetic: bool = False
     open_data: bool = False

@@ -18,6 +18,7 @@
 | adverts | 1, 3 | shares; abort |
 | deliver | 1, 3, 2, 5, 7, 8 | masked; abort |
 | survivors; confirms | 1, 3, 8 (the list; "revealed") | confirm; reveal; abort |
+| count | 1, 2, 3, 4; mode exact: 5, 6; then 5, 7 without a mask, 8 | counted: this city's own cells; refusal |
 | receipt | 1, 3, 8 (the answer is final) | ack |
 | attest | 1, 3 | attestation: from the books alone; refusal |
 | ping | 1, 3 | ping |
@@ -38,7 +39,7 @@ import numpy as np
 from node import disclosure, snapshot
 from node.attest import attestation
 from node.audit import Event, Line
-from node.ledger import Approved, Claim, Ledger
+from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
 from node.policy import Decision, Policy, decide
 from node.station import Station
 from protocols import messages
@@ -134,6 +135,8 @@ class Gate:
                 return self._on_receipt(request, about, stamp)
             case Kind.ATTEST:
                 return self._on_attest(request, stamp)
+            case Kind.COUNT:
+                return self._on_count(request, stamp)
         talk = self.talks.get(about)
         if talk is None:
             raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step=request.header.kind.value)
@@ -279,31 +282,30 @@ class Gate:
             self.ledger.check_echo(echo.ledger_seq, echo.ledger_head)
         if self.ledger.reservation(plan.conversation) is not None:
             raise Refusal("SECAGG_REPLAY")
-        name = "sha256:" + plan.study.hex()
-        approved = self.ledger.approval(name, now)
+        study = self._standing(plan.study.hex(), now)
+        if self.ledger.finished(study.file.asker, study.digest, plan.run) is not None:
+            raise Refusal("SECAGG_ALREADY_ANSWERED")
+        return study
+
+    def _standing(self, study: str, now: int) -> Study:
+        """A study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…."""
+        approved = self.ledger.approval("sha256:" + study, now)
         asker = self.station.roster.askers.get(approved.asker)
         if asker is None or asker.until <= now:
             raise Refusal("APPROVAL_ASKER", asker=approved.asker)
-        if self.ledger.finished(approved.asker, name, plan.run) is not None:
-            raise Refusal("SECAGG_ALREADY_ANSWERED")
-        return self.ledger.study(name)
+        return self.ledger.study(approved.study)
 
     def _held(
         self, terms: member.Terms, agreement: Agreement, plan: Plan, rows: snapshot.Snapshot, now: int
     ) -> member.Terms:
         """The terms with the budget held; in mode exact, with what the rows say."""
         study = agreement.study
-        claim = Claim.of(
-            study,
-            conversation=plan.conversation,
-            plan=keys.plan_digest(plan.encode()),
-            run=plan.run,
-            expires=plan.expires,
-            cities=plan.cities,
-            layout=agreement.layout,
-            totals=() if study.exact else agreement.v20,
-            h=0 if study.exact else agreement.honest,
-            snapshot=self._named(rows),
+        earlier = self.ledger.counting(study.file.asker, study.digest, plan.run)
+        once = study.counted and (
+            earlier is None or earlier.own is None
+        )  # what was answered is answered, and is not charged again
+        claim = self._claim(
+            agreement, plan.conversation, keys.plan_digest(plan.encode()), plan.expires, rows, counted=once
         )
         try:
             self.ledger.reserve(claim, now=now)  # 4 budget
@@ -312,7 +314,9 @@ class Gate:
         if not study.exact:
             return terms
         holders, cohort = self._cohort(study, rows)  # 5 rows
-        small = disclosure.cohort(study, holders, self.station.cannot, self.policy.file.exact)  # 6 disclosure
+        small = disclosure.cohort(
+            study, holders, self.station.cannot, self.policy.file.exact, by_city=study.counted
+        )  # 6 disclosure
         if small:
             return replace(terms, policy=small)
         try:
@@ -330,6 +334,113 @@ class Gate:
             which.update(np.packbits(inside).tobytes())
         return holders, which.digest()
 
+    def _claim(
+        self,
+        agreement: Agreement,
+        conversation: bytes,
+        plan: bytes,
+        expires: int,
+        rows: snapshot.Snapshot,
+        *,
+        counted: bool,
+    ) -> Claim:
+        """All that a run may cost: the sum, and, if `counted`, what this city answers by itself."""
+        study = agreement.study
+        return Claim.of(
+            study,
+            conversation=conversation,
+            plan=plan,
+            run=agreement.run,
+            expires=expires,
+            cities=agreement.cities,
+            layout=agreement.layout,
+            totals=() if study.exact else agreement.v20,
+            h=0 if study.exact else agreement.honest,
+            own=agreement.own,
+            own_totals=agreement.own_v20 if counted and not study.exact else (),
+            summed=study.summed,
+            counted=counted,
+            snapshot=self._named(rows),
+        )
+
+    # --- count: all eight steps, without a mask
+
+    def _on_count(self, request: Envelope, stamp: Stamp) -> bytes:
+        """This city's own answer to what is released by city: cells with all of their noise, the same ones whenever this run is asked."""
+        read = False
+        try:
+            asked = messages.Count.decode(request.body)  # 1 decode
+            if (asked.study.hex(), asked.run) != (request.header.study, request.header.run):
+                raise PeerError("ENVELOPE_STUDY", who="coordinator")
+            study = self._standing(asked.study.hex(), stamp.now)  # 2 approval
+            held = self.ledger.counting(study.file.asker, study.digest, asked.run)
+            agreement = self._own_terms(study, asked, held)
+            stored = None if held is None else self.ledger.own(held)  # 3 replay
+            if stored is not None:
+                return self._sealed(messages.Counted.decode(stored, len(stored)), request, stamp)
+            rows = snapshot.open_for(self.station.home, study.file.as_of)
+            if rows.rows > self.station.size_class:
+                raise Refusal("SECAGG_BOUND")
+            if held is None:
+                plan = sha256(request.body).digest()
+                claim = self._claim(
+                    agreement, exactly(self.entropy, 16), plan, request.header.expires, rows, counted=True
+                )
+                held = self.ledger.reserve(claim, now=stamp.now)  # 4 budget
+            about = bytes.fromhex(held.claim.conversation)
+            if held.claim.snapshot != self._named(rows):
+                raise Refusal("SNAPSHOT_DATE", as_of=study.file.as_of.isoformat())
+            if study.exact and not study.summed:
+                read = True
+                small = disclosure.cohort(
+                    study, self._cohort(study, rows)[0], self.station.cannot, self.policy.file.exact, by_city=True
+                )  # 5 rows, 6 disclosure
+                if small:
+                    self.ledger.end(about, now=stamp.now)
+                    raise small
+            self.ledger.rows(
+                about, COUNTED, request.sha256, now=stamp.now
+            )  # 5 rows: charged from here on, come what may
+            read = True
+            seed = bytes(32) if study.exact else exactly(self.entropy, 32)
+            vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
+            body = messages.Counted(asked.layout, vector.astype("<i8").tobytes())
+            reply = self._sealed(body, request, stamp)
+            self.ledger.count(
+                about,
+                request=request.sha256,
+                reply=reply,
+                body=body.encode(),
+                plan=sha256(request.body).digest(),
+                snapshot=self._named(rows),
+                now=stamp.now,
+            )  # 8 spend
+        except HpfedError as no:
+            self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
+            return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=read)), request, stamp)
+        return reply
+
+    def _own_terms(self, study: Study, asked: messages.Count, held: Reservation | None) -> Agreement:
+        """What the study gives for an own answer, derived again, and held against what is asked. `held`: the conversation beside it.
+
+        Errors: `PeerError` SECAGG_OUT_OF_ORDER (a study with a sum is summed first), SECAGG_FOREIGN_QUESTION; `Refusal` of the policy.
+        """
+        roster = self.station.roster
+        if study.summed and held is None:
+            raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step="count")
+        named = study.file.cities.names
+        everyone = [
+            city.id for city in roster.entries.cities if city.state == "active" and city.name in (named or (city.name,))
+        ]
+        agreement = agree(study, held.claim.cities if held else everyone, roster, asked.run)
+        if not study.counted or agreement.count != asked:
+            raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="count")
+        cities = [roster.name(city) for city in agreement.cities]
+        no = decide(study, role=self._role(study), cities=cities, cannot=None, policy=self.policy).refusal()
+        if no:
+            raise no
+        return agreement
+
     # --- deliver: steps 2, 5, 7 and 8
 
     def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
@@ -342,7 +453,8 @@ class Gate:
             return member.refuse(state, Refusal("SNAPSHOT_DATE", as_of=agreement.study.file.as_of.isoformat()), stamp)
         self.ledger.rows(about, turn.round, turn.rctx, now=now)  # from here on the round is charged, come what may
         seed = bytes(32) if agreement.study.exact else exactly(self.entropy, 32)
-        vector = encoded(agreement.study, agreement.layout, rows) + noise(agreement, seed)  # 7 encode
+        vector = encoded(agreement.study, agreement.layout, rows)
+        vector += noise(agreement.layout, agreement.node_v20, seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
             talk.given = member.Contribution(matter_of(state.talk.plan, turn.round), turn.rctx, masked.y_digest, ())
@@ -444,17 +556,18 @@ class Gate:
 def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot) -> Vector:
     """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout."""
     total = np.zeros(layout.length, dtype=np.int64)
-    for table in rows.batches(study.reads(), BATCH):
+    for table in rows.batches(study.reads_for(layout), BATCH):
         total += measures.encode(layout, table, study.dictionary, study.file.as_of, study.file.cohort, study.exact)
     return total
 
 
-def noise(agreement: Agreement, seed: bytes) -> Vector:
-    """This city's share of the noise of every cell; zeros in mode exact. `seed`: 32 bytes, the key of one stream for this release alone."""
-    blocks, stream = agreement.layout.blocks, aes_stream(seed)
+def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
+    """This city's noise of every cell; zeros in mode exact. `v20s`: its variance for each block, in 2^-20. `seed`: 32 bytes, the key of
+    one stream for this release alone."""
+    stream = aes_stream(seed)
     shares = [
         skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
-        for block, v20 in zip(blocks, agreement.node_v20, strict=True)
+        for block, v20 in zip(layout.blocks, v20s, strict=True)
     ]
     return np.concatenate(shares)
 

@@ -73,7 +73,7 @@ def shortages(
         if count < needed:
             found.append(Shortage("able", question.id, count, needed))
     if study.exact:
-        pooled = [each for each in study.file.questions if (each.release or study.file.release) != "by_city"]
+        pooled = [each for each in study.file.questions if study.release_of(each) != "by_city"]
         needed = least_unmapped(study, min_unmapped, loose=loose)
         for variable in sorted({name for question in pooled for name in study.reads(question)}):
             count = sum(variable in lacking for lacking in plan.values())

@@ -1131,6 +1131,12 @@ CODES: Final[dict[str, Texts]] = {
         "the block {block} declares a smaller effect of one holder than its cells allow",
         "Correct the blocks that its kind declares",
     ),
+    "COUNT_TOO_FEW": _t(
+        "各市自行作答：答复 {came} 个，至少需要 {needed} 个",
+        "稍后再运行同一研究；已答复的城市给出同一答复，不再计费",
+        "too few cities answered by themselves: {came} came, {needed} needed",
+        "Run the same study again later; cities that answered give the same answer again, at no charge",
+    ),
     "SUM_LENGTH": _t(
         "总和有 {cells} 个单元格，约定为 {expected} 个",
         "未生成任何表格；请确认各市与协调方使用同一份研究",

@@ -50,6 +50,16 @@ def transcript_of(conversation: str) -> str:
     return f"bundle/secagg/{conversation}.bin"
 
 
+def counted_of(city: str) -> str:
+    """Where a city's own signed answer stands."""
+    return f"bundle/counted/{city}.hpfe"
+
+
+def own_fit(cells: int, cities: int) -> bool:
+    """Whether own answers are in a bundle: all of them, or none where they would be too large. A cell has 8 bytes."""
+    return cities * (8 * cells + 8192) <= LARGEST_TRANSCRIPT
+
+
 class Listed(Record):
     """One file, by its path under OUT. `derived`: made from results.json, and can be made again."""
 

@@ -663,6 +663,17 @@ def open_envelope(
     return Envelope(header, body, content, key)
 
 
+def open_kept(content: bytes, *, sender: int, roster: Roster) -> Envelope:
+    """A message of a party to the coordinator that was answered long ago: it is shown again as it came, and judged without a clock.
+
+    As `relayed` of `open_envelope`: the caller looks at what the body says. Errors: `PeerError` ENVELOPE_….
+    """
+    opened = open_envelope(content, me=COORDINATOR, roster=roster, now=0, relayed=True)
+    if opened.header.sender != sender:
+        raise PeerError("ENVELOPE_FROM", who=roster.name(sender))
+    return opened
+
+
 def open_echo(content: bytes, *, me: int, keys: tuple[bytes, ...]) -> Ack:
     """An own Ack that the coordinator shows again in Open: only the own signature counts. Errors: `PeerError` ENVELOPE_…."""
     header, body, signed, signature = _parse(content)

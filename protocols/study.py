@@ -22,7 +22,8 @@ from protocols.errors import ConfigError, HpfedError, PeerError, Unfit, joined, 
 from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
-from protocols.statistics.layout import Domain
+from protocols.statistics.layout import Domain, Layout
+from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
 from protocols.statistics.workload import Workload
 from protocols.yamltext import Document, Real, Record, Tree, Whole, fit, read
@@ -101,7 +102,7 @@ class StudyFile(Record):
     window: Window | None = None
     cohort: Filter | None = None
     cities: Cities = Cities()
-    release: Literal["pooled", "by_city", "both"] = "pooled"
+    release: Release = "pooled"
     privacy: Privacy = Privacy()
     confidence: Annotated[Real, Field(gt=0.5, lt=1)] = 0.95
     questions: Annotated[tuple[AnyQuestion, ...], Field(min_length=1)]
@@ -135,8 +136,28 @@ class Study:
 
     @cached_property
     def workload(self) -> Workload:
-        """The questions as blocks and one layout."""
-        return Workload.of(self.file.questions, self.domain)
+        """The questions as blocks, in the layout of the sum and in that of each city's own answer."""
+        return Workload.of(self.file.questions, self.domain, self.file.release)
+
+    def release_of(self, question: Any) -> Release:
+        """How a question is released: as it says, or as the study does."""
+        found: Release = question.release or self.file.release
+        return found
+
+    @property
+    def leaves(self) -> Release:
+        """What leaves a city: a part of a sum, an answer of its own, or both."""
+        return "pooled" if not self.counted else "both" if self.summed else "by_city"
+
+    @property
+    def counted(self) -> bool:
+        """Each city answers some of it by itself."""
+        return bool(self.workload.own.blocks)
+
+    @property
+    def summed(self) -> bool:
+        """Some of it is summed over cities."""
+        return bool(self.workload.layout.blocks)
 
     @cached_property
     def domain(self) -> Domain:
@@ -145,13 +166,18 @@ class Study:
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
-        """Total noise variance of each block of the layout, in 2^-20; zeros in mode exact.
+        """Total noise variance of each block of the layout, then of each city's own, in 2^-20; zeros in mode exact.
 
         Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`.
         """
-        blocks, shares = self.workload.layout.blocks, self.workload.shares()
+        return self.calibrated(self.workload.layout, self.workload.own)
+
+    def calibrated(self, layout: Layout, own: Layout) -> tuple[int, ...]:
+        """The same for the blocks of the workload in the units that they are carried in: all of them together cost the study's epsilon."""
+        blocks = (*layout.blocks, *own.blocks)
         if self.exact:
             return (0,) * len(blocks)
+        shares = self.workload.shares()
         needs = [Need(block.l1, block.l2sq, share) for block, share in zip(blocks, shares, strict=True)]
         return calibrate(needs, self.epsilon, self.delta)
 
@@ -171,6 +197,12 @@ class Study:
         """Given variables that a question reads (default: the whole study), the cohort's included; ascending."""
         asked = [question] if question is not None else self.file.questions
         names = {name for each in asked for name in each.variables()}
+        given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
+        return tuple(sorted(given | set(self.cohort_reads())))
+
+    def reads_for(self, layout: Layout) -> tuple[str, ...]:
+        """Given variables that the blocks of a layout, and the cohort, are made of; ascending."""
+        names = {name for block in layout.blocks for name in block.sources}
         given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
         return tuple(sorted(given | set(self.cohort_reads())))
 
@@ -262,15 +294,10 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     for number, name in enumerate(names):
         if name in names[:number]:
             yield ConfigError("STUDY_TWICE", document.at("cities", "names", number), name=name)
-    if file.release != "pooled":
-        yield ConfigError("NOT_YET", document.at("release"), thing=f"release: {file.release}")
     ids = [question.id for question in file.questions]
     for number, question in enumerate(file.questions):
         if ids.index(question.id) < number:
             yield ConfigError("STUDY_TWICE", document.at("questions", number, "id"), name=question.id)
-        if question.release not in (None, "pooled"):
-            at = document.at("questions", number, "release")
-            yield ConfigError("NOT_YET", at, thing=f"release: {question.release}")
         found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
         yield from found
         if not found:
@@ -279,8 +306,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
                 at = document.at("questions", number)
                 yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
     sound = not any(True for question in file.questions for _ in question.faults(meant))
-    if sound and study.workload.layout.length > MOST_CELLS:
-        length = study.workload.layout.length
+    if sound and study.workload.cells > MOST_CELLS:
+        length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
     elif sound and file.privacy.epsilon is not None:
         try:
@@ -288,7 +315,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         except ConfigError as fault:
             fault.at = document.at("privacy", "epsilon")
             yield fault
-    if sound and (needed := Resolution.of(study.workload.layout).largest(study.workload.layout.blocks)):
+    together = study.workload.together if sound else None
+    if together and (needed := Resolution.of(together).largest(together.blocks)):
         name, unknowns = needed
         at = document.at("questions")
         yield ConfigError("STUDY_RESOLUTION", at, name=name, unknowns=unknowns, limit=MOST_UNKNOWNS)

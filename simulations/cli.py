@@ -34,6 +34,7 @@ WORDS: dict[str, dict[str, str]] = {
     "ingest": {"zh": "数据入库", "en": "ingest"},
     "approve": {"zh": "各市审批", "en": "approvals"},
     "plan": {"zh": "制定方案", "en": "plan"},
+    "count": {"zh": "分市作答", "en": "answers by city"},
     "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
     "attest": {"zh": "各市证明", "en": "attestations"},
     "release": {"zh": "估计与区间", "en": "estimates and intervals"},

@@ -44,7 +44,10 @@ from protocols.yamltext import Record, fit
 
 CONSORTIUM: Final = "simulated"
 SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
-STEP_OF: Final = dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True))
+STEP_OF: Final = {
+    **dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True)),
+    "count": "count",  # the answers of the cities' own, after a conversation
+}
 OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
 SEEDED_MARK: Final = "seeded-world"  # a file of homes that may be made anew
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
@@ -64,8 +67,8 @@ def drop(text: str) -> Drop:
     """`CITY@STEP` or `CITY@STEP:ROUND`. Errors: `ConfigError DROP_SYNTAX`."""
     city, _, at = text.partition("@")
     step, _, round_ = at.partition(":")
-    if step not in STEPS or not city or round_ not in ("", "0"):
-        raise ConfigError("DROP_SYNTAX", text=text, steps=", ".join(STEPS))
+    if step not in STEP_OF.values() or not city or round_ not in ("", "0"):
+        raise ConfigError("DROP_SYNTAX", text=text, steps=", ".join(STEP_OF.values()))
     return Drop(city, step)
 
 
@@ -224,24 +227,28 @@ def run(
         watch.mark("approve")
         agreement = rounds.agreed(post, study, answers)
         watch.mark("plan")
-        counted = rounds.summed(post, agreement, answers, _acks(base, roster))
-        opened, released = counted.opened, clock()
+        talk = rounds.summed(post, agreement, answers, _acks(base, roster)) if study.summed else None
         watch.mark("sum")
+        counted = rounds.counted(post, agreement, talk.opened.survivors if talk else agreement.cities)
+        opened = rounds.with_counted(talk.opened, counted) if talk else rounds.all_counted(agreement, answers, counted)
+        released = clock()
+        watch.mark("count")
         names = {party.city.city: party.city.name for party in found}
         results = release.results(opened, roster, names, released, seeded=seed is not None)
         watch.mark("release")
-        transcript = collector.transcript(counted.state, post.log.__getitem__)
-        unsealed = bundle.unsealed(opened, roster, written, present.signed, answers.files, transcript)
+        transcript = collector.transcript(talk.state, post.log.__getitem__) if talk else None
+        unsealed = bundle.unsealed(opened, roster, written, present.signed, answers.files, transcript, counted.messages)
         # A paid answer is on disk before any city is told that it is final.
-        store.keep(results, unsealed, transcript.encode())
-        acks = rounds.receipts(post, counted)
-        _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
+        store.keep(results, unsealed, transcript.encode() if transcript else b"")
+        if talk:
+            acks = rounds.receipts(post, talk)
+            _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
         watch.mark("receipts")
         unsealed = _with(unsealed, rounds.attested(post, study, opened.survivors), roster)
         store.keep(results, unsealed)
         watch.mark("attest")
     sealer = bundle.Sealer(unsealed, post.identity.key, released)
-    return Outcome(results, opened.missing, False, tuple(present.events), watch.seconds, sealer)
+    return Outcome(results, (*opened.missing, *opened.uncounted), False, tuple(present.events), watch.seconds, sealer)
 
 
 def _stored(
@@ -385,7 +392,8 @@ def coordinator_home(folder: Path, homes: Path | None) -> Path:
 
 def _missing(results: bytes) -> tuple[release.Missing, ...]:
     """The cities that were missing from an earlier answer."""
-    return tuple(release.Missing(**each) for each in json.loads(results)["cities"]["missing"])
+    cities = json.loads(results)["cities"]
+    return tuple(release.Missing(**each) for each in (*cities["missing"], *cities.get("uncounted", ())))
 
 
 def home(folder: Path, homes: Path | None) -> Path:

@@ -157,6 +157,12 @@ class Block:
         return f"{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)})"
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The variables that it is about."""
+        of = (self.of.variable,) if isinstance(self.of, Choice) else (each.variable for each in self.of)
+        return (*(axis.source for axis in self.axes), *of)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """One length per axis; for yes-no the codes come first."""
         first = (len(self.of.codes),) if isinstance(self.of, Choice) else ()
@@ -324,7 +330,7 @@ class Layout:
     @property
     def largest_step(self) -> int:
         """The most that one holder adds to any cell."""
-        return max(block.step for block in self.blocks)
+        return max((block.step for block in self.blocks), default=0)
 
     @cached_property
     def digest(self) -> str:
@@ -336,6 +342,7 @@ class Layout:
         return slice(at, at + block.cells)
 
 
+NOTHING: Final = Layout(())  # a layout without blocks: nothing of its kind leaves
 Blocks = Mapping[str, Block]
 
 

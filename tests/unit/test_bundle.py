@@ -152,7 +152,7 @@ def payload(sealed: Sealed, city: str) -> dict[str, Any]:
 def test_the_schemas_are_closed(made: Sealed) -> None:
     said = payload(made, "east")
     Attestation.model_validate_json(json.dumps(said))
-    further: tuple[dict[str, Any], ...] = ({"rows": 5}, {"contract": 2}, {"conversations": []}, {"release": "by_city"})
+    further: tuple[dict[str, Any], ...] = ({"rows": 5}, {"contract": 2}, {"conversations": []}, {"release": "city"})
     for extra in further:
         with pytest.raises(ValidationError):
             Attestation.model_validate_json(json.dumps({**said, **extra}))

@@ -116,8 +116,8 @@ FAULTS: Final = {
     "cohort of one question": (
         COUNT, "kind: count, cohort: {variable: sex, is: male}}", "NOT_YET", 9, "questions[0].cohort", "one question",
     ),
-    "release by city": (ASKER, ASKER + "release: both\n", "NOT_YET", 5, "release", "release: both"),
-    "release of one question": (COUNT, "kind: count, release: by_city}", "NOT_YET", 9, "questions[0].release", "by_city"),
+    "release unknown": (ASKER, ASKER + "release: city\n", "SCHEMA_VALUE", 5, "release", "by_city"),
+    "release of one question": (COUNT, "kind: count, release: all}", "SCHEMA_VALUE", 9, "questions[0].release", "both"),
 }  # fmt: skip
 
 
@@ -360,7 +360,7 @@ def test_nothing_but_a_sound_study_is_taken_from_the_wire(tmp_path: Path) -> Non
         "same id": (changed(content, questions=[question, question]), words, "STUDY_INVALID"),
         "weight as a number": (changed(content, questions=[{**question, "weight": 2}]), words, "STUDY_INVALID"),
         "weight below 0": (changed(content, questions=[{**question, "weight": "-2"}]), words, "STUDY_INVALID"),
-        "not yet": (changed(content, release="both"), words, "STUDY_INVALID"),
+        "not a release": (changed(content, release="city"), words, "STUDY_INVALID"),
         "no questions": (changed(content, questions=[]), words, "STUDY_INVALID"),
     }  # fmt: skip
     for name, (sent, dictionary, code) in cases.items():
