@@ -221,7 +221,7 @@ def _definition(written: type) -> ast.ClassDef:
 def threats(page: str) -> str:
     """The page with its last part made anew: what is before the marker stays."""
     written = page[: page.index(GENERATED) + len(GENERATED)]
-    named = dict(re.findall(r"^\| (T[0-9]{2}) \|.*\| `([a-z-]+)` \|$", written, re.MULTILINE))
+    named = dict(re.findall(r"^\| (T[0-9]{2}) \|.*\| `([a-z-]+)`(?: ★)? \|$", written, re.MULTILINE))
     rules = re.findall(r"^\| (R[0-9]) ([a-z ]+) \|", written, re.MULTILINE)
     tests = dict(_tested())
     rows = [(f"{number} {name}", _listed(tests, number)) for number, name in (*rules, *sorted(named.items()))]

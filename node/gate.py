@@ -285,6 +285,8 @@ class Gate:
         study = self._standing(plan.study.hex(), now)
         if self.ledger.finished(study.file.asker, study.digest, plan.run) is not None:
             raise Refusal("SECAGG_ALREADY_ANSWERED")
+        if plan.run != 1:  # a study without `repeat` has one run
+            raise Refusal("SECAGG_NOT_APPROVED")
         return study
 
     def _standing(self, study: str, now: int) -> Study:

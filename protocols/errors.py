@@ -247,6 +247,12 @@ CODES: Final[dict[str, Texts]] = {
     "BENCH_UNKNOWN": _t(
         "没有基准测试 {name!r}", "现有：{known}", "there is no benchmark {name!r}", "There are: {known}"
     ),
+    "ATTACK_UNKNOWN": _t(
+        "没有攻击 {name!r}",
+        "现有：{known}；以后的版本：{later}",
+        "there is no attack {name!r}",
+        "There are: {known}; in a later release: {later}",
+    ),
     "OUT_UNUSABLE": _t(
         "输出位置不能写入（已有同名文件，或没有权限）",
         "请换一个文件夹；尚未询问任何城市",

@@ -223,6 +223,43 @@ def bench(
 
 
 @app.command()
+def attack(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all if none is named.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same outcome.")] = 1,
+    against_weak: Annotated[
+        bool, typer.Option("--against-weak", help="Show what each attack does where its one guard is taken out.")
+    ] = False,
+    lang: Lang = "",
+    as_json: AsJson = False,
+) -> None:
+    """Attacks on the product, each beside its control: the same code where one guard is missing. Exit 0 only if every attack is
+    repelled and every control is broken.
+
+    Example:  hpfed-simulate attack secagg-two-faces curious-city
+    """
+    spoken = language(lang)
+
+    def work() -> None:
+        from simulations import attacks
+
+        show = told if as_json else typer.echo
+        found: list[attacks.Tried] = []
+        for one in attacks.run(names or [], seed):
+            if not found:
+                show(attacks.heading(spoken))
+            show(attacks.line(one, spoken, weak=against_weak))
+            found.append(one)
+        if not names:
+            show(attacks.later(spoken))
+        if as_json:
+            typer.echo(attacks.as_json(found, spoken))
+        if not all(one.good for one in found):
+            raise typer.Exit(1)
+
+    guarded(spoken, as_json, work)
+
+
+@app.command()
 def run(
     study: Annotated[Path, typer.Argument(help="A study file.")],
     folder: Annotated[Path, typer.Option("--cities", help="The folder that holds the city folders.")],

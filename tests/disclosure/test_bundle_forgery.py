@@ -29,6 +29,7 @@ from protocols.secagg.transcript import Transcript
 from protocols.signed import FileType, sign
 from tests import bundles
 from tests.bundles import Sealed, failing
+from tests.disclosure.attacked import tried
 
 EAST, NORTH = manifest.attestation_of("east"), manifest.attestation_of("north")
 ORDER_OF_GROUP = 2**252 + 27742317777372353535851937790883648493
@@ -698,3 +699,5 @@ def test_what_only_the_coordinator_says_is_said_to_be_its_word(sealed: Sealed) -
     notes = {note.key: note.values for step in verify.verify(sealed.out) for note in step.notes}
     assert "east = 北市 / North" in str(notes["word"]["names"])
     assert notes["unchecked"]["files"] == "notes.txt, run.jsonl"
+def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
+    assert tried("bundle-forgery").good

@@ -10,6 +10,7 @@ from protocols import messages, ring
 from protocols.secagg import keys, member
 from protocols.secagg.masks import add_masks
 from tests.conversations.table import Table
+from tests.disclosure.attacked import tried
 from tests.disclosure.secagg_attack import Coordinator, answer, masked_table
 
 IDS: Final = (1, 2, 3, 4, 5, 6)
@@ -79,3 +80,7 @@ def replace_self_mask(table: Table, ys: dict[int, bytes], rctx: bytes) -> bytes:
     words = np.frombuffer(ys[TARGET], ring.zeros(0, table.plan.ring).dtype).copy()
     add_masks(words, [(keys.self_key(helper.opened(helper.b, TARGET), rctx, TARGET), -1)])
     return words.tobytes()
+
+
+def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
+    assert tried("secagg-late-upload").good

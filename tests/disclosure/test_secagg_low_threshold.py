@@ -12,6 +12,7 @@ from protocols.messages import Kind
 from protocols.secagg import member
 from tests.conversations.bad import planned
 from tests.conversations.table import NOW, table_of
+from tests.disclosure.attacked import tried
 from tests.disclosure.secagg_attack import Coordinator, masked_table
 
 IDS: Final = (1, 2, 3, 4, 5, 6)
@@ -77,3 +78,9 @@ def test_the_guard_taken_out_one_signature_opens_one_city_s_vector() -> None:
         coordinator.s.setdefault(1, {})[city] = s
     left = coordinator.unmask(1, ys[1], rctx, IDS, adverts)
     assert np.array_equal(left, table.cities[1].vectors[0])
+
+
+def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
+    one = tried("secagg-low-threshold")
+    assert one.good
+    assert one.outcome.codes >= {"threshold", "colluders", "cohort_size"}

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from protocols import messages, ring
+from protocols.entropy import seeded
 from protocols.errors import Refusal
 from protocols.messages import Kind
 from protocols.secagg import collector, keys, member
 from protocols.secagg.masks import add_masks
+from simulations.attacks import secagg_replay
+from simulations.attacks.parties import World
 from tests.conversations.table import NOW, Table, nobody, table_of
 from tests.disclosure.secagg_attack import answer
 
@@ -118,3 +121,10 @@ def test_the_guard_taken_out_two_vectors_show_their_difference() -> None:
             inputs.append(vector)
         shown = ring.centred(masked[0] - masked[1])
         assert np.array_equal(shown, inputs[0] - inputs[1]) is not bound
+
+
+def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
+    """Three cities here; `hpfed-simulate attack` plays four."""
+    (weaken,) = secagg_replay.WEAKENED
+    assert secagg_replay.run(World(), seeded("replay"), 3).held
+    assert not secagg_replay.run(weaken(World()), seeded("replay"), 3).held

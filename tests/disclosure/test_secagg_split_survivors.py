@@ -7,9 +7,12 @@ from typing import Final
 import pytest
 
 from protocols import messages
+from protocols.entropy import seeded
 from protocols.errors import ABORT_NUMBERS
 from protocols.secagg import member
 from protocols.secagg.plan import thresholds
+from simulations.attacks import secagg_split_survivors
+from simulations.attacks.parties import World
 from tests.conversations.table import Table
 from tests.disclosure.secagg_attack import Coordinator, answer, confirm_of, masked_table
 
@@ -100,3 +103,13 @@ def test_the_guard_taken_out_both_halves_open() -> None:
     one, other = both_halves(table, rctx, ids, (1,), frozenset({2}), believed=3)
     assert one >= {2, 6}
     assert other == {3, 4, 5}
+
+
+def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
+    """Three and four cities here; `hpfed-simulate attack` plays every n to 12."""
+    held = secagg_split_survivors.run(World(), seeded("split"), range(3, 5))
+    (weaken,) = secagg_split_survivors.WEAKENED
+    control = secagg_split_survivors.run(weaken(World()), seeded("split"), range(3, 5))
+    assert held.held
+    assert held.codes >= {"too_few"}
+    assert not control.held

@@ -7,6 +7,7 @@ from protocols import messages
 from protocols.errors import ABORT_NUMBERS
 from protocols.secagg import member
 from tests.conversations.table import Table
+from tests.disclosure.attacked import tried
 from tests.disclosure.secagg_attack import Coordinator, answer, masked_table
 
 IDS = (1, 2, 3, 4, 5, 6)
@@ -78,3 +79,9 @@ def test_the_lists_of_the_coordinator_do_not_choose_the_role() -> None:
     assert codes == {ABORT_NUMBERS["SECAGG_SPLIT_SURVIVORS"], ABORT_NUMBERS["SECAGG_TOO_FEW"]}
     assert not coordinator.b
     assert not coordinator.s
+
+
+def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
+    one = tried("secagg-two-faces")
+    assert one.good
+    assert one.outcome.codes >= {"split_survivors", "out_of_order"}

@@ -1,0 +1,278 @@
+"""Doubles that take one guard out: what the product would be without it. They exist only here; the product has no switch for them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from node import snapshot
+from node.gate import Gate, Talk
+from node.ledger import Claim, Ledger, Reservation
+from protocols import messages, ring
+from protocols.entropy import Entropy, aes_stream, exactly
+from protocols.errors import PeerError
+from protocols.messages import Envelope, Kind, Outgoing, Plan, Stamp, open_envelope, seal
+from protocols.plan import Agreement
+from protocols.ring import Vector, Words
+from protocols.roster import COORDINATOR, Roster, self_declared
+from protocols.secagg import collector, keys, member, recovery, sharing
+from protocols.secagg.masks import add_masks
+from protocols.secagg.plan import shares_to_open
+from protocols.secagg.transcript import Transcript, recomputed
+from simulations.attacks.parties import Step, received
+
+# --- members
+
+
+@dataclass
+class Rewound:
+    """A `step` that forgets what it did: what a city will not take as it stands, it takes as it stood before, as from a copy."""
+
+    past: dict[tuple[int, str], dict[tuple[type, int], member.State]] = field(default_factory=dict)
+
+    def __call__(self, state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+        try:
+            header = messages.peek(content)
+        except PeerError:
+            return member.step(state, content, stamp)
+        held = self.past.setdefault((header.to, header.conversation), {})
+        for earlier in (state, *reversed(held.values())):
+            following, sent = member.step(earlier, content, stamp)
+            if following is not earlier and not isinstance(following, member.Refused | member.Closed):
+                held.setdefault((type(earlier), header.round), earlier)
+                return following, sent
+        return member.step(state, content, stamp)
+
+
+def believing(threshold: int) -> Step:
+    """A `step` of cities that hold confirms against this threshold, whatever their plan must say."""
+
+    def step(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+        if isinstance(state, member.Masked | member.Confirmed):
+            state = replace(state, talk=replace(state.talk, plan=replace(state.talk.plan, threshold=threshold)))
+        return member.step(state, content, stamp)
+
+    return step
+
+
+def unbound(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+    """A `step` of cities whose keys do not depend on the question."""
+    following, sent = member.step(state, content, stamp)
+    if isinstance(following, member.Asked) and following is not state:
+        room, turn = following.room, following.turn
+        following = replace(
+            following, turn=replace(turn, rctx=keys.rctx(room.ctx, room.u2_digest, turn.round, bytes(32)))
+        )
+    return following, sent
+
+
+def obeying(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+    """A `step` of cities that end a conversation when they are told to, by whomever."""
+    try:
+        if messages.peek(content).kind is Kind.ABORT:
+            return member.Closed(), ()
+    except PeerError:
+        pass
+    return member.step(state, content, stamp)
+
+
+def unasking(terms: member.Terms, content: bytes, entropy: Entropy, stamp: Stamp) -> tuple[member.State, Outgoing]:
+    """A `join` without the checks P1 to P11: any plan that the coordinator signs gets keys."""
+    me, held = terms.identity.id, terms.roster
+    try:
+        request = open_envelope(content, me=me, roster=held, now=stamp.now, kind=Kind.OPEN)
+        opened = messages.Open.decode(request.body)
+        plan = Plan.decode(opened.plan)
+    except PeerError:
+        return member.Idle(), ()
+    digest, k = keys.plan_digest(opened.plan), shares_to_open(plan)
+    c = X25519PrivateKey.from_private_bytes(exactly(entropy, 32))
+    drawn = [(exactly(entropy, 32), exactly(entropy, 32)) for _ in range(plan.rounds)]
+    polynomials = tuple((sharing.polynomial(b, k, entropy), sharing.polynomial(s, k, entropy)) for s, b in drawn)
+    s = tuple(X25519PrivateKey.from_private_bytes(each) for each, _ in drawn)
+    pairs = tuple(
+        (secret.public_key().public_bytes_raw(), keys.b_commit(digest, me, r, b))
+        for r, (secret, (_, b)) in enumerate(zip(s, drawn, strict=True))
+    )
+    body = messages.Advert(digest, c.public_key().public_bytes_raw(), pairs)
+    sent = _answer(terms.identity, held, body, request, stamp)
+    talk = member.Talk(
+        terms.identity, held, plan, digest, {COORDINATOR: request.key}, {request.sha256: sent}, stamp.now
+    )
+    return member.Advertised(talk, sent[0][1], c, s, tuple(b for _, b in drawn), polynomials), sent
+
+
+def without_self_mask(
+    state: member.Asked, vector: Vector, snapshot_: bytes, seed: bytes, entropy: Entropy, stamp: Stamp
+) -> tuple[member.State, Outgoing]:
+    """A `mask` that leaves the self mask out."""
+    me, turn = state.talk.identity.id, state.turn
+    b = state.room.masks[turn.round][0]
+    following, sent = member.mask(state, vector, snapshot_, seed, entropy, stamp)
+    if not sent:
+        return following, sent
+    body = messages.Masked.decode(messages.body_of(sent[0][1]))
+    words = np.frombuffer(body.y, ring.zeros(0, state.talk.plan.ring).dtype).copy()
+    add_masks(words, [(keys.self_key(b, turn.rctx, me), -1)])
+    bare = messages.Masked(body.rctx, body.input_commit, words.view(np.uint8).data)
+    return following, _answer(state.talk.identity, state.talk.roster, bare, state.request, stamp)
+
+
+def known_boxes(entropy: Entropy, city: int) -> Entropy:
+    """A city's randomness whose first 32 bytes, the secret that seals its boxes, anyone can work out: `box_secret`."""
+    first = [box_secret(city)]
+    return lambda size: first.pop() if first and size == 32 else entropy(size)
+
+
+def box_secret(city: int) -> bytes:
+    """What `known_boxes` draws first."""
+    return bytes(28) + messages.u32(city)
+
+
+def _answer(
+    identity: messages.Identity, held: Roster, body: messages.Body, request: Envelope, stamp: Stamp
+) -> Outgoing:
+    header = request.header
+    matter = messages.Matter(
+        header.expires, bytes.fromhex(header.study), header.run, bytes.fromhex(header.conversation), header.round
+    )
+    content = seal(
+        body,
+        identity=identity,
+        to=COORDINATOR,
+        roster=held,
+        matter=matter,
+        seq=stamp.seq[COORDINATOR],
+        now=stamp.now,
+        in_reply_to=request.sha256,
+    )
+    return ((COORDINATOR, content),)
+
+
+# --- coordinator and readers
+
+
+def patient(state: collector.State, _stamp: Stamp, _recall: collector.Recall) -> tuple[collector.State, Outgoing]:
+    """A `wait_over` of a coordinator that waits for everyone, for ever."""
+    return state, ()
+
+
+def trusting(file: bytes, _root: bytes) -> Roster:
+    """A `read_roster` that goes by the root that the file itself names."""
+    return self_declared(file)
+
+
+def uncommitted(
+    plan: Plan,
+    _plan_digest: bytes,
+    rctx: bytes,
+    _round: int,
+    _adverts: Mapping[int, messages.Advert],
+    u3: Sequence[int],
+    reveals: Mapping[int, messages.Reveal],
+    masked: Words,
+) -> recovery.Unmasked:
+    """An `unmask` that takes what the first k revealers give for the secrets. For rounds in which nobody is lost."""
+    chosen = sorted(reveals)[: shares_to_open(plan)]
+    weights = sharing.Points(chosen).weights(chosen)
+    given = {city: dict(reveals[city].b_shares) for city in chosen}
+    total = masked.copy()
+    for dealer in u3:
+        values = {city: int.from_bytes(given[city][dealer], "big") for city in chosen}
+        b = sharing.secret(sharing.combine(weights, values)) or bytes(32)
+        add_masks(total, [(keys.self_key(b, rctx, dealer), -1)])
+    return recovery.Unmasked(ring.centred(total), frozenset(), frozenset())
+
+
+def signatures_only(transcript: Transcript, root: bytes, _announced: Vector) -> None:
+    """A `verify` that opens every message and does not compare the sum."""
+    recomputed(transcript, root)
+
+
+def bare_sum_digest(context: bytes, u3: bytes, _reveals: Sequence[bytes], total: bytes) -> bytes:
+    """A `sum_digest` over nothing that a reader of the receipt could not guess."""
+    return keys.sum_digest(context, u3, (), total)
+
+
+def generous(content: bytes, held: Roster) -> object:
+    """A `received` that makes room for as many bytes as a message says it has."""
+    room = bytearray(min(int.from_bytes(content[5:9], "big"), 1 << 26))
+    room[: len(content)] = content
+    return received(content, held)
+
+
+def mersenne(key: bytes, cells: int, bits: int) -> Words:
+    """A `keystream` of the Mersenne Twister (Matsumoto and Nishimura 1998), seeded with 32 bits of the key."""
+    state = [int.from_bytes(key[:4], "big")]
+    for i in range(1, 624):
+        state.append((1_812_433_253 * (state[-1] ^ state[-1] >> 30) + i) & 0xFFFFFFFF)
+    words, size = np.zeros(cells * bits // 32, "<u4"), cells * bits // 32
+    for at in range(size):
+        i = at % 624
+        mixed = (state[i] & 0x80000000) | (state[(i + 1) % 624] & 0x7FFFFFFF)
+        state[i] = state[(i + 397) % 624] ^ mixed >> 1 ^ (0x9908B0DF if mixed & 1 else 0)
+        y = state[i]
+        y ^= y >> 11
+        y ^= y << 7 & 0x9D2C5680
+        y ^= y << 15 & 0xEFC60000
+        words[at] = y ^ y >> 18
+    return words.view(ring.zeros(0, bits).dtype)
+
+
+def no_commitment(_rctx: bytes, _salt: bytes, _snapshot: bytes, _seed: bytes) -> bytes:
+    """A `commitment` to nothing."""
+    return bytes(32)
+
+
+# --- gates
+
+
+@dataclass
+class AgreeableGate(Gate):
+    """A gate that takes the plan for what its study gives, and minds nothing in it. It holds a budget all the same."""
+
+    def _terms(self, request: Envelope, now: int) -> tuple[member.Terms, Agreement | None]:
+        terms, agreement = super()._terms(request, now)
+        plan = Plan.decode(messages.Open.decode(request.body).plan)
+        agreeable = replace(terms, approved=plan, able=None, policy=None, size=None)
+        if agreement is None or self.ledger.reservation(plan.conversation) is not None:
+            return agreeable, agreement
+        rows = snapshot.open_for(self.station.home, agreement.study.file.as_of)
+        return self._held(agreeable, agreement, plan, rows, now), agreement
+
+
+@dataclass
+class SameNoiseGate(Gate):
+    """A gate whose noise is the same at every attempt."""
+
+    def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+        fresh, self.entropy = self.entropy, aes_stream(self.station.identity.public)
+        try:
+            return super()._on_ask(talk, state, about, stamp)
+        finally:
+            self.entropy = fresh
+
+
+class ForgetfulLedger(Ledger):
+    """A ledger that does not hold a set of cities against the sets of before."""
+
+    def _isolates(self, claim: Claim, rows: str | None, now: int) -> tuple[list[Reservation], bool]:
+        return super()._isolates(claim, rows, now)[0], False
+
+
+@dataclass
+class ForgetfulGate(Gate):
+    """A gate over such a ledger, which is the one that was open."""
+
+    def __post_init__(self) -> None:
+        self.ledger.__class__ = ForgetfulLedger
+
+
+def as_double(double: type[Gate]) -> Callable[[Gate], Gate]:
+    """The same gate, books and keys, as a double."""
+
+    def made(gate: Gate) -> Gate:
+        return double(gate.station, gate.policy, gate.ledger, gate.entropy, gate.officers, gate.talks)
+
+    return made

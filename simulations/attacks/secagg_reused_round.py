@@ -1,0 +1,70 @@
+"""T07: the keys of one round used in another: b from the round that a city survived, s from one in which it was lost."""
+
+from dataclasses import replace
+from typing import Final
+
+from protocols import messages
+from protocols.entropy import Entropy
+from protocols.messages import Kind
+from protocols.secagg import collector
+from simulations.attacks.doubles import Rewound
+from simulations.attacks.liar import Liar
+from simulations.attacks.outcome import Outcome, worst
+from simulations.attacks.parties import Weaken, World, read_cells, seated
+
+THREAT: Final = "T07"
+WHAT: Final = {"zh": "一次性密钥用于两轮", "en": "one-time keys used in two rounds"}
+HOLDS: Final = {"zh": "协调方的密钥与全部报文", "en": "the coordinator's key and every message"}
+WEAKENED: Final[tuple[Weaken, ...]] = (lambda world: replace(world, step=Rewound()),)
+TARGET: Final = 6
+
+
+def run(world: World, entropy: Entropy) -> Outcome:
+    """Cells of the target's table of round 0 that either way gives."""
+    return worst([asked_again(world, entropy), next_round(world, entropy)])
+
+
+def asked_again(world: World, entropy: Entropy) -> Outcome:
+    """Round 0 once more, with another question and the target lost: by an Ask, and by a second Deliver."""
+    table = seated(world, entropy, rounds=2)
+    table.finish(table.start())
+    liar, first, y = Liar(table), table.rctx, dict(table.seats[TARGET].y)
+    for city in table.ids:
+        reveal = messages.Reveal.decode(messages.body_of(table.sent(Kind.REVEAL, city)[0]))
+        for dealer, share in reveal.b_shares:
+            liar.b.setdefault((0, dealer), {})[city] = share
+    asked = messages.Ask.decode(messages.Deliver.decode(messages.body_of(table.sent(Kind.DELIVER)[0]), rounds=2).ask)
+    question = replace(asked, question=b'{"again":1}')
+    deliveries = {messages.peek(content).to: content for content in table.sent(Kind.DELIVER)}
+    for city in table.ids:
+        liar.asks(city, question)
+        body = messages.Deliver.decode(messages.body_of(deliveries[city]), rounds=2)
+        liar.asks(city, replace(body, ask=question.encode()))
+    second = table.masked(1).rctx
+    if second != first:  # they did mask round 0 again
+        liar.set_opened([city for city in table.ids if city != TARGET], second)
+    table.seats[TARGET].y = y
+    return Outcome(read_cells(liar.left_of(TARGET), table.tables[TARGET]), 0, "cells", codes=frozenset(liar.codes))
+
+
+def next_round(world: World, entropy: Entropy) -> Outcome:
+    """Round 1 as it may be asked, with the target lost: its s of round 1 on its y of round 0, beside its b of round 0."""
+    table = seated(world, entropy, rounds=2)
+    state = table.finish(table.start())
+    assert isinstance(state, collector.Summed)  # noqa: S101 nobody lied yet
+    liar = Liar(table)
+    for city in table.ids:
+        reveal = messages.Reveal.decode(messages.body_of(table.sent(Kind.REVEAL, city)[0]))
+        for dealer, share in reveal.b_shares:
+            liar.b.setdefault((0, dealer), {})[city] = share
+    question = messages.Ask(state.turn.ask.ctx, 1, table.plan.length, state.turn.ask.layout, b"{}")
+    for city in table.ids:
+        liar.asks(city, question, 1)
+    liar.set_opened([city for city in table.ids if city != TARGET], table.masked(1, 1).rctx, 1)
+    assert liar.secret(liar.s, 1, TARGET)  # noqa: S101 as the round allows
+    found = [
+        read_cells(liar.left_of(TARGET, round_, keys_of), table.tables[TARGET])
+        for round_ in (0, 1)
+        for keys_of in ((0, 1), (1, 0), (0, 0), (1, 1))
+    ]
+    return Outcome(max(found), 0, "cells", codes=frozenset(liar.codes))
