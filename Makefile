@@ -21,7 +21,7 @@ check: $(VENV)/test.stamp ## format, lint, types, import contracts, generated do
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/generate.py --check
 
-bench: $(VENV)/test.stamp ## benchmarks beside their peers, measured in one run
+bench: $(VENV)/bench.stamp ## benchmarks beside their peers, measured in one run (installs the peers)
 	$(BIN)/hpfed-simulate bench
 
 audit: $(VENV)/demo.stamp ## what a city's reviewer reads, with line counts and digests
@@ -48,3 +48,7 @@ $(VENV)/demo.stamp: requirements/demo.txt pyproject.toml requirements/install.py
 $(VENV)/test.stamp: requirements/test.txt pyproject.toml requirements/install.py | $(VENV)/bin/python
 	@$(BIN)/python requirements/install.py requirements/test.txt
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/bench.stamp: requirements/all.txt pyproject.toml requirements/install.py | $(VENV)/bin/python
+	@$(BIN)/python requirements/install.py requirements/all.txt
+	@touch $@ $(VENV)/test.stamp $(VENV)/demo.stamp

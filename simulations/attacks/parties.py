@@ -322,6 +322,7 @@ def seated(
     cells: int = 64,
     rounds: int = 1,
     bits: int = 32,
+    tables: dict[int, Vector] | None = None,
 ) -> Sitting:
     """n cities of an honest consortium and their coordinator, before the first message. Each city holds a table of `cells` counts."""
     cities = tuple(ids or range(1, n + 1))
@@ -339,17 +340,17 @@ def seated(
         rounds=rounds,
         bits=bits,
     )
-    tables = {city: counts(entropy, cells) for city in cities}
+    held_by = {city: counts(entropy, cells) for city in cities} if tables is None else tables
     seats = {
         city: Seat(
             terms_of(known[city], held, plan),
             world.secrets(aes_stream(exactly(entropy, 32)), city),
             world,
-            lambda _ask, city=city: tables[city],  # type: ignore[misc]  # bound here, for the loop
+            lambda _ask, city=city: held_by[city],  # type: ignore[misc]  # bound here, for the loop
         )
         for city in cities
     }
-    return Sitting(world, root, held, known, plan, seats, tables)
+    return Sitting(world, root, held, known, plan, seats, held_by)
 
 
 def again(sitting: Sitting, entropy: Entropy, **changed: object) -> Sitting:

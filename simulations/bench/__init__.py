@@ -166,6 +166,16 @@ def run(names: list[str], out: Path, say: Callable[[str], None], quick: bool = F
     """The benchmarks named, all if none is; a table on `say`, and `out/results.json`. Errors: `ConfigError BENCH_UNKNOWN`."""
     known = register()
     unknown = [name for name in names if name not in known]
+    from simulations.bench import encoding, masks, sampler, secagg
+
+    register: Final = {
+        "encoding": encoding.lines,
+        "masks": masks.lines,
+        "sampler": sampler.lines,
+        "secagg": secagg.lines,
+        "scale": secagg.scale,
+    }
+    unknown = [name for name in names if name not in register]
     if unknown:
         raise ConfigError("BENCH_UNKNOWN", name=unknown[0], known=", ".join(known))
     found: list[Line] = []

@@ -1,0 +1,250 @@
+"""The secure aggregation against SecAgg+ of Flower (secure-aggregation.md, section 18), and how it grows.
+
+Both sides compute everything that their protocol asks of a client and of the server, in one process, in turn, with t = floor(2n/3) + 1; CPU
+time, the best of three. Ours seals, signs and verifies every message and digests the transcript; theirs quantises floats. No network on
+either side. Both sums are checked.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from protocols import messages
+from protocols.entropy import seeded
+from protocols.messages import Kind
+from protocols.ring import Vector
+from protocols.secagg import collector
+from protocols.secagg.collector import Question
+from simulations.attacks.parties import Sitting, World, seated
+from simulations.bench import Line, flower
+
+ROUNDS: Final = 3
+CASES: Final[tuple[tuple[int, int, int, int, float, float], ...]] = (  # n, L, ring, d; targets of client and server
+    (30, 10**6, 64, 0, 6, 30),
+    (30, 10**3, 32, 0, 10, 500),
+    (10, 10**5, 64, 0, 5, 50),
+    (30, 10**6, 32, 3, 6, 40),
+)
+MOST_UP: Final = 0.51  # of the peer's bytes, at n = 30, L = 10^6, 32 bits
+LATER: Final = 0.6  # of a conversation's CPU: a later round of a session
+SETUP_KIB: Final = 45.0  # up, for 20 rounds of 30 cities
+SIZES: Final = (43, 85, 171, 341)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds of one city on average and of the coordinator; bytes up of one city."""
+
+    client_s: float
+    server_s: float
+    up: float
+
+
+class Timed(Sitting):
+    """A conversation that knows whose CPU time it takes, and keeps no copy of what went over the wire."""
+
+    cities_s: float = 0.0
+    up: int = 0
+
+    def exchange(self, requests: messages.Outgoing, lost: Sequence[int] = ()) -> messages.Outgoing:
+        before, following = self.state, messages.Outgoing()
+        for city, content in requests:
+            kind = messages.peek(content).kind
+            if city in lost and kind in (Kind.DELIVER, Kind.SURVIVORS, Kind.CONFIRMS, Kind.RECEIPT):
+                continue
+            began = time.process_time()
+            replies = self.seats[city].on(content, self.now)
+            self.cities_s += time.process_time() - began
+            for _, reply in replies:
+                self.up += len(reply)
+                following += self.reply(city, reply)
+        self.wire.clear()
+        self.now += 1
+        if not following and type(self.state) is type(before):
+            assert self.state is not None  # noqa: S101 started
+            self.state, following = self.world.wait_over(self.state, self.stamp(), self.log.__getitem__)
+        return following
+
+
+class Drawn(dict[int, Vector]):
+    """Tables that are drawn when they are asked for, and not kept: `cells` whole numbers per city."""
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def __missing__(self, city: int) -> Vector:
+        return (np.arange(self.cells, dtype=np.int64) * (2 * city + 1) + city) % 1000
+
+
+def conversation(n: int, cells: int, bits: int, dropouts: int, tables: dict[int, Vector], rounds: int = 1) -> Timed:
+    """n cities before the first message; one of them may collude."""
+    made = seated(
+        World(),
+        seeded("bench", n, cells),
+        n,
+        cells=cells,
+        bits=bits,
+        colluders=1,
+        dropouts=dropouts,
+        rounds=rounds,
+        tables=tables,
+    )
+    return Timed(**vars(made))
+
+
+def played(n: int, cells: int, bits: int, dropouts: int, lost: Sequence[int], tables: dict[int, Vector]) -> Cost:
+    """One conversation from Open to the receipts, `lost` gone before they upload. The sum is checked."""
+    table = conversation(n, cells, bits, dropouts, tables)
+    began = time.process_time()
+    state = table.finish(table.start(), lost)
+    took = time.process_time() - began
+    assert isinstance(state, collector.Summed)  # noqa: S101 enough came
+    assert np.array_equal(state.total, table.plain([city for city in table.ids if city not in lost]))  # noqa: S101 it is right
+    return Cost(table.cities_s / n, took - table.cities_s, table.up / (n - len(lost)))
+
+
+def lines() -> Iterator[Line]:
+    """The cases of section 18. The comparison needs the extra `flower`: `make bench` installs it."""
+    if flower.available():
+        for n, cells, bits, d, client, server in CASES:
+            yield from _beside_flower(n, cells, bits, d, client, server)
+    yield _later_round()
+    yield _setup()
+
+
+def _beside_flower(n: int, cells: int, bits: int, d: int, client: float, server: float) -> Iterator[Line]:
+    threshold, lost = 2 * n // 3 + 1, tuple(range(2, 2 + d))
+    tables = {city: Drawn(cells)[city] for city in range(1, n + 1)}
+    ours: list[Cost] = []
+    theirs: list[flower.Measured] = []
+    for number in range(ROUNDS):
+        theirs.append(flower.measured(n, cells, threshold, lost, number))
+        ours.append(played(n, cells, bits, n - threshold, lost, tables))
+    what = f"secagg, n {n}, L 10^{round(math.log10(cells))}, d {d}, {bits}-bit"
+    for side, target in (("client", client), ("server", server)):
+        one, other = (min(getattr(each, f"{side}_s") for each in some) for some in (ours, theirs))
+        yield Line(f"{what}, {side}", one, other, PEER, "CPU s", other / one, target, other / one >= target)
+    if (n, cells, bits) == (30, 10**6, 32):
+        up, most = ours[0].up, theirs[0].up
+        yield Line(f"{what}, bytes up", up, most, PEER, "bytes", most / up, 1 / MOST_UP, up <= MOST_UP * most)
+
+
+PEER: Final = "SecAgg+ of Flower 1.41"
+
+
+def _later_round() -> Line:
+    """A member's CPU in a later round of a session, against a conversation of one round: n = 30, L = 10^3."""
+    n, cells, rounds = 30, 10**3, 4
+    tables = {city: Drawn(cells)[city] for city in range(1, n + 1)}
+    alone = min(played(n, cells, 32, 3, (), tables).client_s for _ in range(ROUNDS))
+    table = conversation(n, cells, 32, 3, tables, rounds)
+    state = table.finish(table.start())
+    later = []
+    for _ in range(1, rounds):
+        assert isinstance(state, collector.Summed)  # noqa: S101 everyone came
+        table.cities_s = 0.0
+        state, sent = collector.ask(state, Question(cells, table.plan.layout, b"{}"), table.stamp())
+        table.state = state
+        state = table.finish(sent)
+        later.append(table.cities_s / n)
+    one = min(later)
+    peer, good = "a conversation of one round", one <= LATER * alone
+    return Line("secagg session, a later round, member", one, alone, peer, "CPU s", alone / one, 1 / LATER, good)
+
+
+def _setup() -> Line:
+    """Bytes up of one city before the first round of a session of 20 rounds, 30 cities."""
+    table = conversation(30, 10, 32, 3, Drawn(10), 20)
+    sent = table.exchange(table.start())
+    table.exchange(sent)
+    kib = table.up / 30 / 1024
+    name, good = "secagg session, set-up of 20 rounds", kib <= SETUP_KIB
+    return Line(name, kib, SETUP_KIB, "the limit", "KiB up", SETUP_KIB / kib, 1, good)
+
+
+# --- growth
+
+
+@dataclass(frozen=True)
+class Grown:
+    """One row of the growth table: CPU seconds, and the most memory in MiB that the process held."""
+
+    n: int
+    lost: int
+    client_s: float
+    server_s: float
+    whole_s: float
+    peak_mib: float
+
+
+def grown(n: int, lost: int, cells: int = 10**5) -> Grown:
+    """All n cities and their coordinator in this process, a tenth of them allowed to be lost, `lost` of them lost before they upload."""
+    table = conversation(n, cells, 32, n // 10, Drawn(cells))
+    _peak_anew()
+    began = time.process_time()
+    state = table.finish(table.start(), tuple(range(2, 2 + lost)))
+    took = time.process_time() - began
+    peak = _peak()
+    assert isinstance(state, collector.Summed)  # noqa: S101 enough came
+    assert np.array_equal(state.total, table.plain(state.u3))  # noqa: S101 it is right
+    return Grown(n, lost, table.cities_s / n, took - table.cities_s, took, peak)
+
+
+def scale() -> Iterator[Line]:
+    """The growth table of section 18, on the way; then its exponents and limits."""
+    rows = {(n, lost): grown(n, lost) for n in SIZES for lost in (0, n // 10)}
+    for row in rows.values():
+        yield Line(f"scale, n {row.n}, d {row.lost}, member", row.client_s, row.client_s, "itself", "CPU s", 1, 1, True)
+        yield Line(f"scale, n {row.n}, d {row.lost}, server", row.server_s, row.server_s, "itself", "CPU s", 1, 1, True)
+        yield Line(f"scale, n {row.n}, d {row.lost}, memory", row.peak_mib, row.peak_mib, "itself", "MiB", 1, 1, True)
+    for side, most in (("client_s", 1.4), ("server_s", 2.2)):
+        for part in (0, 10):
+            points = [(n, getattr(rows[n, n // part if part else 0], side)) for n in SIZES]
+            found = _exponent(points)
+            name = f"scale, exponent, {'member' if side == 'client_s' else 'server'}, d {'n/10' if part else '0'}"
+            yield Line(name, found, most, "the limit", "power of n", most / found, 1, found <= most)
+    last, before = (max((rows[n, d] for d in (0, n // 10)), key=lambda row: row.peak_mib) for n in (341, 171))
+    growth = last.peak_mib / before.peak_mib
+    longest = max(rows[341, d].whole_s for d in (0, 34))
+    for name, found, most, unit in (
+        ("scale, n 341, peak memory", last.peak_mib, 1024.0, "MiB"),
+        ("scale, memory from n 171 to n 341", growth, 2.6, "times"),
+        ("scale, n 341, whole run", longest, 240.0, "CPU s"),
+    ):
+        yield Line(name, found, most, "the limit", unit, most / found, 1, found <= most)
+
+
+def _exponent(points: Sequence[tuple[int, float]]) -> float:
+    """Slope of the logarithms by least squares."""
+    x, y = (np.log([point[at] for point in points]) for at in (0, 1))
+    return float(np.polyfit(x, y, 1)[0])
+
+
+STATUS: Final = Path("/proc/self/status")
+
+
+def _peak_anew() -> None:
+    """Forget the peak so far, where the system lets a process do so (Linux)."""
+    import gc
+
+    gc.collect()
+    place = Path("/proc/self/clear_refs")
+    if place.exists():
+        place.write_text("5", encoding="ascii")
+
+
+def _peak() -> float:
+    """The most memory this process held, MiB: since `_peak_anew` on Linux, else since it began."""
+    if STATUS.exists():
+        (line,) = [line for line in STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
+    import resource
+
+    most: Any = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(most) / 1024
