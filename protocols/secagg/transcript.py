@@ -15,7 +15,7 @@ from protocols.errors import PeerError, Refusal
 from protocols.messages import Body, Envelope, Envelopes, Ids, Kind, Plan, Sized, matter_of, open_envelope
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR
-from protocols.secagg import keys
+from protocols.secagg import keys, sharing
 from protocols.secagg.plan import check, shares_to_open
 from protocols.secagg.recovery import unmask
 
@@ -157,6 +157,8 @@ def recomputed(transcript: Transcript, root: bytes) -> Vector:
         _must(city in signers and reveal.rctx == rctx, "FOREIGN_ROUND", "reveal", held.name(city))
         named = tuple(one for one, _ in reveal.b_shares), tuple(one for one, _ in reveal.s_shares)
         _must(named == (u3, lost), "BAD_U3", "reveal", held.name(city))
+        given = (share for _, share in (*reveal.b_shares, *reveal.s_shares))
+        _must(all(map(sharing.is_share, given)), "BAD_SHARE", "reveal", held.name(city))  # one share, one spelling
         reveals[city] = reveal
     _enough(len(reveals), shares_to_open(plan), "reveal")
     found = unmask(plan, digest, rctx, ask.round, adverts, u3, reveals, total)  # 5

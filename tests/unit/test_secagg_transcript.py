@@ -12,6 +12,7 @@ from protocols import messages
 from protocols.errors import PeerError
 from protocols.messages import Body, Kind, Plan
 from protocols.secagg import collector
+from protocols.secagg.sharing import P
 from protocols.secagg.transcript import Members, Transcript, verify
 from tests.conversations.bad import flipped, low_order, resealed
 from tests.conversations.table import ROOT_KEY, Table, hex_of, lost_at, nobody, roster_of, table_of
@@ -147,6 +148,12 @@ def other_advert(content: bytes) -> bytes:
     return of(messages.Advert, c_pk=second.c_pk)(content)
 
 
+def respelled(shares: "Shares") -> "Shares":
+    """The first share plus p: the same element of the field."""
+    return ((shares[0][0], (int.from_bytes(shares[0][1]) + P).to_bytes(33)), *shares[1:])
+
+
+Shares = tuple[tuple[int, bytes], ...]
 CASES: Final[dict[str, tuple[Change, str]]] = {
     "another root's roster": (lambda t: replace(t, roster=b"{}"), "SECAGG_BAD_SIGNATURE"),
     "another roster of the root": (lambda t: replace(t, roster=roster_of(IDS, 2).file), "SECAGG_INCONSISTENT"),
@@ -177,6 +184,7 @@ CASES: Final[dict[str, tuple[Change, str]]] = {
     "a reveal of another round": (said("reveals", messages.Reveal, rctx=bytes(32)), "SECAGG_FOREIGN_ROUND"),
     "a reveal of another set": (said("reveals", messages.Reveal, b_shares=lambda s: s[1:]), "SECAGG_BAD_U3"),
     "too few reveals": (lambda t: replace(t, reveals=t.reveals[1:]), "SECAGG_TOO_FEW"),
+    "a share in another spelling": (said("reveals", messages.Reveal, b_shares=respelled), "SECAGG_BAD_SHARE"),
     "a wrong share": (said("reveals", messages.Reveal, s_shares=lambda s: ((s[0][0], bytes(33)),)), "SECAGG_INCONSISTENT"),
 }  # fmt: skip
 
