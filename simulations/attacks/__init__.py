@@ -1,6 +1,6 @@
 """The attack suite (threat-model.md, section 9): each attack of the register once against the product, and once with one guard taken out.
 
-An attack is one module of this folder: its number, what the adversary holds, `run(world, entropy)`, and `WEAKENED`, which puts a double in
+An attack is one module of this folder and one line of `REGISTER`: its number, what the adversary holds, `run(world, entropy)`, and `WEAKENED`, which puts a double in
 the place of one guard. An attack is repelled if it stays within its limit; its control is broken if the very same code gets past that limit
 where the guard is missing. Only both together say something.
 """
@@ -9,38 +9,63 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
+from simulations.attacks import (
+    bundle_forgery,
+    curious_city,
+    difference_cities,
+    dishonest_plan,
+    few_cities,
+    flower_two_faces,
+    garbage_city,
+    inflate_input,
+    no_noise_city,
+    secagg_bad_share,
+    secagg_key_swap,
+    secagg_late_upload,
+    secagg_low_threshold,
+    secagg_replay,
+    secagg_retry,
+    secagg_reused_round,
+    secagg_seed_search,
+    secagg_split_survivors,
+    secagg_two_faces,
+    secagg_two_questions,
+    secagg_wrong_sum,
+    slow_city,
+    unsigned_noise,
+)
 from simulations.attacks.outcome import Attack, Outcome, worst
 from simulations.attacks.parties import World
+from simulations.bench import flower
 
-REGISTER: Final = (
-    "secagg-two-faces",
-    "secagg-split-survivors",
-    "secagg-key-swap",
-    "secagg-replay",
-    "secagg-low-threshold",
-    "secagg-late-upload",
-    "secagg-reused-round",
-    "secagg-two-questions",
-    "secagg-seed-search",
-    "secagg-bad-share",
-    "secagg-wrong-sum",
-    "secagg-retry",
-    "dishonest-plan",
-    "difference-cities",
-    "few-cities",
-    "bundle-forgery",
-    "inflate-input",
-    "no-noise-city",
-    "curious-city",
-    "slow-city",
-    "garbage-city",
-    "unsigned-noise",
-)
+REGISTER: Final[dict[str, Attack]] = {
+    "secagg-two-faces": secagg_two_faces,
+    "secagg-split-survivors": secagg_split_survivors,
+    "secagg-key-swap": secagg_key_swap,
+    "secagg-replay": secagg_replay,
+    "secagg-low-threshold": secagg_low_threshold,
+    "secagg-late-upload": secagg_late_upload,
+    "secagg-reused-round": secagg_reused_round,
+    "secagg-two-questions": secagg_two_questions,
+    "secagg-seed-search": secagg_seed_search,
+    "secagg-bad-share": secagg_bad_share,
+    "secagg-wrong-sum": secagg_wrong_sum,
+    "secagg-retry": secagg_retry,
+    "dishonest-plan": dishonest_plan,
+    "difference-cities": difference_cities,
+    "few-cities": few_cities,
+    "bundle-forgery": bundle_forgery,
+    "inflate-input": inflate_input,
+    "no-noise-city": no_noise_city,
+    "curious-city": curious_city,
+    "slow-city": slow_city,
+    "garbage-city": garbage_city,
+    "unsigned-noise": unsigned_noise,
+}
 LATER: Final = {  # attacks of the suite that are not played here yet; those marked + have a test of their own already
     "difference-cohorts": "T13",
     "difference-rewording": "T14",
@@ -64,6 +89,9 @@ LATER: Final = {  # attacks of the suite that are not played here yet; those mar
     "approval-swap": "T35",
     "asker-rename": "T65",
 }
+BESIDE: Final = {
+    "secagg-two-faces": flower_two_faces.run
+}  # one more control where the extra `flower` is installed: its own SecAgg+
 DETECTABLE: Final = {"zh": "未阻止，可查出", "en": "not prevented, detectable"}
 HEADS: Final = {
     "zh": ("攻击", "威胁编号", "内容", "上限", "测得", "是否守住", "对照", "秒"),
@@ -103,7 +131,7 @@ def attack(name: str) -> Attack:
     """The module of an attack. Errors: `ConfigError ATTACK_UNKNOWN`, with the list."""
     if name not in REGISTER:
         raise ConfigError("ATTACK_UNKNOWN", name=name, known=", ".join(REGISTER), later=", ".join(LATER))
-    return cast(Attack, import_module(f"simulations.attacks.{name.replace('-', '_')}"))
+    return REGISTER[name]
 
 
 def tried(name: str, seed: int, clock: Callable[[], float] = time.perf_counter) -> Tried:
@@ -113,6 +141,8 @@ def tried(name: str, seed: int, clock: Callable[[], float] = time.perf_counter) 
     controls = tuple(
         found.run(weaken(World()), seeded("control", name, seed, at)) for at, weaken in enumerate(found.WEAKENED)
     )
+    if name in BESIDE and flower.available():
+        controls = (*controls, BESIDE[name](seeded("beside", name, seed)))
     return Tried(name, found, outcome, controls, clock() - began)
 
 

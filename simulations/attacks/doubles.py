@@ -186,7 +186,7 @@ def uncommitted(
 
 
 def signatures_only(transcript: Transcript, root: bytes, _announced: Vector) -> None:
-    """A `verify` that opens every message and does not compare the sum."""
+    """A `sum_checked` that opens every message and does not compare the sum."""
     recomputed(transcript, root)
 
 

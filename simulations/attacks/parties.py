@@ -64,7 +64,7 @@ class World:
     secrets: Callable[[Entropy, int], Entropy] = lambda entropy, _city: entropy  # a city's own source of randomness
     wait_over: WaitOver = collector.wait_over
     unmask: Callable[..., recovery.Unmasked] = recovery.unmask
-    verify: Callable[[transcript.Transcript, bytes, Vector], None] = transcript.verify
+    sum_checked: Callable[[transcript.Transcript, bytes, Vector], None] = transcript.verify
     sum_digest: Callable[[bytes, bytes, Sequence[bytes], bytes], bytes] = keys.sum_digest
     read_roster: Callable[[bytes, bytes], Roster] = roster.read
     received: Opens = received

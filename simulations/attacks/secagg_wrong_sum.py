@@ -20,7 +20,7 @@ THREAT: Final = "T11"
 WHAT: Final = {"zh": "公布错误的合计；试出被隐去的格", "en": "a wrong sum announced; suppressed cells tried out"}
 HOLDS: Final = {"zh": "协调方的密钥；或一份回执", "en": "the coordinator's key; or a receipt"}
 WEAKENED: Final[tuple[Weaken, ...]] = (
-    lambda world: replace(world, verify=signatures_only),
+    lambda world: replace(world, sum_checked=signatures_only),
     lambda world: replace(world, sum_digest=bare_sum_digest),
 )
 SUPPRESSED: Final = 4
@@ -33,11 +33,11 @@ def run(world: World, entropy: Entropy) -> Outcome:
     state = table.finish(table.start())
     assert isinstance(state, collector.Summed)  # noqa: S101 nobody lied yet
     shown = collector.transcript(state, table.log.__getitem__)
-    world.verify(shown, table.root_key, state.total)
+    world.sum_checked(shown, table.root_key, state.total)
     believed, codes = 0, set[str]()
     for transcript, announced in forged(shown, state.total):
         try:
-            world.verify(transcript, table.root_key, announced)
+            world.sum_checked(transcript, table.root_key, announced)
         except PeerError as fault:
             codes.add(fault.code.removeprefix("SECAGG_").lower())
         else:

@@ -86,17 +86,27 @@ class Measured:
     error: float
 
 
-def clients(n: int, cells: int, vectors: Sequence[np.ndarray[Any, Any]]) -> Call:
-    """n clients under `secaggplus_mod`, each with a float vector of weight 1. Node ids are 1 to n."""
+def prepared() -> None:
+    """To be called before anything of flwr is imported: it is quiet, and believes that it is one task of one run."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    import logging
+
+    from flwr.supercore.task_identity import TaskIdentity
+
+    logging.getLogger("flwr").setLevel(logging.CRITICAL)
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+
+
+def clients(n: int, vectors: Sequence[np.ndarray[Any, Any]]) -> Call:
+    """n clients under `secaggplus_mod`, each with a float vector of weight 1. Node ids are 1 to n."""
+    prepared()
     from flwr.app import Context, Message, RecordDict
     from flwr.client.mod import secaggplus_mod
     from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
     from flwr.compat.common.recorddict_compat import fitres_to_recorddict
 
     contexts = {node: Context(1, node, {}, RecordDict(), {}) for node in range(1, n + 1)}
-    del cells
 
     def trained(message: Any, context: Any) -> Any:
         parameters = ndarrays_to_parameters([vectors[context.node_id - 1]])
@@ -111,10 +121,7 @@ def clients(n: int, cells: int, vectors: Sequence[np.ndarray[Any, Any]]) -> Call
 
 def measured(n: int, cells: int, threshold: int, lost: Sequence[int], seed: int) -> Measured:
     """One aggregation of n clients over `cells` floats, `lost` gone before they upload. The mean is checked."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    import logging
-
+    prepared()
     from flwr.app import ConfigRecord, Context, RecordDict
     from flwr.common import FitIns, ndarrays_to_parameters
     from flwr.common.secure_aggregation.secaggplus_constants import Stage
@@ -122,10 +129,7 @@ def measured(n: int, cells: int, threshold: int, lost: Sequence[int], seed: int)
     from flwr.server import LegacyContext
     from flwr.server.workflow import SecAggPlusWorkflow
     from flwr.server.workflow.constant import MAIN_CONFIGS_RECORD, MAIN_PARAMS_RECORD, Key
-    from flwr.supercore.task_identity import TaskIdentity
 
-    logging.getLogger("flwr").setLevel(logging.CRITICAL)
-    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     generator = np.random.Generator(np.random.PCG64DXSM(seed))  # noqa: TID251 data of a benchmark
     vectors = [generator.uniform(-1, 1, cells).astype(np.float64) for _ in range(n)]
     start = ndarrays_to_parameters([np.zeros(1)])
@@ -145,7 +149,7 @@ def measured(n: int, cells: int, threshold: int, lost: Sequence[int], seed: int)
     class Proxy:
         node_id: int
 
-    grid = Grid(clients(n, cells, vectors), lambda node, stage: node in lost and stage == Stage.COLLECT_MASKED_VECTORS)
+    grid = Grid(clients(n, vectors), lambda node, stage: node in lost and stage == Stage.COLLECT_MASKED_VECTORS)
     context = LegacyContext(Context(1, 0, {}, RecordDict(), {}), strategy=Strategy())
     context.state.config_records[MAIN_CONFIGS_RECORD] = ConfigRecord({Key.CURRENT_ROUND: 1})
     context.state.array_records[MAIN_PARAMS_RECORD] = parameters_to_arrayrecord(start, True)

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from protocols import messages
+from protocols.entropy import seeded
 from protocols.errors import ABORT_NUMBERS
 from protocols.secagg import member
+from simulations.attacks import flower_two_faces
+from simulations.bench import flower
 from tests.conversations.table import Table
 from tests.disclosure.attacked import tried
 from tests.disclosure.secagg_attack import Coordinator, answer, masked_table
@@ -85,3 +88,10 @@ def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
     one = tried("secagg-two-faces")
     assert one.good
     assert one.outcome.codes >= {"split_survivors", "out_of_order"}
+
+
+@pytest.mark.skipif(not flower.available(), reason="needs the extra `flower`, which CI does not install")
+def test_the_same_attack_reads_a_client_of_flower_s_secagg_plus() -> None:
+    """Both lists with the target in them: every cell, up to the quantisation."""
+    outcome = flower_two_faces.run(seeded("flower"))
+    assert outcome.measured == flower_two_faces.CELLS
