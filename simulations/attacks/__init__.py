@@ -1,8 +1,8 @@
 """The attack suite (threat-model.md, section 9): each attack of the register once against the product, and once with one guard taken out.
 
 An attack is one module of this folder and one line of `REGISTER`: its number, what the adversary holds, `run(world, entropy)`, and
-`WEAKENED`, which puts a double in the place of one guard. An attack is repelled if it stays within its limit; its control is broken if the very same code gets past that limit
-where the guard is missing. Only both together say something.
+`WEAKENED`, which puts a double in the place of one guard. It is repelled if it stays within its limit; its control is broken if the very
+same code gets past that limit where the guard is missing. Only both together say something.
 """
 
 import json

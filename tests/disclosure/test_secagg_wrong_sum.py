@@ -32,10 +32,3 @@ def test_one_cell_more_is_found_by_report_verify_with_exit_5(tmp_path: Path) -> 
     found = CliRunner().invoke(cli.app, ["report", "verify", str(sealed.out)])
     assert found.exit_code == 5
     assert "results.json" in found.output
-
-
-def test_an_exact_bundle_holds_no_transcript(tmp_path: Path) -> None:
-    sealed = bundles.make(tmp_path, exact=True)
-    assert not [path for path in sealed.files if "secagg" in path]
-    (kept,) = sealed.manifest.transcripts
-    assert not kept.included

@@ -222,9 +222,9 @@ def agree(cases: range) -> Counter[tuple[str, bool]]:
 
 
 def test_both_verifiers_agree_on_transcripts_that_are_true_and_that_are_changed_in_one_place() -> None:
-    found = agree(range(60))
+    found = agree(range(50))
     assert found["nothing", True] > 2
-    assert sum(count for (_, accepted), count in found.items() if not accepted) > 30
+    assert sum(count for (_, accepted), count in found.items() if not accepted) > 25
 
 
 @pytest.mark.slow  # 1,000 transcripts in plain integers, half a minute
