@@ -276,11 +276,14 @@ def grown(n: int, lost: int, cells: int = 10**5) -> Grown:
 
 def scale() -> Iterator[Line]:
     """The growth table of section 18, on the way; then its exponents and limits."""
-    rows = {(n, lost): grown(n, lost) for n in SIZES for lost in (0, n // 10)}
-    for row in rows.values():
-        yield Line(f"scale, n {row.n}, d {row.lost}, member", row.client_s, row.client_s, "itself", "CPU s", 1, 1, True)
-        yield Line(f"scale, n {row.n}, d {row.lost}, server", row.server_s, row.server_s, "itself", "CPU s", 1, 1, True)
-        yield Line(f"scale, n {row.n}, d {row.lost}, memory", row.peak_mib, row.peak_mib, "itself", "MiB", 1, 1, True)
+    rows = dict[tuple[int, int], Grown]()
+    for n in SIZES:
+        for lost in (0, n // 10):
+            row = rows[n, lost] = grown(n, lost)
+            name = f"scale, n {n}, d {lost}"
+            yield Line(f"{name}, member", row.client_s, row.client_s, "itself", "CPU s", 1, 1, True)
+            yield Line(f"{name}, server", row.server_s, row.server_s, "itself", "CPU s", 1, 1, True)
+            yield Line(f"{name}, memory", row.peak_mib, row.peak_mib, "itself", "MiB", 1, 1, True)
     for side, most in (("client_s", 1.4), ("server_s", 2.2)):
         for part in (0, 10):
             points = [(n, getattr(rows[n, n // part if part else 0], side)) for n in SIZES]
