@@ -225,11 +225,11 @@ def bench(
 @app.command()
 def attack(
     names: Annotated[list[str] | None, typer.Argument(help="Which; all if none is named.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same outcome.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same outcome.")] = 1,
     against_weak: Annotated[
         bool, typer.Option("--against-weak", help="Show what each attack does where its one guard is taken out.")
     ] = False,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Attacks on the product, each beside its control: the same code where one guard is missing. Exit 0 only if every attack is

@@ -699,6 +699,8 @@ def test_what_only_the_coordinator_says_is_said_to_be_its_word(sealed: Sealed) -
     notes = {note.key: note.values for step in verify.verify(sealed.out) for note in step.notes}
     assert "east = 北市 / North" in str(notes["word"]["names"])
     assert notes["unchecked"]["files"] == "notes.txt, run.jsonl"
+
+
 @pytest.mark.slow  # four whole worlds are sealed, six seconds; what it asks is asked above file by file
 def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
     assert tried("bundle-forgery").good
