@@ -103,7 +103,7 @@ class Towns:
     def table(self, agreement: Agreement, city: int) -> Vector:
         """What the city's rows give, without noise: what the attack is after."""
         station = self.gate(city).station
-        return encoded(agreement, snapshot.open_for(station.home, agreement.study.file.as_of))
+        return encoded(agreement.study, agreement.layout, snapshot.open_for(station.home, agreement.study.file.as_of))
 
 
 def said(fault: HpfedError) -> set[str]:

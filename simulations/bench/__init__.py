@@ -151,7 +151,7 @@ Lines = Callable[[bool], Iterator[Line]]
 
 def register() -> dict[str, Lines]:
     """Every benchmark. Each takes whether to be quick: sizes at which figures say nothing, for tests of the benchmarks themselves."""
-    from simulations.bench import demo, encoding, files, masks, sampler
+    from simulations.bench import demo, encoding, files, masks, sampler, secagg
 
     return {
         "demo": demo.lines,
@@ -159,6 +159,8 @@ def register() -> dict[str, Lines]:
         "files": files.lines,
         "masks": masks.lines,
         "sampler": sampler.lines,
+        "secagg": secagg.lines,
+        "scale": secagg.scale,
     }
 
 
@@ -166,16 +168,6 @@ def run(names: list[str], out: Path, say: Callable[[str], None], quick: bool = F
     """The benchmarks named, all if none is; a table on `say`, and `out/results.json`. Errors: `ConfigError BENCH_UNKNOWN`."""
     known = register()
     unknown = [name for name in names if name not in known]
-    from simulations.bench import encoding, masks, sampler, secagg
-
-    register: Final = {
-        "encoding": encoding.lines,
-        "masks": masks.lines,
-        "sampler": sampler.lines,
-        "secagg": secagg.lines,
-        "scale": secagg.scale,
-    }
-    unknown = [name for name in names if name not in register]
     if unknown:
         raise ConfigError("BENCH_UNKNOWN", name=unknown[0], known=", ".join(known))
     found: list[Line] = []

@@ -24,7 +24,7 @@ from protocols.secagg import collector, keys, sharing
 from protocols.secagg.collector import Question
 from protocols.secagg.masks import add_masks, pair_sign
 from simulations.attacks.parties import Sitting, World, seated
-from simulations.bench import Line, flower
+from simulations.bench import Line, flower, line
 
 ROUNDS: Final = 3
 CASES: Final[tuple[tuple[int, int, int, int, float, float], ...]] = (  # n, L, ring, d; targets of client and server
@@ -180,16 +180,16 @@ def arithmetic(n: int, cells: int, bits: int, k: int, lost: Sequence[int], table
     return Arithmetic(clients / n, server)
 
 
-def lines() -> Iterator[Line]:
+def lines(quick: bool) -> Iterator[Line]:
     """The cases of section 18: what both protocols compute, then ours with every message sealed, opened, hashed and kept for auditors.
 
     The comparison needs the extra `flower`: `make bench` installs it.
     """
     if flower.available():
-        for n, cells, bits, d, client, server in CASES:
+        for n, cells, bits, d, client, server in [(7, 20, 32, 1, 6.0, 30.0)] if quick else CASES:
             yield from _beside_flower(n, cells, bits, d, client, server)
-    yield _later_round()
-    yield _setup()
+    yield _later_round(7 if quick else 30, 20 if quick else 10**3)
+    yield _setup(5 if quick else 30, 2 if quick else 20)
 
 
 def _beside_flower(n: int, cells: int, bits: int, d: int, client: float, server: float) -> Iterator[Line]:
@@ -205,23 +205,21 @@ def _beside_flower(n: int, cells: int, bits: int, d: int, client: float, server:
     what = f"secagg, n {n}, L 10^{round(math.log10(cells))}, d {d}, {bits}-bit"
     for side, target in (("client", client), ("server", server)):
         alone, one, other = (min(getattr(each, f"{side}_s") for each in some) for some in (bare, ours, theirs))
-        yield Line(f"{what}, {side}", alone, other, PEER, "CPU s", other / alone, target, other / alone >= target)
-        name = f"{what}, {side}, with messages"
-        yield Line(name, one, other, PEER, "CPU s", other / one, target, other / one >= target)
+        yield line(f"{what}, {side}", "CPU s", alone, other, PEER, 1 / target, "less")
+        yield line(f"{what}, {side}, with messages", "CPU s", one, other, PEER, 1 / target, "less")
     if (n, cells, bits) == (30, 10**6, 32):
-        up, most = ours[0].up, theirs[0].up
-        yield Line(f"{what}, bytes up", up, most, PEER, "bytes", most / up, 1 / MOST_UP, up <= MOST_UP * most)
+        yield line(f"{what}, bytes up", "bytes", ours[0].up, theirs[0].up, PEER, MOST_UP, "less")
 
 
 PEER: Final = "SecAgg+ of Flower 1.41"
 
 
-def _later_round() -> Line:
-    """A member's CPU in a later round of a session, against a conversation of one round: n = 30, L = 10^3."""
-    n, cells, rounds = 30, 10**3, 4
+def _later_round(n: int, cells: int) -> Line:
+    """A member's CPU in a later round of a session, against a conversation of one round."""
+    rounds = 4
     tables = {city: Drawn(cells)[city] for city in range(1, n + 1)}
-    alone = min(played(n, cells, 32, 3, (), tables).client_s for _ in range(ROUNDS))
-    table = conversation(n, cells, 32, 3, tables, rounds)
+    alone = min(played(n, cells, 32, n // 10, (), tables).client_s for _ in range(ROUNDS))
+    table = conversation(n, cells, 32, n // 10, tables, rounds)
     state = table.finish(table.start())
     later = []
     for _ in range(1, rounds):
@@ -231,19 +229,18 @@ def _later_round() -> Line:
         table.state = state
         state = table.finish(sent)
         later.append(table.cities_s / n)
-    one = min(later)
-    peer, good = "a conversation of one round", one <= LATER * alone
-    return Line("secagg session, a later round, member", one, alone, peer, "CPU s", alone / one, 1 / LATER, good)
+    peer = "a conversation of one round"
+    return line("secagg session, a later round, member", "CPU s", min(later), alone, peer, LATER, "less")
 
 
-def _setup() -> Line:
-    """Bytes up of one city before the first round of a session of 20 rounds, 30 cities."""
-    table = conversation(30, 10, 32, 3, Drawn(10), 20)
+def _setup(n: int, rounds: int) -> Line:
+    """Bytes up of one city before the first round of a session."""
+    table = conversation(n, 10, 32, n // 10, Drawn(10), rounds)
     sent = table.exchange(table.start())
     table.exchange(sent)
-    kib = table.up / 30 / 1024
-    name, good = "secagg session, set-up of 20 rounds", kib <= SETUP_KIB
-    return Line(name, kib, SETUP_KIB, "the limit", "KiB up", SETUP_KIB / kib, 1, good)
+    return line(
+        f"secagg session, set-up of {rounds} rounds", "KiB up", table.up / n / 1024, SETUP_KIB, "the limit", 1, "less"
+    )
 
 
 # --- growth
@@ -274,31 +271,31 @@ def grown(n: int, lost: int, cells: int = 10**5) -> Grown:
     return Grown(n, lost, table.cities_s / n, took - table.cities_s, took, peak)
 
 
-def scale() -> Iterator[Line]:
-    """The growth table of section 18, on the way; then its exponents and limits."""
+def scale(quick: bool) -> Iterator[Line]:
+    """The growth table of section 18, row by row; then its exponents and limits."""
+    sizes, cells = ((10, 14, 20, 28), 8) if quick else (SIZES, 10**5)
     rows = dict[tuple[int, int], Grown]()
-    for n in SIZES:
+    for n in sizes:
         for lost in (0, n // 10):
-            row = rows[n, lost] = grown(n, lost)
-            name = f"scale, n {n}, d {lost}"
-            yield Line(f"{name}, member", row.client_s, row.client_s, "itself", "CPU s", 1, 1, True)
-            yield Line(f"{name}, server", row.server_s, row.server_s, "itself", "CPU s", 1, 1, True)
-            yield Line(f"{name}, memory", row.peak_mib, row.peak_mib, "itself", "MiB", 1, 1, True)
-    for side, most in (("client_s", 1.4), ("server_s", 2.2)):
-        for part in (0, 10):
-            points = [(n, getattr(rows[n, n // part if part else 0], side)) for n in SIZES]
-            found = _exponent(points)
-            name = f"scale, exponent, {'member' if side == 'client_s' else 'server'}, d {'n/10' if part else '0'}"
-            yield Line(name, found, most, "the limit", "power of n", most / found, 1, found <= most)
-    last, before = (max((rows[n, d] for d in (0, n // 10)), key=lambda row: row.peak_mib) for n in (341, 171))
-    growth = last.peak_mib / before.peak_mib
-    longest = max(rows[341, d].whole_s for d in (0, 34))
-    for name, found, most, unit in (
-        ("scale, n 341, peak memory", last.peak_mib, 1024.0, "MiB"),
-        ("scale, memory from n 171 to n 341", growth, 2.6, "times"),
-        ("scale, n 341, whole run", longest, 240.0, "CPU s"),
+            row = rows[n, lost] = grown(n, lost, cells)
+            for what, unit, value in (
+                ("member", "CPU s", row.client_s),
+                ("server", "CPU s", row.server_s),
+                ("memory", "MiB", row.peak_mib),
+            ):
+                yield line(f"scale, n {n}, d {lost}, {what}", unit, value, value, "itself", 1, "less")
+    for side, who, most in (("client_s", "member", 1.4), ("server_s", "server", 2.2)):
+        for part, said in ((0, "0"), (10, "n/10")):
+            found = _exponent([(n, getattr(rows[n, n // part if part else 0], side)) for n in sizes])
+            yield line(f"scale, exponent, {who}, d {said}", "power of n", found, most, "the limit", 1, "less")
+    last, before = (max((rows[n, d] for d in (0, n // 10)), key=lambda row: row.peak_mib) for n in sizes[:1:-1])
+    longest = max(rows[sizes[-1], d].whole_s for d in (0, sizes[-1] // 10))
+    for name, unit, value, most in (
+        (f"scale, n {sizes[-1]}, peak memory", "MiB", last.peak_mib, 1024.0),
+        (f"scale, memory from n {sizes[-2]}", "times", last.peak_mib / before.peak_mib, 2.6),
+        (f"scale, n {sizes[-1]}, whole run", "CPU s", longest, 240.0),
     ):
-        yield Line(name, found, most, "the limit", unit, most / found, 1, found <= most)
+        yield line(name, unit, value, most, "the limit", 1, "less")
 
 
 def _exponent(points: Sequence[tuple[int, float]]) -> float:

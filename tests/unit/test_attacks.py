@@ -15,7 +15,7 @@ from simulations import attacks, cli
 from simulations.attacks import Tried
 from simulations.attacks.outcome import UNITS, Attack, Outcome, worst
 from simulations.attacks.parties import World
-from simulations.bench import flower, secagg
+from simulations.bench import secagg
 
 QUICK = "curious-city"  # a tenth of a second
 
@@ -128,10 +128,3 @@ def test_the_benchmark_of_the_aggregation_sums_right_on_both_paths(lost: tuple[i
     assert secagg.arithmetic(7, 20, 64, 5, lost, tables).client_s >= 0
     grown = secagg.grown(10, min(len(lost), 1), 8)
     assert grown.peak_mib > 10
-
-
-def test_the_peer_is_not_needed_for_the_other_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flower, "available", lambda: False)
-    monkeypatch.setattr(secagg, "_later_round", lambda: "later")
-    monkeypatch.setattr(secagg, "_setup", lambda: "set-up")
-    assert [str(line) for line in secagg.lines()] == ["later", "set-up"]
