@@ -1,4 +1,4 @@
-"""The attack suite (threat-model.md, section 9): each attack of the register once against the product, and once with one guard taken out.
+"""The attack suite: each attack of the register once against the product, and once with one guard taken out.
 
 An attack is one module of this folder and one line of `REGISTER`: its number, what the adversary holds, `run(world, entropy)`, and
 `WEAKENED`, which puts a double in the place of one guard. It is repelled if it stays within its limit; its control is broken if the very
@@ -183,7 +183,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def records(found: Iterable[Tried], lang: str) -> list[dict[str, Any]]:
-    """The list of contract.md, section 7. `repelled` is true, false, or for an attack that can only be detected those words."""
+    """What `--json` prints. `repelled` is true, false, or for an attack that can only be detected those words."""
     return [
         {
             "name": one.name,

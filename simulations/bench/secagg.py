@@ -1,4 +1,4 @@
-"""The secure aggregation against SecAgg+ of Flower (secure-aggregation.md, section 18), and how it grows.
+"""The secure aggregation against SecAgg+ of Flower, and how it grows.
 
 In one process, in turn, with t = floor(2n/3) + 1; CPU time, the best of three; no network on either side; both sums are checked. Each case
 gives two lines. The first is what both protocols compute: keys, shares, boxes, masks; sums, recovery, unmasking (theirs also quantises
@@ -181,7 +181,7 @@ def arithmetic(n: int, cells: int, bits: int, k: int, lost: Sequence[int], table
 
 
 def lines(quick: bool) -> Iterator[Line]:
-    """The cases of section 18: what both protocols compute, then ours with every message sealed, opened, hashed and kept for auditors.
+    """What both protocols compute, then ours with every message sealed, opened, hashed and kept for auditors.
 
     The comparison needs the extra `flower`: `make bench` installs it.
     """
@@ -272,7 +272,7 @@ def grown(n: int, lost: int, cells: int = 10**5) -> Grown:
 
 
 def scale(quick: bool) -> Iterator[Line]:
-    """The growth table of section 18, row by row; then its exponents and limits."""
+    """The growth table, row by row; then its exponents and limits."""
     sizes, cells = ((10, 14, 20, 28), 8) if quick else (SIZES, 10**5)
     rows = dict[tuple[int, int], Grown]()
     for n in sizes:

@@ -1,6 +1,6 @@
 """Whether a transcript of one round gives the announced sum, a second time: written from the text of the protocol, in plain integers.
 
-Section numbers are those of secure-aggregation.md. Nothing of `protocols` is imported, no numpy; Ed25519, SHA-256 and AES of single blocks
+Section numbers are those of the specification of the protocol. Nothing of `protocols` is imported, no numpy; Ed25519, SHA-256 and AES of single blocks
 come from libraries. `verified` says yes or no; `why` says at what a transcript fails, in words of its own.
 """
 
@@ -109,7 +109,7 @@ def signed_by(key: bytes, signature: bytes, content: bytes) -> bool:
     return True
 
 
-# --- roster (deployment.md 5, reports.md 8)
+# --- roster
 
 
 @dataclass(frozen=True)
