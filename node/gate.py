@@ -282,19 +282,19 @@ class Gate:
             self.ledger.check_echo(echo.ledger_seq, echo.ledger_head)
         if self.ledger.reservation(plan.conversation) is not None:
             raise Refusal("SECAGG_REPLAY")
-        study = self._standing(plan.study.hex(), now)
+        study = self._standing(plan.study.hex(), plan.run, now)
         if self.ledger.finished(study.file.asker, study.digest, plan.run) is not None:
             raise Refusal("SECAGG_ALREADY_ANSWERED")
-        if plan.run != 1:  # a study without `repeat` has one run
-            raise Refusal("SECAGG_NOT_APPROVED")
         return study
 
-    def _standing(self, study: str, now: int) -> Study:
+    def _standing(self, study: str, run: int, now: int) -> Study:
         """A study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…."""
         approved = self.ledger.approval("sha256:" + study, now)
         asker = self.station.roster.askers.get(approved.asker)
         if asker is None or asker.until <= now:
             raise Refusal("APPROVAL_ASKER", asker=approved.asker)
+        if run != 1:  # a study without `repeat` has one run
+            raise Refusal("SECAGG_NOT_APPROVED")
         return self.ledger.study(approved.study)
 
     def _held(
@@ -374,7 +374,7 @@ class Gate:
             asked = messages.Count.decode(request.body)  # 1 decode
             if (asked.study.hex(), asked.run) != (request.header.study, request.header.run):
                 raise PeerError("ENVELOPE_STUDY", who="coordinator")
-            study = self._standing(asked.study.hex(), stamp.now)  # 2 approval
+            study = self._standing(asked.study.hex(), asked.run, stamp.now)  # 2 approval
             held = self.ledger.counting(study.file.asker, study.digest, asked.run)
             agreement = self._own_terms(study, asked, held)
             stored = None if held is None else self.ledger.own(held)  # 3 replay

@@ -1,7 +1,7 @@
 """Whether a transcript of one round gives the announced sum, a second time: written from the text of the protocol, in plain integers.
 
-Section numbers are those of the specification of the protocol. Nothing of `protocols` is imported, no numpy; Ed25519, SHA-256 and AES of single blocks
-come from libraries. `verified` says yes or no; `why` says at what a transcript fails, in words of its own.
+Section numbers are those of the specification of the protocol. Nothing of `protocols` is imported, no numpy; Ed25519, SHA-256 and AES of
+single blocks come from libraries. `verified` says yes or no; `why` says at what a transcript fails, in words of its own.
 """
 
 import base64
