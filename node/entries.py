@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter,
 from node.audit import Code, Head
 from node.policy import SCOPES, Policy, Scope
 from protocols import privacy
+from protocols.approval import OfficerYes
 from protocols.canonical import canonical, digest
 from protocols.noise import draws, node_v20
 from protocols.privacy import FREE, Cap, Cost
@@ -265,7 +266,7 @@ class CapSet(_Entry):
 
 
 class Approved(_Entry):
-    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them."""
+    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how."""
 
     kind: Literal["approved"] = "approved"
     study: Name
@@ -276,6 +277,7 @@ class Approved(_Entry):
     officers: tuple[str, ...]
     cannot: tuple[str, ...]
     expires: Seconds
+    signed: tuple[OfficerYes, ...] = ()
 
 
 class Declined(_Entry):
@@ -537,6 +539,7 @@ class View:
     waiting: tuple[Scope, ...]
     reservations: tuple[Reservation, ...]
     approvals: Mapping[str, Approved]
+    declined: Mapping[str, Declined]
 
 
 class Book:
@@ -549,6 +552,7 @@ class Book:
         self.policy = ""
         self.caps: dict[Scope, CapSet] = {}
         self.approvals: dict[str, Approved] = {}
+        self.declined: dict[str, Declined] = {}
         self.reservations: dict[str, Reservation] = {}
         self.attempts: dict[Key, list[str]] = {}
         self.answers: dict[Key, str] = {}
@@ -572,7 +576,9 @@ class Book:
                 self.caps[entry.scope] = entry
             case Approved():
                 self.approvals[entry.study] = entry
+                self.declined.pop(entry.study, None)
             case Declined():
+                self.declined[entry.study] = entry
                 self.approvals.pop(entry.study, None)
             case Reserved():
                 self._reserved(entry, head.seq)
@@ -608,7 +614,7 @@ class Book:
         rooms = [self.room("per_asker_year", asker, year) for asker in askers]
         rooms += [self.room("per_year", "", year), self.room("total", "", year)] if self.caps else []
         held = tuple(self.reservations.values())
-        return View(self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals))
+        return View(self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals), dict(self.declined))
 
 
 def raised(caps: Mapping[Scope, CapSet], policy: Policy) -> tuple[Scope, ...]:

@@ -850,6 +850,48 @@ CODES: Final[dict[str, Texts]] = {
         "the approval of {city} has expired",
         "Offer the study again",
     ),
+    "APPROVAL_DECLINED": _t(
+        "{city} 的审批人不同意这项研究",
+        "请与该市商议",
+        "an officer of {city} said no to this study",
+        "Ask the city",
+    ),
+    "APPROVAL_OFFICERS": _t(
+        "{who} 的批准中审批人签名不成立",
+        "不要采用；请该市重新批准",
+        "what officers of {who} signed does not hold",
+        "Do not use it; the city should approve again",
+    ),
+    "OFFICER_NAME": _t(
+        "{name!r} 不能作为审批人名称",
+        "用小写字母、数字、空格或连字符，最多 61 个；它会随批准书送出，宜用岗位名",
+        "{name!r} cannot name an officer",
+        "Use up to 61 of a-z, 0-9, space and -; it leaves with approvals, so name a post rather than a person",
+    ),
+    "OFFICER_TWICE": _t(
+        "审批人 {name} 或其密钥已登记",
+        "一人一名一密钥；要更换，先用 hpfed-node officer remove 移除",
+        "the officer {name}, or the key, is enrolled already",
+        "One person has one name and one key; to change it, run hpfed-node officer remove first",
+    ),
+    "OFFICER_UNKNOWN": _t(
+        "没有登记这名审批人或这把密钥",
+        "用 hpfed-node officer list 查看；用 officer new 登记",
+        "this officer, or this key, is not enrolled",
+        "hpfed-node officer list shows who is; officer new enrols",
+    ),
+    "OFFICER_KEY": _t(
+        "不是审批人的密钥文件（32 字节）",
+        "请给出 hpfed-node officer new 写出的文件",
+        "is not an officer's key file (32 bytes)",
+        "Name the file that hpfed-node officer new has written",
+    ),
+    "REQUEST_UNKNOWN": _t(
+        "没有编号以 {name!r} 开头的研究，或不止一项",
+        "用 hpfed-node requests --all 查看编号",
+        "no study, or more than one, goes by {name!r}",
+        "hpfed-node requests --all lists their ids",
+    ),
     "APPROVAL_ASKER": _t(
         "提问方 {asker} 未登记、已过期，或签名不符",
         "请用名册所载的密钥签署研究",
@@ -948,9 +990,9 @@ CODES: Final[dict[str, Texts]] = {
         "Ask the next revision of the study",
     ),
     "BUSY": _t(
-        "本市一天内至多 {limit} 次会话",
+        "本市已达上限 {limit}（policy.yaml：{key}）",
         "请稍后再试",
-        "this city opens at most {limit} conversations a day",
+        "this city is at its limit of {limit} (policy.yaml: {key})",
         "Try again later",
     ),
     "LEDGER_BROKEN": _t(

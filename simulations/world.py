@@ -24,10 +24,11 @@ from node import city as cities
 from node import ingest, mapping
 from node import policy as policies
 from node.city import City
+from node.desk import Desk, nobody
 from node.gate import Gate
 from node.identity import identity
 from node.ledger import Ledger
-from node.policy import Decision, Policy
+from node.policy import Policy
 from node.station import station
 from protocols import yamltext
 from protocols.approval import sign_study
@@ -191,6 +192,7 @@ def run(
     *,
     seed: int | None,
     drops: Sequence[Drop] = (),
+    by_hand: bool = False,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
@@ -220,7 +222,7 @@ def run(
         done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
         progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
     watch.mark("ingest")
-    with everyone(study, found, folder, homes, seed=seed, clock=clock, drops=drops) as present:
+    with everyone(study, found, folder, homes, seed=seed, clock=clock, drops=drops, by_hand=by_hand) as present:
         post = present.post
         roster = post.roster
         answers = rounds.offer(post, study, present.signed, present.ids)
@@ -361,14 +363,20 @@ def everyone(
     seed: int | None,
     clock: Clock,
     drops: Sequence[Drop] = (),
+    by_hand: bool = False,
 ) -> Iterator[Everyone]:
-    """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested."""
+    """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested.
+
+    `by_hand`: no officer is simulated; what needs one waits until people sign at the command line.
+    """
     base = coordinator_home(folder, homes)
     source = _source(seed)
     roster, coordinator, askers = _consortium(found, study, folder, homes, base, clock, source)
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        gates = {party.city.city: _gate(party, roster, homes, clock, source, stack) for party in found}
+        gates = {
+            party.city.city: _gate(party, roster, homes, base, clock, source, stack, by_hand=by_hand) for party in found
+        }
         link = InProcess(gates, clock, drops)
         numbers = _numbers(base, clock)
         post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
@@ -417,27 +425,49 @@ def fresh_homes(out: Path) -> Path:
 
 
 def _gate(
-    party: Party, roster: Roster, homes: Path | None, clock: Clock, source: Callable[..., Entropy], stack: ExitStack
+    party: Party,
+    roster: Roster,
+    homes: Path | None,
+    base: Path,
+    clock: Clock,
+    source: Callable[..., Entropy],
+    stack: ExitStack,
+    *,
+    by_hand: bool,
 ) -> Gate:
     name, entropy = party.city.city, source("gate", party.city.city)
     here = station(party.city, party.means, home(party.folder, homes), roster, source("identity", name))
+    present = nobody if by_hand else _simulated_officers(here.identity.key, base, source)
+    desk = Desk(here.home, name, here.identity.public, present)
+    days = party.policy.file.expiry.approval_days
     ledger = stack.enter_context(
         Ledger.open(
             here.home / "ledger.sqlite",
             policy=party.policy,
             city=name,
-            city_key=here.identity.key.public_key().public_bytes_raw(),
+            city_key=here.identity.public,
             now=clock(),
             entropy=source("ledger", name),
             dictionary=here.dictionary,
+            officers=desk.raisers(party.policy.digest, days, clock()),
         )
     )
-    return Gate(here, party.policy, ledger, entropy, _simulated_officers)
+    return Gate(here, party.policy, ledger, entropy, desk)
 
 
-def _simulated_officers(_study: Study, decision: Decision) -> Sequence[str]:
-    """People who approve whatever the policy does not refuse."""
-    return OFFICERS[:1] if decision.decide == "officer" else OFFICERS
+def _simulated_officers(
+    city_key: Ed25519PrivateKey, base: Path, source: Callable[..., Entropy]
+) -> Callable[[Desk, str, int, int], None]:
+    """People who approve whatever a policy does not refuse. Their keys are made, and enrolled, when they are first asked."""
+
+    def present(desk: Desk, study: str, needed: int, now: int) -> None:
+        for name in OFFICERS[:needed]:
+            key = identity(base / "officers" / name, source("officer", name))
+            if name not in desk.officers():
+                desk.enrol(name, key, city_key, now)
+            desk.sign(study, "approve", key, now)
+
+    return present
 
 
 def _consortium(
