@@ -193,7 +193,7 @@ class Desk:
 
     # --- what officers sign
 
-    def sign(
+    def say(
         self, study: str, answer: Literal["approve", "decline"], key: Ed25519PrivateKey, now: int, reason: str = ""
     ) -> str:
         """An officer's answer, in place of an earlier one of the same officer; returns the name. Errors: `ConfigError OFFICER_UNKNOWN`."""

@@ -540,6 +540,14 @@ class View:
     reservations: tuple[Reservation, ...]
     approvals: Mapping[str, Approved]
     declined: Mapping[str, Declined]
+    caps: Mapping[Scope, Cap]
+
+    def room(self, scope: Scope, asker: str, now: int) -> Room:
+        """A cap for an asker and the year of `now`, also where the asker has used nothing of it. Pre-condition: the caps are written."""
+        for room in self.rooms:
+            if (room.scope, room.asker) == (scope, asker if scope == "per_asker_year" else ""):
+                return room
+        return Room(scope, asker, self.caps[scope], FREE, date(year_of(now) + 1, 1, 1))
 
 
 class Book:
@@ -614,14 +622,22 @@ class Book:
         rooms = [self.room("per_asker_year", asker, year) for asker in askers]
         rooms += [self.room("per_year", "", year), self.room("total", "", year)] if self.caps else []
         held = tuple(self.reservations.values())
-        return View(self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals), dict(self.declined))
+        caps = {scope: each.cap for scope, each in self.caps.items()}
+        return View(
+            self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals), dict(self.declined), caps
+        )
 
 
 def raised(caps: Mapping[Scope, CapSet], policy: Policy) -> tuple[Scope, ...]:
     """The caps that a policy would raise above those written down."""
+    return raised_caps({scope: each.cap for scope, each in caps.items()}, policy)
+
+
+def raised_caps(caps: Mapping[Scope, Cap], policy: Policy) -> tuple[Scope, ...]:
+    """The same, of caps as a `View` holds them."""
     asked = {scope: getattr(policy.file.dp.caps, scope) for scope in SCOPES if scope in caps}
     return tuple(
         scope
         for scope, budget in asked.items()
-        if budget.epsilon > caps[scope].cap.epsilon or budget.delta > caps[scope].cap.delta
+        if budget.epsilon > caps[scope].epsilon or budget.delta > caps[scope].delta
     )

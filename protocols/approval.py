@@ -144,8 +144,13 @@ def check_asker(file: bytes, study: Study, roster: Roster, now: int) -> None:
     asker = roster.askers.get(study.file.asker)
     if asker is None or asker.until <= now:
         raise Refusal("APPROVAL_ASKER", asker=study.file.asker)
+    check_signed(file, study, bytes.fromhex(asker.identity))
+
+
+def check_signed(file: bytes, study: Study, public: bytes) -> None:
+    """The study is signed with the key (32 bytes) of the asker that it names. Errors: `Refusal APPROVAL_ASKER`."""
     try:
-        signed = verified(file, FileType.STUDY, [bytes.fromhex(asker.identity)])
+        signed = verified(file, FileType.STUDY, [public])
         asked = Asked.model_validate_json(signed.payload, strict=True)
     except (PeerError, ValidationError):
         raise Refusal("APPROVAL_ASKER", asker=study.file.asker) from None

@@ -886,6 +886,24 @@ CODES: Final[dict[str, Texts]] = {
         "is not an officer's key file (32 bytes)",
         "Name the file that hpfed-node officer new has written",
     ),
+    "ASKER_NAME": _t(
+        "{name!r} 不能登记为提问方",
+        "编号用 3 到 64 个小写字母、数字或连字符；--role 为 analyst 或 regulator；名称不超过 200 字",
+        "{name!r} cannot be enrolled as an asker",
+        "Use 3 to 64 of a-z, 0-9 and -; --role is analyst or regulator; a name has at most 200 characters",
+    ),
+    "ASKER_KEY": _t(
+        "这里没有提问方 {name} 的密钥",
+        "用 --home 指明密钥所在，或用 hpfed-coordinator asker new 新建",
+        "the key of asker {name} is not here",
+        "Say with --home where it is, or make one with hpfed-coordinator asker new",
+    ),
+    "OUTBOX_EMPTY": _t(
+        "没有为 {name!r} 送出过任何数据，也没有预留",
+        "用 hpfed-node releases 查看送出过什么",
+        "nothing left this city for {name!r}, and nothing is held for it",
+        "hpfed-node releases lists what left",
+    ),
     "REQUEST_UNKNOWN": _t(
         "没有编号以 {name!r} 开头的研究，或不止一项",
         "用 hpfed-node requests --all 查看编号",
@@ -1676,6 +1694,12 @@ CODES: Final[dict[str, Texts]] = {
         "{option} 不适用于 --dictionary：各变量独立抽取，城市之间没有差别",
         "去掉其中一个",
         "{option} says nothing beside --dictionary: draws are independent, and no city differs from another",
+        "Leave one of the two out",
+    ),
+    "SIMULATE_BY_HAND": _t(
+        "--by-hand 不能与 --seed 同用：有种子的世界每次重新开始，签过的字不会留下",
+        "去掉其中一个",
+        "--by-hand goes with no --seed: a seeded world begins anew at every run, and forgets what people signed",
         "Leave one of the two out",
     ),
     "SIMULATE_SEED": _t(

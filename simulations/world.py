@@ -29,9 +29,9 @@ from node.gate import Gate
 from node.identity import identity
 from node.ledger import Ledger
 from node.policy import Policy
-from node.station import station
+from node.station import ROSTER, station
 from protocols import yamltext
-from protocols.approval import sign_study
+from protocols.approval import check_signed, sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
 from protocols.errors import ConfigError, Place, joined
@@ -40,6 +40,7 @@ from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign
 from protocols.roster import City as Listed
 from protocols.secagg import collector
 from protocols.secagg.plan import STEPS
+from protocols.signed import PublicHex
 from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
 
@@ -126,6 +127,7 @@ class _Asker(Record):
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
     role: Literal["analyst", "regulator"] = "analyst"
     name: str = ""
+    identity: PublicHex | None = None  # of an asker with a key of its own: its studies come signed
 
 
 class _Askers(Record):
@@ -193,9 +195,12 @@ def run(
     seed: int | None,
     drops: Sequence[Drop] = (),
     by_hand: bool = False,
+    signed: bytes | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
+
+    `signed`: the asker's signed file, where `askers.yaml` names the asker's own key; the simulated key of any other asker signs here.
 
     With a seed everything is reproducible and `homes` must be new: stored answers are never met. Errors: `ConfigError`, `Refusal`,
     `PeerError`, `IncompleteError`.
@@ -208,6 +213,9 @@ def run(
             raise ConfigError(
                 "CITY_UNKNOWN", Place(str(folder)), name=each.city, known=", ".join(p.city.city for p in found)
             )
+    enrolled = next((each.identity for each in _askers(folder) if each.id == study.file.asker), None)
+    if enrolled is not None:
+        check_signed(signed or b"", study, bytes.fromhex(enrolled))
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)
@@ -222,7 +230,9 @@ def run(
         done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
         progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
     watch.mark("ingest")
-    with everyone(study, found, folder, homes, seed=seed, clock=clock, drops=drops, by_hand=by_hand) as present:
+    with everyone(
+        study, found, folder, homes, seed=seed, clock=clock, drops=drops, by_hand=by_hand, signed=signed
+    ) as present:
         post = present.post
         roster = post.roster
         answers = rounds.offer(post, study, present.signed, present.ids)
@@ -364,6 +374,7 @@ def everyone(
     clock: Clock,
     drops: Sequence[Drop] = (),
     by_hand: bool = False,
+    signed: bytes | None = None,
 ) -> Iterator[Everyone]:
     """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested.
 
@@ -381,7 +392,8 @@ def everyone(
         numbers = _numbers(base, clock)
         post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
         ids = tuple(number for number, city in roster.cities.items() if city.name in gates)
-        yield Everyone(post, link, ids, sign_study(study, askers[study.file.asker]), events)
+        own = askers.get(study.file.asker)
+        yield Everyone(post, link, ids, (signed or b"") if own is None else sign_study(study, own), events)
 
 
 def _source(seed: int | None) -> Callable[..., Entropy]:
@@ -437,6 +449,7 @@ def _gate(
 ) -> Gate:
     name, entropy = party.city.city, source("gate", party.city.city)
     here = station(party.city, party.means, home(party.folder, homes), roster, source("identity", name))
+    _write(here.home, {ROSTER.name: roster.file})
     present = nobody if by_hand else _simulated_officers(here.identity.key, base, source)
     desk = Desk(here.home, name, here.identity.public, present)
     days = party.policy.file.expiry.approval_days
@@ -465,7 +478,7 @@ def _simulated_officers(
             key = identity(base / "officers" / name, source("officer", name))
             if name not in desk.officers():
                 desk.enrol(name, key, city_key, now)
-            desk.sign(study, "approve", key, now)
+            desk.say(study, "approve", key, now)
 
     return present
 
@@ -486,7 +499,11 @@ def _consortium(
     coordinator = identity(base, source("identity", "coordinator"))
     named = {each.id: each for each in _askers(folder)}
     named.setdefault(study.file.asker, _Asker(id=study.file.asker))
-    keys = {each: identity(base / "askers" / each, source("asker", each)) for each in sorted(named)}
+    keys = {
+        name: identity(base / "askers" / name, source("asker", name))
+        for name, each in sorted(named.items())
+        if each.identity is None
+    }
     ids = _city_ids(base, [party.city.city for party in found])
     listed = tuple(
         Listed(
@@ -513,7 +530,7 @@ def _consortium(
                 id=each,
                 role=named[each].role,
                 name=named[each].name or each,
-                identity=_public(keys[each]),
+                identity=named[each].identity or _public(keys[each]),
                 until=now + 365 * DAY,
             )
             for each in sorted(named)

@@ -84,12 +84,12 @@ def test_an_enrolment_that_the_city_did_not_sign_or_that_was_moved_counts_as_non
 
 
 def test_who_left_counts_no_longer_and_may_come_back_under_a_new_key(desk: Desk) -> None:
-    desk.sign(STUDY, "approve", key("li"), NOW)
+    desk.say(STUDY, "approve", key("li"), NOW)
     assert yes(desk) == ["li"]
     desk.remove("li")
     assert yes(desk) == []
     with pytest.raises(ConfigError, match="not enrolled"):
-        desk.sign(STUDY, "approve", key("li"), NOW)
+        desk.say(STUDY, "approve", key("li"), NOW)
     with pytest.raises(ConfigError, match="not enrolled"):
         desk.remove("li")
     desk.enrol("li", key("li again"), CITY, NOW)
@@ -101,31 +101,31 @@ def test_who_left_counts_no_longer_and_may_come_back_under_a_new_key(desk: Desk)
 
 def test_two_officers_are_two_people_over_one_study(desk: Desk) -> None:
     assert yes(desk) == []
-    assert desk.sign(STUDY, "approve", key("li"), NOW) == "li"
-    desk.sign(STUDY, "approve", key("li"), NOW + 1)
+    assert desk.say(STUDY, "approve", key("li"), NOW) == "li"
+    desk.say(STUDY, "approve", key("li"), NOW + 1)
     assert yes(desk, now=NOW + 1) == ["li"], "the same person twice is one"
-    desk.sign(OTHER, "approve", key("wang"), NOW)
+    desk.say(OTHER, "approve", key("wang"), NOW)
     assert yes(desk, now=NOW + 1) == ["li"], "another digest is another study"
-    desk.sign(STUDY, "approve", key("wang"), NOW)
+    desk.say(STUDY, "approve", key("wang"), NOW)
     assert yes(desk, now=NOW + 1) == ["li", "wang"]
     assert yes(desk, needed=1, now=NOW + 1) == ["li"], "the newest, and no more than are asked for"
     assert yes(desk, needed=0, now=NOW + 1) == []
 
 
 def test_a_yes_lasts_its_days_and_begins_when_it_was_signed(desk: Desk) -> None:
-    desk.sign(STUDY, "approve", key("li"), NOW)
+    desk.say(STUDY, "approve", key("li"), NOW)
     assert yes(desk, now=NOW + 30 * DAY - 1) == ["li"]
     assert yes(desk, now=NOW + 30 * DAY) == []
     assert yes(desk, now=NOW - 1) == []
 
 
 def test_a_no_stands_until_the_same_officer_says_otherwise(desk: Desk) -> None:
-    desk.sign(STUDY, "decline", key("li"), NOW, "问题太细")
-    desk.sign(STUDY, "approve", key("wang"), NOW)
+    desk.say(STUDY, "decline", key("li"), NOW, "问题太细")
+    desk.say(STUDY, "approve", key("wang"), NOW)
     no = desk.no(STUDY)
     assert no is not None
     assert (no.said.officer, no.reason) == ("li", "问题太细")
-    desk.sign(STUDY, "approve", key("li"), NOW + 400 * DAY)
+    desk.say(STUDY, "approve", key("li"), NOW + 400 * DAY)
     assert desk.no(STUDY) is None
     assert [each.reason for each in desk.opinions(STUDY)] == ["", ""]
 
@@ -203,7 +203,7 @@ def test_settled_requests_are_forgotten_oldest_first_and_waiting_ones_are_not(de
         place.parent.mkdir()
         kept = request_.model_copy(update={"since": NOW + number, "state": "refused"})
         place.write_bytes(canonical(kept.model_dump(mode="json")))
-    desk.sign(settled[0], "decline", key("li"), NOW, "不")
+    desk.say(settled[0], "decline", key("li"), NOW, "不")
     for number, name in enumerate(settled[-2:], MOST_SETTLED):
         desk.record(name, request_.model_copy(update={"since": NOW + number}), "refused", (), 2)
     assert set(desk.requests()) == {STUDY, *settled[2:]}
@@ -238,7 +238,7 @@ def test_whoever_reads_an_approval_checks_what_officers_signed(desk: Desk, rig: 
     here = replace(desk, city="east", home=desk.home / "east")
     for name in ("li", "wang"):
         here.enrol(name, key(name), CITY, NOW)
-        here.sign(rig.study.digest, "approve", key(name), NOW)
+        here.say(rig.study.digest, "approve", key(name), NOW)
     li, wang = here.yes(rig.study.digest, 2, 30, NOW)
     meant = {"study": rig.study.digest, "dictionary": rig.study.dictionary.digest, "expires": rig.now + DAY}
 

@@ -174,7 +174,7 @@ def test_an_officers_no_takes_back_a_yes_also_before_the_next_offer(tiny: Rig) -
     _, agreement = tiny.approved()
     key = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
     tiny.gate.desk.enrol("li", key, tiny.gate.station.identity.key, tiny.now)
-    tiny.gate.desk.sign(tiny.study.digest, "decline", key, tiny.now, "口径不清")
+    tiny.gate.desk.say(tiny.study.digest, "decline", key, tiny.now, "口径不清")
     assert aborted(tiny, opening(tiny, tiny.plan(agreement))) == abort_number("APPROVAL_DECLINED")
     view = tiny.gate.ledger.view(tiny.now)
     assert not view.approvals
