@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError
 from protocols.approval import sign_study
 from protocols.canonical import canonical
 from protocols.entropy import Entropy, exactly
-from protocols.errors import ConfigError, Place
-from protocols.signed import FileType, PublicHex, public_of, sign
+from protocols.errors import ConfigError, PeerError, Place
+from protocols.signed import FileType, PublicHex, public_of, sign, unverified, verified
 from protocols.study import Study
 from protocols.yamltext import Record
 
@@ -51,6 +51,16 @@ def new(home: Path, asker: str, role: str, name: str, entropy: Entropy) -> tuple
         os.fsync(file.fileno())
     part.rename(path)
     return enrolment, sign(FileType.ENROLMENT, canonical(enrolment.model_dump(mode="json")), key)
+
+
+def enrolment(file: bytes) -> Enrolment:
+    """What an asker's signed file enrols, if the key that it names signed it. Errors: `PeerError` of the signed file."""
+    try:
+        found = Enrolment.model_validate_json(canonical(unverified(file, FileType.ENROLMENT)), strict=True)
+    except ValidationError:
+        raise PeerError("SIGNED_SHAPE", kind=FileType.ENROLMENT.value) from None
+    verified(file, FileType.ENROLMENT, [bytes.fromhex(found.identity)])
+    return found
 
 
 def signature(home: Path, study: Study) -> bytes:

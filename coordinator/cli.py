@@ -196,7 +196,7 @@ def asker_new(
         out.write_bytes(file)
         key = key_id(bytes.fromhex(enrolment.identity))
         value = {"asker": asker, "identity": enrolment.identity, "key": key, "file": str(out)}
-        _print(value, as_json, lambda: f"{asker}  {key}  {out}\nidentity: {enrolment.identity}")
+        _print(value, as_json, lambda: f"{asker}  {key}  {out}")
 
     guarded(lang, as_json, work)
 

@@ -506,14 +506,13 @@ def outbox(
 
         view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
         wanted = study.removeprefix("sha256:")
+        named = [each for each, kept in _desk(folder, home).requests().items() if kept.asked().file.study == study]
         held = [
             each
             for each in view.reservations
-            if wanted
-            and (
-                each.claim.study.removeprefix("sha256:").startswith(wanted)
-                or each.claim.conversation.startswith(wanted)
-            )
+            if each.claim.study in named
+            or (wanted and wanted == each.claim.study.removeprefix("sha256:")[: len(wanted)])
+            or (wanted and each.claim.conversation.startswith(wanted))
         ]
         if not held:
             raise Refusal("OUTBOX_EMPTY", name=study)

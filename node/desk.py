@@ -223,14 +223,18 @@ class Desk:
 
     def yes(self, study: str, needed: int, days: int, now: int) -> tuple[OfficerYes, ...]:
         """The newest `needed` yeses that are no older than `days`; fewer where there are not so many."""
-        if needed:
+        if len(self._standing(study, days, now)) < needed:
             self.present(self, study, needed, now)
+        return self._standing(study, days, now)[:needed]
+
+    def _standing(self, study: str, days: int, now: int) -> tuple[OfficerYes, ...]:
+        """Every yes that counts now, the newest first."""
         found = [
             each.yes
             for each in self.opinions(study)
             if each.said.answer == "approve" and 0 <= now - each.said.at < days * DAY
         ]
-        return tuple(sorted(found, key=lambda each: -each.at)[:needed])
+        return tuple(sorted(found, key=lambda each: -each.at))
 
     def raisers(self, policy: str, days: int, now: int) -> tuple[str, ...]:
         """Officers who signed for the caps of a policy, no longer than `days` ago."""

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import bundle, release, rounds
+from coordinator import askers, bundle, release, rounds
 from coordinator.exchange import Failure
 from node import city as cities
 from node import ingest, mapping
@@ -40,7 +40,6 @@ from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign
 from protocols.roster import City as Listed
 from protocols.secagg import collector
 from protocols.secagg.plan import STEPS
-from protocols.signed import PublicHex
 from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
 
@@ -127,7 +126,6 @@ class _Asker(Record):
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
     role: Literal["analyst", "regulator"] = "analyst"
     name: str = ""
-    identity: PublicHex | None = None  # of an asker with a key of its own: its studies come signed
 
 
 class _Askers(Record):
@@ -200,7 +198,7 @@ def run(
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
 
-    `signed`: the asker's signed file, where `askers.yaml` names the asker's own key; the simulated key of any other asker signs here.
+    `signed`: the asker's signed file, where an asker is enrolled with a key of its own; the simulated key of any other asker signs here.
 
     With a seed everything is reproducible and `homes` must be new: stored answers are never met. Errors: `ConfigError`, `Refusal`,
     `PeerError`, `IncompleteError`.
@@ -213,9 +211,9 @@ def run(
             raise ConfigError(
                 "CITY_UNKNOWN", Place(str(folder)), name=each.city, known=", ".join(p.city.city for p in found)
             )
-    enrolled = next((each.identity for each in _askers(folder) if each.id == study.file.asker), None)
-    if enrolled is not None:
-        check_signed(signed or b"", study, bytes.fromhex(enrolled))
+    own = _enrolled(folder).get(study.file.asker)
+    if own is not None:
+        check_signed(signed or b"", study, bytes.fromhex(own.identity))
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)
@@ -382,7 +380,7 @@ def everyone(
     """
     base = coordinator_home(folder, homes)
     source = _source(seed)
-    roster, coordinator, askers = _consortium(found, study, folder, homes, base, clock, source)
+    roster, coordinator, asking = _consortium(found, study, folder, homes, base, clock, source)
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
         gates = {
@@ -392,7 +390,7 @@ def everyone(
         numbers = _numbers(base, clock)
         post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
         ids = tuple(number for number, city in roster.cities.items() if city.name in gates)
-        own = askers.get(study.file.asker)
+        own = asking.get(study.file.asker)
         yield Everyone(post, link, ids, (signed or b"") if own is None else sign_study(study, own), events)
 
 
@@ -492,18 +490,27 @@ def _consortium(
     clock: Clock,
     source: Callable[..., Entropy],
 ) -> tuple[Roster, Identity, dict[str, Ed25519PrivateKey]]:
-    """Root, coordinator, cities and askers with keys of their own, and the roster that binds them. A city keeps its number for good."""
+    """Root, coordinator, cities and askers with keys of their own, and the roster that binds them. A city keeps its number for good.
+
+    An asker whose enrolment lies beside the city folders is on the roster with that; the world has no key of it.
+    """
     now = clock()
     life = {"from": now - DAY, "until": now + 365 * DAY}
     root = identity(base / "root", source("root"))
     coordinator = identity(base, source("identity", "coordinator"))
-    named = {each.id: each for each in _askers(folder)}
-    named.setdefault(study.file.asker, _Asker(id=study.file.asker))
-    keys = {
-        name: identity(base / "askers" / name, source("asker", name))
-        for name, each in sorted(named.items())
-        if each.identity is None
-    }
+    enrolled = _enrolled(folder)
+    named = {each.id: each for each in _askers(folder) if each.id not in enrolled}
+    if study.file.asker not in enrolled:
+        named.setdefault(study.file.asker, _Asker(id=study.file.asker))
+    keys = {each: identity(base / "askers" / each, source("asker", each)) for each in sorted(named)}
+    until = now + 365 * DAY
+    asking = [
+        Asker(id=each.id, role=each.role, name=each.name or each.id, identity=_public(keys[each.id]), until=until)
+        for each in named.values()
+    ] + [
+        Asker(id=each.id, role=each.role, name=each.name, identity=each.identity, until=until)
+        for each in enrolled.values()
+    ]
     ids = _city_ids(base, [party.city.city for party in found])
     listed = tuple(
         Listed(
@@ -525,16 +532,7 @@ def _consortium(
         root=_public(root),
         coordinator=(Key(key=_public(coordinator), **life),),
         cities=listed,
-        askers=tuple(
-            Asker(
-                id=each,
-                role=named[each].role,
-                name=named[each].name or each,
-                identity=named[each].identity or _public(keys[each]),
-                until=now + 365 * DAY,
-            )
-            for each in sorted(named)
-        ),
+        askers=tuple(sorted(asking, key=lambda each: each.id)),
     )
     return sign_roster(entries, root), Identity(COORDINATOR, coordinator, software()), keys
 
@@ -545,6 +543,12 @@ def _askers(folder: Path) -> tuple[_Asker, ...]:
         return ()
     document = yamltext.load(path)
     return fit(_Askers, document, {"askers": document.tree}).askers
+
+
+def _enrolled(folder: Path) -> dict[str, askers.Enrolment]:
+    """Askers with keys of their own, whose enrolments lie beside the city folders. Errors: `PeerError` of a file that does not hold."""
+    found = [askers.enrolment(path.read_bytes()) for path in sorted(folder.glob("*.enrol.json"))]
+    return {each.id: each for each in found}
 
 
 def _public(key: Ed25519PrivateKey) -> str:
