@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
-from importlib import resources
 from typing import Any, Final
 
 from node.city import City
@@ -497,12 +496,17 @@ def stamp(at: int) -> str:
 
 def page(found: Sheet, now: int) -> str:
     """The approval sheet as one HTML page, for A4. Texts of the study are escaped; markup comes from the template alone."""
-    from jinja2 import Environment, StrictUndefined
+    import jinja2
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = resources.files("node") / "sheet.html.j2"
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("node", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made = templates.get_template("sheet.html.j2")
     words = {"decisions": DECISIONS, "releases": RELEASES, "roles": ROLES, "scopes": SCOPES}
-    made = environment.from_string(template.read_text(encoding="utf-8"))
     return made.render(
         s=found,
         file=found.study.file,

@@ -1021,9 +1021,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "LEDGER_ROLLED_BACK": _t(
         "账本比本市已记录的更旧（应有第 {entry} 条）；本市不再作答",
-        "请找回最新账本；有意恢复须两名审批人",
+        "请找回最新的 ledger.sqlite；旧备份不能代替它，否则已花的预算会被忘记",
         "the ledger is older than what this city recorded elsewhere (entry {entry}); this city answers nothing",
-        "Find the newest ledger; to restore on purpose takes two officers",
+        "Find the newest ledger.sqlite; an older copy cannot stand in for it, since it forgets what was spent",
     ),
     "LEDGER_LOCKED": _t(
         "账本正由另一个进程使用",

@@ -553,6 +553,16 @@ def test_a_receipt_before_anything_was_signed_is_held_against_the_vector_alone(t
 # --- mode exact
 
 
+def test_officers_of_a_simulated_world_sign_with_keys_and_are_named_for_what_they_are(tmp_path: Path) -> None:
+    with exact_rig(tmp_path / "cities", LOOSE) as tiny:
+        answers, _ = tiny.approved()
+        (decided,) = [line for line in audit(tiny) if line.event is Event.DECIDED]
+        assert decided.by == ("approve", "simulated officer 1")
+        (officer,) = answers.approvals[1].officers
+        assert officer.holds("east", tiny.study.digest)
+        assert not officer.holds("north", tiny.study.digest)
+
+
 def test_exact_tables_are_off_in_the_shipped_policy(tmp_path: Path) -> None:
     with exact_rig(tmp_path / "cities", "policy: 1\n") as tiny:
         assert refused(tiny, offer(tiny)) == ("POLICY_KIND",)

@@ -21,6 +21,7 @@ from protocols.study import load
 from tests import gates
 from tests.gates import Rig
 from tests.ledgers import M29, NOW, claim, opened, rows, spend, whole
+from tests.unit.pages import parse
 from tests.unit.test_desk import key
 
 COHORT: Final = """cohort:
@@ -158,6 +159,7 @@ def test_what_officers_said_stands_on_the_sheet_and_in_the_data(tiny: Rig) -> No
 
 def test_the_page_is_whole_and_asks_nothing_of_the_network(tiny: Rig) -> None:
     page = sheet.page(shown(tiny), tiny.now)
+    assert parse(page).text.startswith("数据研究审批单 ")
     for heading in "一二三四五六七八九":
         assert f"<h2>{heading}、" in page
     assert "size: A4" in page
