@@ -1,4 +1,4 @@
-"""An asker's own key, the file that enrols it, and the signature under a study (deployment.md, section 5).
+"""An asker's own key, the file that enrols it, and the signature under a study.
 
 <home>/askers/<id>/identity/ed25519.key      the key, 32 bytes; it never leaves the asker
 <id>.enrol.json                              id, role, name and public key, signed by that key: for the holder of the roster

@@ -12,6 +12,7 @@ for one study of one city, under a key that is enrolled, and a yes for so many d
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -162,7 +163,7 @@ class Desk:
         for path in (self.home / "requests").glob(f"*/{REQUEST}"):
             try:
                 found["sha256:" + path.parent.name] = Request.model_validate_json(path.read_bytes(), strict=True)
-            except ValidationError:
+            except (OSError, ValidationError):
                 continue
         return dict(sorted(found.items(), key=lambda each: (each[1].since, each[0])))
 
@@ -182,11 +183,11 @@ class Desk:
 
     def _forget(self, study: str) -> None:
         folder = self._folder(study)
-        for path in sorted(
-            folder.iterdir(), key=lambda path: path.name != REQUEST
-        ):  # the request first: it is then gone as a whole
-            path.unlink()
-        folder.rmdir()
+        (folder / REQUEST).unlink()  # first: it is then gone as a whole
+        with suppress(OSError):  # an officer signs at this moment: what is left is no request any more
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
 
     def _folder(self, study: str) -> Path:
         return self.home / "requests" / study.removeprefix("sha256:")
@@ -260,7 +261,8 @@ def _write(path: Path, content: bytes) -> None:
     """A whole file or none. Errors: `Refusal LEDGER_UNAVAILABLE`."""
     part = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
             file.flush()

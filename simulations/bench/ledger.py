@@ -1,4 +1,4 @@
-"""A ledger beside what the disk alone takes, and how long a long one takes to open (privacy.md, section 6)."""
+"""A ledger beside what the disk alone takes, and how long a long one takes to open."""
 
 import os
 import sqlite3

@@ -1,7 +1,6 @@
 """Officers, askers and a city's books from the command line: what the page for cities does not show."""
 
 import json
-from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -45,29 +44,6 @@ def says(city: Path, *words: object) -> tuple[int, str]:
     return done.exit_code, done.stderr + done.stdout
 
 
-def test_a_study_waits_until_two_officers_of_every_city_signed_and_the_bundle_shows_it(
-    folder: Path, tmp_path: Path
-) -> None:
-    assert run(folder, "--out", tmp_path / "out", "--by-hand")[0] == 3
-    for city in gates.CITIES:
-        (waiting,) = at(folder / city, "requests")
-        assert (waiting["state"], waiting["study"], waiting["epsilon"]) == ("pending", "tiny-study", "2.5")
-        for name in ("one", "two"):
-            file = tmp_path / f"{city}.{name}"
-            at(folder / city, "officer", "new", name, "--key", file)
-            said = at(folder / city, "approve", waiting["id"], "--key", file)
-        assert "2 of 2 said yes" in said["state"]
-    assert run(folder, "--out", tmp_path / "out", "--by-hand")[0] == 0
-    assert called(coordinator, "report", "verify", tmp_path / "out").exit_code == 0
-    file = json.loads((tmp_path / "out" / "bundle" / "approvals" / "east.json").read_bytes())
-    assert b"signature" in b64decode(file["payload"])
-    assert at(folder / "east", "requests") == []
-    (sent,) = at(folder / "east", "outbox", "tiny-study")
-    assert at(folder / "east", "outbox", sent["conversation"][:8]) == at(folder / "east", "releases") == [sent]
-    data = at(folder / "east", "preview", "tiny-study")
-    assert [each["officer"] for each in data["officers"]] == ["one", "two"]
-
-
 def test_an_officer_who_is_not_enrolled_signs_nothing(folder: Path, tmp_path: Path) -> None:
     run(folder, "--out", tmp_path / "out", "--by-hand")
     east = folder / "east"
@@ -109,6 +85,8 @@ def test_nothing_left_for_a_study_that_nobody_asked(folder: Path, tmp_path: Path
     for name in ("tiny-study", "7f3a", ""):
         code, text = says(folder / "east", "outbox", name)
         assert (code, "nothing left" in text) == (3, True)
+    (waiting,) = at(folder / "east", "requests")
+    assert (waiting["state"], waiting["study"], waiting["epsilon"]) == ("pending", "tiny-study", "2.5")
 
 
 def test_a_cap_that_is_raised_holds_once_two_officers_signed_for_it(folder: Path, tmp_path: Path) -> None:
@@ -132,6 +110,11 @@ def test_a_cap_that_is_raised_holds_once_two_officers_signed_for_it(folder: Path
         total = at(east, "budget")[-1]
         assert total["epsilon"] == ("16" if number == 2 else "20")
     assert total["waiting"] is False
+    assert says(east, "outbox", "tiny-study")[0] == 0
+    first, *_ = at(east, "releases")
+    assert at(east, "outbox", first["conversation"][:8]) == [first]
+    assert at(east, "outbox", first["study"]) == [first]
+    assert at(east, "requests") == []
 
 
 def test_by_hand_and_a_seed_do_not_go_together(folder: Path, tmp_path: Path) -> None:
