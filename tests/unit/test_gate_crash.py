@@ -32,22 +32,20 @@ from tests.gates import Rig
 LOST: Final = "east"
 LEFT: Final = "left.txt"
 DISK: Final = frozenset({"execute", "executemany", "write", "fsync", "open", "flock", "rename"})
-WRITES: Final[tuple[tuple[Any, str], ...]] = (
-    *((ledger.Ledger, name) for name in ("admit", "reserve", "rows", "spend", "confirm", "reveal", "answer")),
-    (ledger.Ledger, "acknowledge"),
-    (desk.Desk, "record"),
-)
-READS: Final[tuple[tuple[Any, str], ...]] = (
-    *((ledger.Ledger, name) for name in ("repeated", "approval", "finished")),
+BEFORE: Final[tuple[tuple[Any, str], ...]] = (
+    *((ledger.Ledger, name) for name in ("repeated", "admit", "reserve", "rows", "spend")),
+    *((ledger.Ledger, name) for name in ("confirm", "reveal", "answer", "acknowledge")),
     (desk.Desk, "yes"),
+    (desk.Desk, "record"),
     (snapshot, "open_for"),
     (gate, "encoded"),
     (gate, "noise"),
     (member, "mask"),
 )
-SEAMS: Final = (  # after a call that only reads is before the next one
-    *((place, name, when) for place, name in WRITES for when in ("before", "after")),
-    *((place, name, "before") for place, name in READS),
+AFTER: Final[tuple[tuple[Any, str], ...]] = tuple((ledger.Ledger, name) for name in ("reserve", "rows", "spend"))
+SEAMS: Final = (  # what comes after any other call comes before the next one
+    *((place, name, "before") for place, name in BEFORE),
+    *((place, name, "after") for place, name in AFTER),
 )
 
 
