@@ -133,32 +133,45 @@ class Sheet:
     @property
     def leaves(self) -> tuple[Both, ...]:
         """What would leave this city, in sentences."""
-        cells, blocks = self.study.workload.layout.length, len(self.study.workload.layout.blocks)
-        found = [
-            (
-                f"一组整数，共 {cells:,} 格（{blocks} 张表）。不含任何一名缴存人的记录，也不含本市代码。",
-                f"whole numbers in {cells:,} cells ({blocks} tables). No holder's record, and no code of this city.",
+        summed, own, found = self.study.workload.layout, self.study.workload.own, list[Both]()
+        if summed.blocks:
+            found.append(
+                (
+                    f"用于合计的一组整数，共 {summed.length:,} 格（{len(summed.blocks)} 张表），加密掩码后送出："
+                    "协调方只能打开各市之和，看不到本市的数。",
+                    f"whole numbers for the sum, in {summed.length:,} cells ({len(summed.blocks)} tables), under masks: "
+                    "the coordinator can open the sum over cities, never this city's numbers.",
+                )
             )
-        ]
-        releases = {question.release or self.study.file.release for question in self.study.file.questions}
+        if own.blocks:
+            found.append(
+                (
+                    f"本市单独的表，共 {own.length:,} 格（{len(own.blocks)} 张表），不加掩码，随结果公布。",
+                    f"this city's own tables, in {own.length:,} cells ({len(own.blocks)} tables), without masks: "
+                    "they are published.",
+                )
+            )
         if self.study.exact:
-            found.append(("不加噪声：合计是精确值。", "no noise is added: the sum is exact."))
+            found.append(("不加噪声：数值是精确的。", "no noise is added: the numbers are exact."))
         elif self.agreement is not None:
+            shared = (
+                f"至少 {self.agreement.honest} 个诚实城市分担合计的噪声",
+                f"that of the sum is shared by at least {self.agreement.honest} honest cities",
+            )
+            alone = ("本市单独的表由本市承担全部噪声", "that of the own tables is all this city's")
+            said = [words for words, there in ((shared, summed.blocks), (alone, own.blocks)) if there]
             found.append(
                 (
-                    f"每格加随机噪声；至少 {self.agreement.honest} 个诚实城市分担，误差写明在结果中。",
-                    f"every cell carries random noise, shared by at least {self.agreement.honest} honest cities; results state it.",
+                    f"每格加随机噪声，误差写明在结果中：{'；'.join(zh for zh, _ in said)}。",
+                    f"every cell carries random noise, which results state: {'; '.join(en for _, en in said)}.",
                 )
             )
-        if releases & {"pooled", "both"}:
-            found.append(
-                (
-                    "加密掩码后送出：协调方只能打开各市之和，看不到本市的数。",
-                    "it leaves under masks: the coordinator can open the sum over cities, never this city's numbers.",
-                )
+        found.append(
+            (
+                "不含任何一名缴存人的记录，也不含本市代码。",
+                "no holder's record is in it, and no code of this city.",
             )
-        if releases & {"by_city", "both"}:
-            found.append(("本市单独的表随结果公布。", "this city's own table is published."))
+        )
         found.append(
             (
                 "另附：批准书、参与证明、本市不能提供的变量名。其余一概不出本市（docs/what-leaves.md）。",
@@ -309,6 +322,7 @@ def released(held: Reservation) -> dict[str, Any]:
     blocks = [
         {
             "block": each.block,
+            "by_city": each.own,
             "most_of_one_holder": str(each.l1),
             "noise_sd_city": round((each.v20 / UNIT) ** 0.5, 3),
             "noise_sd_sum": round((each.total / UNIT) ** 0.5, 3),

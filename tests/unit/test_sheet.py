@@ -101,6 +101,20 @@ def test_the_price_on_the_sheet_is_the_one_the_ledger_holds(tiny: Rig) -> None:
     assert sheet.standing(after, "zh", tiny.now + 31 * DAY).startswith("待审批：2 人中已有 2 人同意")
 
 
+def test_a_table_of_the_city_alone_is_told_apart_from_the_sum(tmp_path: Path) -> None:
+    study = gates.STUDY.replace("of: product, by: sex}", "of: product, by: sex, release: both}")
+    with asking(tmp_path / "cities", study) as tiny:
+        answers, agreement = tiny.approved()
+        found = shown(tiny)
+    said = " ".join(sentence[1] for sentence in found.leaves)
+    assert f"this city's own tables, in {tiny.study.workload.own.length} cells (1 tables), without masks" in said
+    assert f"in {tiny.study.workload.layout.length} cells" in said
+    assert "that of the own tables is all this city's" in said
+    assert found.agreement is not None
+    assert found.agreement.cost == agreement.cost
+    assert len(answers.approvals) == 3
+
+
 def test_every_reason_against_a_study_is_on_its_sheet(tmp_path: Path) -> None:
     small = "policy: 1\nkinds: {dp: [count]}\nvariables: {deny: [sex]}\n"
     caps = "dp: {caps: {per_asker_year: {epsilon: 0.1}, per_year: {epsilon: 0.1}, total: {epsilon: 0.1}}}\n"
@@ -128,7 +142,7 @@ def test_an_exact_study_says_that_nothing_hides_it(tmp_path: Path) -> None:
         found = shown(tiny)
     assert found.shares == ()
     assert (found.rule, found.decision.rule) == ("", "approve")
-    assert "no noise is added: the sum is exact." in [sentence[1] for sentence in found.leaves]
+    assert "no noise is added: the numbers are exact." in [sentence[1] for sentence in found.leaves]
     assert "no rule matches" in "\n".join(sheet.lines(found, "en", tiny.now))
     assert "精确模式：不加噪声，不占用 epsilon 预算" in sheet.page(found, tiny.now)
 
