@@ -19,11 +19,17 @@ app = typer.Typer(
 )
 study_app = typer.Typer(help="Studies.", no_args_is_help=True)
 dictionary_app = typer.Typer(help="Dictionaries.", no_args_is_help=True)
+asker_app = typer.Typer(help="Those who ask.", no_args_is_help=True)
 report_app = typer.Typer(help="Reports.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 app.add_typer(dictionary_app, name="dictionary")
+app.add_typer(asker_app, name="asker")
 app.add_typer(report_app, name="report")
 
+Home = Annotated[
+    Path, typer.Option("--home", help="Where this party keeps its keys.", envvar="HPFED_HOME", show_default="./.hpfed")
+]
+HERE = Path(".hpfed")
 Lang = Annotated[
     Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
 ]
@@ -133,6 +139,64 @@ def study_new(
             raise ConfigError("FILE_EXISTS", Place(str(out)))
         out.write_bytes(shipped[template].read_bytes())
         _print({"file": str(out)}, as_json, lambda: f"{out}; next: hpfed-coordinator study check {out}")
+
+    guarded(lang, as_json, work)
+
+
+@study_app.command("sign")
+def study_sign(
+    file: Annotated[Path, typer.Argument(help="A study file.")],
+    home: Home = HERE,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Sign the study in mode exact, as `run --exact` asks it.")
+    ] = False,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a study with the key of the asker that it names: cities answer no study that its asker has not signed.
+
+    Example:  hpfed-coordinator study sign study.yaml
+    """
+
+    def work() -> None:
+        from coordinator import askers
+        from protocols import study
+
+        found = study.load(file)
+        found = found.in_exact_mode() if exact else found
+        out = askers.signature_beside(file)
+        out.write_bytes(askers.signature(home, found))
+        value = {"file": str(out), "study": found.digest, "asker": found.file.asker}
+        _print(value, as_json, lambda: f"{out}  {found.file.asker}  {found.digest}")
+
+    guarded(lang, as_json, work)
+
+
+@asker_app.command("new")
+def asker_new(
+    asker: Annotated[str, typer.Argument(metavar="ID", help="As studies name it: 3 to 64 of a-z, 0-9 and -.")],
+    role: Annotated[str, typer.Option("--role", help="analyst or regulator.")] = "analyst",
+    name: Annotated[str, typer.Option("--name", help="For people.")] = "",
+    home: Home = HERE,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an asker's key, and the file that enrols it on the roster. The key stays here.
+
+    Example:  hpfed-coordinator asker new fund-lab --name "Fund research lab"
+    """
+
+    def work() -> None:
+        from coordinator import askers
+        from protocols.entropy import operating_system
+        from protocols.signed import key_id
+
+        enrolment, file = askers.new(home, asker, role, name, operating_system)
+        out = Path(f"{asker}.enrol.json")
+        out.write_bytes(file)
+        key = key_id(bytes.fromhex(enrolment.identity))
+        value = {"asker": asker, "identity": enrolment.identity, "key": key, "file": str(out)}
+        _print(value, as_json, lambda: f"{asker}  {key}  {out}")
 
     guarded(lang, as_json, work)
 

@@ -65,6 +65,9 @@ FORMS: Final = {  # named forms of fields, in words
     "Charged": "listed below",
     "tuple[Sent, ...]": "listed below",
     "tuple[Asked, ...]": "listed below",
+    "tuple[OfficerYes, ...]": "listed below",
+    "Officer": "name that the city enrolled an officer under",
+    "PublicHex": "Ed25519 public key, 64 hex digits",
 }
 
 
@@ -109,6 +112,7 @@ RECORDS: Final[dict[str, type[BaseModel]]] = {
     "header": messages.Header,
     "reasons": messages.Reasons,
     "approval": approval.Approval,
+    "OfficerYes of approval": approval.OfficerYes,
     "attestation": attestation.Attestation,
     "Noise of attestation": attestation.Noise,
     "Sent of attestation": attestation.Sent,

@@ -20,9 +20,11 @@ app = typer.Typer(
 )
 map_app = typer.Typer(help="Local columns and codes to the dictionary.", no_args_is_help=True)
 policy_app = typer.Typer(help="What this city answers.", no_args_is_help=True)
+officer_app = typer.Typer(help="Who in this city may say yes to a study.", no_args_is_help=True)
 audit_app = typer.Typer(help="What the gate did.", no_args_is_help=True)
 app.add_typer(map_app, name="map")
 app.add_typer(policy_app, name="policy")
+app.add_typer(officer_app, name="officer")
 app.add_typer(audit_app, name="audit")
 
 Folder = Annotated[Path, typer.Option("--folder", help="The city folder.")]
@@ -31,6 +33,8 @@ Lang = Annotated[
     Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; messages on stderr.")]
+KeyFile = Annotated[Path, typer.Option("--key", help="Your own key, a file.", envvar="HPFED_OFFICER_KEY")]
+StudyId = Annotated[str, typer.Argument(help="The first digits of an id, or the name of the study.")]
 HERE = Path()
 
 
@@ -204,34 +208,257 @@ def _policy(folder: Path) -> Any:
     return policy.origin(folder, loose=here.synthetic or here.open_data)
 
 
+@policy_app.command("sign")
+def policy_sign(
+    key: KeyFile, folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False
+) -> None:
+    """Sign, as an officer, for caps that policy.yaml raises: with two signatures they hold from the next start of the node.
+
+    Example:  hpfed-node policy sign --key /media/li/li.key
+    """
+
+    def work() -> None:
+        from node import city, policy
+
+        here = city.load(folder)
+        found = policy.load(folder, loose=here.synthetic or here.open_data)
+        desk = _desk(folder, home)
+        now, days = _now(), found.file.expiry.approval_days
+        officer = desk.sign_caps(found.digest, _key(key), now)
+        signers = list(desk.raisers(found.digest, days, now))
+        value = {"policy": found.digest, "officer": officer, "signed": signers}
+        zh = f"{officer} 已为 {found.digest[7:19]} 的上限签字；已有 {len(signers)} 人，须 2 人"
+        en = f"{officer} signed for the caps of {found.digest[7:19]}; {len(signers)} of 2 officers"
+        _print(value, as_json, lambda: zh if spoken(lang) == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
+@officer_app.command("new")
+def officer_new(
+    name: Annotated[str, typer.Argument(help="A post rather than a person: it leaves with approvals.")],
+    key: KeyFile,
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enrol an officer under a key of its own; the key is made if the file is not there yet. Keep it off this machine.
+
+    Example:  hpfed-node officer new "risk office" --key /media/li/li.key
+    """
+
+    def work() -> None:
+        from node import city
+        from node.desk import Desk
+        from node.identity import identity, key_file
+        from protocols.entropy import operating_system
+        from protocols.signed import key_id, public_of
+
+        where = _home(folder, home)
+        own = identity(where, operating_system)
+        mine = _key(key) if key.exists() else key_file(key, operating_system)
+        Desk(where, city.load(folder).city, public_of(own)).enrol(name, mine, own, _now())
+        value = {"officer": name, "key": key_id(public_of(mine)), "file": str(key)}
+        _print(value, as_json, lambda: f"{name}  {value['key']}  {key}")
+
+    guarded(lang, as_json, work)
+
+
+@officer_app.command("list")
+def officer_list(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False) -> None:
+    """Officers that are enrolled, and the names of their keys.
+
+    Example:  hpfed-node officer list
+    """
+
+    def work() -> None:
+        from protocols.signed import key_id
+
+        found = [{"officer": name, "key": key_id(key)} for name, key in _desk(folder, home).officers().items()]
+        _print(found, as_json, lambda: "\n".join(f"{each['officer']:<32}{each['key']}" for each in found))
+
+    guarded(lang, as_json, work)
+
+
+@officer_app.command("remove")
+def officer_remove(
+    name: Annotated[str, typer.Argument(help="As it was enrolled.")],
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """From now on what this officer signed counts as none. Approvals that are in the ledger stay.
+
+    Example:  hpfed-node officer remove "risk office"
+    """
+
+    def work() -> None:
+        _desk(folder, home).remove(name)
+        _print({"officer": name}, as_json, lambda: name)
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
+def requests(
+    folder: Folder = HERE,
+    home: Home = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are decided.")] = False,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Studies that wait for an officer; with --all also what was approved or refused, and why.
+
+    Example:  hpfed-node requests --all
+    """
+
+    def work() -> None:
+        from node import audit, ledger
+        from node.audit import Event
+
+        language, where, kept = spoken(lang), _home(folder, home), _desk(folder, home).requests()
+        later: dict[str, tuple[str, ...]] = {}
+        if everything and (where / ledger.AUDIT).is_file():
+            refused = (each for each in audit.lines(where / ledger.AUDIT) if each.event is Event.REFUSED and each.study)
+            later = {each.study: each.codes for each in refused if each.of == "open"}
+        found = []
+        for name, each in kept.items():
+            if not (everything or (each.state == "pending" and each.until > _now())):
+                continue
+            file = each.asked().file
+            found.append(
+                {
+                    "id": name.removeprefix("sha256:")[:12],
+                    "digest": name,
+                    "state": each.state,
+                    "study": file.study,
+                    "revision": file.revision,
+                    "title": file.title.model_dump(),
+                    "asker": each.asker,
+                    "mode": file.privacy.mode,
+                    "epsilon": file.privacy.epsilon if file.privacy.mode == "dp" else None,
+                    "since": each.since,
+                    "codes": list(each.codes or later.get(name, ())),
+                }
+            )
+        _print(found, as_json, lambda: "\n".join(_request_lines(found, language)))
+
+    guarded(lang, as_json, work)
+
+
+def _request_lines(found: list[dict[str, Any]], language: str) -> list[str]:
+    from node.sheet import shown, stamp
+
+    words = {
+        "zh": {"pending": "待审批", "approved": "已批准", "refused": "已拒绝"},
+        "en": {"pending": "waiting", "approved": "approved", "refused": "refused"},
+    }[language]
+    if not found:
+        return [{"zh": "没有待审批的研究", "en": "no study waits for an officer"}[language]]
+    return [
+        f"{each['id']}  {words[each['state']]}  {shown(each['title'][language] or each['study'], 60)}  {each['asker']}  "
+        + (f"epsilon {each['epsilon']}" if each["epsilon"] else each["mode"])
+        + f"  {stamp(each['since'])}"
+        + (f"  {', '.join(each['codes'])}" if each["codes"] else "")
+        for each in found
+    ]
+
+
+@app.command()
+def preview(
+    study: StudyId,
+    folder: Folder = HERE,
+    home: Home = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the approval sheet, an HTML page for A4, to this new file.")
+    ] = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """One study in plain words: what is asked, what would leave, what it costs, what decides. Reads no rows.
+
+    Example:  hpfed-node preview 7f3a --out sheet.html
+    """
+
+    def work() -> None:
+        from node import sheet
+        from protocols.errors import ConfigError, Place
+
+        now, language = _now(), spoken(lang)
+        found = _sheet(folder, home, study, now)
+        if out is not None:
+            if out.exists():
+                raise ConfigError("FILE_EXISTS", Place(str(out)))
+            out.write_text(sheet.page(found, now), encoding="utf-8")
+            _print({"file": str(out)}, as_json, lambda: str(out))
+        else:
+            _print(sheet.value(found, now), as_json, lambda: "\n".join(sheet.lines(found, language, now)))
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
+def approve(
+    study: StudyId, key: KeyFile, folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False
+) -> None:
+    """Say yes to a study, as an officer, with your own key. It counts when the coordinator offers the study again.
+
+    Example:  hpfed-node approve 7f3a --key /media/li/li.key
+    """
+    guarded(lang, as_json, lambda: _say("approve", study, key, folder, home, lang, as_json, ""))
+
+
+@app.command()
+def decline(
+    study: StudyId,
+    key: KeyFile,
+    reason: Annotated[str, typer.Option("--reason", help="For your own city; it is never sent.")],
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say no to a study, also after a yes: until something has left, it takes the yes back.
+
+    Example:  hpfed-node decline 7f3a --key /media/li/li.key --reason "cohort too narrow"
+    """
+    guarded(lang, as_json, lambda: _say("decline", study, key, folder, home, lang, as_json, reason))
+
+
+def _say(
+    answer: Any, study: str, key: Path, folder: Path, home: Path | None, lang: str | None, as_json: bool, reason: str
+) -> None:
+    from node import sheet
+
+    now, language = _now(), spoken(lang)
+    before = _sheet(folder, home, study, now)
+    no = before.decision.refusal()
+    if answer == "approve" and no is not None:
+        raise no
+    officer = _desk(folder, home).say(before.digest, answer, _key(key), now, reason)
+    found = _sheet(folder, home, before.digest, now)
+    value = {"study": before.digest, "officer": officer, "answer": answer, "state": sheet.standing(found, "en", now)}
+    _print(value, as_json, lambda: f"{found.id}  {officer}  {sheet.standing(found, language, now)}")
+
+
 @app.command()
 def budget(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False) -> None:
-    """Room under each cap.
+    """Room under each cap, and when it will be used up at the pace of the last 12 months.
 
     Example:  hpfed-node budget --folder demo/cities/chongqing
     """
 
     def work() -> None:
-        from node import ledger
+        from node import city, ledger, outlook, policy
+        from node.entries import raised_caps
 
-        view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
-        rooms = [
-            {
-                "scope": room.scope,
-                "asker": room.asker,
-                "epsilon": str(room.cap.epsilon),
-                "delta": str(room.cap.delta),
-                "used": round(1 - room.left / room.cap.room, 4),
-                "renews": room.renews,
-            }
-            for room in view.rooms
-        ]
-        lines = (
-            f"{r['scope']:<16}{r['asker'] or '-':<16}epsilon {r['epsilon']:<6} used {r['used']:.1%}"
-            + (f"  renews {r['renews']}" if r["renews"] else "")
-            for r in rooms
-        )
-        _print(rooms, as_json, lambda: "\n".join(lines))
+        now, here = _now(), city.load(folder)
+        view = ledger.look(_books(folder, home) / ledger.FILE, now=now)
+        waiting = raised_caps(view.caps, policy.load(folder, loose=here.synthetic or here.open_data))
+        rooms = [outlook.value(room, view.reservations, room.scope in waiting, now) for room in view.rooms]
+        _print(rooms, as_json, lambda: "\n".join(outlook.lines(rooms, spoken(lang))))
 
     guarded(lang, as_json, work)
 
@@ -245,25 +472,107 @@ def releases(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_jso
 
     def work() -> None:
         from node import ledger
+        from node.sheet import released, stamp
 
         view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
-        found = [
-            {
-                "conversation": held.claim.conversation,
-                "study": held.claim.study,
-                "asker": held.claim.asker,
-                "state": held.state,
-                "sent": [turn.spent.reply for turn in held.rounds.values() if turn.spent and turn.sent],
-            }
-            for held in view.reservations
-        ]
+        found = [released(held) for held in view.reservations]
         lines = (
-            f"{r['conversation'][:12]}  {r['study'][7:19]}  {r['asker']}  {r['state']}  {' '.join(s[7:19] for s in r['sent'])}"
+            f"{r['conversation'][:12]}  {r['study'][7:19]}  {stamp(r['at'])}  {r['asker']}  {r['state']}  "
+            + " ".join(each["bytes_sha256"][7:19] for each in r["sent"])
             for r in found
         )
-        _print(found, as_json, lambda: "\n".join(lines))
+        _print(found, as_json, lambda: "\n".join(line.rstrip() for line in lines))
 
     guarded(lang, as_json, work)
+
+
+@app.command()
+def outbox(
+    study: Annotated[str, typer.Argument(help="The first digits of a study's id or of a conversation.")],
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """What left this city for one study: every table, its noise, the digest of the bytes, and what it cost.
+
+    Example:  hpfed-node outbox 7f3a
+    """
+
+    def work() -> None:
+        from node import ledger
+        from node.sheet import released, released_lines
+        from protocols.errors import Refusal
+
+        view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
+        wanted = study.removeprefix("sha256:")
+        named = [each for each, kept in _desk(folder, home).requests().items() if kept.asked().file.study == study]
+        held = [
+            each
+            for each in view.reservations
+            if each.claim.study in named
+            or (wanted and wanted == each.claim.study.removeprefix("sha256:")[: len(wanted)])
+            or (wanted and each.claim.conversation.startswith(wanted))
+        ]
+        if not held:
+            raise Refusal("OUTBOX_EMPTY", name=study)
+        found = [released(each) for each in held]
+        _print(found, as_json, lambda: "\n".join(released_lines(found, spoken(lang))))
+
+    guarded(lang, as_json, work)
+
+
+def _desk(folder: Path, home: Path | None) -> Any:
+    from node import city
+    from node.desk import Desk
+    from node.identity import public
+
+    where = _home(folder, home)
+    return Desk(where, city.load(folder).city, public(where))
+
+
+def _key(file: Path) -> Any:
+    """Errors: `ConfigError OFFICER_KEY`."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from protocols.errors import ConfigError, Place
+
+    content = file.read_bytes()
+    if len(content) != 32:
+        raise ConfigError("OFFICER_KEY", Place(str(file)))
+    return Ed25519PrivateKey.from_private_bytes(content)
+
+
+def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
+    """Errors: `ConfigError REQUEST_UNKNOWN` where not exactly one study goes by that name."""
+    from node import city, ledger, mapping, policy, sheet
+    from node.station import ROSTER
+    from protocols import yamltext
+    from protocols.errors import ConfigError
+    from protocols.roster import self_declared
+
+    where, here, desk = _home(folder, home), city.load(folder), _desk(folder, home)
+    kept, loose = desk.requests(), here.synthetic or here.open_data
+    wanted = wanted.removeprefix("sha256:")
+    named = [
+        name
+        for name, each in kept.items()
+        if wanted and (name.removeprefix("sha256:").startswith(wanted) or each.asked().file.study == wanted)
+    ]
+    if len(named) != 1:
+        raise ConfigError("REQUEST_UNKNOWN", name=wanted)
+    return sheet.sheet(
+        city=here,
+        digest=named[0],
+        request=kept[named[0]],
+        policy=policy.load(folder, loose=loose),
+        origins=policy.origin(folder, loose=loose),
+        view=ledger.look(where / ledger.FILE, now=now),
+        roster=self_declared(yamltext.content(where / ROSTER)),
+        cannot=mapping.load(folder).cannot,
+        opinions=desk.opinions(named[0]),
+        now=now,
+    )
 
 
 @audit_app.command("verify")

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter,
 from node.audit import Code, Head
 from node.policy import SCOPES, Policy, Scope
 from protocols import privacy
+from protocols.approval import OfficerYes
 from protocols.canonical import canonical, digest
 from protocols.noise import draws, node_v20
 from protocols.privacy import FREE, Cap, Cost
@@ -265,7 +266,7 @@ class CapSet(_Entry):
 
 
 class Approved(_Entry):
-    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them."""
+    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how."""
 
     kind: Literal["approved"] = "approved"
     study: Name
@@ -276,6 +277,7 @@ class Approved(_Entry):
     officers: tuple[str, ...]
     cannot: tuple[str, ...]
     expires: Seconds
+    signed: tuple[OfficerYes, ...] = ()
 
 
 class Declined(_Entry):
@@ -537,6 +539,15 @@ class View:
     waiting: tuple[Scope, ...]
     reservations: tuple[Reservation, ...]
     approvals: Mapping[str, Approved]
+    declined: Mapping[str, Declined]
+    caps: Mapping[Scope, Cap]
+
+    def room(self, scope: Scope, asker: str, now: int) -> Room:
+        """A cap for an asker and the year of `now`, also where the asker has used nothing of it. Pre-condition: the caps are written."""
+        for room in self.rooms:
+            if (room.scope, room.asker) == (scope, asker if scope == "per_asker_year" else ""):
+                return room
+        return Room(scope, asker, self.caps[scope], FREE, date(year_of(now) + 1, 1, 1))
 
 
 class Book:
@@ -549,6 +560,7 @@ class Book:
         self.policy = ""
         self.caps: dict[Scope, CapSet] = {}
         self.approvals: dict[str, Approved] = {}
+        self.declined: dict[str, Declined] = {}
         self.reservations: dict[str, Reservation] = {}
         self.attempts: dict[Key, list[str]] = {}
         self.answers: dict[Key, str] = {}
@@ -572,7 +584,9 @@ class Book:
                 self.caps[entry.scope] = entry
             case Approved():
                 self.approvals[entry.study] = entry
+                self.declined.pop(entry.study, None)
             case Declined():
+                self.declined[entry.study] = entry
                 self.approvals.pop(entry.study, None)
             case Reserved():
                 self._reserved(entry, head.seq)
@@ -608,14 +622,22 @@ class Book:
         rooms = [self.room("per_asker_year", asker, year) for asker in askers]
         rooms += [self.room("per_year", "", year), self.room("total", "", year)] if self.caps else []
         held = tuple(self.reservations.values())
-        return View(self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals))
+        caps = {scope: each.cap for scope, each in self.caps.items()}
+        return View(
+            self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals), dict(self.declined), caps
+        )
 
 
 def raised(caps: Mapping[Scope, CapSet], policy: Policy) -> tuple[Scope, ...]:
     """The caps that a policy would raise above those written down."""
+    return raised_caps({scope: each.cap for scope, each in caps.items()}, policy)
+
+
+def raised_caps(caps: Mapping[Scope, Cap], policy: Policy) -> tuple[Scope, ...]:
+    """The same, of caps as a `View` holds them."""
     asked = {scope: getattr(policy.file.dp.caps, scope) for scope in SCOPES if scope in caps}
     return tuple(
         scope
         for scope, budget in asked.items()
-        if budget.epsilon > caps[scope].cap.epsilon or budget.delta > caps[scope].cap.delta
+        if budget.epsilon > caps[scope].epsilon or budget.delta > caps[scope].delta
     )

@@ -28,7 +28,7 @@ it is the one word `declined:disclosure`. What does not open is dropped with an 
 """
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -39,8 +39,9 @@ import numpy as np
 from node import disclosure, snapshot
 from node.attest import attestation
 from node.audit import Event, Line
+from node.desk import Desk, Request
 from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
-from node.policy import Decision, Policy, decide
+from node.policy import Policy, decide
 from node.station import Station
 from protocols import messages
 from protocols.answerable import shortages
@@ -72,12 +73,6 @@ from protocols.statistics.layout import Layout
 from protocols.study import Study, from_wire
 
 BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the processor, and below 300 MiB
-Officers = Callable[[Study, Decision], Sequence[str]]
-
-
-def nobody(_study: Study, _decision: Decision) -> Sequence[str]:
-    """Officers of a city that nobody has asked yet."""
-    return ()
 
 
 @dataclass
@@ -91,13 +86,13 @@ class Talk:
 
 @dataclass
 class Gate:
-    """One city's gate. `station`: who this city is; `officers`: who has said yes to a study, where the policy asks for people."""
+    """One city's gate. `station`: who this city is; `desk`: what was asked, and what officers signed about it."""
 
     station: Station
     policy: Policy
     ledger: Ledger
     entropy: Entropy
-    officers: Officers = nobody
+    desk: Desk
     talks: dict[bytes, Talk] = field(default_factory=dict)
 
     def answer(self, content: bytes, now: int) -> bytes | None:
@@ -158,15 +153,22 @@ class Gate:
     # --- offer: steps 1 and 2
 
     def _on_offer(self, request: Envelope, stamp: Stamp) -> bytes:
+        kept, most = None, self.policy.file.limits.pending_studies
         try:
             offer = messages.Offer.decode(request.body)
             study = from_wire(offer.study, offer.dictionary)
             if request.header.study != digest_bytes(study.digest).hex():
                 raise PeerError("ENVELOPE_STUDY", who="coordinator")
             check_asker(offer.signed, study, self.station.roster, stamp.now)  # 1: whose question it is
-            taken = self._approved(study, stamp.now)  # 2 approval
+            cities, asker = self._asked(study), self.station.roster.askers[study.file.asker]
+            kept = Request.of(offer, asker, cities, request.header.expires, stamp.now)
+            taken = self._approved(study, cities, stamp.now)  # 2 approval
+            self.desk.record(study.digest, kept, "pending" if taken is None else "approved", (), most)
         except HpfedError as no:
-            self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
+            codes = [each.code for each in no.every()]
+            if kept is not None:
+                self.desk.record("sha256:" + request.header.study, kept, "refused", codes, most)
+            self._note(Event.REFUSED, stamp.now, request, codes=codes)
             return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=False)), request, stamp)
         if taken is None:
             return self._sealed(messages.Pending(), request, stamp)
@@ -180,7 +182,7 @@ class Gate:
             snapshot=study.file.as_of,
             min_cell=self.policy.file.dp.min_cell,
             decided="officers" if taken.officers else "rule",
-            officers=taken.officers,
+            officers=taken.signed,
             issued=taken.at,
             expires=taken.expires,
             synthetic=self.station.city.synthetic,
@@ -188,26 +190,42 @@ class Gate:
         )
         return self._sealed(messages.Approval(sign_approval(approval, self.station.identity.key)), request, stamp)
 
-    def _approved(self, study: Study, now: int) -> Approved | None:
+    def _asked(self, study: Study) -> list[str]:
+        """Cities of the roster that the study asks."""
+        active = [city.name for city in self.station.roster.entries.cities if city.state == "active"]
+        return [name for name in active if study.file.cities.names is None or name in study.file.cities.names]
+
+    def _approved(self, study: Study, cities: Sequence[str], now: int) -> Approved | None:
         """This city's yes, in the books; None while officers have not said it. Errors: its no, with all reasons."""
         if study.dictionary.digest != self.station.dictionary:
             raise Refusal("SNAPSHOT_DICTIONARY", name=study.dictionary.name)
         snapshot.open_for(self.station.home, study.file.as_of)
-        active = [city.name for city in self.station.roster.entries.cities if city.state == "active"]
-        asked = [name for name in active if study.file.cities.names is None or name in study.file.cities.names]
-        decision = decide(study, role=self._role(study), cities=asked, cannot=None, policy=self.policy)
+        decision = decide(study, role=self._role(study), cities=cities, cannot=None, policy=self.policy)
         no = decision.refusal()
         if no:
             self.ledger.decline(study.digest, study.file.asker, codes=[each.code for each in no.every()], now=now)
             raise no
+        self._not_declined(study.digest, study.file.asker, now)
         with suppress(Refusal):  # none yet, or none in force: decided below
             held = self.ledger.approval(study.digest, now)
-            if (held.policy, held.cannot) == (self.policy.digest, self.station.cannot):
+            if (held.policy, held.cannot, len(held.signed)) == (
+                self.policy.digest,
+                self.station.cannot,
+                decision.needed,
+            ):
                 return held
-        officers = () if decision.decide == "auto" else self.officers(study, decision)
-        if not decision.met(officers):
+        signed = self.desk.yes(study.digest, decision.needed, self.policy.file.expiry.approval_days, now)
+        if not decision.met([each.officer for each in signed]):
             return None
-        return self.ledger.approve(study, decision, officers=officers, cannot=self.station.cannot, now=now)
+        return self.ledger.approve(study, decision, signed=signed, cannot=self.station.cannot, now=now)
+
+    def _not_declined(self, study: str, asker: str, now: int) -> None:
+        """Errors: `Refusal APPROVAL_DECLINED` where an officer said no; it takes back an earlier yes."""
+        no = self.desk.no(study)
+        if no is not None:
+            codes, by = ("APPROVAL_DECLINED",), (no.said.officer,)
+            self.ledger.decline(study, asker, codes=codes, officers=by, reason=no.reason, now=now)
+            raise Refusal("APPROVAL_DECLINED", city=self.station.city.city)
 
     # --- open: steps 2, 3 and 4, in mode exact 5 and 6
 
@@ -290,6 +308,7 @@ class Gate:
     def _standing(self, study: str, run: int, now: int) -> Study:
         """A study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…."""
         approved = self.ledger.approval("sha256:" + study, now)
+        self._not_declined(approved.study, approved.asker, now)
         asker = self.station.roster.askers.get(approved.asker)
         if asker is None or asker.until <= now:
             raise Refusal("APPROVAL_ASKER", asker=approved.asker)

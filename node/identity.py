@@ -11,19 +11,33 @@ KEY = Path("identity") / "ed25519.key"
 
 
 def identity(home: Path, entropy: Entropy) -> Ed25519PrivateKey:
-    """The identity key under `home`, made from 32 bytes of `entropy` if there is none yet. File mode 0600, folder 0700.
-
-    The key is written beside its place and renamed, so that a crash leaves either no key or a whole one.
-    """
+    """The identity key under `home`, made from 32 bytes of `entropy` if there is none yet. File mode 0600, folder 0700."""
     path = home / KEY
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(exactly(entropy, 32))
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
+        return key_file(path, entropy)
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+
+
+def key_file(path: Path, entropy: Entropy) -> Ed25519PrivateKey:
+    """A new key in a new file of 32 bytes, mode 0600.
+
+    The key is written beside its place and renamed, so that a crash leaves either no key or a whole one.
+    """
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(exactly(entropy, 32))
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)
+    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+
+
+def public(home: Path) -> bytes:
+    """The 32 bytes of the public identity key under `home`; empty where there is none yet."""
+    path = home / KEY
+    if not path.is_file():
+        return b""
+    return Ed25519PrivateKey.from_private_bytes(path.read_bytes()).public_key().public_bytes_raw()

@@ -57,6 +57,7 @@ from node.entries import (
 )
 from node.policy import SCOPES, Decision, Policy, Scope
 from protocols import privacy
+from protocols.approval import OfficerYes
 from protocols.canonical import canonical, digest, digest_bytes
 from protocols.entropy import Entropy, exactly
 from protocols.errors import HpfedError, PeerError, Place, Refusal, joined
@@ -326,15 +327,16 @@ class Ledger:
     # --- approvals
 
     def approve(
-        self, study: Study, decision: Decision, *, officers: Collection[str], cannot: Sequence[str], now: int
+        self, study: Study, decision: Decision, *, signed: Sequence[OfficerYes], cannot: Sequence[str], now: int
     ) -> Approved:
-        """Write down this city's yes, and keep what it said yes to.
+        """Write down this city's yes, and keep what it said yes to. It ends `approval_days` after the oldest of what officers signed.
 
         Errors: `Refusal APPROVAL_MISSING` where the decision asks for more officers, or is no.
         """
-        signed, at = tuple(sorted(set(officers))), self._at(now)
-        if not decision.met(signed):
+        officers, at = tuple(sorted({each.officer for each in signed})), self._at(now)
+        if not decision.met(officers):
             raise Refusal("APPROVAL_MISSING", city=self._city)
+        since = min((each.at for each in signed), default=at)
         entry = Approved(
             at=at,
             study=study.digest,
@@ -342,9 +344,10 @@ class Ledger:
             asker=study.file.asker,
             policy=self._policy.digest,
             rule=decision.rule,
-            officers=signed,
+            officers=officers,
             cannot=tuple(cannot),
-            expires=at + self._policy.file.expiry.approval_days * DAY,
+            expires=since + self._policy.file.expiry.approval_days * DAY,
+            signed=tuple(signed),
         )
         self._write(entry, documents=(study.content, study.dictionary.content))
         return entry
@@ -359,11 +362,12 @@ class Ledger:
         reason: str = "",
         now: int,
     ) -> None:
-        """Write down this city's no; it also takes back an earlier yes. `reason` stays in the city."""
-        by = tuple(sorted(set(officers)))
-        self._write(
-            Declined(at=self._at(now), study=study, asker=asker, codes=tuple(codes), officers=by, reason=reason)
-        )
+        """Write down this city's no; it also takes back an earlier yes. `reason` stays in the city. The same no again changes nothing."""
+        at, by = self._at(now), tuple(sorted(set(officers)))
+        entry = Declined(at=at, study=study, asker=asker, codes=tuple(codes), officers=by, reason=reason)
+        known = self._book.declined.get(study)
+        if known is None or known.model_copy(update={"at": at}) != entry:
+            self._write(entry)
 
     # --- one conversation
 
@@ -487,7 +491,7 @@ class Ledger:
             raise Refusal("BUDGET_RETRIES", count=count, limit=retries)
         since = self._at(now) - DAY
         if sum(each.at > since for each in self._book.reservations.values()) >= a_day:
-            raise Refusal("BUSY", limit=a_day)
+            raise Refusal("BUSY", limit=a_day, key="limits.conversations_per_day")
 
     def _check_budget(self, claim: Claim, now: int) -> None:
         year = year_of(self._at(now))

@@ -380,10 +380,14 @@ class Decision:
         """The first reason, carrying the others."""
         return joined(self.reasons)
 
+    @property
+    def needed(self) -> int:
+        """How many officers have to say yes."""
+        return {"officer": 1, "two_officers": 2}.get(self.decide, 0)
+
     def met(self, officers: Collection[str]) -> bool:
         """Whether the yes of these officers is enough; the same one twice counts once."""
-        needed = {"auto": 0, "officer": 1, "two_officers": 2}
-        return self.decide in needed and len(set(officers)) >= needed[self.decide]
+        return self.decide != "refuse" and len(set(officers)) >= self.needed
 
 
 def decide(

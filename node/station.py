@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from node import mapping
 from node.city import City
@@ -12,6 +13,8 @@ from protocols.entropy import Entropy
 from protocols.errors import Refusal
 from protocols.messages import Identity
 from protocols.roster import Roster
+
+ROSTER: Final = Path("roster.json")  # the newest roster that this city has accepted, in its home
 
 
 @dataclass(frozen=True)

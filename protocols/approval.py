@@ -1,7 +1,8 @@
 """What a city signs when it says yes to a study, and what an asker signs when it asks.
 
 An approval is a signed file over the digest of the study's canonical bytes. It also says which variables the city cannot map, the date of
-the snapshot that will answer, and the least cell of its policy, so that marks can be set without asking again.
+the snapshot that will answer, and the least cell of its policy, so that marks can be set without asking again. Where officers decided, it
+holds what each of them signed: a decision over the same digest, with a key of their own that the city enrolled.
 """
 
 from datetime import date
@@ -13,11 +14,40 @@ from pydantic import Field, ValidationError
 from protocols.canonical import canonical
 from protocols.errors import PeerError, Refusal
 from protocols.roster import Roster, Seconds, Sha256Name
-from protocols.signed import FileType, sign, verified
+from protocols.signed import FileType, PublicHex, attached, sign, signature_of, verified
 from protocols.study import Study
 from protocols.yamltext import Record
 
 Officer = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]{0,60}$")]  # no free text leaves a city
+
+
+class OfficerSaid(Record):
+    """The payload that an officer signs. `study`: its digest, or, where caps are raised, that of the policy that raises them."""
+
+    answer: Literal["approve", "decline", "raise_caps"]
+    at: Seconds
+    city: str
+    officer: Officer
+    study: Sha256Name
+
+
+class OfficerYes(Record):
+    """An officer's yes to a study, as an approval carries it: with study and city it is an `OfficerSaid`, and `signature` is over that."""
+
+    officer: Officer
+    key: PublicHex
+    at: Seconds
+    signature: Annotated[str, Field(pattern="^[0-9a-f]{128}$")]
+
+    def holds(self, city: str, study: str) -> bool:
+        """The key signed a yes of this city to this study."""
+        said = OfficerSaid(answer="approve", at=self.at, city=city, officer=self.officer, study=study)
+        public = bytes.fromhex(self.key)
+        file = attached(FileType.DECISION, _said(said), public, bytes.fromhex(self.signature))
+        try:
+            return verified(file, FileType.DECISION, [public]).payload == _said(said)
+        except PeerError:
+            return False
 
 
 class Approval(Record):
@@ -32,7 +62,7 @@ class Approval(Record):
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
     decided: Literal["rule", "officers"]
-    officers: tuple[Officer, ...] = ()
+    officers: tuple[OfficerYes, ...] = ()
     issued: Seconds
     expires: Seconds
     open_data: bool = False
@@ -46,6 +76,29 @@ class Asked(Record):
     asker: str
 
 
+def sign_said(said: OfficerSaid, key: Ed25519PrivateKey) -> bytes:
+    """An officer's decision, signed."""
+    return sign(FileType.DECISION, _said(said), key)
+
+
+def read_said(file: bytes, public: bytes) -> OfficerSaid:
+    """What the holder of a key (32 bytes) decided. Errors: `PeerError` of the signed file, SIGNED_SHAPE."""
+    try:
+        return OfficerSaid.model_validate_json(verified(file, FileType.DECISION, [public]).payload, strict=True)
+    except ValidationError:
+        raise PeerError("SIGNED_SHAPE", kind=FileType.DECISION.value) from None
+
+
+def yes_of(said: OfficerSaid, file: bytes, public: bytes) -> OfficerYes:
+    """The yes in an officer's signed file. Pre-condition: `read_said(file, public) == said`, and it is one."""
+    signature = signature_of(file, FileType.DECISION).hex()
+    return OfficerYes(officer=said.officer, key=public.hex(), at=said.at, signature=signature)
+
+
+def _said(said: OfficerSaid) -> bytes:
+    return canonical(said.model_dump(mode="json"))
+
+
 def sign_approval(approval: Approval, key: Ed25519PrivateKey) -> bytes:
     return sign(FileType.APPROVAL, canonical(approval.model_dump(mode="json")), key)
 
@@ -53,7 +106,10 @@ def sign_approval(approval: Approval, key: Ed25519PrivateKey) -> bytes:
 def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int) -> Approval:
     """A city's approval of exactly this study, in force at `now`.
 
-    Errors: `PeerError` of the signed file; `Refusal` APPROVAL_MISSING (another city, study or dictionary), APPROVAL_EXPIRED.
+    What officers decided holds by itself: each of them signed, none twice, under keys that are all different.
+
+    Errors: `PeerError` of the signed file, APPROVAL_OFFICERS; `Refusal` APPROVAL_MISSING (another city, study or dictionary),
+    APPROVAL_EXPIRED.
     """
     signed = verified(file, FileType.APPROVAL, roster.keys_at(city, now))
     try:
@@ -63,9 +119,19 @@ def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int
     named = (approval.city, approval.study, approval.dictionary)
     if named != (roster.name(city), study.digest, study.dictionary.digest):
         raise Refusal("APPROVAL_MISSING", city=roster.name(city))
+    if not _decided(approval):
+        raise PeerError("APPROVAL_OFFICERS", who=approval.city)
     if approval.expires <= now:
         raise Refusal("APPROVAL_EXPIRED", city=approval.city)
     return approval
+
+
+def _decided(approval: Approval) -> bool:
+    """Officers are named where officers decided, and there alone; every one signed, and none stands for two."""
+    said = approval.officers
+    apart = len({each.officer for each in said}) == len({each.key for each in said}) == len(said)
+    whole = apart and all(each.holds(approval.city, approval.study) for each in said)
+    return whole and bool(said) == (approval.decided == "officers")
 
 
 def sign_study(study: Study, key: Ed25519PrivateKey) -> bytes:
@@ -78,8 +144,13 @@ def check_asker(file: bytes, study: Study, roster: Roster, now: int) -> None:
     asker = roster.askers.get(study.file.asker)
     if asker is None or asker.until <= now:
         raise Refusal("APPROVAL_ASKER", asker=study.file.asker)
+    check_signed(file, study, bytes.fromhex(asker.identity))
+
+
+def check_signed(file: bytes, study: Study, public: bytes) -> None:
+    """The study is signed with the key (32 bytes) of the asker that it names. Errors: `Refusal APPROVAL_ASKER`."""
     try:
-        signed = verified(file, FileType.STUDY, [bytes.fromhex(asker.identity)])
+        signed = verified(file, FileType.STUDY, [public])
         asked = Asked.model_validate_json(signed.payload, strict=True)
     except (PeerError, ValidationError):
         raise Refusal("APPROVAL_ASKER", asker=study.file.asker) from None

@@ -856,6 +856,66 @@ CODES: Final[dict[str, Texts]] = {
         "the approval of {city} has expired",
         "Offer the study again",
     ),
+    "APPROVAL_DECLINED": _t(
+        "{city} 的审批人不同意这项研究",
+        "请与该市商议",
+        "an officer of {city} said no to this study",
+        "Ask the city",
+    ),
+    "APPROVAL_OFFICERS": _t(
+        "{who} 的批准中审批人签名不成立",
+        "不要采用；请该市重新批准",
+        "what officers of {who} signed does not hold",
+        "Do not use it; the city should approve again",
+    ),
+    "OFFICER_NAME": _t(
+        "{name!r} 不能作为审批人名称",
+        "用小写字母、数字、空格或连字符，最多 61 个；它会随批准书送出，宜用岗位名",
+        "{name!r} cannot name an officer",
+        "Use up to 61 of a-z, 0-9, space and -; it leaves with approvals, so name a post rather than a person",
+    ),
+    "OFFICER_TWICE": _t(
+        "审批人 {name} 或其密钥已登记",
+        "一人一名一密钥；要更换，先用 hpfed-node officer remove 移除",
+        "the officer {name}, or the key, is enrolled already",
+        "One person has one name and one key; to change it, run hpfed-node officer remove first",
+    ),
+    "OFFICER_UNKNOWN": _t(
+        "没有登记这名审批人或这把密钥",
+        "用 hpfed-node officer list 查看；用 officer new 登记",
+        "this officer, or this key, is not enrolled",
+        "hpfed-node officer list shows who is; officer new enrols",
+    ),
+    "OFFICER_KEY": _t(
+        "不是审批人的密钥文件（32 字节）",
+        "请给出 hpfed-node officer new 写出的文件",
+        "is not an officer's key file (32 bytes)",
+        "Name the file that hpfed-node officer new has written",
+    ),
+    "ASKER_NAME": _t(
+        "{name!r} 不能登记为提问方",
+        "编号用 3 到 64 个小写字母、数字或连字符；--role 为 analyst 或 regulator；名称不超过 200 字",
+        "{name!r} cannot be enrolled as an asker",
+        "Use 3 to 64 of a-z, 0-9 and -; --role is analyst or regulator; a name has at most 200 characters",
+    ),
+    "ASKER_KEY": _t(
+        "这里没有提问方 {name} 的密钥",
+        "用 --home 指明密钥所在，或用 hpfed-coordinator asker new 新建",
+        "the key of asker {name} is not here",
+        "Say with --home where it is, or make one with hpfed-coordinator asker new",
+    ),
+    "OUTBOX_EMPTY": _t(
+        "没有为 {name!r} 送出过任何数据，也没有预留",
+        "用 hpfed-node releases 查看送出过什么",
+        "nothing left this city for {name!r}, and nothing is held for it",
+        "hpfed-node releases lists what left",
+    ),
+    "REQUEST_UNKNOWN": _t(
+        "没有编号以 {name!r} 开头的研究，或不止一项",
+        "用 hpfed-node requests --all 查看编号",
+        "no study, or more than one, goes by {name!r}",
+        "hpfed-node requests --all lists their ids",
+    ),
     "APPROVAL_ASKER": _t(
         "提问方 {asker} 未登记、已过期，或签名不符",
         "请用名册所载的密钥签署研究",
@@ -954,9 +1014,9 @@ CODES: Final[dict[str, Texts]] = {
         "Ask the next revision of the study",
     ),
     "BUSY": _t(
-        "本市一天内至多 {limit} 次会话",
+        "本市已达上限 {limit}（policy.yaml：{key}）",
         "请稍后再试",
-        "this city opens at most {limit} conversations a day",
+        "this city is at its limit of {limit} (policy.yaml: {key})",
         "Try again later",
     ),
     "LEDGER_BROKEN": _t(
@@ -967,9 +1027,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "LEDGER_ROLLED_BACK": _t(
         "账本比本市已记录的更旧（应有第 {entry} 条）；本市不再作答",
-        "请找回最新账本；有意恢复须两名审批人",
+        "请找回最新的 ledger.sqlite；旧备份不能代替它，否则已花的预算会被忘记",
         "the ledger is older than what this city recorded elsewhere (entry {entry}); this city answers nothing",
-        "Find the newest ledger; to restore on purpose takes two officers",
+        "Find the newest ledger.sqlite; an older copy cannot stand in for it, since it forgets what was spent",
     ),
     "LEDGER_LOCKED": _t(
         "账本正由另一个进程使用",
@@ -1640,6 +1700,12 @@ CODES: Final[dict[str, Texts]] = {
         "{option} 不适用于 --dictionary：各变量独立抽取，城市之间没有差别",
         "去掉其中一个",
         "{option} says nothing beside --dictionary: draws are independent, and no city differs from another",
+        "Leave one of the two out",
+    ),
+    "SIMULATE_BY_HAND": _t(
+        "--by-hand 不能与 --seed 同用：有种子的世界每次重新开始，签过的字不会留下",
+        "去掉其中一个",
+        "--by-hand goes with no --seed: a seeded world begins anew at every run, and forgets what people signed",
         "Leave one of the two out",
     ),
     "SIMULATE_SEED": _t(

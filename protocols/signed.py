@@ -30,6 +30,7 @@ class FileType(StrEnum):
     STUDY = "study"
     ROSTER = "roster"
     ENROLMENT = "enrolment"
+    DECISION = "decision"
 
     @property
     def media(self) -> str:
@@ -132,6 +133,22 @@ def verified(content: bytes, kind: FileType, known: Collection[bytes]) -> Signed
         except InvalidSignature:
             raise PeerError("SIGNED_SIGNATURE", kind=kind.value) from None
     return Signed(payload, parse_canonical(payload, f"{kind} payload"), signers)  # 5
+
+
+def signature_of(content: bytes, kind: FileType) -> bytes:
+    """The 64 bytes with which the one signer of a file signed it, unverified. Errors: `PeerError SIGNED_SHAPE | SIGNED_TYPE`."""
+    found = _parsed(content, kind).signatures
+    if len(found) != 1:
+        raise PeerError("SIGNED_SHAPE", kind=kind.value)
+    return _decoded(found[0].sig, kind)
+
+
+def attached(kind: FileType, payload: bytes, public: bytes, signature: bytes) -> bytes:
+    """The file of one signer, put together again from its parts: where payload and signature travel inside another file."""
+    signatures = [{"keyid": key_id(public), "sig": base64.b64encode(signature).decode()}]
+    return canonical(
+        {"payloadType": kind.media, "payload": base64.b64encode(payload).decode(), "signatures": signatures}
+    )
 
 
 def _parsed(content: bytes, kind: FileType) -> _File:

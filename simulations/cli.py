@@ -271,6 +271,9 @@ def run(
     engine: Annotated[str, typer.Option("--engine", help="inprocess (flower: with deployment).")] = "inprocess",
     seed: Seed = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", help="CITY@STEP: lose a city; may be repeated.")] = None,
+    by_hand: Annotated[
+        bool, typer.Option("--by-hand", help="No simulated officers: studies wait for `hpfed-node approve`.")
+    ] = False,
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
@@ -285,7 +288,7 @@ def run(
         import time
         from dataclasses import replace
 
-        from coordinator import output
+        from coordinator import askers, output
         from protocols import study as studies
         from protocols.errors import ConfigError
         from simulations import world
@@ -293,12 +296,16 @@ def run(
         began = time.perf_counter()
         if engine != "inprocess":
             raise ConfigError("NOT_YET", thing=f"--engine {engine}")
+        if by_hand and seed is not None:
+            raise ConfigError("SIMULATE_BY_HAND")
         asked = studies.load(study)
         asked = asked.in_exact_mode() if exact else asked
         drops = [world.drop(text) for text in drop or ()]
         output.usable(out, [folder])
         homes = None if seed is None else world.fresh_homes(out)
-        outcome = world.run(asked, folder, homes, seed=seed, drops=drops, progress=told)
+        beside = askers.signature_beside(study)
+        signed = beside.read_bytes() if beside.is_file() else None
+        outcome = world.run(asked, folder, homes, seed=seed, drops=drops, by_hand=by_hand, signed=signed, progress=told)
         since = time.perf_counter()
         files = output.write(out, outcome.results, outcome.events, outcome.sealer, stored=outcome.stored)
         outcome = replace(outcome, seconds={**outcome.seconds, "report": time.perf_counter() - since})

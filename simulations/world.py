@@ -18,19 +18,20 @@ from typing import Annotated, Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import bundle, release, rounds
+from coordinator import askers, bundle, release, rounds
 from coordinator.exchange import Failure
 from node import city as cities
 from node import ingest, mapping
 from node import policy as policies
 from node.city import City
+from node.desk import Desk, nobody
 from node.gate import Gate
 from node.identity import identity
 from node.ledger import Ledger
-from node.policy import Decision, Policy
-from node.station import station
+from node.policy import Policy
+from node.station import ROSTER, station
 from protocols import yamltext
-from protocols.approval import sign_study
+from protocols.approval import check_signed, sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
 from protocols.errors import ConfigError, Place, joined
@@ -191,9 +192,13 @@ def run(
     *,
     seed: int | None,
     drops: Sequence[Drop] = (),
+    by_hand: bool = False,
+    signed: bytes | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
+
+    `signed`: the asker's signed file, where an asker is enrolled with a key of its own; the simulated key of any other asker signs here.
 
     With a seed everything is reproducible and `homes` must be new: stored answers are never met. Errors: `ConfigError`, `Refusal`,
     `PeerError`, `IncompleteError`.
@@ -206,6 +211,9 @@ def run(
             raise ConfigError(
                 "CITY_UNKNOWN", Place(str(folder)), name=each.city, known=", ".join(p.city.city for p in found)
             )
+    own = _enrolled(folder).get(study.file.asker)
+    if own is not None:
+        check_signed(signed or b"", study, bytes.fromhex(own.identity))
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)
@@ -220,7 +228,9 @@ def run(
         done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
         progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
     watch.mark("ingest")
-    with everyone(study, found, folder, homes, seed=seed, clock=clock, drops=drops) as present:
+    with everyone(
+        study, found, folder, homes, seed=seed, clock=clock, drops=drops, by_hand=by_hand, signed=signed
+    ) as present:
         post = present.post
         roster = post.roster
         answers = rounds.offer(post, study, present.signed, present.ids)
@@ -361,19 +371,27 @@ def everyone(
     seed: int | None,
     clock: Clock,
     drops: Sequence[Drop] = (),
+    by_hand: bool = False,
+    signed: bytes | None = None,
 ) -> Iterator[Everyone]:
-    """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested."""
+    """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested.
+
+    `by_hand`: no officer is simulated; what needs one waits until people sign at the command line.
+    """
     base = coordinator_home(folder, homes)
     source = _source(seed)
-    roster, coordinator, askers = _consortium(found, study, folder, homes, base, clock, source)
+    roster, coordinator, asking = _consortium(found, study, folder, homes, base, clock, source)
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        gates = {party.city.city: _gate(party, roster, homes, clock, source, stack) for party in found}
+        gates = {
+            party.city.city: _gate(party, roster, homes, base, clock, source, stack, by_hand=by_hand) for party in found
+        }
         link = InProcess(gates, clock, drops)
         numbers = _numbers(base, clock)
         post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
         ids = tuple(number for number, city in roster.cities.items() if city.name in gates)
-        yield Everyone(post, link, ids, sign_study(study, askers[study.file.asker]), events)
+        own = asking.get(study.file.asker)
+        yield Everyone(post, link, ids, (signed or b"") if own is None else sign_study(study, own), events)
 
 
 def _source(seed: int | None) -> Callable[..., Entropy]:
@@ -417,27 +435,50 @@ def fresh_homes(out: Path) -> Path:
 
 
 def _gate(
-    party: Party, roster: Roster, homes: Path | None, clock: Clock, source: Callable[..., Entropy], stack: ExitStack
+    party: Party,
+    roster: Roster,
+    homes: Path | None,
+    base: Path,
+    clock: Clock,
+    source: Callable[..., Entropy],
+    stack: ExitStack,
+    *,
+    by_hand: bool,
 ) -> Gate:
     name, entropy = party.city.city, source("gate", party.city.city)
     here = station(party.city, party.means, home(party.folder, homes), roster, source("identity", name))
+    _write(here.home, {ROSTER.name: roster.file})
+    present = nobody if by_hand else _simulated_officers(here.identity.key, base, source)
+    desk = Desk(here.home, name, here.identity.public, present)
+    days = party.policy.file.expiry.approval_days
     ledger = stack.enter_context(
         Ledger.open(
             here.home / "ledger.sqlite",
             policy=party.policy,
             city=name,
-            city_key=here.identity.key.public_key().public_bytes_raw(),
+            city_key=here.identity.public,
             now=clock(),
             entropy=source("ledger", name),
             dictionary=here.dictionary,
+            officers=desk.raisers(party.policy.digest, days, clock()),
         )
     )
-    return Gate(here, party.policy, ledger, entropy, _simulated_officers)
+    return Gate(here, party.policy, ledger, entropy, desk)
 
 
-def _simulated_officers(_study: Study, decision: Decision) -> Sequence[str]:
-    """People who approve whatever the policy does not refuse."""
-    return OFFICERS[:1] if decision.decide == "officer" else OFFICERS
+def _simulated_officers(
+    city_key: Ed25519PrivateKey, base: Path, source: Callable[..., Entropy]
+) -> Callable[[Desk, str, int, int], None]:
+    """People who approve whatever a policy does not refuse. Their keys are made, and enrolled, when they are first asked."""
+
+    def present(desk: Desk, study: str, needed: int, now: int) -> None:
+        for name in OFFICERS[:needed]:
+            key = identity(base / "officers" / name, source("officer", name))
+            if name not in desk.officers():
+                desk.enrol(name, key, city_key, now)
+            desk.say(study, "approve", key, now)
+
+    return present
 
 
 def _consortium(
@@ -449,14 +490,27 @@ def _consortium(
     clock: Clock,
     source: Callable[..., Entropy],
 ) -> tuple[Roster, Identity, dict[str, Ed25519PrivateKey]]:
-    """Root, coordinator, cities and askers with keys of their own, and the roster that binds them. A city keeps its number for good."""
+    """Root, coordinator, cities and askers with keys of their own, and the roster that binds them. A city keeps its number for good.
+
+    An asker whose enrolment lies beside the city folders is on the roster with that; the world has no key of it.
+    """
     now = clock()
     life = {"from": now - DAY, "until": now + 365 * DAY}
     root = identity(base / "root", source("root"))
     coordinator = identity(base, source("identity", "coordinator"))
-    named = {each.id: each for each in _askers(folder)}
-    named.setdefault(study.file.asker, _Asker(id=study.file.asker))
+    enrolled = _enrolled(folder)
+    named = {each.id: each for each in _askers(folder) if each.id not in enrolled}
+    if study.file.asker not in enrolled:
+        named.setdefault(study.file.asker, _Asker(id=study.file.asker))
     keys = {each: identity(base / "askers" / each, source("asker", each)) for each in sorted(named)}
+    until = now + 365 * DAY
+    asking = [
+        Asker(id=each.id, role=each.role, name=each.name or each.id, identity=_public(keys[each.id]), until=until)
+        for each in named.values()
+    ] + [
+        Asker(id=each.id, role=each.role, name=each.name, identity=each.identity, until=until)
+        for each in enrolled.values()
+    ]
     ids = _city_ids(base, [party.city.city for party in found])
     listed = tuple(
         Listed(
@@ -478,16 +532,7 @@ def _consortium(
         root=_public(root),
         coordinator=(Key(key=_public(coordinator), **life),),
         cities=listed,
-        askers=tuple(
-            Asker(
-                id=each,
-                role=named[each].role,
-                name=named[each].name or each,
-                identity=_public(keys[each]),
-                until=now + 365 * DAY,
-            )
-            for each in sorted(named)
-        ),
+        askers=tuple(sorted(asking, key=lambda each: each.id)),
     )
     return sign_roster(entries, root), Identity(COORDINATOR, coordinator, software()), keys
 
@@ -498,6 +543,12 @@ def _askers(folder: Path) -> tuple[_Asker, ...]:
         return ()
     document = yamltext.load(path)
     return fit(_Askers, document, {"askers": document.tree}).askers
+
+
+def _enrolled(folder: Path) -> dict[str, askers.Enrolment]:
+    """Askers with keys of their own, whose enrolments lie beside the city folders. Errors: `PeerError` of a file that does not hold."""
+    found = [askers.enrolment(path.read_bytes()) for path in sorted(folder.glob("*.enrol.json"))]
+    return {each.id: each for each in found}
 
 
 def _public(key: Ed25519PrivateKey) -> str:

@@ -9,7 +9,9 @@ from typing import Final
 from coordinator import rounds
 from node import ingest
 from node.gate import Gate
+from node.identity import identity
 from protocols import study as studies
+from protocols.approval import sign_study
 from protocols.canonical import digest_bytes
 from protocols.entropy import seeded
 from protocols.messages import Body, Identity, Matter, Plan, matter_of, seal
@@ -48,6 +50,11 @@ variables:
   sex: {{from: main.sex, codes: {{m: male, f: female}}}}
   age: {{from: main.age}}
 """
+
+
+def nothing(size: int) -> bytes:
+    """Entropy for a key that is there already."""
+    raise AssertionError(size)
 
 
 @dataclass
@@ -90,6 +97,11 @@ class Rig:
     def matter(self, study: Study | None = None) -> Matter:
         """What an offer of the study is about."""
         return Matter(self.now + 3600, digest_bytes((study or self.study).digest), 1)
+
+    def signed(self, study: Study) -> bytes:
+        """Another study, signed by the asker of this one."""
+        home = world.coordinator_home(self.folder, self.folder / "homes") / "askers" / study.file.asker
+        return sign_study(study, identity(home, nothing))
 
     def approved(self) -> tuple[rounds.Answers, Agreement]:
         """All cities say yes."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from node.entries import Charge, Claim
 from node.ledger import DAY, FILE, Ledger
 from node.policy import Policy, load
+from protocols.approval import OfficerYes
 from protocols.entropy import Entropy, seeded
 from protocols.errors import HpfedError
 from protocols.noise import UNIT
@@ -34,6 +35,11 @@ def opened(home: Path, rules: Policy | None = None, *, now: int = NOW, **others:
 def name(*parts: object) -> bytes:
     """32 bytes that stand for the digest of something."""
     return sha256(repr(parts).encode()).digest()
+
+
+def yes(officer: str, at: int = NOW) -> OfficerYes:
+    """What an officer signed, as a ledger keeps it; it does not look at signatures."""
+    return OfficerYes(officer=officer, key=name("key", officer).hex(), at=at, signature="00" * 64)
 
 
 def conversation(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Which cells of exact tables may not be printed, so that nobody computes a small count back (privacy.md, section 9).
+"""Which cells of exact tables may not be printed, so that nobody computes a small count back.
 
     1. primary: counts of 1 .. least - 1; and a line in which a single cell holds everybody, since it tells something of each of them
     2. attack: printed cells are known; of the others, that they are >= 0 and add up. Linear programmes give the range of each

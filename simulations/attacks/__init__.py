@@ -86,8 +86,8 @@ LATER: Final = {  # attacks of the suite that are not played here yet; those mar
     "extreme-quantile": "T61",
     "shipped-code": "T30",
     "budget-rollback": "T32+",
-    "approval-swap": "T35",
-    "asker-rename": "T65",
+    "approval-swap": "T35+",
+    "asker-rename": "T65+",
 }
 BESIDE: Final = {
     "secagg-two-faces": flower_two_faces.run

@@ -273,6 +273,6 @@ def as_double(double: type[Gate]) -> Callable[[Gate], Gate]:
     """The same gate, books and keys, as a double."""
 
     def made(gate: Gate) -> Gate:
-        return double(gate.station, gate.policy, gate.ledger, gate.entropy, gate.officers, gate.talks)
+        return double(gate.station, gate.policy, gate.ledger, gate.entropy, gate.desk, gate.talks)
 
     return made

@@ -151,12 +151,13 @@ Lines = Callable[[bool], Iterator[Line]]
 
 def register() -> dict[str, Lines]:
     """Every benchmark. Each takes whether to be quick: sizes at which figures say nothing, for tests of the benchmarks themselves."""
-    from simulations.bench import demo, encoding, files, masks, sampler, secagg
+    from simulations.bench import demo, encoding, files, ledger, masks, sampler, secagg
 
     return {
         "demo": demo.lines,
         "encoding": encoding.lines,
         "files": files.lines,
+        "ledger": ledger.lines,
         "masks": masks.lines,
         "sampler": sampler.lines,
         "secagg": secagg.lines,

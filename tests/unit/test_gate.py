@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coordinator import rounds
-from node import gate, ledger
+from node import desk, gate, ledger
 from node.audit import Event, lines
 from protocols import messages
 from protocols.attestation import Attestation, epsilon_text, read_attestation, sign_attestation
@@ -161,9 +162,37 @@ def test_a_city_without_a_snapshot_of_the_date_says_so(tiny: Rig) -> None:
 
 def test_a_study_that_waits_for_an_officer_is_pending(tiny: Rig) -> None:
     tiny.gate.policy = replace(tiny.gate.policy, file=tiny.gate.policy.file.model_copy(update={"approve": ()}))
-    tiny.gate.officers = gate.nobody
+    tiny.gate.desk = replace(tiny.gate.desk, present=desk.nobody)
     assert reply_to(tiny, offer(tiny)).header.kind is Kind.PENDING
     assert not tiny.gate.ledger.view(tiny.now).approvals
+    kept = tiny.gate.desk.requests()[tiny.study.digest]
+    assert (kept.state, kept.asker, kept.role, kept.cities) == ("pending", "analyst", "analyst", gates.CITIES)
+    assert kept.asked().content == tiny.study.content
+
+
+def test_an_officers_no_takes_back_a_yes_also_before_the_next_offer(tiny: Rig) -> None:
+    _, agreement = tiny.approved()
+    key = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+    tiny.gate.desk.enrol("li", key, tiny.gate.station.identity.key, tiny.now)
+    tiny.gate.desk.say(tiny.study.digest, "decline", key, tiny.now, "口径不清")
+    assert aborted(tiny, opening(tiny, tiny.plan(agreement))) == abort_number("APPROVAL_DECLINED")
+    view = tiny.gate.ledger.view(tiny.now)
+    assert not view.approvals
+    assert not view.reservations
+    assert view.declined[tiny.study.digest].reason == "口径不清"
+    assert refused(tiny, offer(tiny)) == ("APPROVAL_DECLINED",)
+    assert tiny.gate.desk.requests()[tiny.study.digest].codes == ("APPROVAL_DECLINED",)
+    said = messages.Refusal(reply_to(tiny, offer(tiny)).body).reasons()
+    assert (said.codes, said.limits) == (("APPROVAL_DECLINED",), {}), "the reason stays in the city"
+
+
+def test_a_desk_that_is_full_is_busy_and_says_so_to_the_asker(tiny: Rig) -> None:
+    file = tiny.gate.policy.file
+    limits = file.limits.model_copy(update={"pending_studies": 0})
+    tiny.gate.policy = replace(tiny.gate.policy, file=file.model_copy(update={"approve": (), "limits": limits}))
+    tiny.gate.desk = replace(tiny.gate.desk, present=desk.nobody)
+    assert refused(tiny, offer(tiny)) == ("BUSY",)
+    assert tiny.gate.desk.requests()[tiny.study.digest].state == "refused"
 
 
 def test_a_policy_that_changed_and_still_says_yes_gives_a_new_approval(tiny: Rig) -> None:
@@ -522,6 +551,16 @@ def test_a_receipt_before_anything_was_signed_is_held_against_the_vector_alone(t
 
 
 # --- mode exact
+
+
+def test_officers_of_a_simulated_world_sign_with_keys_and_are_named_for_what_they_are(tmp_path: Path) -> None:
+    with exact_rig(tmp_path / "cities", LOOSE) as tiny:
+        answers, _ = tiny.approved()
+        (decided,) = [line for line in audit(tiny) if line.event is Event.DECIDED]
+        assert decided.by == ("approve", "simulated officer 1")
+        (officer,) = answers.approvals[1].officers
+        assert officer.holds("east", tiny.study.digest)
+        assert not officer.holds("north", tiny.study.digest)
 
 
 def test_exact_tables_are_off_in_the_shipped_policy(tmp_path: Path) -> None:

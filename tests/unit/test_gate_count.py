@@ -107,7 +107,9 @@ def test_the_books_open_again_with_the_answer_in_them(own: Rig) -> None:
         dictionary=before.station.dictionary,
     )
     with again:
-        own.present.link.gates["east"] = Gate(before.station, before.policy, again, seeded("tests", "gate"))  # type: ignore[index] # the world holds a dict
+        entropy = seeded("tests", "gate")
+        gate = Gate(before.station, before.policy, again, entropy, before.desk)
+        own.present.link.gates["east"] = gate  # type: ignore[index] # the world holds a dict
         assert np.array_equal(answered(own, agreement), first)
 
 

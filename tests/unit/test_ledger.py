@@ -41,6 +41,7 @@ from tests.ledgers import (
     spend,
     whole,
     years_later,
+    yes,
 )
 
 FLAGSHIP = Path(studies.__file__).parents[1] / "coordinator" / "studies" / "flexible-employment-profile.yaml"
@@ -468,7 +469,7 @@ AUTO = Decision("auto", "approve[0]")
 
 def test_a_yes_is_kept_with_the_bytes_it_was_given_to(tmp_path: Path, flagship: Study) -> None:
     with opened(tmp_path) as ledger:
-        given = ledger.approve(flagship, AUTO, officers=(), cannot=("residence",), now=NOW)
+        given = ledger.approve(flagship, AUTO, signed=(), cannot=("residence",), now=NOW)
     with opened(tmp_path) as ledger:
         found = ledger.approval(flagship.digest, NOW)
         assert found == given
@@ -484,7 +485,7 @@ def test_a_yes_ends_with_its_days_and_with_a_later_no(tmp_path: Path, flagship: 
             with refused("APPROVAL_MISSING") as found:
                 ask()
             assert found[0].values["city"] == "q-city"
-        ledger.approve(flagship, AUTO, officers=(), cannot=(), now=NOW)
+        ledger.approve(flagship, AUTO, signed=(), cannot=(), now=NOW)
         ledger.approval(flagship.digest, NOW + 30 * DAY - 1)
         with refused("APPROVAL_EXPIRED"):
             ledger.approval(flagship.digest, NOW + 30 * DAY)
@@ -500,16 +501,27 @@ def test_two_officers_are_two(tmp_path: Path, flagship: Study) -> None:
     with opened(tmp_path) as ledger:
         for officers in ((), ("li",), ("li", "li")):
             with refused("APPROVAL_MISSING"):
-                ledger.approve(flagship, two, officers=officers, cannot=(), now=NOW)
-        assert ledger.approve(flagship, two, officers=("wang", "li", "li"), cannot=(), now=NOW).officers == (
-            "li",
-            "wang",
-        )
+                ledger.approve(flagship, two, signed=[yes(each) for each in officers], cannot=(), now=NOW)
+        given = ledger.approve(flagship, two, signed=(yes("wang", NOW - 5 * DAY), yes("li")), cannot=(), now=NOW)
+        assert given.officers == ("li", "wang")
+        assert given.expires == NOW + 25 * DAY, "a yes ends with the oldest signature that it stands on"
+
+
+def test_the_same_no_again_is_not_written_again(tmp_path: Path, flagship: Study) -> None:
+    with opened(tmp_path) as ledger:
+        for at in (NOW, NOW + 1):
+            ledger.decline(flagship.digest, "fund-lab", codes=("POLICY_KIND",), now=at)
+            head = ledger.head
+        assert ledger.view(NOW).declined[flagship.digest].at == NOW
+        ledger.decline(flagship.digest, "fund-lab", codes=("POLICY_MODE",), now=NOW + 2)
+        assert ledger.head.seq == head.seq + 1
+        ledger.approve(flagship, AUTO, signed=(), cannot=(), now=NOW + 3)
+        assert not ledger.view(NOW).declined
 
 
 def test_altered_bytes_of_an_approved_study_are_not_read(tmp_path: Path, flagship: Study) -> None:
     with opened(tmp_path) as ledger:
-        ledger.approve(flagship, AUTO, officers=(), cannot=(), now=NOW)
+        ledger.approve(flagship, AUTO, signed=(), cannot=(), now=NOW)
     for change in ("UPDATE documents SET content = CAST('{}' AS BLOB)", "DELETE FROM documents"):
         altered(tmp_path, change)
         with opened(tmp_path) as ledger, refused("LEDGER_BROKEN"):
