@@ -61,7 +61,7 @@ def published(key: str) -> dict[str, Any]:
     ("question", "keys", "fact"),
     [
         ("accounts", {}, "n_accounts"),
-        ("status", {"account_status": "normal"}, "n_normal"),
+        ("status", {"account_state": "normal"}, "n_normal"),
         ("ever", {"ever_paid": "yes"}, "n_ever_contributed"),
         ("withdrew", {"withdrew_24m": "true"}, "n_withdrew"),
         ("abnormal", {"abnormal": "yes"}, "n_abnormal"),
