@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from coordinator.consistency import Reconciled, reconcile_cities
+from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
 from protocols.dictionary import Words
@@ -171,7 +172,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
         },
         "cities": _cities(opened, roster, names),
         "privacy": _privacy(opened, roster, seeded),
-        "words": {"variables": _words(study, lacking)},
+        "words": {"variables": _words(study, lacking | _nulls(study).keys()), "nulls": _nulls(study)},
     }
 
 
@@ -233,7 +234,10 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         "delta": None if study.exact else float(study.delta),
         "mechanism": "none" if study.exact else "skellam",
         "accounting": "none" if study.exact else "rdp",
-        "spent": [{"city": roster.name(city), "epsilon": epsilon} for city in opened.survivors],
+        "spent": [
+            {"city": roster.name(city), "epsilon": epsilon, "caps": _caps(opened.approvals[city], agreement)}
+            for city in opened.survivors
+        ],
         "person_in_two_cities": {"epsilon": significant(float(agreement.epsilon_in_two_cities))},
     }
     if study.summed:
@@ -266,6 +270,23 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         "open_data": any(each.open_data for each in approvals),
     }
     return entry | {flag: True for flag, holds in flags.items() if holds}
+
+
+def _caps(approval: Approval, agreement: Agreement) -> list[dict[str, Any]]:
+    """Of each cap of a city, at its order: its room, what was used before this study, and what this study costs."""
+    return [
+        {
+            "scope": each.scope,
+            "epsilon": float(each.epsilon),
+            "delta": float(each.delta),
+            "order": each.order,
+            "room": float(each.room),
+            "used": float(each.used),
+            "cost": significant(privacy.cost_at(agreement.cost.curve, each.order) / privacy.COST_UNIT),
+            "epsilon_before": significant(float(each.before)),
+        }
+        for each in approval.budget
+    ]
 
 
 def _blocks(
@@ -304,6 +325,12 @@ def _words(study: Study, lacking: set[str]) -> dict[str, Any]:
         }
         for name in sorted(named | chosen | lacking)
     }
+
+
+def _nulls(study: Study) -> dict[str, str]:
+    """Of the variables that a study reads, those whose empty values the dictionary counts as 0 or leaves out."""
+    rules = {name: getattr(study.dictionary.variables[name], "default_null", "keep") for name in study.reads()}
+    return {name: {"0": "zero", "drop": "drop"}[rule] for name, rule in rules.items() if rule != "keep"}
 
 
 def _both(words: Words, instead: str = "") -> dict[str, str]:

@@ -118,9 +118,21 @@ class CitiesPart(Read):
     names: dict[str, Label] = {}
 
 
+class CapPart(Read):
+    """One cap of a city: its room, what was used of it before, and what this study takes, at the order that the cap is kept at."""
+
+    scope: str
+    epsilon: Annotated[float, Field(ge=0)]
+    room: Annotated[float, Field(gt=0)]
+    used: Annotated[float, Field(ge=0)]
+    cost: Annotated[float, Field(ge=0)]
+    epsilon_before: Annotated[float, Field(ge=0)] = 0.0
+
+
 class Spent(Read):
     city: str
     epsilon: Annotated[float, Field(ge=0)]
+    caps: tuple[CapPart, ...] = ()
 
 
 class TwoCities(Read):
@@ -304,7 +316,10 @@ class VariableWords(Label):
 
 
 class WordsPart(Read):
+    """`nulls`: of variables, whether an empty value counts as `zero` or is left out (`drop`)."""
+
     variables: dict[str, VariableWords] = {}
+    nulls: dict[str, str] = {}
 
 
 class Content(Read):

@@ -1,14 +1,15 @@
-"""What a city says of its own release, from its books alone: no row is read for it, and nothing in it depends on rows.
+"""What a city says of its own release and of its budget, from its books alone: no row is read for it, and nothing in it depends on rows.
 
-The gate signs it (`gate.py`); the schema stands in `protocols/attestation.py`.
+The gate signs it (`gate.py`); the schemas stand in `protocols/attestation.py` and `protocols/approval.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from node.entries import COUNTED, Reservation
+from node.entries import COUNTED, Reservation, Room
 from node.ledger import Released
 from protocols import privacy
+from protocols.approval import Allowance
 from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of
 from protocols.plan import OWN_BYTES, Agreement
 
@@ -44,6 +45,22 @@ def attestation(
         ),
         audit_head=audit_head.hex(),
         at=now,
+    )
+
+
+def allowances(rooms: Iterable[Room]) -> tuple[Allowance, ...]:
+    """How full each cap is. Nothing charged is epsilon 0, which the conversion of an empty curve is not."""
+    return tuple(
+        Allowance(
+            scope=room.scope,
+            epsilon=str(room.cap.epsilon),
+            delta=str(room.cap.delta),
+            order=room.cap.order,
+            room=_units(room.cap.room),
+            used=_units(privacy.cost_at(room.used.curve, room.cap.order)),
+            before=epsilon_text(privacy.epsilon_of(room.used.curve, room.cap.delta) * any(room.used.curve)),
+        )
+        for room in rooms
     )
 
 

@@ -84,12 +84,9 @@ def _now() -> int:
 
 
 def _print(value: Any, as_json: bool, line: Callable[[], str]) -> None:
-    if as_json:
-        import json
+    from protocols.errors import json_text, lines
 
-        typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
-    else:
-        typer.echo(line())
+    typer.echo(json_text(value, indent=2) if as_json else lines(line()))
 
 
 @map_app.command("check")

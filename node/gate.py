@@ -37,7 +37,7 @@ from typing import Final
 import numpy as np
 
 from node import disclosure, snapshot
-from node.attest import attestation
+from node.attest import allowances, attestation
 from node.audit import Event, Line
 from node.desk import Desk, Request
 from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
@@ -181,6 +181,7 @@ class Gate:
             cannot=taken.cannot,
             snapshot=study.file.as_of,
             min_cell=self.policy.file.dp.min_cell,
+            budget=() if study.exact else allowances(self.ledger.rooms(study.file.asker, stamp.now)),
             decided="officers" if taken.officers else "rule",
             officers=taken.signed,
             issued=taken.at,

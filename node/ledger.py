@@ -220,6 +220,11 @@ class Ledger:
         """The ledger as a value, with the room of every cap."""
         return self._book.view(now, raised(self._book.caps, self._policy))
 
+    def rooms(self, asker: str, now: int) -> tuple[Room, ...]:
+        """Every cap that holds for an asker, and how much of it is used."""
+        year = year_of(self._at(now))
+        return tuple(self._book.room(scope, asker, year) for scope in SCOPES)
+
     def reservation(self, conversation: bytes) -> Reservation | None:
         """What became of a conversation, if it ever was one."""
         return self._book.reservations.get(conversation.hex())

@@ -1,8 +1,9 @@
 """What a city signs when it says yes to a study, and what an asker signs when it asks.
 
 An approval is a signed file over the digest of the study's canonical bytes. It also says which variables the city cannot map, the date of
-the snapshot that will answer, and the least cell of its policy, so that marks can be set without asking again. Where officers decided, it
-holds what each of them signed: a decision over the same digest, with a key of their own that the city enrolled.
+the snapshot that will answer, the least cell of its policy, so that marks can be set without asking again, and how full its caps are, so
+that a report can show what the study takes from them. Where officers decided, it holds what each of them signed: a decision over the same
+digest, with a key of their own that the city enrolled.
 """
 
 from datetime import date
@@ -11,6 +12,7 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
+from protocols.attestation import Delta, Epsilon, Units
 from protocols.canonical import canonical
 from protocols.errors import PeerError, Refusal
 from protocols.roster import Roster, Seconds, Sha256Name
@@ -50,6 +52,21 @@ class OfficerYes(Record):
             return False
 
 
+class Allowance(Record):
+    """One cap of the city as it stood when it said yes: for this asker and year, for the year, for everything its data ever answer.
+
+    `order`, `room`, `used`: the order that the cap was fixed at, and its room there; `before`: the epsilon of all that was charged by then.
+    """
+
+    scope: Literal["per_asker_year", "per_year", "total"]
+    epsilon: Delta
+    delta: Delta
+    order: Annotated[int, Field(ge=2, le=4096)]
+    room: Units
+    used: Units
+    before: Epsilon
+
+
 class Approval(Record):
     """The payload that a city signs. `decided`: by a rule of its policy, or by the officers named."""
 
@@ -61,6 +78,7 @@ class Approval(Record):
     cannot: tuple[str, ...]
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
+    budget: Annotated[tuple[Allowance, ...], Field(max_length=3)] = ()  # none in mode exact, which spends none
     decided: Literal["rule", "officers"]
     officers: tuple[OfficerYes, ...] = ()
     issued: Seconds

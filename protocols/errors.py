@@ -14,7 +14,7 @@ row, a key, or a count below a threshold: values are put into the texts below by
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from unicodedata import category
 
 Language = Literal["zh", "en"]
@@ -102,7 +102,22 @@ class HpfedError(Exception):
 
 def escaped(text: str) -> str:
     """Text that does nothing to a terminal or a log: control, format and separator characters are written out, as \\x1b or \\u202e."""
-    return "".join(mark if mark.isprintable() or category(mark) == "Zs" else ascii(mark)[1:-1] for mark in text)
+    return "".join(mark if _still(mark) else ascii(mark)[1:-1] for mark in text)
+
+
+def lines(text: str) -> str:
+    """The same for output of several lines."""
+    return "\n".join(escaped(line) for line in text.split("\n"))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that does nothing to a terminal: the same value, with those characters written as \\u202e."""
+    written = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    return "".join(mark if mark == "\n" or _still(mark) else json.dumps(mark)[1:-1] for mark in written)
+
+
+def _still(mark: str) -> bool:
+    return mark.isprintable() or category(mark) == "Zs"
 
 
 def _near(name: object, language: Language) -> str:
@@ -116,7 +131,7 @@ def said(fault: HpfedError, how: Literal["zh", "en", "json"] | str) -> str:
     """A fault and all found with it, a line each; as JSON the first one in both languages."""
     if how == "json":
         words = {"code": fault.code, "zh": fault.text("zh"), "en": fault.text("en"), "next": fault.next("en")}
-        return json.dumps({"error": words}, ensure_ascii=False)
+        return json_text({"error": words})
     return "\n".join(each.text("zh" if how == "zh" else "en") for each in fault.every())
 
 

@@ -80,7 +80,9 @@ def say(key: str, lang: str, **values: object) -> str:
 
 def told(line: str) -> None:
     """Progress goes to stderr, so that stdout is data alone."""
-    typer.echo(line, err=True)
+    from protocols.errors import lines
+
+    typer.echo(lines(line), err=True)
 
 
 def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
@@ -157,16 +159,14 @@ def cities(
     spoken = language(lang)
 
     def work() -> None:
-        import json
-
-        from protocols.errors import ConfigError
+        from protocols.errors import ConfigError, json_text
         from simulations import cities as made
 
         if dictionary is None:
             made.write(out, city or made.ALL, rows, seed, 1.0 if heterogeneity is None else heterogeneity, broken)
             told(f"{say('written', spoken)} {out}")
             if as_json:
-                typer.echo(json.dumps({"out": str(out), "synthetic": True}, ensure_ascii=False))
+                typer.echo(json_text({"out": str(out), "synthetic": True}))
             return
         if heterogeneity is not None or broken:
             raise ConfigError("SIMULATE_OPTION", option="--broken" if broken else "--heterogeneity")
@@ -175,7 +175,7 @@ def cities(
         told(f"{say('written', spoken)} {out}\n{say('independent', spoken, as_of=as_of)}")
         if as_json:
             value = {"out": str(out), "as_of": str(as_of), "synthetic": True, "draws": "independent"}
-            typer.echo(json.dumps(value, ensure_ascii=False))
+            typer.echo(json_text(value))
 
     guarded(spoken, as_json, work)
 
@@ -189,11 +189,10 @@ def facts(lang: Lang = None, as_json: AsJson = False) -> None:
     spoken = language(lang)
 
     def work() -> None:
-        import json
-
+        from protocols.errors import json_text
         from simulations.cities.facts import facts_file, facts_text
 
-        typer.echo(json.dumps(facts_file(), ensure_ascii=False, indent=1, default=str) if as_json else facts_text())
+        typer.echo(json_text(facts_file(), indent=1) if as_json else facts_text())
 
     guarded(spoken, as_json, work)
 

@@ -10,15 +10,19 @@ foreignObject, image, link or event can be in a picture, and no id, so that none
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final, TypeAlias
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 
 VEGA_LITE: Final = "5.20"  # of those that vl-convert holds; a picture is the same bytes for as long as it holds it
+PLACE: Final = re.compile(r"translate\(([-0-9.]+),([-0-9.]+)\)")
+LONG: Final = re.compile(r"[0-9]+\.[0-9]{2,}")
 WIDTH: Final = 360  # of a picture beside another: a telephone's width, and half of an A4 page at 93 %
 WHOLE: Final = 640  # of a picture that needs the page
 MOST_NARROW: Final = 4  # columns of a heat map in the narrow width
@@ -158,7 +162,7 @@ class _Marks:
     def hatch(self, x: float, y: float, width: float, height: float) -> None:
         """Slanted lines over a rectangle, cut at its edges here: one path."""
         self.rect(x, y, width, height, "#ffffff")
-        path, step = [], 7
+        path, step = [], 10
         for start in range(step, int(width + height), step):
             low, high = max(0.0, start - height), min(float(start), width)
             path.append(f"M{low:.1f},{start - low:.1f}L{high:.1f},{start - high:.1f}")
@@ -393,7 +397,12 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
     for key, value in element.attrib.items():
         if key not in DRAWN | DROPPED or any(word in value.lower() for word in ("url(", "script:", "data:")):
             raise NotDrawn(f"{name} {key}")
-    return {key: value for key, value in element.attrib.items() if key in DRAWN}
+    return {key: LONG.sub(_tenth, value) for key, value in element.attrib.items() if key in DRAWN}
+
+
+def _tenth(number: re.Match[str]) -> str:
+    """A place to a tenth of a pixel: nobody sees more, and thousands of digits are saved."""
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _worded(element: ElementTree.Element, words: Sequence[Word]) -> ElementTree.Element:
@@ -405,6 +414,11 @@ def _worded(element: ElementTree.Element, words: Sequence[Word]) -> ElementTree.
         if not inside.isdecimal() or int(inside) >= len(words):
             raise NotDrawn(f"text {inside}")
         element.text, size = words[int(inside)]
+        place = PLACE.fullmatch(element.get("transform", ""))
+        if place:
+            del element.attrib["transform"]
+            element.set("x", place[1])
+            element.set("y", place[2])
         element.set("font-size", f"{size:g}px")
     return element
 
@@ -418,15 +432,26 @@ def _written(element: ElementTree.Element, above: Mapping[str, str]) -> Markup:
 
 
 def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str], list[ElementTree.Element]]]:
-    """Neighbours that share a style, with that style: it is written once."""
+    """Parts of one kind that share a style, with that style: it is written once. Parts of one kind do not overlap in our pictures, so that
+    their order among themselves is free."""
     runs: list[tuple[dict[str, str], list[ElementTree.Element]]] = []
-    for part in parts:
-        style = {name: value for name in INHERITED if (value := part.get(name)) is not None}
-        if runs and runs[-1][0] == style:
-            runs[-1][1].append(part)
-        else:
-            runs.append((style, [part]))
+    for _, kind in groupby(parts, lambda part: (part.tag, part.get("stroke") is None)):
+        alike: dict[tuple[tuple[str, str], ...], list[ElementTree.Element]] = {}
+        for part in kind:
+            style = tuple((name, value) for name in INHERITED if (value := part.get(name)) is not None)
+            alike.setdefault(style, []).append(part)
+        runs += [(dict(style), list(_joined(found))) for style, found in alike.items()]
     return runs
+
+
+def _joined(parts: Sequence[ElementTree.Element]) -> Iterator[ElementTree.Element]:
+    """Areas of one colour as one path."""
+    plain = [
+        part for part in parts if part.tag == SVG + "path" and part.get("stroke") is None and not part.get("transform")
+    ]
+    if plain:
+        plain[0].set("d", "".join(part.get("d", "") for part in plain))
+    yield from (part for part in parts if part not in plain[1:])
 
 
 def _said(attributes: Mapping[str, str]) -> Markup:

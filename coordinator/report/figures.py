@@ -30,7 +30,8 @@ MOST_CODES: Final = 10  # parts of a bar that can be told apart
 MOST_GROUPS: Final = 12  # bars of one question
 PARTS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # of the page, by the variables shown there
     ("products", ("product",)),
-    ("channels", ("channel", "bank")),
+    ("channels", ("channel", "channel_group", "bank")),
+    ("payments", ("contribution_base", "consecutive_periods")),
     ("conduct", ("withdrew_24m", "abnormal", "owner")),
 )
 YES_NO: Final = (("true", "false"), ("yes", "no"))
@@ -167,8 +168,8 @@ def _farthest(wording: Wording, question: Question, scope: str) -> Markup:
     row = max(found, key=lambda each: abs((each.estimate or 0) - 100))
     return wording.say(
         f"figure_heat_{row.preference}",
-        code=wording.code(target, str(row[target])),
-        group=wording.code(by, str(row[by])),
+        code=wording.named(target, str(row[target])),
+        group=wording.named(by, str(row[by])),
         **_number(row),
     )
 
@@ -202,9 +203,9 @@ def _bars(wording: Wording, questions: Questions, variable: str, number: int) ->
     split = [
         (name, question)
         for name, question in questions.items()
-        if question.kind in ("frequency", "crosstab")
+        if question.kind in ("frequency", "crosstab", "histogram")
         and len(question.keys) == 2
-        and variable in (question.keys[:1] if question.kind == "frequency" else question.keys)
+        and variable in (question.keys if question.kind == "crosstab" else question.keys[:1])
     ]
     codes = next((_known(question, variable) for _, question in (*plain[:1], *split[:1])), ())
     codes = next((pair for pair in YES_NO if set(pair) == set(codes)), codes)  # yes starts from the left in every bar
@@ -227,7 +228,8 @@ def _bars(wording: Wording, questions: Questions, variable: str, number: int) ->
     drawn = charts.bars(
         labels, [(title, [_bar(line) for line in lines]) for title, lines in blocks], pair=codes in YES_NO
     )
-    title = wording.say("figure_bars", of=wording.variable(variable))
+    spread = all(question.kind == "histogram" for _, question in split) and not plain
+    title = wording.say("figure_spread" if spread else "figure_bars", of=wording.variable(variable))
     sentence = _first(wording, blocks, variable, codes)
     twin = _twin(wording, blocks, labels)
     sources = tuple(dict.fromkeys(line.of for _, lines in blocks for line in lines))
@@ -264,7 +266,7 @@ def _groups(wording: Wording, name: str, question: Question, variable: str, code
     """One bar for each group of the other variable, from its pooled rows."""
     other = next(key for key in question.keys if key != variable)
     across = question.keys[1] == variable
-    measure = "share" if question.kind == "frequency" else "row_share" if across else "column_share"
+    measure = "share" if question.kind in ("frequency", "histogram") else "row_share" if across else "column_share"
     place = {
         (str(row[other]), str(row[variable])): (number, row)
         for number, row in enumerate(question.rows)

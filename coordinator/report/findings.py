@@ -6,6 +6,10 @@ mark are never negative.
 | sentence | holds if |
 |---|---|
 | contrast | q (or p) of a difference of two shares is at most 0.05 and its interval leaves out 0; the largest such difference |
+| rate | the share of yes in one group, and in another: their intervals are apart; of each yes-or-no variable the pair of groups with |
+| | the largest ratio; the two variables with the largest ones |
+| money | one group's part of the total of an amount and its part of all holders: their intervals are apart; the farthest apart; |
+| | an amount whose total over all was asked for too |
 | TGI over, under | `preference` is over (under); the index farthest from 100 on that side |
 | leading share | the interval of the most frequent code of an ungrouped frequency lies above that of every other code; three codes |
 | | or more, and the leader is not nearly everybody; the first such question of the study |
@@ -21,7 +25,10 @@ from coordinator.report.numbers import Printed, fixed, printed, significant, spa
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
+MOST = 5  # sentences: more are not read
+MOST_RATES = 2
 LEVEL = 0.05
+YES_NO = (("true", "false"), ("yes", "no"))
 FEWEST_CODES = 3  # of a frequency whose leading code is worth a sentence: of two codes the other one is the rest
 NEARLY_ALL = 0.9  # a code that nearly everybody has is no news
 
@@ -38,18 +45,24 @@ def findings(wording: Wording, questions: dict[str, Question]) -> tuple[Finding,
     """At most five, in the order of the table above; none if no predicate holds."""
     made = (
         _contrast(wording, questions),
+        *_rates(wording, questions),
+        _money(wording, questions),
         _index(wording, questions, "over"),
         _index(wording, questions, "under"),
         _leading(wording, questions),
         _association(wording, questions),
     )
-    return tuple(each for each in made if each is not None)
+    return tuple(each for each in made if each is not None)[:MOST]
 
 
 def prose(wording: Wording, row: Row, shown: Printed, name: str, sign: str = "") -> dict[str, object]:
     """A number and its interval for a sentence. `name`: the question, so that a test can trace the number to its row."""
-    value = Markup('<b class="n" data-cell="{}">{}{}</b>').format(name, shown.value, sign)
+    value = number(shown, name, sign)
     return {"value": value, "confidence": wording.percent(), "interval": interval(wording, row, shown, sign)}
+
+
+def number(shown: Printed, name: str, sign: str) -> Markup:
+    return Markup('<b class="n" data-cell="{}">{}{}</b>').format(name, shown.value, sign)
 
 
 def interval(wording: Wording, row: Row, shown: Printed, sign: str) -> Markup:
@@ -101,6 +114,94 @@ def _contrast(wording: Wording, questions: dict[str, Question]) -> Finding | Non
         second=wording.code(by, second),
         unit=wording.unit(),
         **prose(wording, row, shown, name),
+    )
+    return Finding(text, name)
+
+
+def _rates(wording: Wording, questions: dict[str, Question]) -> Iterator[Finding]:
+    """How common a yes is where it is most common, beside where it is least."""
+    best: dict[str, tuple[float, str, str, Row, Row]] = {}
+    for name, question in questions.items():
+        if question.kind not in ("frequency", "crosstab") or len(question.keys) != 2:
+            continue
+        for of, by in (question.keys, question.keys[::-1]):
+            found = [row for row in _of_yes(question, of) if _known(row, question) and (row.estimate or 0) > 0]
+            if len(found) < 2:
+                continue
+            low, *_, high = sorted(found, key=lambda row: row.estimate or 0)
+            ratio = (high.estimate or 0) / (low.estimate or 1)
+            if (low.ci_high or 0) < (high.ci_low or 0) and ratio > best.get(of, (1.0,))[0]:
+                best[of] = (ratio, name, by, high, low)
+    ordered = sorted(best.items(), key=lambda each: -each[1][0])[:MOST_RATES]
+    for of, (_, name, by, high, low) in ordered:
+        more, less = printed(high), printed(low)
+        if more is None or less is None:
+            continue
+        yield Finding(
+            wording.say(
+                "finding_rate",
+                of=wording.variable(of),
+                by=wording.variable(by),
+                first=wording.code(by, str(high[by])),
+                second=wording.code(by, str(low[by])),
+                unit=wording.unit(),
+                other=number(less, name, "%"),
+                beside=interval(wording, low, less, "%"),
+                **prose(wording, high, more, name, "%"),
+            ),
+            name,
+        )
+
+
+def _of_yes(question: Question, of: str) -> Iterator[Row]:
+    """Of each group of the other key, the pooled row that says which part of it is yes."""
+    pair = next((pair for pair in YES_NO if set(question.codes(of)) - set(UNKNOWN) == set(pair)), None)
+    shares = "share" if question.kind == "frequency" else "row_share" if of == question.keys[1] else "column_share"
+    if pair is None or (question.kind == "frequency" and of != question.keys[0]):
+        return
+    for row in question.rows:
+        if row.scope == POOLED and row.measure == shares and row[of] == pair[0] and not row.contrast:
+            yield row
+
+
+def _money(wording: Wording, questions: dict[str, Question]) -> Finding | None:
+    """A group that pays, or takes, far more or less of an amount than its number would let expect."""
+    found = []
+    for name, question in questions.items():
+        if question.kind != "mean" or len(question.keys) != 2:
+            continue
+        by, of = question.keys
+        if not any(other.kind == "mean" and other.keys == (of,) for other in questions.values()):
+            continue  # a total that nobody asked for in all, as that of contribution bases, may mean nothing
+        people = {
+            row[by]: row
+            for other in questions.values()
+            if other.kind == "frequency" and other.keys == (by,)
+            for row in other.rows
+            if row.scope == POOLED and row.measure == "share" and _known(row, other)
+        }
+        for row in question.rows:
+            beside = people.get(row[by])
+            if row.scope != POOLED or row.measure != "total_share" or not _known(row, question) or beside is None:
+                continue
+            if (row.ci_low or 0) > (beside.ci_high or 0) or (row.ci_high or 0) < (beside.ci_low or 0):
+                found.append((abs((row.estimate or 0) - (beside.estimate or 0)), name, question, row, beside))
+    if not found:
+        return None
+    _, name, question, row, beside = max(found, key=lambda each: each[0])
+    by, of = question.keys
+    shown, part = printed(row), printed(beside)
+    if shown is None or part is None:
+        return None
+    text = wording.say(
+        "finding_money",
+        of=wording.variable(of),
+        by=wording.variable(by),
+        group=wording.code(by, str(row[by])),
+        unit=wording.unit(),
+        other=number(part, name, "%"),
+        beside=interval(wording, beside, part, "%"),
+        **prose(wording, row, shown, name, "%"),
     )
     return Finding(text, name)
 

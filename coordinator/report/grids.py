@@ -12,7 +12,7 @@
 `_missing` and `_outside` come last, carry counts and no shares, and never enter a heat map or a bar. Numbers are the official estimates.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -94,8 +94,9 @@ class Grid:
 Numbered = tuple[int, Row]
 
 
-def grids(wording: Wording, question: Question) -> tuple[Grid, ...]:
-    """The tables of one question, by scope: pooled, then all cities in one or each in turn."""
+def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) -> tuple[Grid, ...]:
+    """The tables of one question, by scope: pooled, then all cities in one or each in turn. `pictured`: scopes whose indices stand below a
+    heat map."""
     made: list[Grid] = []
     together = _cities(wording, question)
     for scope in question.scopes():
@@ -105,7 +106,9 @@ def grids(wording: Wording, question: Question) -> tuple[Grid, ...]:
         plain = [each for each in rows if not each[1].contrast]
         contrasts = [each for each in rows if each[1].contrast]
         city = "" if scope == POOLED else wording.city(scope)
-        own = _tables(wording, question, plain, city)
+        if scope in pictured:
+            plain = [each for each in plain if each[1].measure != "index"]
+        own = _tables(wording, question, plain, city) if plain or scope not in pictured else []
         if contrasts:
             own.append(_list(wording, question, contrasts, city, "contrast"))
         made += [replace(grid, folded=True) for grid in own] if city and POOLED in question.scopes() else own
@@ -162,7 +165,7 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
     if drawable(question):
         indices = [each for each in rows if each[1].measure == "index"]
         others = [each for each in rows if each[1].measure != "index"]  # holders without a value, counted
-        tables = [_details(wording, question, indices, city)]
+        tables = [_details(wording, question, indices, city)] if indices or not others else []
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
@@ -218,6 +221,13 @@ def heat(wording: Wording, question: Question, scope: str) -> Grid:
     return Grid(
         "heat", wording.say("what_tgi"), (wording.variable(down),), heads, groups, letters(groups), city, wording.variable(across)
     )  # fmt: skip
+
+
+def details(wording: Wording, question: Question, scope: str) -> Grid:
+    """Every index of one scope: what stands below its heat map."""
+    rows = [(number, row) for number, row in enumerate(question.rows) if row.scope == scope and row.measure == "index"]
+    city = "" if scope == POOLED else wording.city(scope)
+    return replace(_details(wording, question, rows, city), folded=False)
 
 
 def _details(wording: Wording, question: Question, rows: list[Numbered], city: str) -> Grid:

@@ -27,6 +27,7 @@ from protocols.errors import Language
 MOST_CELLS: Final = 5_000  # numbers on one page: about 100 bytes each, so that no study makes a page above 1 MiB
 MANY_QUESTIONS: Final = 6  # above, the page has a table of contents
 MOST_DEFINED: Final = 60  # codes of one variable that are spelled out
+MOST_NAMED: Final = 6  # questions that a mark is said to stand in
 SHORT: Final = 12  # digits of a digest on the page
 
 
@@ -94,6 +95,32 @@ class CityLine:
     cannot: Markup
 
 
+@dataclass(frozen=True)
+class BudgetLine:
+    """One cap of one city. Widths are per cent of its room, as they are printed. `span`: lines of the city, at its first one."""
+
+    city: str
+    span: int
+    cap: Markup
+    limit: str
+    before: str
+    spent: str
+    used: str
+    cost: str
+    room: Markup
+
+
+@dataclass(frozen=True)
+class MarkLine:
+    """All numbers with one mark: how many, by which rule, and in which questions most of them stand."""
+
+    letter: str
+    count: str
+    rule: Markup
+    where: tuple[tuple[str, Markup], ...]
+    more: Markup
+
+
 Pair = tuple[Markup, object]
 _ALWAYS: Final = tuple(
     name for name, _ in figures.PARTS
@@ -121,7 +148,7 @@ def render(results: Results, language: Language) -> str:
         strip=_strip(wording, questions),
         findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, questions)),
         cannot=_cannot(wording, questions),
-        chapters=tuple(Chapter(part.name, _plates(wording, part.figures)) for part in parts if part.figures),
+        chapters=tuple(Chapter(part.name, _plates(wording, questions, part.figures)) for part in parts if part.figures),
         absent=wording.listed(
             wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
         ),
@@ -130,6 +157,10 @@ def render(results: Results, language: Language) -> str:
         contents=len(sections) > MANY_QUESTIONS,
         lead=lead(clean, questions),
         cities=_cities(wording),
+        budgets=_budgets(wording),
+        marked=_mark_lines(wording, questions),
+        tally=_tally(wording, questions),
+        nulls=_nulls(wording),
         terms=_terms(wording),
         blocks=_blocks(clean.content.privacy.blocks),
         own_blocks=_blocks(clean.content.privacy.own_blocks),
@@ -299,6 +330,35 @@ def _marked(wording: Wording, rows: list[Row]) -> Markup:
     return wording.say("cannot_marks", total=f"{len(rows):,}", marked=f"{len(marked):,}", list=listed)
 
 
+def _tally(wording: Wording, questions: Mapping[str, Question]) -> Markup:
+    rows = _judged(questions)
+    clear = sum(not row.doubtful for row in rows)
+    share = fixed(100 * clear / len(rows), 1) if rows else "–"
+    return wording.say("withheld_total", total=f"{len(rows):,}", clear=f"{clear:,}", share=share)
+
+
+def _mark_lines(wording: Wording, questions: Mapping[str, Question]) -> tuple[MarkLine, ...]:
+    """One line per mark that any number carries, those of holders without a value apart."""
+    made = []
+    for letter in "uxbc":
+        counts = {
+            name: sum(letter in row.letters for row in _judged({name: question}))
+            for name, question in questions.items()
+        }
+        found = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
+        if not found:
+            continue
+        where = tuple(
+            (f"q-{name}", wording.say("withheld_in", title=title(wording, questions[name]), count=counts[name]))
+            for name in found[:MOST_NAMED]
+        )
+        left = len(found) - len(where)
+        more = wording.say("withheld_more", count=left) if left else Markup("")
+        rule = wording.say(f"rule_{letter}")
+        made.append(MarkLine(letter, f"{sum(counts.values()):,}", rule, where, more))
+    return tuple(made)
+
+
 def _reason(wording: Wording, reason: str, detail: str) -> Markup:
     word, _, code = reason.partition(":")
     key = f"reason_{word}" if f"reason_{word}" in strings() and word != "with_detail" else "reason_other"
@@ -312,7 +372,7 @@ def _reason(wording: Wording, reason: str, detail: str) -> Markup:
 # --- results
 
 
-def _plates(wording: Wording, drawn: Iterable[Figure]) -> tuple[Plate, ...]:
+def _plates(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Plate, ...]:
     made = []
     for figure in drawn:
         released = wording.content.questions[figure.question].release
@@ -322,7 +382,9 @@ def _plates(wording: Wording, drawn: Iterable[Figure]) -> tuple[Plate, ...]:
         if figure.picture is None:
             said[wording.say("figure_missing")] = None
         label = wording.say("figure_numbers", number=figure.number)
-        made.append(Plate(figure, Table(label, figure.twin, (), _key(wording, figure.twin)), tuple(said)))
+        pictured = figure.look == "heat" and figure.picture is not None
+        twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if pictured else figure.twin
+        made.append(Plate(figure, Table(label, twin, (), _key(wording, twin)), tuple(said)))
     return tuple(made)
 
 
@@ -338,8 +400,9 @@ def _see(wording: Wording, question: str, sections: Iterable[Section]) -> tuple[
 def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Section, ...]:
     made, room, shown = [], MOST_CELLS, tuple(drawn)
     for place, (name, question) in enumerate(questions.items(), 1):
-        grids = layout.grids(wording, question)
         of = tuple(figure for figure in shown if name in figure.sources)
+        heats = [figure for figure in of if figure.look == "heat" and figure.picture is not None]
+        grids = layout.grids(wording, question, {scope for figure in heats for scope in figure.scopes})
         if layout.drawable(question) and not of:  # no picture in its place
             grids = tuple(replace(grid, folded=False) for grid in grids)
         size = sum(len(line.cells) for grid in grids for group in grid.groups for line in group.lines)
@@ -357,7 +420,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             )
             for part, grid in enumerate(grids, 1)
         )
-        wide = any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
+        wide = question.kind == "mean" or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
         made.append(
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
@@ -475,6 +538,41 @@ def _cities(wording: Wording) -> tuple[CityLine, ...]:
         for each in content.cities.missing
     ]
     return (*answered, *lost)
+
+
+def _budgets(wording: Wording) -> tuple[BudgetLine, ...]:
+    """Every cap of every city that answered, in the order of the roster; none of a result that does not state them."""
+    made = []
+    for spent in wording.content.privacy.spent:
+        for place, cap in enumerate(spent.caps):
+            used, cost = (min(max(100 * part / cap.room, 0.0), 100.0) for part in (cap.used, cap.cost))
+            shown = [f"{used:.1f}", f"{cost:.1f}", f"{max(100 - used - cost, 0.0):.1f}"]
+            key = f"cap_{cap.scope}" if f"cap_{cap.scope}" in strings() else "cap_other"
+            made.append(
+                BudgetLine(
+                    city=wording.city(spent.city),
+                    span=0 if place else len(spent.caps),
+                    cap=wording.say(key, scope=cap.scope) if key == "cap_other" else wording.say(key),
+                    limit=epsilon(cap.epsilon),
+                    before=epsilon(cap.epsilon_before),
+                    spent=epsilon(spent.epsilon),
+                    used=shown[0],
+                    cost=shown[1],
+                    room=wording.say("budget_room", before=shown[0], now=shown[1], left=shown[2]),
+                )
+            )
+    return tuple(made)
+
+
+def _nulls(wording: Wording) -> tuple[Markup, ...]:
+    """How the dictionary has empty values counted."""
+    rules = wording.content.words.nulls
+    said = []
+    for rule in ("zero", "drop"):
+        names = [wording.variable(name) for name, each in rules.items() if each == rule]
+        if names:
+            said.append(wording.say(f"nulls_{rule}", variables=wording.listed(names)))
+    return tuple(said)
 
 
 def _left(wording: Wording, own: bool) -> Markup:

@@ -4,6 +4,7 @@ Every text of the page comes from `strings/strings.yaml` (both languages, the sa
 the results is data: it is escaped where it is put in, and bidi and control characters were replaced before (`scrubbed`).
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,11 @@ LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 LONGEST_LABEL: Final = 120  # of a label or a name on the page; the files hold all of it
 LONGEST_TEXT: Final = 1200  # of a title or a purpose
 HIDDEN: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+BIN: Final = re.compile(r"\[(?P<low>-?[0-9.]+), (?P<high>-?[0-9.]+)(?P<end>[)\]])")
+WHOLE: Final = ("month", "year")  # units of which a bin is of whole numbers
+BARE: Final = frozenset(
+    ("true", "false", "yes", "no", "known", "unknown", "other")
+)  # codes that mean nothing without their variable
 KINDS: Final = (
     "count",
     "frequency",
@@ -128,7 +134,25 @@ class Wording:
         label = words.codes.get(code) if words else None
         if (label is None or not label.text(self.language)) and code in ("true", "false", "known"):
             return str(self.say(f"code_{code}"))
-        return label.text(self.language, code) if label else code
+        return label.text(self.language, code) if label else self._bin(words.unit if words else "", code)
+
+    def _bin(self, unit: str, code: str) -> str:
+        """A bin in words: 4 to 5 months, 180 to under 500 yuan, 8 or more. Any other code as it is."""
+        edges = BIN.fullmatch(code)
+        if edges is None:
+            return code
+        low, high, closed = edges["low"], edges["high"], edges["end"] == "]"
+        if closed:
+            return str(self.say("bin_last", low=low))
+        whole = unit in WHOLE and low.isdecimal() and high.isdecimal()
+        return str(self.say("bin_whole", low=low, high=int(high) - 1) if whole else self.say("bin", low=low, high=high))
+
+    def named(self, variable: str, code: str) -> str:
+        """A code as it can stand in a sentence: with its variable where it means nothing alone."""
+        label = self.code(variable, code)
+        if code not in BARE:
+            return label
+        return str(self.say("code_named", variable=self.variable(variable), code=label).unescape())
 
     def city(self, name: str) -> str:
         label = self.content.cities.names.get(name)

@@ -112,7 +112,10 @@ CHINESE: Final[dict[str, dict[str, str]]] = {
         "alipay": "支付宝", "wechat": "微信小程序", "bank": "银行", "website": "官网", "counter": "柜台", "other": "其他",
         "unknown": "未知",
     },
-    "bank": {"local": "本地银行", "ccb": "建设银行", "abc": "农业银行", "cmb": "招商银行"},
+    "bank": {
+        "local": "本地银行", "ccb": "建设银行", "abc": "农业银行", "cmb": "招商银行", "icbc": "工商银行", "boc": "中国银行",
+        "bocom": "交通银行", "psbc": "邮储银行", "other": "其他银行",
+    },
     "product": {"lump_sum": "一次性趸缴型", "monthly": "按月缴存型", "free": "自由缴存型"},
     "contribution_type": {"new": "新开户", "resumed": "恢复缴存", "transferred_in": "转入续缴", "other": "其他"},
     "payment_method": {"debit": "委托扣款", "self": "自主缴存", "counter": "柜台", "other": "其他"},
@@ -136,7 +139,10 @@ NUMBERED: Final[dict[str, dict[str, str]]] = {
     "channel": {
         "alipay": "Z1", "wechat": "W1", "bank": "Y1", "website": "G1", "counter": "T1", "other": "Q1", "unknown": "Q9",
     },
-    "bank": {"local": "BD", "ccb": "JH", "abc": "NH", "cmb": "ZH"},
+    "bank": {
+        "local": "BD", "ccb": "JH", "abc": "NH", "cmb": "ZH", "icbc": "GH", "boc": "ZG", "bocom": "JT", "psbc": "YC",
+        "other": "QT",
+    },
     "contribution_type": {"new": "1", "resumed": "2", "transferred_in": "3", "other": "9"},
     "payment_method": {"debit": "1", "self": "2", "counter": "3", "other": "9"},
     "residence": {"local": "1", "other_city": "2", "unknown": "9"},

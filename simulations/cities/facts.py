@@ -27,7 +27,10 @@ LAST_HALF_YEAR: Final = 4  # 2021-12, the first of the last six months
 
 @dataclass(frozen=True)
 class Profile:
-    """How a city differs from Q city (chongqing). Shares in points of 1, age in years; every shift is 0 for Q city itself."""
+    """How a city differs from Q city (chongqing). Shares in points of 1, age in years; every shift is 0 for Q city itself.
+
+    `banks`: the four that a city entrusts, by their codes: its largest first, last the one that the highly educated prefer.
+    """
 
     city: str
     rows: int
@@ -42,6 +45,7 @@ class Profile:
     other_residence: float = 0.18
     employed: float = 0.01
     counter: float = 0.003
+    banks: tuple[str, str, str, str] = ("local", "ccb", "abc", "cmb")
     lag: int = 0
 
     def shrunk(self, towards: "Profile", by: float) -> "Profile":
@@ -63,20 +67,60 @@ class Profile:
             other_residence=between(self.other_residence, towards.other_residence),
             employed=between(self.employed, towards.employed),
             counter=max(0.0, between(self.counter, towards.counter)),
+            banks=self.banks if by else towards.banks,
             lag=round(by * self.lag),
         )
 
 
-# Section 5: sizes of the five are a choice, not published. `employed`: holders who have become employees since, a choice.
+# Section 5: sizes of the five are a choice, not published. `employed`: holders who have become employees since, a choice. So are the
+# banks of the five, which no source names: four in each city, and every code of the dictionary in some city.
 PROFILES: Final = {
     each.city: each
     for each in (
         Profile("chongqing", 26606, 0.0274, employed=0.0),
-        Profile("chengdu", 31000, 0.032, free=0.05, monthly=-0.03, age=-1, lag=2),
-        Profile("guangzhou", 22000, 0.021, free=-0.03, monthly=0.06, age=-2, income=1.35, other_residence=0.45),
-        Profile("shenzhen", 18000, 0.016, free=-0.06, monthly=0.09, age=-4, income=1.5, share_60s=0.03),
-        Profile("suzhou", 9000, 0.026, free=0.02, monthly=-0.04, age=1, unknown_education=0.18),
-        Profile("changzhou", 5000, 0.035, free=0.08, monthly=-0.10, age=3, male=0.45, counter=0.0),
+        Profile(
+            *("chengdu", 31000, 0.032),
+            free=0.05,
+            monthly=-0.03,
+            age=-1,
+            lag=2,
+            banks=("local", "icbc", "psbc", "cmb"),
+        ),
+        Profile(
+            *("guangzhou", 22000, 0.021),
+            free=-0.03,
+            monthly=0.06,
+            age=-2,
+            income=1.35,
+            other_residence=0.45,
+            banks=("local", "icbc", "boc", "other"),
+        ),
+        Profile(
+            *("shenzhen", 18000, 0.016),
+            free=-0.06,
+            monthly=0.09,
+            age=-4,
+            income=1.5,
+            share_60s=0.03,
+            banks=("local", "boc", "bocom", "cmb"),
+        ),
+        Profile(
+            *("suzhou", 9000, 0.026),
+            free=0.02,
+            monthly=-0.04,
+            age=1,
+            unknown_education=0.18,
+            banks=("local", "abc", "bocom", "other"),
+        ),
+        Profile(
+            *("changzhou", 5000, 0.035),
+            free=0.08,
+            monthly=-0.10,
+            age=3,
+            male=0.45,
+            counter=0.0,
+            banks=("local", "ccb", "psbc", "cmb"),
+        ),
     )
 }
 REFERENCE: Final = PROFILES["chongqing"]

@@ -16,7 +16,7 @@ from simulations.cities.facts import AGES, LAST_HALF_YEAR, MONTHS, Facts, openin
 from simulations.cities.hazard import Hazard
 from simulations.cities.solve import Reals, Wholes, apportion, expit, inclusion, root, spread
 from simulations.cities.streams import Booleans, Streams, choose, deal, keys
-from simulations.cities.terms import NOT_GIVEN, Column, Table, index
+from simulations.cities.terms import CODES, NOT_GIVEN, Column, Table, index
 
 Step = Callable[[Table, Streams, Facts], Table]
 
@@ -108,10 +108,15 @@ def channel(table: Table, streams: Streams, facts: Facts) -> Table:
     return {**table, "channel": np.where((dealt == 0) & by_wechat, index("channel", "wechat"), dealt)}
 
 
-def bank(table: Table, streams: Streams, facts: Facts) -> Table:  # noqa: ARG001 the shares are common to all cities
-    """Step 3. The local bank first; 24 % of the highly educated use 招商银行 (P29, as a share of the highly educated)."""
-    shares = np.zeros((3, 9))
-    shares[:, :4] = [[0.40, 0.21, 0.15, 0.24], [0.55, 0.20, 0.17, 0.08], [0.52, 0.21, 0.17, 0.10]]
+def bank(table: Table, streams: Streams, facts: Facts) -> Table:
+    """Step 3. The local bank first; 24 % of the highly educated use the last one, 招商银行 in Q city (P29, as a share of the highly
+    educated). The shares are common to all cities, the banks are not."""
+    shares = np.zeros((3, len(CODES["bank"])))
+    shares[:, [index("bank", code) for code in facts.profile.banks]] = [
+        [0.40, 0.21, 0.15, 0.24],
+        [0.55, 0.20, 0.17, 0.08],
+        [0.52, 0.21, 0.17, 0.10],
+    ]
     return {**table, "bank": deal(table["_group"], shares, streams("bank"))}
 
 

@@ -10,7 +10,8 @@ from node import ingest
 from protocols import study
 from protocols.entropy import seeded
 from protocols.study import Study
-from simulations import cities, world
+from simulations import cities
+from simulations import world as worlds
 
 ROWS = 1200
 SMALL = """study: small-profile
@@ -38,6 +39,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The six cities at their own sizes, as the demo writes them. Read only."""
+    out = tmp_path_factory.mktemp("cities") / "world"
+    cities.write(out)
+    return out
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A study file of five questions."""
@@ -55,17 +64,17 @@ def ingested(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return homes
 
 
-Ask = Callable[..., world.Outcome]
+Ask = Callable[..., worlds.Outcome]
 
 
 @pytest.fixture
 def ask(made: Path, ingested: Path, small: Path, tmp_path: Path) -> Ask:
     """Runs a study over the six cities, in a seeded world of its own whose snapshots are there already."""
 
-    def run(asked: Study | None = None, *, seed: int = 7, drops: tuple[str, ...] = ()) -> world.Outcome:
+    def run(asked: Study | None = None, *, seed: int = 7, drops: tuple[str, ...] = ()) -> worlds.Outcome:
         found = asked or study.load(small)
-        homes = world.fresh_homes(tmp_path)
+        homes = worlds.fresh_homes(tmp_path)
         shutil.copytree(ingested, homes, dirs_exist_ok=True)
-        return world.run(found, made, homes, seed=seed, drops=[world.drop(text) for text in drops])
+        return worlds.run(found, made, homes, seed=seed, drops=[worlds.drop(text) for text in drops])
 
     return run

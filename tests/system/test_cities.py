@@ -35,13 +35,6 @@ Reals = npt.NDArray[np.float64]
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cities") / "world"
-    write(out)
-    return out
-
-
-@pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cities") / "small"
     write(out, rows=2000)

@@ -357,3 +357,35 @@ def test_a_crash_before_the_answer_is_kept_leaves_the_run_unfinished_and_a_retry
         "spent",
         "answered",
     ]
+
+
+def test_results_state_what_each_cap_held_before_what_the_study_takes_and_what_is_left(
+    made: Path, small: Path, tmp_path: Path
+) -> None:
+    """The second study finds what the first one cost; another asker's own cap is whole. Verify computes the same from the approvals."""
+    homes, first = tmp_path / "homes", study.load(small)
+    asked = []
+    texts = SMALL.replace("as_of", "revision: 2\nas_of"), SMALL.replace("asker: analyst", "asker: regulator")
+    for name, text in zip(("second", "third"), texts, strict=True):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+        asked.append(study.load(tmp_path / f"{name}.yaml"))
+    found = [parsed(world.run(each, made, homes, seed=None)) for each in (first, *asked)]
+    caps = [{cap["scope"]: cap for cap in each["privacy"]["spent"][0]["caps"]} for each in found]
+    assert [list(each) for each in caps] == [["per_asker_year", "per_year", "total"]] * 3
+    for scope in caps[0]:
+        assert (caps[0][scope]["used"], caps[0][scope]["epsilon_before"]) == (0, 0)
+        assert caps[1][scope]["used"] == pytest.approx(caps[0][scope]["cost"], abs=2e-6)
+        assert caps[1][scope]["epsilon_before"] == pytest.approx(found[0]["privacy"]["spent"][0]["epsilon"], rel=1e-9)
+    assert caps[2]["per_asker_year"]["used"] == 0
+    assert caps[2]["total"]["used"] == pytest.approx(2 * caps[0]["total"]["cost"], abs=3e-6)
+    assert 0 < caps[0]["total"]["cost"] < caps[0]["total"]["room"]
+    exact = parsed(world.run(first.in_exact_mode(), made, tmp_path / "exact", seed=None))
+    assert all(spent["caps"] == [] for spent in exact["privacy"]["spent"])
+
+
+def test_how_empty_values_count_is_in_the_results(made: Path, tmp_path: Path) -> None:
+    text = SMALL + "  - {id: owner, kind: frequency, of: owner}\n  - {id: base, kind: mean, of: contribution_base}\n"
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    words = parsed(world.run(study.load(tmp_path / "study.yaml"), made, tmp_path / "homes", seed=3))["words"]
+    assert words["nulls"] == {"contribution_base": "drop", "homes": "zero"}
+    assert words["variables"]["homes"]["zh"] == "房屋套数"

@@ -176,8 +176,8 @@ def test_of_a_pair_the_first_share_is_always_printed() -> None:
 def test_the_parts_of_a_bar_fill_it_and_what_is_withheld_is_hatched() -> None:
     def widths(bar: Bar) -> float:
         svg = drawn(charts.bars(["a", "b", "c"], [("", [bar])]))
-        boxes = [re.match(r"M([\d.]+),[\d.]+h([\d.]+)v20h", each.attributes.get("d", "")) for each in svg.every("path")]
-        return max(float(box[1]) + float(box[2]) for box in boxes if box)
+        drawn_ = "".join(each.attributes.get("d", "") for each in svg.every("path"))
+        return max(float(x) + float(width) for x, width in re.findall(r"M([\d.]+),[\d.]+h([\d.]+)v20h", drawn_))
 
     assert widths(Bar("all", PARTS)) == pytest.approx(charts.WIDTH, abs=1.1)
     uneven = (Part(0.5), Part(0.3), Part(0.1))  # shares of a table made non-negative need not add to 1 exactly

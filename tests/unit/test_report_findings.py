@@ -37,11 +37,13 @@ def test_the_five_sentences_of_a_full_study_each_with_its_interval() -> None:
     assert len(english) == len(chinese) == 5
     assert 'Product "free" is higher by 48.9 percentage points (95% interval 47.5–50.4)' in english[0]
     assert 'Withdrew in 24 months "yes" than among those with "no"' in english[0]
-    assert "TGI 177.8 (95% interval 174.5–181.0)" in english[1]
-    assert "TGI 26.1 (95% interval 23.1–29.5)" in english[2]
+    assert "177.8 for every 100 that the make-up of all would give (TGI, 95% interval 174.5–181.0)" in english[1]
+    assert "26.1 for every 100 that the make-up of all would give (TGI, 95% interval 23.1–29.5)" in english[2]
     assert 'By Product, "free" is the largest group: 40.8%' in english[3]
-    assert "Cramér's V 0.119 (95% interval 0.113–0.125)" in english[4]
-    assert "年代为“60后”者相对最集中：TGI 为 177.8（95% 区间 174.5–181.0）" in chinese[1]
+    assert "Cramér's V 0.119 (0: not at all, 1: fully; 95% interval 0.113–0.125)" in english[4]
+    assert (
+        "“60后”（年代）明显偏多：若与全体构成相同应有 100 人，实有 177.8 人（TGI，95% 区间 174.5–181.0）" in chinese[1]
+    )
     assert all("95% 区间" in sentence for sentence in chinese)
 
 
@@ -50,7 +52,7 @@ def test_a_marked_or_undecided_index_is_not_mentioned(mark: dict[str, str]) -> N
     tree = only("tgi_generation")
     row(tree, "tgi_generation", "index", product="free", generation="60s").update(mark)
     assert not any("177.8" in sentence for sentence in said(tree))
-    assert "TGI 118.9" in said(tree)[0]  # the next one above 100
+    assert "118.9 for every 100" in said(tree)[0]  # the next one above 100
 
 
 def test_without_any_index_on_one_side_that_sentence_is_left_out() -> None:
@@ -59,7 +61,7 @@ def test_without_any_index_on_one_side_that_sentence_is_left_out() -> None:
         if each.get("preference") == "over":
             each["preference"] = "none"
     assert len(said(tree)) == 1
-    assert "below 100" in said(tree)[0]
+    assert "under-represented" in said(tree)[0]
 
 
 @pytest.mark.parametrize(("q", "low", "holds"), [(0.05, 0.001, True), (0.0501, 0.001, False), (0.01, -0.001, False)])
@@ -133,3 +135,86 @@ def test_rows_of_single_cities_carry_no_sentence() -> None:
     for each in question["rows"]:
         each["scope"] = "chengdu"
     assert said(tree) == []
+
+
+Shares = dict[tuple[str, str], tuple[float, float, float]]  # low, estimate and high of each pair of codes
+
+
+def groups(question: dict[str, Any], kind: str, measure: str, keys: tuple[str, str], shares: Shares) -> None:
+    """Make it a table of two variables."""
+    row = {"scope": "pooled", "measure": measure, "obs_status": "", "conf_status": ""}
+    question.update(kind=kind, keys=list(keys), tests=[])
+    question["rows"] = [
+        {
+            **row,
+            **dict(zip(keys, codes, strict=True)),
+            "ci_low": low,
+            "estimate": share,
+            "display": share,
+            "ci_high": high,
+        }
+        for codes, (low, share, high) in shares.items()
+    ]
+
+
+RARE: Shares = {
+    ("yes", "male"): (0.02, 0.03, 0.04),
+    ("yes", "female"): (0.001, 0.002, 0.003),
+    ("no", "male"): (0.96, 0.97, 0.98),
+    ("no", "female"): (0.997, 0.998, 0.999),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "measure", "turned"),
+    [("crosstab", "column_share", False), ("crosstab", "row_share", True), ("frequency", "share", False)],
+)
+def test_how_common_a_yes_is_is_said_of_the_groups_where_it_differs_most(kind: str, measure: str, turned: bool) -> None:
+    tree = only("product")
+    shares = {(by, of): each for (of, by), each in RARE.items()} if turned else RARE
+    groups(tree["questions"]["product"], kind, measure, ("sex", "owner") if turned else ("owner", "sex"), shares)
+    assert len(said(tree)) == 1
+    assert said(tree)[0].startswith("owner: 3.00% (95% interval 2.00%–4.00%) of the holders with Sex")
+    assert "0.20% (0.10%–0.30%)" in said(tree)[0]
+
+
+@pytest.mark.parametrize(
+    "change", [{"obs_status": "u"}, {"ci_high": 0.02}, {"estimate": -0.001}, {"sex": "_missing"}, {"ci_low": None}]
+)
+def test_groups_that_are_not_apart_or_marked_carry_no_rate(change: dict[str, object]) -> None:
+    tree = only("product")
+    groups(tree["questions"]["product"], "crosstab", "column_share", ("owner", "sex"), RARE)
+    tree["questions"]["product"]["rows"][1].update(change)
+    assert said(tree) == []
+
+
+def test_a_question_of_more_than_yes_and_no_carries_no_rate() -> None:
+    tree = only("product")
+    odd: Shares = {**RARE, ("odd", "male"): (0, 0.1, 0.2)}
+    groups(tree["questions"]["product"], "crosstab", "column_share", ("owner", "sex"), odd)
+    assert said(tree) == []
+
+
+def test_a_group_whose_part_of_the_money_is_not_its_part_of_the_holders_is_said() -> None:
+    tree = only("product")
+    frequency = {**tree["questions"]["product"]}
+    row = {"scope": "pooled", "obs_status": "", "conf_status": "", "paid": "known"}
+    part = {**row, "measure": "total_share", "product": "free", "ci_low": 0.5, "estimate": 0.6, "display": 0.6, "ci_high": 0.7}  # fmt: skip
+    total = {**row, "measure": "total", "estimate": 9, "display": 9, "ci_low": 8, "ci_high": 10}
+    by = {**frequency, "kind": "mean", "keys": ["product", "paid"], "rows": [part], "number": 8}
+    whole_ = {**frequency, "kind": "mean", "keys": ["paid"], "rows": [total], "number": 9}
+    tree["questions"] |= {"paid_product": by, "paid": whole_}
+    assert '60.0% (95% interval 50.0%–70.0%) of the total of "paid"' in said(tree)[0]
+    assert "40.8%" in said(tree)[0]
+    part.update(ci_low=0.3, estimate=0.41)  # no longer apart
+    assert "of the total" not in said(tree)[0]
+    part.update(ci_low=0.5, estimate=0.6)
+    del tree["questions"]["paid"]  # nobody asked for the total of all
+    assert "of the total" not in said(tree)[0]
+
+
+def test_no_more_than_five_sentences_open_the_page() -> None:
+    tree = whole(exact=False)
+    groups(tree["questions"]["sex_marital"], "crosstab", "column_share", ("owner", "sex"), RARE)
+    assert len(said(tree)) == 5
+    assert "owner: 3.00%" in said(tree)[1]

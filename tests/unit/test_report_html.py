@@ -251,13 +251,10 @@ def test_a_withheld_number_is_nowhere_on_the_page() -> None:
     (row,) = [row for row in DP["questions"]["tgi_generation"]["rows"] if row["conf_status"]]
     assert row["estimate"] is None
     made = parse(page(DP))
-    (table,) = [
-        each
-        for each in made.every("table")
-        if each.attributes.get("class") == "heat" and each.attributes["data-question"] == "tgi_generation"
-    ]
-    (cell,) = [each for each in table.of("held") if "[c]" in each.text]
-    assert cell.text == "[c]"
+    (figure,) = [each for each in made.every("figure") if each.attributes["id"] == "fig-tgi_generation"]
+    (line,) = [each for each in figure.every("tr") if "[c]" in each.text]
+    assert [each.text for each in line.every("td")] == ["", "[c]", "", "", "", "29,168", ""]
+    assert [each.text for each in figure.every("text") if "[c]" in each.text] == ["[c]"]
     assert "保密不公布：低于最小单元" in made.text
 
 
@@ -270,6 +267,88 @@ def test_a_missing_line_has_a_count_and_no_share_and_stands_last() -> None:
 
 
 # --- what it must say
+
+
+@both
+def test_every_mark_is_counted_with_its_rule_and_where_it_stands(language: Language) -> None:
+    results = Results.of(DP)
+    (section,) = [
+        each for each in parse(page(DP, language)).every("section") if each.attributes.get("id") == "withheld"
+    ]
+    lines = {line.text[:3]: line for body in section.every("tbody") for line in body.every("tr")}
+    judged = [
+        (name, row)
+        for name, question in results.questions.items()
+        for row in question.rows
+        if not {"_missing", "_outside"} & set(row.at(question.keys))
+    ]
+    for letter in "uxbc":
+        count = sum(letter in row.letters for _, row in judged)
+        assert (f"[{letter}]" in lines) == (count > 0)
+        if count:
+            line = lines[f"[{letter}]"]
+            counted, rule, _ = (each.text for each in line.every("td"))
+            assert counted == str(count)
+            assert rule == strings()[f"rule_{letter}"][language]
+            anchors = [each.attributes["href"] for each in line.every("a")]
+            assert anchors
+            assert set(anchors) <= {f"#q-{name}" for name, row in judged if letter in row.letters}
+    assert f"{len(judged)}" in section.text
+    bare = copy.deepcopy(DP)
+    for question in bare["questions"].values():
+        question["rows"] = [row for row in question["rows"] if not row["obs_status"] and not row["conf_status"]]
+    assert not [each for each in parse(page(bare, language)).every() if each.attributes.get("id") == "withheld"]
+
+
+@both
+def test_each_cap_of_each_city_is_a_bar_whose_numbers_stand_beside_it(language: Language) -> None:
+    caps = [
+        {"scope": "per_asker_year", "epsilon": 6, "room": 3.2, "used": 0.8, "cost": 0.16, "epsilon_before": 2.5},
+        {"scope": "total", "epsilon": 16, "room": 10.0, "used": 9.5, "cost": 1.0, "epsilon_before": 15.2},
+        {"scope": "another", "epsilon": 1, "room": 1.0, "used": 0.0, "cost": 0.0},
+    ]
+    tree = changed(DP, privacy__spent=[{"city": "chengdu", "epsilon": 1.0, "caps": caps}])
+    (table,) = parse(page(tree, language)).of("budget")
+    lines = [[each.text for each in line.every("td")] for body in table.every("tbody") for line in body.every("tr")]
+    assert [line[1:4] for line in lines] == [
+        ["6.00", "2.50", "1.00"],
+        ["16.00", "15.20", "1.00"],
+        ["1.00", "0.00", "1.00"],
+    ]
+    assert [line[4] for line in lines] == ["25.0% · 5.0% · 70.0%", "95.0% · 10.0% · 0.0%", "0.0% · 0.0% · 100.0%"]
+    assert lines[0][0] == {"zh": "本提问方，当年", "en": "this asker, this year"}[language]
+    assert lines[2][0] == "another"
+    widths = [[bar.attributes["style"] for bar in each.every("i")] for each in table.of("room")]
+    assert widths[0] == ["width:25.0%", "width:5.0%"]
+    without = {"zh": "本结果未记载各市上限", "en": "does not state the caps"}[language]
+    assert without in text(DP, language)
+    assert without not in text(tree, language)
+    assert without not in text(EXACT, language)
+
+
+@both
+def test_how_empty_values_are_counted_is_said_beside_the_definitions(language: Language) -> None:
+    tree = changed(DP, words__nulls={"product": "zero", "sex": "zero", "education": "drop"})
+    zero, left_out = {
+        "zh": ("空值按 0 计", "空值不计入"),
+        "en": ("Empty values count as 0", "Empty values stand under"),
+    }[language]
+    assert zero in text(tree, language)
+    assert left_out in text(tree, language)
+    assert zero not in text(DP, language)
+    assert left_out not in text(DP, language)
+
+
+@both
+def test_bins_are_said_in_words(language: Language) -> None:
+    words = {"months": {"zh": "月数", "unit": "month"}, "paid": {"zh": "金额", "unit": "CNY"}}
+    wording = Wording(language, Results.of(changed(DP, words__variables=words)).content)
+    found = [wording.code(*each) for each in (("months", "[4, 6)"), ("paid", "[4, 6)"), ("paid", "[3500, 80000]"))]
+    assert (
+        found
+        == {"zh": ["4 至 5", "4 至不足 6", "3500 及以上"], "en": ["4 to 5", "4 to under 6", "3500 or more"]}[language]
+    )
+    assert [wording.code("months", code) for code in ("3", "[a, b)", "[4, 6")] == ["3", "[a, b)", "[4, 6"]
 
 
 @both
@@ -547,7 +626,7 @@ def test_amounts_stand_in_their_unit_by_group_and_those_without_a_value_apart(la
     }
     assert set(of[language]) <= set(heads)
     text_ = made.text
-    for number in ("5,262", "185,472,770", "21.9", "131", "[180, 5000000]"):
+    for number in ("5,262", "185,472,770", "21.9", "131", {"zh": "180 及以上", "en": "180 or more"}[language]):
         assert number in text_
     assert {"zh": "占 0.04%（超过 0.1%", "en": "0.04% of the values"}[language] in text_
     titles = {
@@ -586,7 +665,8 @@ def test_every_kind_is_shown_from_a_small_result_and_from_one_with_every_status(
         question = {"kind": kind, "cities": [], "keys": keys, "rows": rows}
         made = parse(page(changed(DP, questions={"one": question}), language))
         assert {"zh": "方法说明", "en": "Method notes"}[language] in made.text
-        marks = {each.text for section in made.of("question") for each in section.every("abbr")}
+        shown = [*made.of("question"), *(figure for figure in made.every("figure"))]
+        marks = {each.text for section in shown for each in section.every("abbr")}
         wanted = {
             f"[{letter}]"
             for row in rows
