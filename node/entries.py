@@ -76,7 +76,7 @@ class Charge(_Closed):
 
 
 class Claim(_Closed):
-    """A whole run of a study, in one conversation. Mode exact has no charges.
+    """A whole run of a study, in one conversation. Mode exact has no charges; `rounds` says how many sums it may be asked for.
 
     `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter. `snapshot`: name of the one that will answer.
     `cohort`, `purpose` and `variables` are for people.
@@ -99,6 +99,7 @@ class Claim(_Closed):
     cohort: str
     purpose: str
     variables: tuple[str, ...]
+    rounds: Annotated[int, Field(ge=1, le=64)] = 1
 
     @classmethod
     def of(
@@ -114,8 +115,10 @@ class Claim(_Closed):
         layout: Layout | None = None,
         totals: Sequence[int] = (),
         h: int = 0,
+        rounds: int = 1,
+        times: int = 1,
     ) -> Self:
-        """The claim of a plan, whose digest is `plan` (32 bytes): one round with all blocks of the study.
+        """The claim of a plan, whose digest is `plan` (32 bytes), of `rounds` rounds, where each block of the study may be asked `times`.
 
         `layout`: that of the plan, where amounts may be carried in coarser units than the study's. `totals`: v20 of each of its blocks,
         shared by at least `h` honest cities; mode exact has neither. `ValueError` where it does or where mode dp does not.
@@ -130,6 +133,7 @@ class Claim(_Closed):
                 step=block.step,
                 v20=node_v20(total, h),
                 total=total,
+                rounds=times,
             )
             for block, total in zip(blocks, totals, strict=True)
         )
@@ -143,7 +147,9 @@ class Claim(_Closed):
             runs=(run,),
             mode=study.file.privacy.mode,
             charges=charges,
-            draws=len(cities) * sum(block.cells * draws(own.v20) for block, own in zip(blocks, charges, strict=True)),
+            draws=times
+            * len(cities)
+            * sum(block.cells * draws(own.v20) for block, own in zip(blocks, charges, strict=True)),
             delta=study.file.privacy.delta,
             expires=expires,
             cities=tuple(sorted(cities)),
@@ -153,6 +159,7 @@ class Claim(_Closed):
             cohort=cohort.decode(),
             purpose=study.file.purpose.text("zh"),
             variables=study.reads(),
+            rounds=rounds,
         )
 
     @model_validator(mode="after")
@@ -360,7 +367,7 @@ class Reservation(NamedTuple):
     at: int
     claim: Claim
     cost: Cost
-    left: tuple[int, ...]  # in how many more rounds each block may be asked; in mode exact one entry, for the one round
+    left: tuple[int, ...]  # in how many more rounds each block may be asked; in mode exact one entry, for all rounds
     rounds: Mapping[int, Round]
     exact: ExactSet | None = None
     void: bool = False
@@ -539,7 +546,7 @@ class Book:
         claim, cost = entry.claim, entry.claim.cost
         need(claim.conversation not in self.reservations and claim.key not in self.answers)
         need(entry.cost == text(cost.curve) and entry.sampler == cost.sampler)
-        left = tuple(charge.rounds for charge in claim.charges) or (1,)
+        left = tuple(charge.rounds for charge in claim.charges) or (claim.rounds,)
         self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {})
         self.attempts.setdefault(claim.key, []).append(claim.conversation)
 

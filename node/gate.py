@@ -16,7 +16,7 @@
 | offer | 1, 3, 2 | approval; pending (an officer decides); refusal |
 | open | 1, 3, 2, 4; mode exact: 5, 6 | advert; abort |
 | adverts | 1, 3 | shares; abort |
-| deliver | 1, 3, 2, 5, 7, 8 | masked; abort |
+| deliver; ask (a later round) | 1, 3, 2, 5, 7, 8 | masked; abort |
 | survivors; confirms | 1, 3, 8 (the list; "revealed") | confirm; reveal; abort |
 | receipt | 1, 3, 8 (the answer is final) | ack |
 | attest | 1, 3 | attestation: from the books alone; refusal |
@@ -56,13 +56,12 @@ from protocols.messages import (
     Outgoing,
     Plan,
     Stamp,
-    matter_of,
     open_echo,
     open_envelope,
     seal,
 )
 from protocols.noise import skellam
-from protocols.plan import Agreement, agree, open_positions
+from protocols.plan import Agreement, Sum, agree, open_positions
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR
 from protocols.secagg import keys, member
@@ -84,7 +83,6 @@ class Talk:
 
     agreement: Agreement | None
     state: member.State
-    given: member.Contribution | None = None
 
 
 @dataclass
@@ -303,6 +301,8 @@ class Gate:
             totals=() if study.exact else agreement.v20,
             h=0 if study.exact else agreement.honest,
             snapshot=self._named(rows),
+            rounds=plan.rounds,
+            times=1 + agreement.spare,
         )
         try:
             self.ledger.reserve(claim, now=now)  # 4 budget
@@ -329,22 +329,27 @@ class Gate:
             which.update(np.packbits(inside).tobytes())
         return holders, which.digest()
 
-    # --- deliver: steps 2, 5, 7 and 8
+    # --- deliver and ask: steps 2, 5, 7 and 8
 
     def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
         agreement, turn, now = talk.agreement, state.turn, stamp.now
-        if agreement is None or turn.ask.question != agreement.question:  # 2: the question is one that was approved
+        asked = None if agreement is None else _allowed(agreement, turn.ask)
+        if agreement is None or asked is None:  # 2: the question is one that was approved
             return member.refuse(state, PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked"), stamp)
         rows = snapshot.open_for(self.station.home, agreement.study.file.as_of)  # 5 rows
-        name, held = self._named(rows), self.ledger.reservation(about)
+        name, held, exact = self._named(rows), self.ledger.reservation(about), agreement.study.exact
         if held is None or held.claim.snapshot != name:
             return member.refuse(state, Refusal("SNAPSHOT_DATE", as_of=agreement.study.file.as_of.isoformat()), stamp)
-        self.ledger.rows(about, turn.round, turn.rctx, now=now)  # from here on the round is charged, come what may
-        seed = bytes(32) if agreement.study.exact else exactly(self.entropy, 32)
-        vector = encoded(agreement, rows) + noise(agreement, seed)  # 7 encode
+        try:  # from here on the round is charged, come what may
+            self.ledger.rows(about, turn.round, turn.rctx, blocks=() if exact else asked.blocks, now=now)
+        except Refusal as no:
+            if no.code != "SECAGG_BUDGET":
+                raise
+            return member.refuse(state, no, stamp)
+        seed = bytes(32) if exact else exactly(self.entropy, 32)
+        vector = encoded(agreement, rows, asked) + noise(agreement, seed, asked)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
-            talk.given = member.Contribution(matter_of(state.talk.plan, turn.round), turn.rctx, masked.y_digest, ())
             reply, request, y = sent[0][1], state.request.sha256, masked.y_digest
             self.ledger.spend(about, turn.round, request=request, reply=reply, y=y, snapshot=name, now=now)  # 8 spend
         return masked, sent
@@ -352,13 +357,21 @@ class Gate:
     # --- receipt, and what all share
 
     def _on_receipt(self, request: Envelope, about: bytes, stamp: Stamp) -> bytes | None:
-        """The answer is final: this run is never computed again. Nothing for a receipt that is not about what this city sent and signed."""
-        talk, held = self.talks.get(about), self.ledger.reservation(about)
-        if talk is None or talk.given is None or held is None:
+        """The answer is final: this run is never computed again. From the books alone, so that it is the same after a restart.
+
+        Nothing for a receipt that is not about what this city sent and signed.
+        """
+        held, round_ = self.ledger.reservation(about), request.header.round
+        found = held.rounds.get(round_) if held else None
+        if held is None or found is None or found.spent is None or not found.sent:
             return None
-        round_ = talk.given.matter.round
-        confirmed = held.rounds[round_].confirmed
-        given = replace(talk.given, u3=confirmed.cities if confirmed else ())
+        study, run = digest_bytes(held.claim.study), held.claim.runs[0]
+        given = member.Contribution(
+            Matter(held.claim.expires, study, run, about, round_),
+            digest_bytes(found.rows.ask),
+            digest_bytes(found.spent.y),
+            found.confirmed.cities if found.confirmed else (),
+        )
         identity, roster = self.station.identity, self.station.roster
         if not member.acknowledge(identity, roster, request.content, given, 0, bytes(32), stamp):
             return None
@@ -366,7 +379,8 @@ class Gate:
         head = self.ledger.answer(about, round_, sum_=receipt.sum_digest, receipt=request.content, now=stamp.now)  # 8
         reply = member.acknowledge(identity, roster, request.content, given, head.seq, head.hash, stamp)[0][1]
         self.ledger.acknowledge(request.sha256, reply, now=stamp.now)
-        del self.talks[about]
+        if round_ + 1 == held.claim.rounds:
+            self.talks.pop(about, None)
         return reply
 
     def _on_attest(self, request: Envelope, stamp: Stamp) -> bytes:
@@ -440,23 +454,30 @@ class Gate:
         self.ledger.audit.append(line)
 
 
-def encoded(agreement: Agreement, rows: snapshot.Snapshot) -> Vector:
-    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout."""
-    study = agreement.study
-    layout, cohort, as_of = agreement.layout, study.file.cohort, study.file.as_of
+def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
+    """The sum that an Ask is about, if the approved plan allows one of these words, cells and layout (Q2)."""
+    asked = next((each for each in agreement.sums if each.question == ask.question), None)
+    if asked is None:
+        return None
+    layout = agreement.part(asked)
+    return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
+
+
+def encoded(agreement: Agreement, rows: snapshot.Snapshot, asked: Sum) -> Vector:
+    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout of what is asked."""
+    study, layout = agreement.study, agreement.part(asked)
+    cohort, as_of = study.file.cohort, study.file.as_of
     total = np.zeros(layout.length, dtype=np.int64)
     for table in rows.batches(study.reads(), BATCH):
         total += measures.encode(layout, table, study.dictionary, as_of, cohort, study.exact)
     return total
 
 
-def noise(agreement: Agreement, seed: bytes) -> Vector:
+def noise(agreement: Agreement, seed: bytes, asked: Sum) -> Vector:
     """This city's share of the noise of every cell; zeros in mode exact. `seed`: 32 bytes, the key of one stream for this release alone."""
-    blocks, stream = agreement.layout.blocks, aes_stream(seed)
-    shares = [
-        skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
-        for block, v20 in zip(blocks, agreement.node_v20, strict=True)
-    ]
+    stream = aes_stream(seed)
+    own = [(agreement.layout.blocks[at], agreement.node_v20[at]) for at in asked.blocks]
+    shares = [skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64) for block, v20 in own]
     return np.concatenate(shares)
 
 

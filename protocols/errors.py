@@ -234,6 +234,12 @@ CODES: Final[dict[str, Texts]] = {
         "the study {study} was answered before and is not computed again, so that --drop has nothing to lose",
         "Ask another study, or use --seed",
     ),
+    "LOG_IN_USE": _t(
+        "这项研究正由另一个进程计算",
+        "请等它结束后再运行",
+        "another process is asking this study now",
+        "Wait until it has ended, then run it again",
+    ),
     "FILE_SYSTEM": _t(
         "文件操作失败：{problem}",
         "请检查路径、权限与磁盘空间",
@@ -1264,6 +1270,12 @@ CODES: Final[dict[str, Texts]] = {
         "不要采用该结果",
         "peer broke the protocol: {who} at {step}: the announced sum is not that of the transcript",
         "Do not use this result",
+    ),
+    "LOG_DAMAGED": _t(
+        "会话日志损坏：自第 {byte} 字节起与记录不符，不能据此继续",
+        "请移开该文件后重新运行：将以新的会话和新的预算计算",
+        "damaged log: from byte {byte} on it is not what was written, so that the conversation cannot go on",
+        "Move the file away and run again: that is a new conversation at a new cost",
     ),
     # --- secure aggregation: too few
     "SECAGG_TOO_FEW": _t(

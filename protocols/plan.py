@@ -27,10 +27,19 @@ LIFE_S: Final = 7200  # of a conversation
 
 
 @dataclass(frozen=True)
+class Sum:
+    """One sum that a plan allows: what its Ask says, and the blocks of the layout that it is over, by position."""
+
+    question: bytes
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Agreement:
-    """A one-round study over `cities` (roster ids, ascending).
+    """A study over `cities` (roster ids, ascending): all its questions in one round.
 
     `layout`: that of the study, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
+    What asks for sum after sum says so in `sums`, in the order of the layout, and in `spare`: rounds for sums that were lost.
     """
 
     study: Study
@@ -81,13 +90,14 @@ class Agreement:
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """What the ledger charges for; nothing in mode exact."""
-        return tuple(Event(b.l1, b.l2sq, total) for b, total in zip(self.layout.blocks, self.v20, strict=True) if total)
+        blocks = zip(self.layout.blocks, self.v20, strict=True)
+        return tuple(Event(b.l1, b.l2sq, total, 1 + self.spare) for b, total in blocks if total)
 
     @property
     def draws(self) -> int:
         """Draws from finite tables that the guarantee rests on, over all cities."""
         own = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
-        return own * len(self.cities)
+        return own * len(self.cities) * (1 + self.spare)
 
     @cached_property
     def cost(self) -> Cost:
@@ -102,13 +112,27 @@ class Agreement:
     @property
     def epsilon_in_two_cities(self) -> Decimal:
         """The same for a person with accounts in two of the cities: twice the change, four times the squares."""
-        doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20)) for event in self.events]
+        doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20, event.times)) for event in self.events]
         return privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
 
     @property
     def question(self) -> bytes:
         """What the Ask of the one round says: which questions of the study it is."""
         return canonical({"questions": [question.id for question in self.study.file.questions]})
+
+    @property
+    def spare(self) -> int:
+        """How often any of the sums may be asked again, in a round of its own and at its own cost."""
+        return 0
+
+    @cached_property
+    def sums(self) -> tuple[Sum, ...]:
+        """The sums that the plan allows. A one-round study has one, over all of its layout."""
+        return (Sum(self.question, tuple(range(len(self.layout.blocks)))),)
+
+    def part(self, sum_: Sum) -> Layout:
+        """The layout of one sum."""
+        return Layout(tuple(self.layout.blocks[at] for at in sum_.blocks))
 
     def plan(
         self,
@@ -135,8 +159,8 @@ class Agreement:
             noise=sha256(self.noise).digest(),
             mode=EXACT if self.study.exact else DP,
             ring=self.ring,
-            rounds=1,
-            length=self.layout.length,
+            rounds=len(self.sums) + self.spare,
+            length=max(self.part(each).length for each in self.sums),
             bound=self.bound,
             support=self.support,
             threshold=self.limits.t,

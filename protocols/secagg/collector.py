@@ -381,7 +381,11 @@ def _on_abort(state: Open, reply: Envelope) -> Open:
     abort, talk, city, at = messages.Abort.decode(reply.body), state.talk, reply.header.sender, _STEP[type(state)]
     if city in state.came:
         return state  # what it sent counts
-    reasons = {**talk.missing, city: declined(abort.code)} if at in STEPS[:3] else talk.missing
+    strayed = (
+        abort.code == ABORT_NUMBERS["SECAGG_OUT_OF_ORDER"]
+    )  # it missed a step, so that it cannot follow: lost, no decline
+    reason = f"no_{at}" if strayed else declined(abort.code)
+    reasons = {**talk.missing, city: reason} if at in STEPS[:3] else talk.missing
     talk = replace(talk, gone=talk.gone | {city}, missing=reasons)
     if abort.code == ABORT_NUMBERS["SECAGG_BAD_BOX"]:
         blamed = talk.blamed.get(abort.about, frozenset()) | {city}

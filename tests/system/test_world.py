@@ -19,7 +19,7 @@ from node import gate, ledger
 from protocols import study
 from protocols.errors import ConfigError, IncompleteError, Refusal
 from protocols.noise import UNIT
-from protocols.plan import Agreement
+from protocols.plan import Agreement, Sum
 from protocols.ring import Vector
 from simulations import world
 from tests.system.conftest import SMALL, Ask
@@ -233,8 +233,8 @@ def test_the_noise_in_the_sum_has_the_declared_variance(ask: Ask, monkeypatch: p
 def test_cities_that_skip_their_share_of_noise_are_found(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = gate.noise, count()
 
-    def skipping(agreement: Agreement, seed: bytes) -> Vector:
-        share = real(agreement, seed)
+    def skipping(agreement: Agreement, seed: bytes, asked: Sum) -> Vector:
+        share = real(agreement, seed, asked)
         return np.zeros_like(share) if next(calls) % 2 else share
 
     monkeypatch.setattr(gate, "noise", skipping)

@@ -290,7 +290,7 @@ def test_a_budget_that_is_used_up_refuses_before_a_row_is_read(tiny: Rig, monkey
 
 def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
-    rounds.receipts(tiny.present.post, rounds.summed(tiny.present.post, agreement, answers, {}))
+    rounds.summed(tiny.present.post, agreement, answers, {}).conversation.receipts()
     gate_ = tiny.gate
     ack = messages.Ack(b"r" * 32, b"r" * 32, 3, b"h" * 32)
     forged = tiny.sealed(ack, messages.Matter(tiny.now + 60), to=COORDINATOR, seq=1, identity=gate_.station.identity)
@@ -300,7 +300,7 @@ def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) ->
 
 def test_a_finished_run_is_not_opened_again(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
-    acks = rounds.receipts(tiny.present.post, rounds.summed(tiny.present.post, agreement, answers, {}))
+    acks = rounds.summed(tiny.present.post, agreement, answers, {}).conversation.receipts()
     plan = tiny.plan(agreement, b"e" * 16)
     assert aborted(tiny, opening(tiny, plan, acks[1])) == abort_number("SECAGG_ALREADY_ANSWERED")
 
@@ -316,8 +316,8 @@ def conversation(tiny: Rig) -> Iterator[tuple[Kind, collector.State, messages.Ou
     question = collector.Question(plan.length, plan.layout, agreement.question)
     state: collector.State
     state, sent = collector.start(post.identity, post.roster, plan, question, {}, post.stamp())
-    while type(state) in rounds.REQUEST:
-        yield rounds.REQUEST[type(state)], state, sent
+    while isinstance(state, collector.Open):
+        yield messages.peek(sent[0][1]).kind, state, sent
         following: messages.Outgoing = ()
         for city, content in sent:
             reply = tiny.gates[post.roster.name(city)].answer(content, tiny.now)
@@ -500,10 +500,9 @@ def test_a_receipt_for_another_vector_or_conversation_is_not_acknowledged(tiny: 
 def test_a_receipt_before_anything_was_signed_is_held_against_the_vector_alone(tiny: Rig) -> None:
     state, _ = reaching(tiny, Kind.SURVIVORS)
     assert isinstance(state, collector.Confirming)
-    given = tiny.gate.talks[b"c" * 16].given
-    assert given is not None
-    receipt = messages.Receipt(given.rctx, b"s" * 32, b"t" * 32, ((1, given.y_digest), (2, b"y" * 32), (3, b"y" * 32)))
-    assert reply_to(tiny, tiny.sealed(receipt, given.matter)).header.kind is Kind.ACK
+    inputs = ((1, state.inputs[1].y_digest), (2, b"y" * 32), (3, b"y" * 32))
+    receipt = messages.Receipt(state.turn.rctx, b"s" * 32, b"t" * 32, inputs)
+    assert reply_to(tiny, tiny.sealed(receipt, messages.matter_of(state.talk.plan))).header.kind is Kind.ACK
 
 
 # --- mode exact
@@ -675,7 +674,7 @@ def test_a_city_that_does_not_attest_is_named_and_why(tiny: Rig) -> None:
     assert rounds.attested(post, tiny.study, tiny.present.ids).without == dict.fromkeys((1, 2, 3), "ATTEST_NOTHING")
     answers, agreement = tiny.approved()
     rounds.summed(post, agreement, answers, {})
-    tiny.present.link.lost.add("west")
+    tiny.present.link.lost["west"] = True
     found = rounds.attested(post, tiny.study, tiny.present.ids)
     assert set(found.files) == {1, 2}
     assert found.without == {3: "unreachable"}
