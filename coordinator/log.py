@@ -90,8 +90,12 @@ class Log:
         self._file: BinaryIO = io.BytesIO() if path is None else _opened(path)
         self.opening: Opening | None = None
         self.events = 0
-        for content, at in self._records():
-            self._index(content, at)
+        try:
+            for content, at in self._records():
+                self._index(content, at)
+        except BaseException:
+            self.close()
+            raise
 
     def open(self, opening: Opening) -> None:
         """The first record."""
@@ -104,7 +108,7 @@ class Log:
     def replay(self) -> Iterator[Event]:
         """Every event, as it was written."""
         records = self._records()
-        next(records)
+        next(records, None)
         for content, _ in records:
             yield Event.decode(content, LONGEST)
 
