@@ -92,24 +92,23 @@ class Clock:
 class InProcess:
     """An Exchange that calls the gates of this process, over sealed bytes. Cities in `drops` are lost when they are told to be.
 
-    `lost`: who is now, and whether to the end. A city without a gate refuses everything.
+    `lost`: who is now. A city without a gate refuses everything.
     """
 
     gates: Mapping[str, Gate]
     clock: Clock
     drops: Sequence[Drop] = ()
-    lost: dict[str, bool] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
 
     def each(self, kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
         """Replies in the order of the requests. `timeout_s` has nothing to wait for here."""
         del timeout_s
         self.clock.tick()
-        if kind == Kind.ASK.value:
-            self.lost = {city: for_good for city, for_good in self.lost.items() if for_good}
+        if kind == Kind.ASK.value:  # a new round: who only missed the last one is back
+            for_good = {each.city for each in self.drops if each.step in STEPS[:2]}
+            self.lost -= {each.city for each in self.drops} - for_good
         round_ = max((messages.peek(content).round for content in requests.values()), default=0)
-        for each in self.drops:
-            if (STEP_OF.get(kind), round_) == (each.step, each.round):
-                self.lost[each.city] = self.lost.get(each.city, False) or each.step in STEPS[:2]
+        self.lost |= {each.city for each in self.drops if (STEP_OF.get(kind), round_) == (each.step, each.round)}
         for city, content in requests.items():
             if city in self.lost:
                 yield city, Failure("unreachable")

@@ -674,7 +674,7 @@ def test_a_city_that_does_not_attest_is_named_and_why(tiny: Rig) -> None:
     assert rounds.attested(post, tiny.study, tiny.present.ids).without == dict.fromkeys((1, 2, 3), "ATTEST_NOTHING")
     answers, agreement = tiny.approved()
     rounds.summed(post, agreement, answers, {})
-    tiny.present.link.lost["west"] = True
+    tiny.present.link.lost.add("west")
     found = rounds.attested(post, tiny.study, tiny.present.ids)
     assert set(found.files) == {1, 2}
     assert found.without == {3: "unreachable"}
