@@ -56,6 +56,8 @@ from protocols.messages import (
     Outgoing,
     Plan,
     Stamp,
+    is_about,
+    matter_of,
     open_echo,
     open_envelope,
     seal,
@@ -239,7 +241,7 @@ class Gate:
         try:
             opened = messages.Open.decode(request.body)
             plan = Plan.decode(opened.plan)
-            if request.header.conversation != plan.conversation.hex():
+            if not is_about(request.header, matter_of(plan)) or not set(plan.cities) <= station.roster.cities.keys():
                 raise Refusal("SECAGG_PLAN")
             study = self._not_used(opened, plan, now)  # 3 replay
             agreement = agree(study, plan.cities, station.roster, plan.run)  # 2 approval: everything derived again
@@ -248,6 +250,8 @@ class Gate:
         except HpfedError as no:
             return replace(nothing, history=no if isinstance(no, Refusal) else None), None
         cities = {station.roster.name(city): names for city, names in lacking.items()}
+        if study.file.cities.names is not None and not cities.keys() <= set(study.file.cities.names):
+            return nothing, None  # not what was approved
         short = shortages(study, cities, limits.cities.least, limits.exact.min_unmapped, loose=self.policy.loose)
         decision = decide(study, role=self._role(study), cities=cities, cannot=cities, policy=self.policy)
         terms = replace(

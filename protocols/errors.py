@@ -158,6 +158,12 @@ CODES: Final[dict[str, Texts]] = {
         "--drop does not understand {text!r}",
         "Write CITY@STEP, with one of the steps {steps}",
     ),
+    "DROP_ROUND": _t(
+        "研究 {study} 只有一轮（第 0 轮），没有第 {round} 轮",
+        "去掉 --drop 中的轮次",
+        "the study {study} has one round, number 0, and no round {round}",
+        "Leave the round out of --drop",
+    ),
     "CITY_UNKNOWN": _t(
         "没有名为 {name!r} 的城市文件夹",
         "现有：{known}",

@@ -18,11 +18,14 @@ import pytest
 from coordinator import rounds
 from node import gate, ledger
 from node.audit import Event, lines
+from node.identity import identity
 from protocols import messages
+from protocols.approval import sign_study
 from protocols.attestation import Attestation, epsilon_text, read_attestation, sign_attestation
 from protocols.entropy import seeded
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, Plan, open_envelope, seal
+from protocols.plan import agree
 from protocols.roster import COORDINATOR
 from protocols.secagg import collector
 from protocols.study import load
@@ -252,6 +255,43 @@ def test_an_open_under_the_name_of_another_conversation_touches_neither(tiny: Ri
     held = tiny.gate.ledger.reservation(plan.conversation)
     assert held is not None
     assert held.state == "reserved"
+
+
+@pytest.mark.parametrize("field", ["cities", "expires", "run"])
+def test_a_plan_that_its_header_or_the_roster_does_not_know_is_refused_and_holds_nothing(tiny: Rig, field: str) -> None:
+    plan = tiny.plan(tiny.approved()[1])
+    wrong: dict[str, Any] = {"cities": (1, 2, 99), "expires": 2**60, "run": 0}
+    changed = replace(plan, **{field: wrong[field]})
+    about = replace(messages.matter_of(changed), expires=plan.expires, run=1)
+    content = tiny.sealed(messages.Open(changed.encode(), b""), about)
+    assert aborted(tiny, content) == abort_number("SECAGG_PLAN")
+    assert tiny.gate.ledger.reservation(plan.conversation) is None
+
+
+def test_a_plan_over_cities_that_the_study_does_not_name_is_not_what_was_approved(tmp_path: Path) -> None:
+    four = (*gates.CITIES, "zenith")
+    named = gates.STUDY + "cities: {names: [east, north, west], least: 3}\n"
+    gates.write(tmp_path / "cities", 12, gates.STUDY, four)
+    asked = load(tmp_path / "cities" / "study.yaml")
+    with gates.rig(tmp_path / "cities", study=asked) as rig:
+        (tmp_path / "cities" / "named.yaml").write_text(named, encoding="utf-8")
+        narrow = load(tmp_path / "cities" / "named.yaml")
+        rig.study = narrow
+        assert rig.present.ids == (1, 2, 3, 4)
+        body = messages.Offer(narrow.content, sign_study(narrow, asker_key(rig)), narrow.dictionary.content)
+        assert reply_to(rig, rig.sealed(body, rig.matter(narrow))).header.kind is Kind.APPROVAL
+        wide, inside = (rig.plan(agree(narrow, ids, rig.present.post.roster), name) for ids, name in WIDE_AND_INSIDE)
+        assert aborted(rig, opening(rig, wide)) == abort_number("SECAGG_NOT_APPROVED")
+        assert reply_to(rig, opening(rig, inside)).header.kind is Kind.ADVERT
+
+
+WIDE_AND_INSIDE = (((1, 2, 3, 4), b"w" * 16), ((1, 2, 3), b"i" * 16))
+
+
+def asker_key(rig: Rig) -> Any:
+    """The key that the simulated asker signs with."""
+    base = world.coordinator_home(rig.folder, rig.folder / "homes")
+    return identity(base / "askers" / "analyst", seeded("unused"))
 
 
 def test_an_open_that_is_no_plan_is_refused(tiny: Rig) -> None:
