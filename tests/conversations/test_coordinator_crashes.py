@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from coordinator.log import Log
+from node import ledger
 from protocols import messages
 from protocols.messages import Kind
 from protocols.secagg import collector
 from protocols.secagg.plan import STEPS
 from protocols.secagg.transcript import verify
+from tests import gates
 from tests.architecture.source import ROOT
 from tests.conversations.line import Line, begun, questions, resumed
 from tests.conversations.table import ROOT_KEY, lost_at, nobody, table_of
@@ -253,3 +255,28 @@ def test_a_process_killed_as_the_list_of_survivors_closes_leaves_a_log_to_go_on_
 def test_a_process_killed_after_any_record_leaves_a_log_to_go_on_from(tmp_path: Path) -> None:
     for nth in range(1, 27):
         really_killed(tmp_path / str(nth), nth)
+
+
+@pytest.mark.slow  # ten processes
+@pytest.mark.parametrize("size", [1, 3_000, 8_000, 12_000, 16_000])
+def test_a_whole_run_killed_at_any_moment_is_run_again_and_gives_a_result(tmp_path: Path, size: int) -> None:
+    """Everyone dies with the process. The second run goes on from the log, or asks anew; what left a city before stays charged."""
+    folder = tmp_path / "cities"
+    gates.write(folder)
+    command = [sys.executable, "-c", "from simulations.cli import main\nmain()", "run", str(folder / "study.yaml")]
+    command += ["--cities", str(folder), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:  # noqa: S603 our own program
+        while run.poll() is None:
+            if any(path.stat().st_size >= size for path in folder.glob(".hpfed/coordinator/runs/**/log")):
+                run.kill()
+    assert run.returncode == -signal.SIGKILL
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)  # noqa: S603 our own program
+    assert again.returncode == 0, again.stderr.decode()
+    assert (tmp_path / "out" / "results.json").is_file()
+    assert not list(folder.glob(".hpfed/coordinator/runs/**/log"))
+    for city in gates.CITIES:
+        held = ledger.look(folder / city / ".hpfed" / ledger.FILE, now=0).reservations
+        assert [each.state for each in held][-1] == "answered"
+        assert len(held) <= 2
+        vectors = [each.spent.y for one in held for each in one.rounds.values() if each.spent is not None]
+        assert len(vectors) == len(set(vectors))
