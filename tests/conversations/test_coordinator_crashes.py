@@ -77,7 +77,7 @@ def lives(
     raise AssertionError
 
 
-@pytest.mark.parametrize("exact", [False, True], ids=["dp", "exact"])
+@pytest.mark.parametrize("exact", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["dp", "exact"])
 def test_killed_after_any_write_it_goes_on_to_the_right_sum(tmp_path: Path, exact: bool) -> None:
     ids = IDS[:4]
     for nth in range(1, 30):

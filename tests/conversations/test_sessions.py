@@ -52,12 +52,12 @@ def played(pattern: tuple[int, ...]) -> Table:
 
 @pytest.mark.parametrize("first", [0, 1, 3, 6])
 def test_in_each_round_nobody_or_one_of_three_cities_is_lost(first: int) -> None:
-    for pattern in PATTERNS[::7]:
+    for pattern in PATTERNS[::15]:
         if pattern[0] == first:
             played(pattern)
 
 
-@pytest.mark.slow  # 256 patterns, half a minute; the test above plays 37 of them
+@pytest.mark.slow  # 256 patterns, half a minute; the test above plays 18 of them
 def test_all_patterns_of_lost_cities() -> None:
     assert len(PATTERNS) == 4**4
     for pattern in PATTERNS:
