@@ -219,7 +219,7 @@ def spread(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> float:
     many standard deviations from 1."""
     asked = study.load(FLAGSHIP)
     with monkeypatch.context() as patch:
-        patch.setattr(gate, "noise", lambda agreement, _: np.zeros(agreement.layout.length, dtype=np.int64))
+        patch.setattr(gate, "noise", lambda agreement, _, __: np.zeros(agreement.layout.length, dtype=np.int64))
         still = opened(ask, monkeypatch, asked, 7)
     noised = opened(ask, monkeypatch, asked, 7)
     variances = [len(noised.survivors) * v20 / UNIT for v20 in noised.agreement.node_v20]
