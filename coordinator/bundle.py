@@ -1,9 +1,10 @@
-"""What travels with a result so that anyone can check it offline: the signatures of asker, cities and coordinator (reports.md, section 8).
+"""What travels with a result so that anyone can check it offline: the signatures of asker, cities and coordinator.
 
     OUT/bundle/manifest.json, manifest.sig.json    every file of the result by its hash, under the coordinator's signature
                approvals/, attestations/           each city's yes, and its word on what it released
                roster.json, study.yaml, study.sig.json, dictionary.yaml
                secagg/                             mode dp: the record from which anyone recomputes the sum
+               counted/                            what each city answered by itself, where the study asks for that
 
 `Unsealed` is all of it but the manifest, which is made last, over the files as they are written. `verify.py` reads it back.
 """
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from types import MappingProxyType
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,6 +27,8 @@ from protocols.messages import Plan
 from protocols.roster import Roster
 from protocols.secagg.transcript import Transcript
 from protocols.study import Written
+
+NOTHING: Final[Mapping[int, bytes]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -95,15 +100,16 @@ def unsealed(
     written: Written,
     asked: bytes,
     approvals: Mapping[int, bytes],
-    transcript: Transcript,
+    transcript: Transcript | None,
+    counted: Mapping[int, bytes] = NOTHING,
 ) -> Unsealed:
-    """What a finished conversation leaves for its bundle, before any city has attested.
+    """What a finished study leaves for its bundle, before any city has attested.
 
     `written`: study and dictionary as they were loaded; `asked`: the asker's signed file; `approvals`: signed files of all cities of the
-    plan. The transcript goes in in mode dp, if it is not too large; a transcript of mode exact holds cells that are withheld.
+    plan. The transcript goes in in mode dp, if it is not too large; a transcript of mode exact holds cells that are withheld. `counted`:
+    signed messages of cities that answered by themselves; they hold nothing that is not released, and go in unless they are too large.
     """
     agreement = opened.agreement
-    conversation = Plan.decode(transcript.plan).conversation.hex()
     files = {
         manifest.ROSTER: roster.file,
         manifest.STUDY: written.study,
@@ -111,15 +117,20 @@ def unsealed(
         manifest.ASKED: asked,
         **{manifest.approval_of(roster.name(city)): approvals[city] for city in agreement.cities},
     }
-    content = transcript.encode()
-    included = not agreement.study.exact and len(content) <= manifest.LARGEST_TRANSCRIPT
-    if included:
-        files[manifest.transcript_of(conversation)] = content
+    kept_: tuple[Kept, ...] = ()
+    if transcript is not None:
+        content, conversation = transcript.encode(), Plan.decode(transcript.plan).conversation.hex()
+        included = not agreement.study.exact and len(content) <= manifest.LARGEST_TRANSCRIPT
+        if included:
+            files[manifest.transcript_of(conversation)] = content
+        kept_ = (Kept(conversation=conversation, sha256=transcript.digest().hex(), included=included),)
+    if manifest.own_fit(agreement.own.length, len(agreement.cities)):
+        files |= {manifest.counted_of(roster.name(city)): message for city, message in counted.items()}
     return Unsealed(
         agreement.study.digest,
         agreement.run - 1,
         files,
-        (Kept(conversation=conversation, sha256=transcript.digest().hex(), included=included),),
+        kept_,
         tuple(Unattested(city=roster.name(city), reason="not_asked") for city in opened.survivors),
     )
 

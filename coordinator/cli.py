@@ -6,7 +6,7 @@ Everything that computes is imported inside the command that needs it.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,18 +24,20 @@ app.add_typer(study_app, name="study")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(report_app, name="report")
 
-Lang = Annotated[str, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")]
+Lang = Annotated[
+    Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; messages on stderr.")]
 
 
-def spoken(chosen: str) -> str:
-    """zh or en; anything else is the language of the terminal."""
-    if chosen in ("zh", "en"):
+def spoken(chosen: str | None) -> str:
+    """What was chosen, else the language of the terminal."""
+    if chosen:
         return chosen
     return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
 
 
-def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
+def guarded(lang: str | None, as_json: bool, work: Callable[[], Any]) -> None:
     """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
     from protocols.errors import ConfigError, HpfedError, Place, said
 
@@ -63,7 +65,7 @@ def _print(value: Any, as_json: bool, line: Callable[[], str]) -> None:
 
 @study_app.command("check")
 def study_check(
-    file: Annotated[Path, typer.Argument(help="A study file.")], lang: Lang = "", as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(help="A study file.")], lang: Lang = None, as_json: AsJson = False
 ) -> None:
     """Read a study strictly; every fault at once, with file, line and key. Asks nobody, spends nothing.
 
@@ -74,7 +76,7 @@ def study_check(
         from protocols import study
 
         found = study.load(file)
-        layout = found.workload.layout
+        layout, own = found.workload.layout, found.workload.own
         value = {
             "study": found.file.study,
             "digest": found.digest,
@@ -82,14 +84,21 @@ def study_check(
             "questions": len(found.file.questions),
             "blocks": len(layout.blocks),
             "cells": layout.length,
+            "own_blocks": len(own.blocks),
+            "own_cells": own.length,
             "reads": list(found.reads()),
         }
+        parts = [(layout, "masked"), (own, "as its own numbers" + ("" if found.exact else ", noised"))]
+        leaves = "; ".join(
+            f"{each.length} cells in {len(each.blocks)} blocks leave each city, {how}"
+            for each, how in parts
+            if each.blocks
+        )
         _print(
             value,
             as_json,
             lambda: (
-                f"{found.file.study}: {value['questions']} questions, {value['cells']} cells in {value['blocks']} blocks leave each city, "
-                f"masked\nreads {', '.join(found.reads())}\n{found.digest}"
+                f"{found.file.study}: {value['questions']} questions, {leaves}\nreads {', '.join(found.reads())}\n{found.digest}"
             ),
         )
 
@@ -102,7 +111,7 @@ def study_new(
     template: Annotated[
         str, typer.Option("--template", help="One of the shipped studies.")
     ] = "flexible-employment-profile",
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy a shipped study, to be changed into your own.
@@ -131,7 +140,7 @@ def study_new(
 @dictionary_app.command("check")
 def dictionary_check(
     reference: Annotated[str, typer.Argument(help="A built-in name@version, or the path of a file.")],
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a dictionary strictly; every fault at once, with file, line and key.
@@ -163,7 +172,7 @@ def dictionary_codebook(
     reference: Annotated[str, typer.Argument(help="A built-in name@version, or the path of a file.")],
     formats: Annotated[str, typer.Option("--format", help="xlsx, html, or both, split by a comma.")] = "xlsx,html",
     out: Annotated[Path, typer.Option("--out", help="The folder to write to; no file there is replaced.")] = Path(),
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a dictionary as a sheet that a department can fill in: its own column for each variable, its own code for each code.
@@ -184,7 +193,7 @@ def dictionary_codebook(
 
 @report_app.command("build")
 def report_build(
-    out: Annotated[Path, typer.Argument(help="A folder with results.json.")], lang: Lang = "", as_json: AsJson = False
+    out: Annotated[Path, typer.Argument(help="A folder with results.json.")], lang: Lang = None, as_json: AsJson = False
 ) -> None:
     """Build tables, the workbook and both reports again, from results.json alone.
 
@@ -212,7 +221,7 @@ def report_verify(
     roster: Annotated[
         Path | None, typer.Option("--roster", help="A roster file from elsewhere, to pin identities.")
     ] = None,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a result offline, in twelve steps: signatures, files, approvals, attestations, numbers. Exit 5 names what fails.
@@ -225,23 +234,29 @@ def report_verify(
         from protocols import yamltext
 
         pinned = None if roster is None else yamltext.content(roster)
-        steps = verify.verify(out, pinned, output.pages)
+        steps = verify.verify(out, pinned, output.made)
         holds = all(step.holds for step in steps)
-        value = {"holds": holds, "steps": [_as_json(step) for step in steps]}
+        partial = [step.number for step in steps if step.holds and not step.complete]
+        value = {"holds": holds, "complete": holds and not partial, "steps": [_as_json(step) for step in steps]}
         _print(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))
-        typer.echo(VERDICTS[holds][spoken(lang)], err=True)
+        verdict = "fails" if not holds else "partly" if partial else "holds"
+        typer.echo(VERDICTS[verdict][spoken(lang)].format(steps=", ".join(map(str, partial))), err=True)
         if not holds:
             raise typer.Exit(5)
 
     guarded(lang, as_json, work)
 
 
-VERDICTS: dict[bool, dict[str, str]] = {
-    True: {
+VERDICTS: dict[str, dict[str, str]] = {
+    "holds": {
         "zh": "核验通过。核验不了的：各市的记录是否属实，各市是否如约加噪",
         "en": "It holds. What nobody can check from here: that each city's rows are true, and that it drew its noise as it says",
     },
-    False: {"zh": "核验未通过：请勿采信这份结果", "en": "It does not hold: do not rely on this result"},
+    "partly": {
+        "zh": "所核验的都成立，但第 {steps} 步未能全部核验：该步下注明的内容仅凭协调方所述",
+        "en": "What was checked holds, but not all was: what stands below step {steps} is the coordinator's word alone",
+    },
+    "fails": {"zh": "核验未通过：请勿采信这份结果", "en": "It does not hold: do not rely on this result"},
 }
 STEPS: dict[str, dict[str, str]] = {
     "layout": {"zh": "文件齐全，没有链接", "en": "the files are there, and plain files"},
@@ -260,7 +275,10 @@ STEPS: dict[str, dict[str, str]] = {
     },
     "cities": {"zh": "作答与缺席的城市无误", "en": "cities that answered and cities that are missing are right"},
     "numbers": {"zh": "数值属于这项研究", "en": "the numbers are those of this study"},
-    "rebuilt": {"zh": "表格与报告可由 results.json 重新生成", "en": "tables and reports follow from results.json"},
+    "rebuilt": {
+        "zh": "表格、工作簿与报告可由 results.json 重新生成",
+        "en": "tables, workbook and reports follow from results.json",
+    },
     "reports": {"zh": "报告写明同一摘要", "en": "the reports name the same digests"},
 }
 NOTES: dict[str, dict[str, str]] = {
@@ -273,10 +291,14 @@ NOTES: dict[str, dict[str, str]] = {
         "zh": "已由各市的掩码向量重新求和，并由此重算全部数值",
         "en": "the sum was computed again from the cities' masked vectors, and every number from that sum",
     },
-    "counts_recomputed": {
-        "zh": "已由各市的掩码向量重新求和并核对人数；其余数值系另一版软件所算，未重算",
-        "en": "the sum was computed again from the cities' masked vectors, and the counts from it; "
-        "all else was computed by other software and not again",
+    "estimates_recomputed": {
+        "zh": "已由各市的掩码向量重新求和并核对各估计值；误差、区间与检验系另一版软件所算，未重算",
+        "en": "the sum was computed again from the cities' masked vectors, and every estimate from it; "
+        "errors, intervals and tests were computed by other software and not again",
+    },
+    "own_recomputed": {
+        "zh": "已由各市签名的自行作答重算其分市数值",
+        "en": "every number by city was computed again from what that city signed",
     },
     "sum_exact": {
         "zh": "未重新求和：精确模式的求和记录留在协调方；只核对了各行是否属于这项研究",
@@ -288,11 +310,28 @@ NOTES: dict[str, dict[str, str]] = {
         "en": "the sum was not computed again: its record is too large for the bundle; "
         "only that the rows are those of the study was checked",
     },
-    "other_software": {
-        "zh": "跳过：报告由另一版软件写成，须用那一版重新生成",
-        "en": "left out: other software wrote the reports, and only that can make them again",
+    "own_large": {
+        "zh": "未核对各市自行作答的数值：数据太大，不在成果包内",
+        "en": "the cities' own numbers were not checked: they are too large for the bundle",
     },
-    "not_rebuilt": {"zh": "跳过：没有生成报告的程序", "en": "left out: there is nothing here that makes reports"},
+    "other_software": {
+        "zh": "未核对：以下文件由另一版软件写成，须用那一版重新生成：{files}",
+        "en": "not checked: other software wrote these files, and only that can make them again: {files}",
+    },
+    "not_rebuilt": {
+        "zh": "未核对：没有生成它们的程序：{files}",
+        "en": "not checked: there is nothing here that makes these files: {files}",
+    },
+    "unchecked": {
+        "zh": "列入清单、但内容无从核验：{files}",
+        "en": "on the signed list, with contents that nothing here can check: {files}",
+    },
+    "word": {
+        "zh": "仅凭协调方所述：城市的显示名（{names}）、城市缺席的原因、运行时间 {at}、是否使用种子；"
+        "study.yaml 与 dictionary.yaml 中的注释无人签名",
+        "en": "the coordinator's word alone: the names that cities are shown under ({names}), why cities are missing, "
+        "the time of the run {at}, whether it had a seed; nobody signs comments in study.yaml and dictionary.yaml",
+    },
 }
 
 

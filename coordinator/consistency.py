@@ -1,4 +1,4 @@
-"""One least squares over all released sums of a study, in closed form (statistics.md, section 3).
+"""One least squares over all released sums of a study, in closed form.
 
 Every number that two tables share becomes the same number, and cells add up to margins to the last digit. Tables of one measure over
 one cohort form a family. The space of a table on axes B splits into one part per set of axes A inside B: what remains of the margin on
@@ -13,6 +13,14 @@ inverse-variance mean per part:
 Axes of one variable at several resolutions (`resolution.py`) are kept whole: A runs over the other axes alone, and step 2 is a dense least
 squares per A, whose unknowns are the contrasts of atoms of every set of shared dimensions that a block has. Step 4 settles atoms, and
 every table on such axes is a whole-number sum of them.
+
+Where cities answer for themselves as well (`reconcile_cities`), `city` is one more axis. All K of them measure the same blocks with
+the same noise, so that all that their answers say about their total T is in the sum of the answers, and nothing in the differences. With
+C the answer of one city and S the sum of all K answers, each fitted alone, and T fitted from S and the secure sum together,
+
+    the table of the city is  C + (T - S) / K,  with the noise of C - S / K and that of T / K, which are independent.
+
+Cells of the cities then add up to T, and by step 4, with the last city as the last position, to its last digit.
 
 Amounts are measured about a centre c. Their official tables are sums of x itself: c times the official number of holders whose x is
 known, and what was measured. Then totals, means and numbers of holders agree with each other in every table.
@@ -41,7 +49,7 @@ from protocols.statistics.estimates import (
     subsets,
 )
 from protocols.statistics.layout import KNOWN as KNOWN_OF
-from protocols.statistics.layout import Amount, Block, Choice, Layout, Measure
+from protocols.statistics.layout import NOTHING, Amount, Block, Choice, Layout, Measure
 from protocols.statistics.measures import Vector
 from protocols.statistics.resolution import Dims, Resolution
 
@@ -69,6 +77,14 @@ class Measured:
         return self.variance * prod(axis.size for axis in self.block.axes if axis.name not in kept)
 
 
+@dataclass(frozen=True)
+class Reconciled:
+    """Official tables of the sum, and of each city that answered by itself."""
+
+    pooled: Families
+    cities: Mapping[int, Families]
+
+
 def reconcile(layout: Layout, summed: Vector, variances: Sequence[Fraction | float]) -> Families:
     """Official tables from the sum over cities. `variances`: of the noise in each cell of each block, in the unit that the block is carried
     in; all 0 in exact mode.
@@ -76,21 +92,70 @@ def reconcile(layout: Layout, summed: Vector, variances: Sequence[Fraction | flo
     Pre-condition: blocks of weight 1 whose cells add up to margins, so none of yes-no; amounts beside the numbers of holders whose value
     is known, on the same axes. Errors: `PeerError SUM_LENGTH | SUM_VARIANCE | SUM_BOUND | SUM_MARGINS`; no table is made then.
     """
+    return reconcile_cities(layout, summed, variances, NOTHING, {}, (), ()).pooled
+
+
+def reconcile_cities(
+    layout: Layout,
+    summed: Vector,
+    variances: Sequence[Fraction | float],
+    own: Layout,
+    answers: Mapping[int, Vector],
+    own_variances: Sequence[Fraction | float],
+    survivors: Sequence[int],
+) -> Reconciled:
+    """Official tables from the secure sum over `survivors`, and from what each city in `answers` measured of `own` by itself; both ascend.
+
+    Where all survivors answered, pooled tables are those of the sum of their answers too, and cells of the survivors add up to them. Where
+    one did not, the secure sum holds what nobody else knows: then the two are fitted apart. Pre-conditions, errors: as `reconcile`.
+    """
+    resolution = Resolution.of(Layout(tuple(dict.fromkeys((*layout.blocks, *own.blocks)))))
+    apart = {city: _grouped(_measured(own, cells, own_variances)) for city, cells in answers.items()}
+    linked = tuple(survivors) if set(survivors) <= apart.keys() else ()
+    measured = _measured(layout, summed, variances)
+    if linked:
+        together: Vector = np.stack([answers[city] for city in linked]).sum(axis=0)
+        measured += _measured(own, together, [len(linked) * variance for variance in own_variances])
+    total = _grouped(measured)
+    pooled, cities = dict[FamilyKey, Family](), {city: dict[FamilyKey, Family]() for city in apart}
+    counts: dict[int | None, Settled] = {scope: {} for scope in (None, *apart)}
+    keys = dict.fromkeys((*total, *(key for groups in apart.values() for key in groups)))
+    for key in sorted(keys, key=lambda key: key[0] is not Measure.ONE):  # amounts rest on counts
+        own_groups = {city: groups[key] for city, groups in apart.items() if key in groups}
+        everything = (*total.get(key, ()), *(each for group in own_groups.values() for each in group))
+        if not any(each.variance for each in everything):
+            if key in total:
+                pooled[key] = _exact(total[key], resolution, counts[None])
+            for city, group in own_groups.items():
+                cities[city][key] = _exact(group, resolution, counts[city])
+            continue
+        fits = {city: Fit.of(group, resolution) for city, group in own_groups.items()}
+        if key in total:
+            whole = Fit.of(total[key], resolution)
+            settled = whole.settled({dims: whole.table(dims) for dims in whole.dims}, counts[None])
+            pooled[key] = whole.family(settled, {part: whole.noise(part) for part in whole.closure})
+            linking = {city: fits.pop(city) for city in linked if city in fits}
+            cities_of = _adding_up(whole, settled, linking, counts)
+            for city, family in cities_of.items():
+                cities[city][key] = family
+        for city, fit in fits.items():
+            alone = fit.settled({dims: fit.table(dims) for dims in fit.dims}, counts[city])
+            cities[city][key] = fit.family(alone, {part: fit.noise(part) for part in fit.closure})
+    return Reconciled({key: pooled[key] for key in keys if key in pooled}, cities)
+
+
+def _grouped(measured: Sequence[Measured]) -> dict[FamilyKey, list[Measured]]:
     groups: dict[FamilyKey, list[Measured]] = {}
-    for measured in _measured(layout, summed, variances):
-        groups.setdefault(family_of(measured.block), []).append(measured)
-    resolution, families = Resolution.of(layout), dict[FamilyKey, Family]()
-    counts: Settled = {}
-    for key in sorted(groups, key=lambda key: key[0] is not Measure.ONE):  # amounts rest on counts
-        group = groups[key]
-        make = _exact if not any(each.variance for each in group) else _fitted
-        families[key] = make(group, resolution, counts)
-    return {key: families[key] for key in groups}
+    for each in measured:
+        groups.setdefault(family_of(each.block), []).append(each)
+    return groups
 
 
 def _measured(layout: Layout, summed: Vector, variances: Sequence[Fraction | float]) -> list[Measured]:
     if summed.shape != (layout.length,):
         raise PeerError("SUM_LENGTH", cells=summed.size, expected=layout.length)
+    if not layout.blocks:
+        return []
     noise = [float(variance) for variance in variances]
     noised = [variance > 0 for variance in noise]
     if len(noise) != len(layout.blocks) or not all(np.isfinite(noise)) or min(noise) < 0 or any(noised) != all(noised):
@@ -198,30 +263,6 @@ def _coarser(part: AxisSet, measured: Measured, resolution: Resolution) -> Vecto
 # --- mode dp
 
 
-def _fitted(measured: Sequence[Measured], resolution: Resolution, counts: Settled) -> Family:
-    """Least squares, and the last digit. `counts`: numbers of holders by dimensions, filled by the first family, read by the others."""
-    axes = {axis.name: axis for each in measured for axis in each.block.axes}
-    block, quantum = measured[0].block, _quantum(measured[0].block)
-    whole = frozenset(resolution.shared(axes))
-    closure = _closure(measured)
-    solved = {part: _solved(part, measured, resolution) for part in closure if not part & whole}
-    settled: Settled = {}
-    for dims in sorted({resolution.dims(part) for part in closure}, key=lambda dims: (len(dims), sorted(dims))):
-        table = _recombined(dims, solved, resolution)
-        if block.measure is Measure.AMOUNT:
-            table = table + _amount(block).centre * _held(dims, _amount(block), resolution, counts)
-        settled[dims] = _last_digit(tuple(sorted(dims)), table, settled, quantum, block)
-    if block.measure is Measure.ONE:
-        counts |= settled
-    units, noise = {}, {}
-    for part in closure:
-        units[part] = _cut(part, settled, resolution)
-        noise[part] = {
-            chosen: solved[chosen].covariance(sorted(part & whole), resolution) for chosen in subsets(part - whole)
-        }
-    return Family(axes, units, noise, whole, quantum, _rounding(measured))
-
-
 @dataclass(frozen=True)
 class Solved:
     """What is known of one part A: contrasts of atoms for every set of shared dimensions that it was measured with.
@@ -247,6 +288,96 @@ class Solved:
         rows = _rows(axes, self, resolution)
         sizes = [resolution.axes[axis].size for axis in axes]
         return np.asarray(rows @ self.noise @ rows.T).reshape((*sizes, *sizes))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Least squares over the blocks of one family. Tables are of what was measured: amounts about their centre."""
+
+    measured: Sequence[Measured]
+    resolution: Resolution
+    closure: Sequence[AxisSet]
+    solved: Mapping[AxisSet, Solved]
+
+    @classmethod
+    def of(cls, measured: Sequence[Measured], resolution: Resolution) -> "Fit":
+        closure = _closure(measured)
+        whole = frozenset(resolution.shared({axis.name for each in measured for axis in each.block.axes}))
+        solved = {part: _solved(part, measured, resolution) for part in closure if not part & whole}
+        return cls(measured, resolution, closure, solved)
+
+    @property
+    def block(self) -> Block:
+        return self.measured[0].block
+
+    @property
+    def whole(self) -> AxisSet:
+        return frozenset(self.resolution.shared({name for part in self.closure for name in part}))
+
+    @property
+    def dims(self) -> list[Dims]:
+        """Of all tables, margins before what they are margins of."""
+        found = {self.resolution.dims(part) for part in self.closure}
+        return sorted(found, key=lambda dims: (len(dims), sorted(dims)))
+
+    def table(self, dims: Dims) -> Floats:
+        return _recombined(dims, self.solved, self.resolution)
+
+    def noise(self, part: AxisSet) -> dict[AxisSet, Floats]:
+        """V_A of the table on `part`, for every A of its axes that are not whole."""
+        axes = sorted(part & self.whole)
+        return {
+            chosen: self.solved[chosen].covariance(axes, self.resolution) for chosen in subsets(part - frozenset(axes))
+        }
+
+    def settled(self, tables: Mapping[Dims, Floats], counts: Settled) -> Settled:
+        """The last digit of tables on all `dims`. `counts`: numbers of holders, filled by the first family, read by the others."""
+        found: Settled = {}
+        block, quantum = self.block, _quantum(self.block)
+        for dims in self.dims:
+            table = tables[dims]
+            if block.measure is Measure.AMOUNT:
+                table = table + _amount(block).centre * _held(dims, _amount(block), self.resolution, counts)
+            found[dims] = _last_digit(tuple(sorted(dims)), table, found, quantum, block)
+        if block.measure is Measure.ONE:
+            counts |= found
+        return found
+
+    def family(self, settled: Settled, noise: Mapping[AxisSet, Mapping[AxisSet, Floats]]) -> Family:
+        axes = {axis.name: axis for each in self.measured for axis in each.block.axes}
+        units = {part: _cut(part, settled, self.resolution) for part in self.closure}
+        return Family(axes, units, noise, self.whole, _quantum(self.block), _rounding(self.measured))
+
+
+def _adding_up(
+    whole: Fit, settled: Settled, cities: Mapping[int, Fit], counts: Mapping[int | None, Settled]
+) -> dict[int, Family]:
+    """The families of cities whose cells add up to the sum over all of them, `settled` from `whole`. The last one gets what is left."""
+    if not cities:
+        return {}
+    number, found = len(cities), dict[int, Family]()
+    some = next(iter(cities.values()))
+    apart = {city: {dims: fit.table(dims) for dims in fit.dims} for city, fit in cities.items()}
+    lacking = {dims: whole.table(dims) - np.sum([apart[city][dims] for city in cities], axis=0) for dims in some.dims}
+    left = {dims: settled[dims] for dims in some.dims}
+    noise = {
+        part: {
+            chosen: own * (1 - 1 / number) + of_sum / number**2
+            for (chosen, own), of_sum in zip(some.noise(part).items(), whole.noise(part).values(), strict=True)
+        }
+        for part in some.closure
+    }
+    for at, (city, fit) in enumerate(cities.items(), 1):
+        if at < number:
+            tables = {dims: apart[city][dims] + lacking[dims] / number for dims in fit.dims}
+            mine = fit.settled(tables, counts[city])
+            left = {dims: left[dims] - mine[dims] for dims in fit.dims}
+        else:
+            mine = left
+            if fit.block.measure is Measure.ONE:
+                counts[city].update(mine)
+        found[city] = fit.family(mine, noise)
+    return found
 
 
 def _basis(size: int, contrasts: bool) -> Floats:

@@ -1,38 +1,42 @@
-"""From the opened sum to `results.json`, the one truth of a study (contract, section 6).
+"""From the opened sum, and what cities answered by themselves, to `results.json`, the one truth of a study.
 
-    sum over cities ── consistency ──▶ tables that agree ── finalize per question ──▶ rows with intervals and marks
+    sum over cities, own answers ── consistency ──▶ tables that agree ── finalize per question ──▶ rows with intervals and marks
 
-Nothing here knows what one city sent. Every other file of an output is a pure function of what this writes.
+Of a city that is in the sum alone, nothing here knows what it sent. Every other file of an output is a pure function of what this writes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final
 
-from coordinator.consistency import reconcile
+import numpy as np
+
+from coordinator.consistency import Reconciled, reconcile_cities
 from protocols.approval import Approval
 from protocols.canonical import canonical
 from protocols.dictionary import Words
 from protocols.filters import leaves
 from protocols.noise import UNIT
-from protocols.plan import Agreement
+from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
-from protocols.statistics.estimates import Estimates
+from protocols.statistics.estimates import Estimates, Families
+from protocols.statistics.layout import NOTHING, Layout
 from protocols.statistics.question import Question
-from protocols.statistics.rows import significant
+from protocols.statistics.rows import Answer, significant
 from protocols.study import Study
 
 CONTRACT: Final = 1
+POOLED: Final = "pooled"  # the scope of rows about all cities together
 SOFTWARE: Final = "hpfed 0.1.0"
 TIME: Final = "%Y-%m-%dT%H:%M:%SZ"  # of every moment in a file
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A city without a part in the result, and why (contract, section 6)."""
+    """A city without a part in the result, and why."""
 
     city: str
     reason: str
@@ -44,13 +48,29 @@ class Missing:
 
 @dataclass(frozen=True)
 class Opened:
-    """What a conversation gave: the sum over `survivors` (roster ids, ascending), and who else was asked."""
+    """What a study gave: the sum over `survivors` (roster ids, ascending), and who else was asked.
+
+    `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
+    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered.
+    """
 
     agreement: Agreement
     total: Vector
     survivors: tuple[int, ...]
     missing: tuple[Missing, ...]
     approvals: Mapping[int, Approval]
+    own: Mapping[int, Vector] = field(default_factory=dict)
+    uncounted: tuple[Missing, ...] = ()
+    known: bool = True
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """The questions whose numbers follow from what is known here."""
+        study = self.agreement.study
+        asked = study.file.questions
+        if self.known:
+            return frozenset(question.id for question in asked)
+        return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
 
 
 def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, seeded: bool) -> bytes:
@@ -62,38 +82,77 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
 
 
 def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
-    """Rows and tests of every question, by its id: what the sum says. Errors: those of `reconcile`."""
-    study, agreement = opened.agreement.study, opened.agreement
-    survivors = len(opened.survivors)
-    variances = [Fraction(survivors * v20, UNIT) for v20 in agreement.node_v20]
-    families = reconcile(agreement.layout, opened.total, variances)
-    min_cell = max(opened.approvals[city].min_cell for city in opened.survivors)
-    cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
+    """Rows and tests of every question, by its id: what sum and own answers say. Errors: those of `reconcile_cities`."""
+    study, survivors = opened.agreement.study, opened.survivors
+    of_sum, of_cities = _reconciled(opened)
+    cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
     questions = {}
     for number, question in enumerate(study.file.questions):
-        estimates = Estimates.of(
-            families,
-            study.workload.blocks[question.id],
-            study=study.digest,
-            question=question.id,
-            confidence=study.file.confidence,
-            min_cell=min_cell,
-        )
-        answer = question.finalize(estimates, study.domain)
+        release = study.release_of(question)
         able = study.able(question, cannot)
-        if len(able) < max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2):
-            answer = answer.unavailable()
+        enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
+        found = of_sum if release == "pooled" else of_cities
+        scopes: list[tuple[str, Answer]] = []
+        if release != "by_city":
+            min_cell = max(opened.approvals[city].min_cell for city in survivors)
+            answer = _answer(study, question, found.pooled, min_cell, "")
+            scopes.append((POOLED, answer if enough else answer.unavailable()))
+        for city in survivors if release != "pooled" else ():
+            name = roster.name(city)
+            answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, name)
+            given = enough and name in able and (city in opened.own or not opened.known)
+            scopes.append((name, answer if given else answer.unavailable()))
+        rows = [(scope, row) for scope, answer in scopes for row in answer.rows]
         questions[question.id] = {
             "kind": question.kind,
             "number": number,  # canonical JSON sorts keys; readers want the study's order
-            "release": "pooled",
+            "release": release,
             "cities": list(able),
-            "keys": list(dict.fromkeys(name for row in answer.rows for name in row.keys)),
+            "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
-            "rows": [row.published("pooled") for row in answer.rows],
-            "tests": [{"name": test.name, **test.values} for test in answer.tests],
+            "rows": [row.published(scope) for scope, row in rows],
+            "tests": [
+                {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
+                for scope, answer in scopes
+                for test in answer.tests
+            ],
         }
     return questions
+
+
+def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:
+    """`city`: whose holders it is about; empty for all. Each scope has a stream of its own for what is drawn."""
+    estimates = Estimates.of(
+        families,
+        study.workload.blocks[question.id],
+        study=study.digest,
+        question=f"{question.id} {city}" if city else question.id,
+        confidence=study.file.confidence,
+        min_cell=min_cell,
+    )
+    return question.finalize(estimates, study.domain)
+
+
+def _reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
+    """Tables that agree: those of questions that are released pooled, and those of the others. What is not known here is taken for that of
+    nobody: only its shape is used then."""
+    agreement, survivors = opened.agreement, opened.survivors
+    summed = [Fraction(len(survivors) * v20, UNIT) for v20 in agreement.node_v20]
+    own = [Fraction(v20, UNIT) for v20 in agreement.own_v20]
+    nobody, none = (np.zeros(layout.length, dtype=np.int64) for layout in (agreement.own, agreement.layout))
+    everyone = dict.fromkeys(survivors, nobody) if agreement.own.blocks else {}
+
+    def fitted(layout: Layout, total: Vector, answers_: Mapping[int, Vector]) -> Reconciled:
+        noise = summed if layout.blocks else ()
+        return reconcile_cities(layout, total, noise, agreement.own, answers_, own, survivors)
+
+    if opened.known:
+        found = fitted(agreement.layout, opened.total, opened.own)
+        if len(opened.own) < len(everyone):
+            found = replace(found, cities={**fitted(NOTHING, none[:0], everyone).cities, **found.cities})
+        return found, found
+    shape = fitted(agreement.layout, none, everyone)
+    return shape, fitted(NOTHING, none[:0], opened.own) if agreement.study.exact and opened.own else shape
 
 
 def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, seeded: bool) -> dict[str, Any]:
@@ -155,6 +214,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
     return {
         "answered": list(answered),
         "missing": [each.published() for each in sorted(opened.missing, key=lambda each: each.city)],
+        **({"uncounted": [each.published() for each in opened.uncounted]} if opened.uncounted else {}),
         "snapshots": {city: approval.snapshot.isoformat() for city, approval in answered.items()},
         "cannot": {city: listed for city, listed in lacking.items() if listed},
         "names": {city: _both(names.get(city, Words()), city) for city in everyone},
@@ -163,7 +223,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
 
 def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
     agreement = opened.agreement
-    study, layout = agreement.study, agreement.layout
+    study, shares = agreement.study, agreement.study.workload.shares()
     epsilon = significant(float(agreement.epsilon))
     approvals = [opened.approvals[city] for city in opened.survivors]
     entry: dict[str, Any] = {
@@ -175,37 +235,56 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         "accounting": "none" if study.exact else "rdp",
         "spent": [{"city": roster.name(city), "epsilon": epsilon} for city in opened.survivors],
         "person_in_two_cities": {"epsilon": significant(float(agreement.epsilon_in_two_cities))},
-        "tolerate": {"dropouts": agreement.limits.d, "colluders": study.file.privacy.tolerate.colluders},
-        "threshold": agreement.limits.t,
-        "honest_share": agreement.honest,
-        "left_each_city": {
-            "form": "masked_sum",
-            "cells": layout.length,
-            "bytes": layout.length * agreement.ring // 8,
-            "ring": agreement.ring,
-        },
-        "blocks": [
-            {
-                "block": block.name,
-                "cells": block.cells,
-                "share": significant(float(share)),
-                "l1": block.l1,
-                "l2sq": block.l2sq,
-                "variance": significant(total / UNIT),
-                "node_variance": significant(node / UNIT),
-                "shift": block.shift,
-            }
-            for block, share, total, node in zip(
-                layout.blocks, study.workload.shares(), agreement.v20, agreement.node_v20, strict=True
-            )
-        ],
     }
+    if study.summed:
+        layout = agreement.layout
+        entry |= {
+            "tolerate": {"dropouts": agreement.limits.d, "colluders": study.file.privacy.tolerate.colluders},
+            "threshold": agreement.limits.t,
+            "honest_share": agreement.honest,
+            "left_each_city": {
+                "form": "masked_sum",
+                "cells": layout.length,
+                "bytes": layout.length * agreement.ring // 8,
+                "ring": agreement.ring,
+            },
+            "blocks": _blocks(layout, shares[: len(layout.blocks)], agreement.v20, agreement.node_v20, study.exact),
+        }
+    if study.counted:
+        own = agreement.own
+        entry["own_of_each_city"] = {
+            "form": "own_cells",
+            "cells": own.length,
+            "bytes": own.length * OWN_BYTES,
+            "ring": 8 * OWN_BYTES,
+        }
+        of_own = shares[len(agreement.layout.blocks) :]
+        entry["own_blocks"] = _blocks(own, of_own, agreement.own_v20, agreement.own_v20, study.exact)
     flags = {
         "seeded": seeded,
         "synthetic": any(each.synthetic for each in approvals),
         "open_data": any(each.open_data for each in approvals),
     }
     return entry | {flag: True for flag, holds in flags.items() if holds}
+
+
+def _blocks(
+    layout: Layout, shares: Sequence[Fraction], totals: Sequence[int], of_node: Sequence[int], exact: bool
+) -> list[dict[str, Any]]:
+    """`exact`: without noise nothing follows from L1 and L2, and squares pass 2^53."""
+    return [
+        {
+            "block": block.name,
+            "cells": block.cells,
+            "share": significant(float(share)),
+            "l1": None if exact else block.l1,
+            "l2sq": None if exact else block.l2sq,
+            "variance": significant(total / UNIT),
+            "node_variance": significant(node / UNIT),
+            "shift": block.shift,
+        }
+        for block, share, total, node in zip(layout.blocks, shares, totals, of_node, strict=True)
+    ]
 
 
 def _words(study: Study, lacking: set[str]) -> dict[str, Any]:

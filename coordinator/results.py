@@ -1,4 +1,4 @@
-"""Reads `results.json` back: the one truth that every table and page is made from (contract, section 6).
+"""Reads `results.json` back: the one truth that every table and page is made from.
 
     results = Results.load("OUT")
     results.table("tgi")                    # a pandas frame; a withheld cell is <NA>, never a zero
@@ -112,6 +112,7 @@ class Missing(Read):
 class CitiesPart(Read):
     answered: tuple[str, ...]
     missing: tuple[Missing, ...] = ()
+    uncounted: tuple[Missing, ...] = ()  # in the sum, and without an answer of their own
     snapshots: dict[str, str] = {}
     cannot: dict[str, tuple[str, ...]] = {}
     names: dict[str, Label] = {}
@@ -167,6 +168,8 @@ class PrivacyPart(Read):
     honest_share: int | None = None
     left_each_city: Left | None = None
     blocks: tuple[Block, ...] = ()
+    own_of_each_city: Left | None = None
+    own_blocks: tuple[Block, ...] = ()
     seeded: bool = False
     synthetic: bool = False
     open_data: bool = False

@@ -1,6 +1,7 @@
 """A study over cities: offered, approved, summed in one conversation, opened.
 
     offer ──▶ approvals ──▶ plan ──▶ open, adverts, deliver, survivors, confirms ──▶ the sum ──▶ receipt ──▶ attestations
+                                 └──▶ count ──▶ what each city of the sum answers by itself; all of the study where nothing is summed
 
 The state machine of the aggregation is `protocols/secagg/collector.py`; this file carries its messages over an `Exchange`, writes every
 event into a log (`log.py`) before it is acted on, and says who is missing and why.
@@ -8,12 +9,15 @@ event into a log (`log.py`) before it is acted on, and says who is missing and w
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
+import numpy as np
+
 from coordinator.exchange import Exchange, Failure, exchange
 from coordinator.log import LONGEST, Asking, Event, Log, Opening, What
+from coordinator.own import own_cells
 from coordinator.release import Missing, Opened
 from protocols import messages
 from protocols.answerable import shortages
@@ -24,6 +28,7 @@ from protocols.entropy import Entropy, exactly
 from protocols.errors import HpfedError, IncompleteError, PeerError, Refusal, joined
 from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, Agreement, agree
+from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import collector
 from protocols.secagg.collector import Failed, Question, RoundLost, Summed
@@ -31,6 +36,7 @@ from protocols.secagg.transcript import Transcript
 from protocols.study import Study
 
 OFFER_TIMEOUT_S: Final = 60.0
+COUNT_TIMEOUT_S: Final = 600.0
 OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
 ATTEST_LIFE_S: Final = 3600
 Clock = Callable[[], int]
@@ -102,10 +108,8 @@ def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int], run: i
             answer = _opened(post, city, reply, matter, requests[city])
             if answer.header.kind is Kind.REFUSAL:
                 reasons = messages.Refusal(answer.body).reasons()
-                missing.append(Missing(name, f"declined:{reasons.codes[0].removeprefix('declined:')}"))
-                refusals.append(
-                    Refusal("CITY_DECLINED", city=name, codes=", ".join(reasons.codes), limits=_limits(reasons))
-                )
+                missing.append(_declined(name, reasons))
+                refusals.append(_refusal(name, reasons))
             elif answer.header.kind is Kind.PENDING:
                 missing.append(Missing(name, "declined:PENDING"))
                 refusals.append(Refusal("CITY_PENDING", city=name))
@@ -155,6 +159,73 @@ def attested(post: Post, study: Study, cities: Sequence[int], run: int = 1) -> A
             without[city] = fault.code
             post.on_event("invalid_reply", {"city": post.roster.name(city), "code": fault.code})
     return Attested(files, without)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What cities answered by themselves: cells, and the signed messages that hold them, by roster id. `missing`: those that did not."""
+
+    cells: Mapping[int, Vector] = field(default_factory=dict)
+    messages: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    missing: tuple[Missing, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+def counted(post: Post, agreement: Agreement, cities: Sequence[int]) -> Counted:
+    """Ask cities for their own answers. One that gives none, or one that is not what was asked, is missing with its reason."""
+    study = agreement.study
+    if not study.counted:
+        return Counted()
+    matter, requests = _asked(post, agreement.count, study, cities, agreement.run, LIFE_S)
+    cells: dict[int, Vector] = {}
+    kept: dict[int, bytes] = {}
+    missing: list[Missing] = []
+    refusals: list[Refusal] = []
+    for city, reply in post.send(Kind.COUNT, tuple(requests.items()), COUNT_TIMEOUT_S):
+        name = post.roster.name(city)
+        if isinstance(reply, Failure):
+            missing.append(Missing(name, "no_counted", reply.reason))
+            continue
+        try:
+            answer = _opened(post, city, reply, matter, requests[city])
+            if answer.header.kind is Kind.REFUSAL:
+                reasons = messages.Refusal(answer.body).reasons()
+                missing.append(_declined(name, reasons))
+                refusals.append(_refusal(name, reasons))
+            else:
+                cells[city] = own_cells(answer, agreement, post.roster)
+                kept[city] = reply
+        except PeerError as fault:
+            missing.append(Missing(name, "no_counted", "invalid_reply"))
+            post.on_event("invalid_reply", {"city": name, "code": fault.code})
+    return Counted(cells, kept, tuple(missing), tuple(refusals))
+
+
+def all_counted(agreement: Agreement, answers: Answers, given: Counted) -> Opened:
+    """A study that nothing is summed for: what its cities answered.
+
+    Errors: the refusal of a city, `IncompleteError COUNT_TOO_FEW`: fewer answers than the study demands, or, in mode exact, than cities.
+    """
+    study = agreement.study
+    needed = len(agreement.cities) if study.exact else max(study.file.cities.least, 3)
+    if len(given.cells) < needed:
+        raise _short(given, needed)
+    total = np.zeros(0, dtype=np.int64)
+    missing = (*answers.missing, *given.missing)
+    return Opened(agreement, total, tuple(sorted(given.cells)), missing, answers.approvals, given.cells)
+
+
+def with_counted(opened: Opened, given: Counted) -> Opened:
+    """The sum, and what its cities answered by themselves. Errors: as `all_counted`, in mode exact, which is all or nothing."""
+    if opened.agreement.study.exact and given.missing:
+        raise _short(given, len(opened.survivors))
+    return replace(opened, own=given.cells, uncounted=given.missing)
+
+
+def _short(given: Counted, needed: int) -> HpfedError:
+    if given.refusals:
+        return _first(given.refusals)
+    return IncompleteError("COUNT_TOO_FEW", came=len(given.cells), needed=needed)
 
 
 def _asked(
@@ -208,6 +279,14 @@ def _failure(post: Post, state: Failed | RoundLost) -> HpfedError:
             for city, reason in said
         ]
     )
+
+
+def _declined(city: str, reasons: messages.Reasons) -> Missing:
+    return Missing(city, f"declined:{reasons.codes[0].removeprefix('declined:')}")
+
+
+def _refusal(city: str, reasons: messages.Reasons) -> Refusal:
+    return Refusal("CITY_DECLINED", city=city, codes=", ".join(reasons.codes), limits=_limits(reasons))
 
 
 def _limits(reasons: messages.Reasons) -> str:

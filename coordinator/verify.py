@@ -1,4 +1,4 @@
-"""Checks a result and its bundle, offline, step by step: `hpfed-coordinator report verify OUT` (reports.md, section 8).
+"""Checks a result and its bundle, offline, step by step: `hpfed-coordinator report verify OUT`.
 
     1 layout      every file is a plain file of a sensible size; what a bundle must hold is there
     2 roster      signed by its root; equal to a roster from elsewhere, where one is given
@@ -9,39 +9,47 @@
     7 approvals   one of every answering city, in force at the run, over that digest
     8 attestations  one of every answering city; what it says it released is what the results say; so do study, roster and approvals
     9 cities      whoever was asked has answered or is missing, not both; a missing city has no row and attests nothing
-   10 numbers     rows are those of the questions, withheld ones empty; with a transcript: sum and all numbers computed again
-   11 rebuilt     tables and reports made again from results.json are the listed ones
+   10 numbers     rows are those of the questions, withheld ones empty; what each city signed as its own answer is what it attests; with
+                  a transcript, or where nothing is hidden in a sum: all numbers computed again
+   11 rebuilt     tables, workbook and reports made again from results.json are the listed ones; nothing else passes for one of them
    12 reports     each page names the digests of this study and these results
 
-A step that rests on one that failed is not taken. Uses `protocols`, the coordinator's own `release` and `results`, and no network; what
-makes pages is handed in by the caller. What nobody can check from here: that the rows of a city are true, and that it drew its noise well.
+A step that rests on one that failed is not taken; one that could not look at everything says so in a note (`PARTIAL`). Uses `protocols`,
+the coordinator's own `release` and `results`, and no network; what makes pages is handed in by the caller. What nobody can check from
+here: that the rows of a city are true, and that it drew its noise well.
 """
 
 import os
 import stat
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
+from io import BytesIO
+from math import isclose
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from coordinator import release
+from coordinator.own import own_cells
 from coordinator.release import Missing, Opened
 from coordinator.results import Results
 from protocols import manifest
+from protocols.answerable import FEWEST
 from protocols.approval import Approval, check_asker, read_approval
-from protocols.attestation import Attestation, epsilon_text, read_attestation
+from protocols.attestation import Attestation, epsilon_text, last, noise_of, read_attestation
 from protocols.canonical import digest, parse_canonical
 from protocols.dictionary import Words
 from protocols.distribution import software
 from protocols.errors import ConfigError, HpfedError, PeerError, Place
 from protocols.manifest import Manifest
-from protocols.messages import Plan, Survivors, peek
+from protocols.messages import Plan, Survivors, open_kept, peek
 from protocols.plan import agree
 from protocols.ring import Vector
 from protocols.roster import Roster, self_declared
@@ -69,6 +77,11 @@ ABSENT: Final = object()
 SHORT: Final = 12  # digits of a digest that a page shows
 NUMBERS: Final = ("base", "estimate", "display", "se_noise", "se_sampling", "ci_low", "ci_high", "p_value", "q_value")
 AGREED: Final = 1e-3  # how far a count may differ where other software computed it; a quantum is 1e-6
+AGREED_PART: Final = 1e-4  # and any other estimate, as a part of itself
+# Notes of steps that hold, but did not look at everything.
+PARTIAL: Final = frozenset(
+    {"estimates_recomputed", "sum_exact", "sum_large", "own_large", "other_software", "not_rebuilt"}
+)
 Rebuild = Callable[[Results], Mapping[str, bytes]]
 
 
@@ -93,6 +106,11 @@ class Step:
     @property
     def holds(self) -> bool:
         return self.taken and not self.faults
+
+    @property
+    def complete(self) -> bool:
+        """Whether it looked at all that it is for."""
+        return self.holds and not any(note.key in PARTIAL for note in self.notes)
 
 
 class _Earlier(Exception):
@@ -273,6 +291,9 @@ class _Look:
             yield _differs(manifest.MANIFEST, "run", manifest.RESULTS)
         if run.software != f"hpfed {said.software.version}":
             yield _differs(manifest.MANIFEST, "software", manifest.RESULTS)
+        admitted = self._the(Roster).entries.software
+        if admitted and said.software not in admitted:
+            yield _differs(manifest.MANIFEST, "software", manifest.ROSTER)
 
     def _study(self) -> Found:
         results, roster = self._the(Results).content, self._the(Roster)
@@ -325,10 +346,15 @@ class _Look:
             agreement = agree(study, tuple(found), roster, results.run.number + 1)
         except HpfedError as fault:
             raise _placed(fault, "bundle/approvals") from None
-        if len(survivors) < agreement.limits.t:
+        least = len(found) if study.exact else max(study.file.cities.least, FEWEST)
+        if len(survivors) < (agreement.limits.t if study.summed else least):
             raise _differs(manifest.RESULTS, "cities.answered", "threshold")
+        uncounted = tuple(Missing(each.city, each.reason, each.detail) for each in results.cities.uncounted)
+        beside = study.counted and study.summed and not study.exact  # mode exact is all or nothing
+        if not {each.city for each in uncounted} <= (set(results.cities.answered) if beside else set()):
+            raise _differs(manifest.RESULTS, "cities.uncounted", manifest.STUDY)
         nothing = np.zeros(agreement.layout.length, dtype=np.int64)
-        self.known[Opened] = Opened(agreement, nothing, survivors, missing, found)
+        self.known[Opened] = Opened(agreement, nothing, survivors, missing, found, uncounted=uncounted, known=False)
 
     @cached_property
     def _terms(self) -> dict[str, Any]:
@@ -359,7 +385,7 @@ class _Look:
                 continue
             for what in _unlike(said, opened, city, terms["privacy"]):
                 yield _differs(path, what, manifest.RESULTS)
-        answers = {said.conversations[-1].id for said in self.attested.values()}
+        answers = {each.id for each in (last(said, "pooled") for said in self.attested.values()) if each}
         if answers != {each.conversation for each in self._the(Manifest).transcripts}:
             yield _differs(manifest.MANIFEST, "transcripts", "attestations")
         study, cannot = (
@@ -388,10 +414,13 @@ class _Look:
         for file in self._under("attestations"):
             if file.removesuffix(".json") not in answered:
                 yield PeerError("BUNDLE_EXTRA", at=Place(f"bundle/attestations/{file}"))
+        shown = (f"{city} = {label.zh} / {label.en}" for city, label in sorted(content.cities.names.items()))
+        yield Note("word", {"names": "; ".join(shown), "at": content.run.at})
 
     def _numbers(self) -> Found:
         opened, results = self._the(Opened), self._the(Results)
         study, tree = opened.agreement.study, results.tree["questions"]
+        own = self._own()
         kept = self._under("secagg")
         if study.exact and kept:
             raise PeerError("BUNDLE_EXACT", at=Place(f"bundle/secagg/{kept[0]}"))
@@ -401,23 +430,61 @@ class _Look:
         total = None
         for each in included:
             total = self._sum(manifest.transcript_of(each.conversation), each.sha256)
-        if total is None and not study.exact and _would_fit(opened):
+        if total is None and study.summed and not study.exact and _would_fit(opened):
             raise PeerError("BUNDLE_MISSING", at=Place("bundle/secagg"))
-        if total is None:
+        if total is None and study.summed:
             yield Note("sum_exact" if study.exact else "sum_large")
+        if own is None:
+            yield Note("own_large")
         exactly_ = self._same_software
-        expected = release.answers(opened if total is None else replace(opened, total=total), self._the(Roster))
+        whole = replace(opened, own=own or {}, known=own is not None and (total is not None or not study.summed))
+        found = whole if total is None else replace(whole, total=total)
+        computed = found.computed if own is not None else frozenset()
+        expected = release.answers(found, self._the(Roster))
         for name in sorted(tree.keys() ^ expected.keys()):
             yield PeerError("BUNDLE_ROWS", at=Place(manifest.RESULTS), question=name, row=0, what="question")
         for name in sorted(tree.keys() & expected.keys()):
             yield from _rows(name, tree[name], expected[name])
-            if total is None:
+            if name not in computed:
                 continue
             same = tree[name] == expected[name] if exactly_ else _alike(tree[name], expected[name])
             if not same:
                 yield PeerError("BUNDLE_NUMBERS", at=Place(manifest.RESULTS), question=name)
-        if total is not None:
-            yield Note("recomputed" if exactly_ else "counts_recomputed")
+        if own and computed:
+            yield Note("own_recomputed")
+        if total is not None and total.size:
+            yield Note("recomputed" if exactly_ else "estimates_recomputed")
+
+    def _own(self) -> dict[int, Vector] | None:
+        """What each city answered by itself, from its signed messages; None where they are too large for a bundle.
+
+        Errors: `PeerError` of a message; BUNDLE_MISSING, BUNDLE_EXTRA; BUNDLE_DIFFERS where the city attests another answer.
+        """
+        opened, roster = self._the(Opened), self._the(Roster)
+        agreement, files = opened.agreement, self._under("counted")
+        fits = agreement.own.blocks and manifest.own_fit(agreement.own.length, len(agreement.cities))
+        lost = {each.city for each in opened.uncounted}
+        named = {roster.name(city): city for city in opened.survivors if fits and roster.name(city) not in lost}
+        for file in files:
+            if file.removesuffix(".hpfe") not in named:
+                raise PeerError("BUNDLE_EXTRA", at=Place(f"bundle/counted/{file}"))
+        cells: dict[int, Vector] = {}
+        for name, city in named.items():
+            path = manifest.counted_of(name)
+            try:
+                message = open_kept(self._content(path), sender=city, roster=roster)
+                if (message.header.study, message.header.run) != (
+                    agreement.study.digest.removeprefix("sha256:"),
+                    agreement.run,
+                ):
+                    raise PeerError("ENVELOPE_STUDY", who=name)
+                cells[city] = own_cells(message, agreement, roster)
+            except HpfedError as fault:
+                raise _placed(fault, path) from None
+            said = last(self.attested[name], "by_city") if name in self.attested else None
+            if name in self.attested and (said is None or said.sha256 != sha256(message.body).hexdigest()):
+                raise _differs(path, "cells", manifest.attestation_of(name))
+        return cells if fits or not agreement.own.blocks else None
 
     def _sum(self, path: str, digest_: str) -> Vector:
         """The sum over cities from the messages of the conversation. Errors: the first message that fails."""
@@ -442,21 +509,30 @@ class _Look:
         sent = {roster.name(peek(each).sender): sha256(each).hexdigest() for each in transcript.masked}
         named = "sha256:" + keys.plan_digest(transcript.plan).hex()
         for name, said in self.attested.items():
-            last = said.conversations[-1]
-            if (last.id, last.plan, last.sha256) != (plan.conversation.hex(), named, sent[name]):
+            found = last(said, "pooled")
+            if found is None or (found.id, found.plan, found.sha256) != (plan.conversation.hex(), named, sent[name]):
                 raise _differs(path, f"masked: {name}", manifest.attestation_of(name))
         return total
 
     def _rebuilt(self) -> Found:
-        listed = {each.path: each.sha256 for each in self._the(Manifest).files if each.derived}
+        """A workbook is compared by what it holds: how it is compressed depends on the machine."""
+        listed = {each.path: each.derived for each in self._the(Manifest).files}
         results = self._the(Results)
+        claimed = {path for path, derived in listed.items() if derived or _passes_for_derived(path)}
         if self.rebuild is None or not self._same_software:
-            yield Note("not_rebuilt" if self.rebuild is None else "other_software")
-            return
-        made = {path: sha256(content).hexdigest() for path, content in self.rebuild(results).items()}
-        for path in sorted(made.keys() | listed.keys()):
-            if made.get(path) != listed.get(path):
-                yield PeerError("BUNDLE_REBUILT", at=Place(path))
+            key = "not_rebuilt" if self.rebuild is None else "other_software"
+            folded = {path.partition("/")[0] + "/" * ("/" in path) for path in claimed}
+            yield Note(key, {"files": ", ".join(sorted(folded))})
+        else:
+            made = self.rebuild(results)
+            claimed |= made.keys()
+            for path in sorted(claimed):
+                same = path in made and path in listed and _same(made[path], self._content(path), path)
+                if not same or (_comparable(path) and not listed[path]):
+                    yield PeerError("BUNDLE_REBUILT", at=Place(path))
+        others = sorted(path for path in listed.keys() - claimed - set(manifest.NEEDED) if not _checked(path))
+        if others:
+            yield Note("unchecked", {"files": ", ".join(others)})
 
     def _reports(self) -> Found:
         results = self._the(Results)
@@ -479,30 +555,41 @@ def _unequal(found: Any, expected: Mapping[str, Any], start: str, *, further: bo
 def _unlike(said: Attestation, opened: Opened, city: int, privacy: Mapping[str, Any]) -> tuple[str, ...]:
     """What a city attests that is not what study, roster and approvals give."""
     agreement, study = opened.agreement, opened.agreement.study
-    layout, last, blocks = agreement.layout, said.conversations[-1], study.workload.blocks
-    left = privacy["left_each_city"]
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
         "study": (said.study, study.digest),
         "run": (said.run, agreement.run - 1),
         "as_of": (said.as_of, study.file.as_of),
         "snapshot": (said.as_of, opened.approvals[city].snapshot),
         "cannot": (said.cannot, tuple(sorted(set(study.reads()) & set(opened.approvals[city].cannot)))),
-        "release": (said.release, study.file.release),
+        "release": (said.release, study.leaves),
         "mode": (said.mode, study.file.privacy.mode),
         "mechanism": (said.mechanism, privacy["mechanism"]),
-        "noise.share": (said.noise.share, 0 if study.exact else agreement.honest),
-        "noise.assumed_dropouts": (said.noise.assumed_dropouts, agreement.limits.d),
-        "noise.colluders": (said.noise.colluders, study.file.privacy.tolerate.colluders),
-        "layout": (said.layout, layout.digest),
-        "conversations.cells": (last.cells, left["cells"]),
-        "conversations.bytes": (last.bytes, left["bytes"]),
+        "noise": (said.noise, noise_of(agreement)),
+        "layout": (said.layout, (agreement.layout if study.summed else agreement.own).digest),
         "questions": (
             [(each.id, each.cells) for each in said.questions],
-            [(each.id, sum(block.cells for block in blocks[each.id].values())) for each in study.file.questions],
+            [(each.id, agreement.cells_of(each)) for each in study.file.questions],
         ),
         "ledger.epsilon": (said.ledger.epsilon, epsilon_text(agreement.epsilon)),
         "ledger.delta": (said.ledger.delta, study.file.privacy.delta),
     }
+    lost = said.city in {each.city for each in opened.uncounted}
+    asked = "sha256:" + sha256(agreement.count.encode()).hexdigest() if study.counted else ""
+    parts: tuple[tuple[Literal["pooled", "by_city"], str, bool], ...] = (
+        ("pooled", "left_each_city", study.summed),
+        ("by_city", "own_of_each_city", study.counted),
+    )
+    for kind, part, needed in parts:
+        sent = last(said, kind)
+        if sent is None:
+            pairs[f"conversations.{kind}"] = (not needed or (kind == "by_city" and lost), True)
+        elif needed:
+            left = privacy[part]
+            pairs[f"conversations.{kind}.cells"] = (sent.cells, left["cells"])
+            pairs[f"conversations.{kind}.bytes"] = (sent.bytes, left["bytes"])
+            pairs[f"conversations.{kind}.plan"] = (kind == "pooled" or sent.plan == asked, True)
+        else:
+            pairs[f"conversations.{kind}"] = (True, False)
     return tuple(name for name, (one, other) in pairs.items() if one != other)
 
 
@@ -536,12 +623,40 @@ def _rows(name: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> F
 
 
 def _alike(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Whether counts are the same but for what another version rounds differently."""
+    """Whether estimates are the same but for what another version rounds differently. Of the rest it may know better."""
     pairs = zip(found.get("rows", ()), expected["rows"], strict=False)
-    return all(
-        one.get("estimate") is not None
-        and other["estimate"] is not None
-        and abs(one["estimate"] - other["estimate"]) <= AGREED
-        for one, other in pairs
-        if other["measure"] == "count" and (one.get("estimate") is not None or other["estimate"] is not None)
-    )
+    return all(_near(one.get("estimate"), other["estimate"], other["measure"]) for one, other in pairs)
+
+
+def _near(one: float | None, other: float | None, measure: str) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= AGREED if measure == "count" else isclose(one, other, rel_tol=AGREED_PART, abs_tol=1e-6)
+
+
+def _comparable(path: str) -> bool:
+    """Whether the same results give the same bytes on every machine."""
+    return not path.endswith(".xlsx")
+
+
+def _passes_for_derived(path: str) -> bool:
+    """Whether a reader takes it for a table, a report or a workbook of the result, whoever made it."""
+    return path.startswith("tables/") or path.endswith((".html", ".pdf", ".xlsx"))
+
+
+def _checked(path: str) -> bool:
+    """Whether an earlier step looked at each file of its folder."""
+    return path.startswith(("bundle/approvals/", "bundle/attestations/", "bundle/secagg/"))
+
+
+def _same(made: bytes, found: bytes, path: str) -> bool:
+    if _comparable(path):
+        return made == found
+    if (found[:4], found[-22:-18]) != (made[:4], made[-22:-18]):  # something stands before the archive, or after it
+        return False
+    try:
+        with zipfile.ZipFile(BytesIO(made)) as ours, zipfile.ZipFile(BytesIO(found)) as theirs:
+            sizes = [[(each.filename, each.file_size) for each in archive.infolist()] for archive in (ours, theirs)]
+            return sizes[0] == sizes[1] and all(ours.read(name) == theirs.read(name) for name, _ in sizes[0])
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError):
+        return False

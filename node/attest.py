@@ -3,13 +3,14 @@
 The gate signs it (`gate.py`); the schema stands in `protocols/attestation.py`.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 
-from node.entries import Reservation
+from node.entries import COUNTED, Reservation
 from node.ledger import Released
 from protocols import privacy
-from protocols.attestation import Asked, Attestation, Charged, Noise, Sent, epsilon_text
-from protocols.plan import Agreement
+from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of
+from protocols.plan import OWN_BYTES, Agreement
 
 
 def attestation(
@@ -17,7 +18,6 @@ def attestation(
 ) -> Attestation:
     """`run`: counted from 1, as in messages. `agreement`: over the cities of the last conversation in `released`. `now`: Unix s."""
     study, last = released.study, released.conversations[-1]
-    layout, blocks = agreement.layout, study.workload.blocks
     mine = set(study.reads()) & set(released.cannot)
     return Attestation(
         city=city,
@@ -26,21 +26,14 @@ def attestation(
         as_of=study.file.as_of,
         snapshot=last.claim.snapshot,
         cannot=tuple(sorted(mine)),
-        release="pooled",
+        release=study.leaves,
         mode=study.file.privacy.mode,
         mechanism="none" if study.exact else "skellam",
-        noise=Noise(
-            share=0 if study.exact else agreement.honest,
-            assumed_dropouts=agreement.limits.d,
-            colluders=study.file.privacy.tolerate.colluders,
-        ),
-        layout=layout.digest,
-        conversations=tuple(
-            each for held in released.conversations for each in _sent(held, layout.length, agreement.ring)
-        ),
+        noise=noise_of(agreement),
+        layout=(agreement.layout if study.summed else agreement.own).digest,
+        conversations=tuple(each for held in released.conversations for each in _sent(held, agreement)),
         questions=tuple(
-            Asked(id=question.id, cells=sum(block.cells for block in blocks[question.id].values()), suppressed=0)
-            for question in study.file.questions
+            Asked(id=question.id, cells=agreement.cells_of(question), suppressed=0) for question in study.file.questions
         ),
         ledger=Charged(
             epsilon=epsilon_text(agreement.epsilon),
@@ -54,20 +47,21 @@ def attestation(
     )
 
 
-def _sent(held: Reservation, cells: int, ring: int) -> tuple[Sent, ...]:
-    return tuple(
-        Sent(
+def _sent(held: Reservation, agreement: Agreement) -> Iterator[Sent]:
+    for number, each in held.rounds.items():
+        if each.spent is None or not each.sent:
+            continue
+        own = number == COUNTED
+        cells = (agreement.own if own else agreement.layout).length
+        yield Sent(
             id=held.claim.conversation,
-            kind="pooled",
-            round=number,
+            kind="by_city" if own else "pooled",
+            round=0 if own else number,
             plan=each.spent.plan,
             cells=cells,
-            bytes=cells * ring // 8,
-            sha256=each.spent.reply.removeprefix("sha256:"),
+            bytes=cells * (OWN_BYTES if own else agreement.ring // 8),
+            sha256=(each.spent.y if own else each.spent.reply).removeprefix("sha256:"),
         )
-        for number, each in held.rounds.items()
-        if each.spent is not None and each.sent
-    )
 
 
 def _units(amount: int) -> str:

@@ -53,6 +53,10 @@ THOUSANDS: Final = SIGN + r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"
 LONG: Final = r"^([^.]*\.[0-9]{11})[0-9]*[1-9][0-9]*$"  # a digit other than 0 beyond the eleventh decimal
 FARTHEST: Final = 92 * 10**17  # beyond every range that int64 holds
 LOST_DIGITS: Final = r"[+-]?[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,3}"  # what a spreadsheet leaves of a long number
+CELL_ERRORS: Final = (
+    *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA"),
+    *("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#UNKNOWN!", "#CONNECT!", "#BUSY!"),
+)  # what a cell of a spreadsheet holds where its formula failed
 FULL: Final = "０１２３４５６７８９．，－＋"
 ASCII: Final = "0123456789.,-+"
 YEAR: Final = "([1-9][0-9]{3})"
@@ -148,7 +152,7 @@ def cast(rule: Rule, number: int, column: Column, snapshot: date, layers: Layers
     else:
         keys, values = bound.bind([key for key, _ in rule.codes]), bound.bind([value for _, value in rule.codes])
         read = layers.add(4, f"map_extract_value(map({keys}, {values}), {text})", f"p{number}")
-    _stored(rule, text, read, rounded, layers, bound)
+    _stored(rule, text, read, rounded, column.kind, layers, bound)
 
 
 def quoted_value(rule: Rule) -> str:
@@ -279,16 +283,22 @@ def parsed(parser: str, digits: str, bound: Bound) -> str:
     )
 
 
-def _stored(rule: Rule, text: str, read: str, rounded: str, layers: Layers, bound: Bound) -> None:
+def _stored(rule: Rule, text: str, read: str, rounded: str, kind: Kind, layers: Layers, bound: Bound) -> None:
     """Layer v, s: null rule, `other`, clip; and the marks."""
     absent = rule.null_status
     if rule.kind in ("category", "boolean") and rule.make == "value":
         lost = f"regexp_full_match({text}, {bound.bind(LOST_DIGITS)})"
         instead = 0 if rule.other is None else rule.other
         mark = OTHER | (FAIL if rule.other is None else 0)
-        value = f"CASE WHEN {text} IS NULL THEN {rule.null_value} ELSE coalesce({read}, {instead}) END"
+        none = f"{text} IS NULL"
+        wrong = ""
+        if kind == "cells":  # an error value is no code, not even an unknown one
+            error = f"{text} IN {bound.bind(list(CELL_ERRORS))} AND {read} IS NULL"
+            none = f"{none} OR ({error})"
+            wrong = f"WHEN {error} THEN {absent | UNPARSED | (FAIL if rule.unparsed_fails else 0)} "
+        value = f"CASE WHEN {none} THEN {rule.null_value} ELSE coalesce({read}, {instead}) END"
         status = (
-            f"CASE WHEN {text} IS NULL THEN {absent} WHEN {read} IS NOT NULL THEN 0 "
+            f"CASE WHEN {text} IS NULL THEN {absent} WHEN {read} IS NOT NULL THEN 0 {wrong}"
             f"WHEN {lost} THEN {OTHER | LOST} ELSE {mark} END"
         )
     else:

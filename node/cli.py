@@ -7,7 +7,7 @@ Every command works on the city folder in which it is run (or `--folder`), and o
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,19 +27,21 @@ app.add_typer(audit_app, name="audit")
 
 Folder = Annotated[Path, typer.Option("--folder", help="The city folder.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Where the node keeps its state.", envvar="HPFED_HOME")]
-Lang = Annotated[str, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")]
+Lang = Annotated[
+    Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; messages on stderr.")]
 HERE = Path()
 
 
-def spoken(chosen: str) -> str:
-    """zh or en; anything else is the language of the terminal."""
-    if chosen in ("zh", "en"):
+def spoken(chosen: str | None) -> str:
+    """What was chosen, else the language of the terminal."""
+    if chosen:
         return chosen
     return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
 
 
-def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
+def guarded(lang: str | None, as_json: bool, work: Callable[[], Any]) -> None:
     """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
     from protocols.errors import ConfigError, HpfedError, Place, said
 
@@ -60,6 +62,17 @@ def _home(folder: Path, home: Path | None) -> Path:
     return home or folder / ".hpfed"
 
 
+def _books(folder: Path, home: Path | None) -> Path:
+    """The home in which a city's books stand. Errors: `ConfigError LEDGER_NONE` where none was begun."""
+    from node import ledger
+    from protocols.errors import ConfigError, Place
+
+    where = _home(folder, home)
+    if not (where / ledger.FILE).exists() and not (where / ledger.AUDIT).exists():
+        raise ConfigError("LEDGER_NONE", Place(str(where)))
+    return where
+
+
 def _now() -> int:
     import time
 
@@ -76,7 +89,7 @@ def _print(value: Any, as_json: bool, line: Callable[[], str]) -> None:
 
 
 @map_app.command("check")
-def map_check(folder: Folder = HERE, lang: Lang = "", as_json: AsJson = False) -> None:
+def map_check(folder: Folder = HERE, lang: Lang = None, as_json: AsJson = False) -> None:
     """Mapping against dictionary and headers; every fault at once. Reads no rows.
 
     Example:  hpfed-node map check --folder demo/cities/chengdu
@@ -90,11 +103,15 @@ def map_check(folder: Folder = HERE, lang: Lang = "", as_json: AsJson = False) -
         if fault:
             raise fault
         means = mapping.load(folder)
+        looks = mapping.warnings(means)
+        for look in looks:
+            typer.echo(look.text("zh" if spoken(lang) == "zh" else "en"), err=True)
         value = {
             "city": means.city.city,
             "dictionary": means.meant.name,
             "snapshot": means.snapshot,
             "cannot": list(means.cannot),
+            "warnings": [look.text("en") for look in looks],
         }
         _print(
             value,
@@ -108,7 +125,7 @@ def map_check(folder: Folder = HERE, lang: Lang = "", as_json: AsJson = False) -
 
 
 @app.command()
-def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: AsJson = False) -> None:
+def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False) -> None:
     """Read this city's files into a harmonised snapshot. All or nothing.
 
     Example:  hpfed-node ingest --folder demo/cities/suzhou
@@ -119,7 +136,14 @@ def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: A
         from protocols.entropy import operating_system
 
         done = ingesting.ingest(folder, _home(folder, home), operating_system)
-        value = {"rows": done.rows, "unchanged": done.unchanged, "snapshot": done.content}
+        for doubt in done.doubts:
+            typer.echo(doubt.text("zh" if spoken(lang) == "zh" else "en"), err=True)
+        value = {
+            "rows": done.rows,
+            "unchanged": done.unchanged,
+            "snapshot": done.content,
+            "doubts": [doubt.text("en") for doubt in done.doubts],
+        }
         _print(
             value,
             as_json,
@@ -133,7 +157,7 @@ def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: A
 def policy_show(
     folder: Folder = HERE,
     origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Every value in force: this city's own, or the shipped one.
@@ -152,7 +176,7 @@ def policy_show(
 
 
 @policy_app.command("check")
-def policy_check(folder: Folder = HERE, lang: Lang = "", as_json: AsJson = False) -> None:
+def policy_check(folder: Folder = HERE, lang: Lang = None, as_json: AsJson = False) -> None:
     """Read policy.yaml strictly; every fault at once.
 
     Example:  hpfed-node policy check
@@ -181,7 +205,7 @@ def _policy(folder: Path) -> Any:
 
 
 @app.command()
-def budget(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: AsJson = False) -> None:
+def budget(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False) -> None:
     """Room under each cap.
 
     Example:  hpfed-node budget --folder demo/cities/chongqing
@@ -190,7 +214,7 @@ def budget(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: A
     def work() -> None:
         from node import ledger
 
-        view = ledger.look(_home(folder, home) / ledger.FILE, now=_now())
+        view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
         rooms = [
             {
                 "scope": room.scope,
@@ -213,7 +237,7 @@ def budget(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: A
 
 
 @app.command()
-def releases(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: AsJson = False) -> None:
+def releases(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False) -> None:
     """What left this city: conversation, study, state, digest of the bytes sent.
 
     Example:  hpfed-node releases --folder demo/cities/chongqing
@@ -222,7 +246,7 @@ def releases(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json:
     def work() -> None:
         from node import ledger
 
-        view = ledger.look(_home(folder, home) / ledger.FILE, now=_now())
+        view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
         found = [
             {
                 "conversation": held.claim.conversation,
@@ -243,7 +267,7 @@ def releases(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json:
 
 
 @audit_app.command("verify")
-def audit_verify(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_json: AsJson = False) -> None:
+def audit_verify(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False) -> None:
     """Check audit file and ledger from the first entry to the last; exit 5 names the first bad one.
 
     Example:  hpfed-node audit verify --folder demo/cities/chongqing
@@ -253,7 +277,7 @@ def audit_verify(folder: Folder = HERE, home: Home = None, lang: Lang = "", as_j
         from node import audit, ledger
         from protocols.errors import Refusal, said
 
-        where = _home(folder, home)
+        where = _books(folder, home)
         try:
             chain = audit.verify(where / ledger.AUDIT)
             head = ledger.verify(where / ledger.FILE, chain.ledger)

@@ -1,7 +1,7 @@
 """Pure decisions of mode exact: is the cohort large enough, may this set of cities be summed, and what may another party hear of a no.
 
-Sums without noise are seen by the coordinator before anything is suppressed, so these rules come before anything is sent (privacy.md,
-section 9; secure-aggregation.md, X1). In mode dp nothing here looks at rows: there the noise protects, for any overlap.
+Sums without noise are seen by the coordinator before anything is suppressed, so these rules come before anything is sent. In
+mode dp nothing here looks at rows: there the noise protects, for any overlap.
 """
 
 from collections.abc import Collection

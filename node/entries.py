@@ -11,6 +11,9 @@ Entries say what was promised, read, sent and answered. For one round of a conve
 | `revealed` | shares leave | |
 | `answered` | the acknowledgement leaves | this run of the study is finished for its asker |
 
+A study whose tables are released by city has one more round, COUNTED, after all that a conversation can have: `rows`, then `spent` before
+the city's own answer leaves. It is charged from the same reservation; a study without a sum has a reservation of its own for it.
+
 `void` ends a conversation: what was held and not read is free again. Nothing else is ever given back. Costs are derived: `Book` computes
 each one again from its blocks, and an entry that states another is refused.
 """
@@ -31,9 +34,11 @@ from protocols import privacy
 from protocols.canonical import canonical, digest
 from protocols.noise import draws, node_v20
 from protocols.privacy import FREE, Cap, Cost
-from protocols.statistics.layout import Layout
+from protocols.secagg.plan import MOST_ROUNDS
+from protocols.statistics.layout import Block, Layout
 from protocols.study import Mode, Study
 
+COUNTED: Final = MOST_ROUNDS  # the number of the round in which a city answers by itself
 Seconds = Annotated[int, Field(ge=0, lt=2**53)]
 Number = Annotated[int, Field(ge=0, lt=2**16)]
 Big = Annotated[int, Field(strict=False, ge=0), PlainSerializer(str)]  # written as text: JSON has no such integers
@@ -63,7 +68,10 @@ class _Closed(BaseModel):
 
 
 class Charge(_Closed):
-    """One block of a plan. `v20`: variance per cell that this city adds; `total`: of all honest ones, which the cost follows; in 2**-20."""
+    """One block of a plan. `v20`: variance per cell that this city adds; `total`: of all honest ones, which the cost follows; in 2**-20.
+
+    `own`: of the city's own answer, whose noise is all its own.
+    """
 
     block: str
     l1: Big
@@ -73,13 +81,16 @@ class Charge(_Closed):
     v20: Big
     total: Big
     rounds: Annotated[int, Field(ge=1)] = 1
+    own: bool = False
 
 
 class Claim(_Closed):
-    """A whole run of a study, in one conversation. Mode exact has no charges; `rounds` says how many sums it may be asked for.
+    """A whole run of a study: one conversation, and what the city answers by itself. Mode exact has no charges.
 
-    `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter. `snapshot`: name of the one that will answer.
-    `cohort`, `purpose` and `variables` are for people.
+    `rounds`: how many sums the conversation may be asked for.
+
+    `summed`, `counted`: which of the two it holds. `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter.
+    `snapshot`: name of the one that will answer. `cohort`, `purpose` and `variables` are for people.
     """
 
     conversation: str
@@ -99,6 +110,8 @@ class Claim(_Closed):
     cohort: str
     purpose: str
     variables: tuple[str, ...]
+    summed: bool = True
+    counted: bool = False
     rounds: Annotated[int, Field(ge=1, le=64)] = 1
 
     @classmethod
@@ -115,28 +128,26 @@ class Claim(_Closed):
         layout: Layout | None = None,
         totals: Sequence[int] = (),
         h: int = 0,
+        own: Layout | None = None,
+        own_totals: Sequence[int] = (),
+        summed: bool = True,
+        counted: bool = False,
         rounds: int = 1,
         times: int = 1,
     ) -> Self:
-        """The claim of a plan, whose digest is `plan` (32 bytes), of `rounds` rounds, where each block of the study may be asked `times`.
+        """The claim of a plan, whose digest is `plan` (32 bytes): `rounds` rounds, in which each block of the sum may be asked `times`, and
+        the city's own answer.
 
         `layout`: that of the plan, where amounts may be carried in coarser units than the study's. `totals`: v20 of each of its blocks,
-        shared by at least `h` honest cities; mode exact has neither. `ValueError` where it does or where mode dp does not.
+        shared by at least `h` honest cities. `own`, `own_totals`: the same of the city's own answer. Mode exact has neither. `ValueError`
+        where it does or where mode dp does not.
         """
         blocks = (layout or study.workload.layout).blocks if totals else ()
-        charges = tuple(
-            Charge(
-                block=block.name,
-                l1=block.l1,
-                l2sq=block.l2sq,
-                touches=block.touches,
-                step=block.step,
-                v20=node_v20(total, h),
-                total=total,
-                rounds=times,
-            )
-            for block, total in zip(blocks, totals, strict=True)
-        )
+        alone = (own or study.workload.own).blocks if own_totals else ()
+        shared = [_charge(block, node_v20(v20, h), v20, times) for block, v20 in zip(blocks, totals, strict=True)]
+        mine = [_charge(block, v20, v20, own=True) for block, v20 in zip(alone, own_totals, strict=True)]
+        drawn = len(cities) * sum(block.cells * draws(each.v20) for block, each in zip(blocks, shared, strict=True))
+        drawn = times * drawn + sum(block.cells * draws(each.v20) for block, each in zip(alone, mine, strict=True))
         condition = study.file.cohort
         cohort = canonical(condition.model_dump(mode="json", by_alias=True, exclude_none=True) if condition else None)
         return cls(
@@ -146,10 +157,8 @@ class Claim(_Closed):
             asker=study.file.asker,
             runs=(run,),
             mode=study.file.privacy.mode,
-            charges=charges,
-            draws=times
-            * len(cities)
-            * sum(block.cells * draws(own.v20) for block, own in zip(blocks, charges, strict=True)),
+            charges=(*shared, *mine),
+            draws=drawn,
             delta=study.file.privacy.delta,
             expires=expires,
             cities=tuple(sorted(cities)),
@@ -159,6 +168,8 @@ class Claim(_Closed):
             cohort=cohort.decode(),
             purpose=study.file.purpose.text("zh"),
             variables=study.reads(),
+            summed=summed,
+            counted=counted,
             rounds=rounds,
         )
 
@@ -177,6 +188,26 @@ class Claim(_Closed):
     def cost(self) -> Cost:
         """Of all blocks in all their rounds."""
         return _cost(self.charges, self.draws, self.delta)
+
+    def blocks(self, *, own: bool) -> tuple[int, ...]:
+        """Which entries of `left` the sum, or the city's own answer, uses up."""
+        if not self.charges:
+            return (int(own and self.summed),)
+        return tuple(number for number, charge in enumerate(self.charges) if charge.own == own)
+
+
+def _charge(block: Block, v20: int, total: int, rounds: int = 1, *, own: bool = False) -> Charge:
+    return Charge(
+        block=block.name,
+        l1=block.l1,
+        l2sq=block.l2sq,
+        touches=block.touches,
+        step=block.step,
+        v20=v20,
+        total=total,
+        rounds=rounds,
+        own=own,
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -367,7 +398,8 @@ class Reservation(NamedTuple):
     at: int
     claim: Claim
     cost: Cost
-    left: tuple[int, ...]  # in how many more rounds each block may be asked; in mode exact one entry, for all rounds
+    # In how many more rounds each block may be asked; in mode exact an entry for the sums and one for the own answer.
+    left: tuple[int, ...]
     rounds: Mapping[int, Round]
     exact: ExactSet | None = None
     void: bool = False
@@ -393,7 +425,7 @@ class Reservation(NamedTuple):
     @property
     def state(self) -> Literal["reserved", "read", "spent", "answered", "void"]:
         """The farthest that any of its rounds went."""
-        if any(each.answered for each in self.rounds.values()):
+        if any(each.answered for each in self.rounds.values()) or (self.own is not None and not self.claim.summed):
             return "answered"
         if self.unspent:
             return "read"
@@ -408,18 +440,31 @@ class Reservation(NamedTuple):
     @property
     def attempted(self) -> bool:
         """Somebody may know an answer: a round was charged; in mode exact, its survivors were signed here."""
-        return self.confirmed if self.claim.mode == "exact" else any(each.spent for each in self.rounds.values())
+        if self.claim.mode == "exact":
+            return self.confirmed or self.own is not None
+        return any(each.spent for each in self.rounds.values())
+
+    @property
+    def own(self) -> Spent | None:
+        """The charge of the city's own answer, once it has left."""
+        found = self.rounds.get(COUNTED)
+        return found.spent if found and found.sent else None
 
     @property
     def counts(self) -> bool:
-        """Its set of cities counts for rule X1: it may still be opened, or it was confirmed."""
-        return self.claim.mode == "exact" and not self.void
+        """Its set of cities counts for rule X1: it may still be opened, or it was confirmed. What a city answers alone has no set."""
+        return self.claim.mode == "exact" and self.claim.summed and not self.void
+
+    @property
+    def releases(self) -> bool:
+        """It is an exact release of its snapshot, or may become one."""
+        return self.counts or (self.claim.mode == "exact" and (not self.void or self.own is not None))
 
     @property
     def frees(self) -> bool:
         """Ending it would change something: rounds are held that were not read, or an exact set could be forgotten."""
         if self.claim.mode == "exact":
-            return self.counts and not self.confirmed
+            return not self.void and not self.confirmed and self.own is None
         return not self.void and any(times > 0 for times in self.left)
 
     def same_cohort(self, cohort_class: str, rows: str | None) -> bool:
@@ -436,7 +481,7 @@ def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
         need(held.claim.mode == "exact" and held.exact is None and not held.void)
         return held._replace(exact=entry)
     if isinstance(entry, Rows):
-        asked = set(entry.blocks) if held.claim.charges else {0}
+        asked = set(entry.blocks) if held.claim.charges else set(held.claim.blocks(own=entry.round == COUNTED))
         need(not held.void and entry.round not in held.rounds and len(asked) == max(1, len(entry.blocks)))
         need(asked <= {block for block, times in enumerate(held.left) if times > 0})
         left = tuple(times - (block in asked) for block, times in enumerate(held.left))
@@ -546,7 +591,10 @@ class Book:
         claim, cost = entry.claim, entry.claim.cost
         need(claim.conversation not in self.reservations and claim.key not in self.answers)
         need(entry.cost == text(cost.curve) and entry.sampler == cost.sampler)
-        left = tuple(charge.rounds for charge in claim.charges) or (claim.rounds,)
+        left = tuple(charge.rounds for charge in claim.charges) or (
+            *(claim.rounds,) * claim.summed,
+            *(1,) * claim.counted,
+        )
         self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {})
         self.attempts.setdefault(claim.key, []).append(claim.conversation)
 

@@ -18,6 +18,7 @@
 | adverts | 1, 3 | shares; abort |
 | deliver; ask (a later round) | 1, 3, 2, 5, 7, 8 | masked; abort |
 | survivors; confirms | 1, 3, 8 (the list; "revealed") | confirm; reveal; abort |
+| count | 1, 2, 3, 4; mode exact: 5, 6; then 5, 7 without a mask, 8 | counted: this city's own cells; refusal |
 | receipt | 1, 3, 8 (the answer is final) | ack |
 | attest | 1, 3 | attestation: from the books alone; refusal |
 | ping | 1, 3 | ping |
@@ -38,7 +39,7 @@ import numpy as np
 from node import disclosure, snapshot
 from node.attest import attestation
 from node.audit import Event, Line
-from node.ledger import Approved, Claim, Ledger
+from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
 from node.policy import Decision, Policy, decide
 from node.station import Station
 from protocols import messages
@@ -68,9 +69,10 @@ from protocols.ring import Vector
 from protocols.roster import COORDINATOR
 from protocols.secagg import keys, member
 from protocols.statistics import measures
+from protocols.statistics.layout import Layout
 from protocols.study import Study, from_wire
 
-BATCH: Final = 1 << 20
+BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the processor, and below 300 MiB
 Officers = Callable[[Study, Decision], Sequence[str]]
 
 
@@ -133,6 +135,8 @@ class Gate:
                 return self._on_receipt(request, about, stamp)
             case Kind.ATTEST:
                 return self._on_attest(request, stamp)
+            case Kind.COUNT:
+                return self._on_count(request, stamp)
         talk = self.talks.get(about)
         if talk is None:
             raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step=request.header.kind.value)
@@ -280,33 +284,30 @@ class Gate:
             self.ledger.check_echo(echo.ledger_seq, echo.ledger_head)
         if self.ledger.reservation(plan.conversation) is not None:
             raise Refusal("SECAGG_REPLAY")
-        name = "sha256:" + plan.study.hex()
-        approved = self.ledger.approval(name, now)
+        study = self._standing(plan.study.hex(), now)
+        if self.ledger.finished(study.file.asker, study.digest, plan.run) is not None:
+            raise Refusal("SECAGG_ALREADY_ANSWERED")
+        return study
+
+    def _standing(self, study: str, now: int) -> Study:
+        """A study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…."""
+        approved = self.ledger.approval("sha256:" + study, now)
         asker = self.station.roster.askers.get(approved.asker)
         if asker is None or asker.until <= now:
             raise Refusal("APPROVAL_ASKER", asker=approved.asker)
-        if self.ledger.finished(approved.asker, name, plan.run) is not None:
-            raise Refusal("SECAGG_ALREADY_ANSWERED")
-        return self.ledger.study(name)
+        return self.ledger.study(approved.study)
 
     def _held(
         self, terms: member.Terms, agreement: Agreement, plan: Plan, rows: snapshot.Snapshot, now: int
     ) -> member.Terms:
         """The terms with the budget held; in mode exact, with what the rows say."""
         study = agreement.study
-        claim = Claim.of(
-            study,
-            conversation=plan.conversation,
-            plan=keys.plan_digest(plan.encode()),
-            run=plan.run,
-            expires=plan.expires,
-            cities=plan.cities,
-            layout=agreement.layout,
-            totals=() if study.exact else agreement.v20,
-            h=0 if study.exact else agreement.honest,
-            snapshot=self._named(rows),
-            rounds=plan.rounds,
-            times=1 + agreement.spare,
+        earlier = self.ledger.counting(study.file.asker, study.digest, plan.run)
+        once = study.counted and (
+            earlier is None or earlier.own is None
+        )  # what was answered is answered, and is not charged again
+        claim = self._claim(
+            agreement, plan.conversation, keys.plan_digest(plan.encode()), plan.expires, rows, counted=once
         )
         try:
             self.ledger.reserve(claim, now=now)  # 4 budget
@@ -315,7 +316,9 @@ class Gate:
         if not study.exact:
             return terms
         holders, cohort = self._cohort(study, rows)  # 5 rows
-        small = disclosure.cohort(study, holders, self.station.cannot, self.policy.file.exact)  # 6 disclosure
+        small = disclosure.cohort(
+            study, holders, self.station.cannot, self.policy.file.exact, by_city=study.counted
+        )  # 6 disclosure
         if small:
             return replace(terms, policy=small)
         try:
@@ -332,6 +335,115 @@ class Gate:
             holders += int(inside.sum())
             which.update(np.packbits(inside).tobytes())
         return holders, which.digest()
+
+    def _claim(
+        self,
+        agreement: Agreement,
+        conversation: bytes,
+        plan: bytes,
+        expires: int,
+        rows: snapshot.Snapshot,
+        *,
+        counted: bool,
+    ) -> Claim:
+        """All that a run may cost: the sum, and, if `counted`, what this city answers by itself."""
+        study = agreement.study
+        return Claim.of(
+            study,
+            conversation=conversation,
+            plan=plan,
+            run=agreement.run,
+            expires=expires,
+            cities=agreement.cities,
+            layout=agreement.layout,
+            totals=() if study.exact else agreement.v20,
+            h=0 if study.exact else agreement.honest,
+            own=agreement.own,
+            own_totals=agreement.own_v20 if counted and not study.exact else (),
+            summed=study.summed,
+            counted=counted,
+            rounds=len(agreement.sums) + agreement.spare if study.summed else 1,
+            times=1 + agreement.spare,
+            snapshot=self._named(rows),
+        )
+
+    # --- count: all eight steps, without a mask
+
+    def _on_count(self, request: Envelope, stamp: Stamp) -> bytes:
+        """This city's own answer to what is released by city: cells with all of their noise, the same ones whenever this run is asked."""
+        read = False
+        try:
+            asked = messages.Count.decode(request.body)  # 1 decode
+            if (asked.study.hex(), asked.run) != (request.header.study, request.header.run):
+                raise PeerError("ENVELOPE_STUDY", who="coordinator")
+            study = self._standing(asked.study.hex(), stamp.now)  # 2 approval
+            held = self.ledger.counting(study.file.asker, study.digest, asked.run)
+            agreement = self._own_terms(study, asked, held)
+            stored = None if held is None else self.ledger.own(held)  # 3 replay
+            if stored is not None:
+                return self._sealed(messages.Counted.decode(stored, len(stored)), request, stamp)
+            rows = snapshot.open_for(self.station.home, study.file.as_of)
+            if rows.rows > self.station.size_class:
+                raise Refusal("SECAGG_BOUND")
+            if held is None:
+                plan = sha256(request.body).digest()
+                claim = self._claim(
+                    agreement, exactly(self.entropy, 16), plan, request.header.expires, rows, counted=True
+                )
+                held = self.ledger.reserve(claim, now=stamp.now)  # 4 budget
+            about = bytes.fromhex(held.claim.conversation)
+            if held.claim.snapshot != self._named(rows):
+                raise Refusal("SNAPSHOT_DATE", as_of=study.file.as_of.isoformat())
+            if study.exact and not study.summed:
+                read = True
+                small = disclosure.cohort(
+                    study, self._cohort(study, rows)[0], self.station.cannot, self.policy.file.exact, by_city=True
+                )  # 5 rows, 6 disclosure
+                if small:
+                    self.ledger.end(about, now=stamp.now)
+                    raise small
+            self.ledger.rows(
+                about, COUNTED, request.sha256, now=stamp.now
+            )  # 5 rows: charged from here on, come what may
+            read = True
+            seed = bytes(32) if study.exact else exactly(self.entropy, 32)
+            vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
+            body = messages.Counted(asked.layout, vector.astype("<i8").tobytes())
+            reply = self._sealed(body, request, stamp)
+            self.ledger.count(
+                about,
+                request=request.sha256,
+                reply=reply,
+                body=body.encode(),
+                plan=sha256(request.body).digest(),
+                snapshot=self._named(rows),
+                now=stamp.now,
+            )  # 8 spend
+        except HpfedError as no:
+            self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
+            return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=read)), request, stamp)
+        return reply
+
+    def _own_terms(self, study: Study, asked: messages.Count, held: Reservation | None) -> Agreement:
+        """What the study gives for an own answer, derived again, and held against what is asked. `held`: the conversation beside it.
+
+        Errors: `PeerError` SECAGG_OUT_OF_ORDER (a study with a sum is summed first), SECAGG_FOREIGN_QUESTION; `Refusal` of the policy.
+        """
+        roster = self.station.roster
+        if study.summed and held is None:
+            raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step="count")
+        named = study.file.cities.names
+        everyone = [
+            city.id for city in roster.entries.cities if city.state == "active" and city.name in (named or (city.name,))
+        ]
+        agreement = agree(study, held.claim.cities if held else everyone, roster, asked.run)
+        if not study.counted or agreement.count != asked:
+            raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="count")
+        cities = [roster.name(city) for city in agreement.cities]
+        no = decide(study, role=self._role(study), cities=cities, cannot=None, policy=self.policy).refusal()
+        if no:
+            raise no
+        return agreement
 
     # --- deliver and ask: steps 2, 5, 7 and 8
 
@@ -350,8 +462,9 @@ class Gate:
             if no.code != "SECAGG_BUDGET":
                 raise
             return member.refuse(state, no, stamp)
-        seed = bytes(32) if exact else exactly(self.entropy, 32)
-        vector = encoded(agreement, rows, asked) + noise(agreement, seed, asked)  # 7 encode
+        seed, layout = bytes(32) if exact else exactly(self.entropy, 32), agreement.part(asked)
+        vector = encoded(agreement.study, layout, rows)
+        vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
             reply, request, y = sent[0][1], state.request.sha256, masked.y_digest
@@ -412,7 +525,7 @@ class Gate:
         return self.station.roster.askers[study.file.asker].role
 
     def _named(self, rows: snapshot.Snapshot) -> str:
-        """How a snapshot is called outside: by a keyed digest, so that nobody can try out contents (privacy.md, section 1)."""
+        """How a snapshot is called outside: by a keyed digest, so that nobody can try out contents."""
         content = b"hpfed-snapshot/1" + bytes.fromhex(rows.content)
         return "sha256:" + hmac.new(self.station.holder_key, content, sha256).hexdigest()
 
@@ -467,21 +580,22 @@ def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
     return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
 
 
-def encoded(agreement: Agreement, rows: snapshot.Snapshot, asked: Sum) -> Vector:
-    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout of what is asked."""
-    study, layout = agreement.study, agreement.part(asked)
-    cohort, as_of = study.file.cohort, study.file.as_of
+def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot) -> Vector:
+    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout."""
     total = np.zeros(layout.length, dtype=np.int64)
-    for table in rows.batches(study.reads(), BATCH):
-        total += measures.encode(layout, table, study.dictionary, as_of, cohort, study.exact)
+    for table in rows.batches(study.reads_for(layout), BATCH):
+        total += measures.encode(layout, table, study.dictionary, study.file.as_of, study.file.cohort, study.exact)
     return total
 
 
-def noise(agreement: Agreement, seed: bytes, asked: Sum) -> Vector:
-    """This city's share of the noise of every cell; zeros in mode exact. `seed`: 32 bytes, the key of one stream for this release alone."""
+def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
+    """This city's noise of every cell; zeros in mode exact. `v20s`: its variance for each block, in 2^-20. `seed`: 32 bytes, the key of
+    one stream for this release alone."""
     stream = aes_stream(seed)
-    own = [(agreement.layout.blocks[at], agreement.node_v20[at]) for at in asked.blocks]
-    shares = [skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64) for block, v20 in own]
+    shares = [
+        skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
+        for block, v20 in zip(layout.blocks, v20s, strict=True)
+    ]
     return np.concatenate(shares)
 
 

@@ -1,4 +1,4 @@
-"""A city's own files become a harmonised snapshot: all or nothing, counted, the same again for the same files (city-data.md, section 4).
+"""A city's own files become a harmonised snapshot: all or nothing, counted, the same again for the same files.
 
 1. the mapping against schema and dictionary; 2. files found and named by SHA-256; 3. nothing changed: done; headers against the mapping;
 4. every column read as text, holders named by keyed hashes, side tables joined; 5. one statement casts every variable to value and status;
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from node import casts, snapshot
 from node.casts import FAIL, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
-from node.connectors import Bound, Part, TextTable, Wanted, csv, parquet, quoted
+from node.connectors import Bound, Part, TextTable, Wanted, csv, parquet, quoted, xlsx
 from node.connectors.files import Found, column_name, find, fingerprint, trimmed
 from node.engine import engine
 from node.mapping import (
@@ -34,17 +34,33 @@ from node.mapping import (
     DictionaryLookup,
     Mapping,
     Newest,
+    ParquetSource,
     Rule,
+    SheetSource,
     load,
     row_leaves,
     split_name,
     unmatched,
 )
 from node.quality import FILE as QUALITY
-from node.quality import Counters, FileCount, Marks, Quality, SourceCount, TableCount, counters, few, shape
+from node.quality import (
+    FRACTION,
+    Counters,
+    FileCount,
+    Marks,
+    Quality,
+    SourceCount,
+    Suspect,
+    TableCount,
+    counters,
+    few,
+    shape,
+    suspect,
+)
 from node.snapshot import HASH_SIZE, HOLDERS, MAIN, Made, Manifest
 from protocols import dictionary as dictionaries
 from protocols.canonical import canonical, digest
+from protocols.dictionary import Money
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, HpfedError, Place, joined
 
@@ -56,6 +72,19 @@ PERSON: Final = b"hpfed-holder-1"
 KEY_SIZE: Final = 32
 MOST_PLACES: Final = 20
 THREADS: Final = 2
+TOTALS: Final = (
+    "合计",
+    "合 计",
+    "总计",
+    "总 计",
+    "小计",
+    "小 计",
+    "共计",
+    "累计",
+    "汇总",
+    "Total",
+    "Sum",
+)  # no account is called so
 
 
 @dataclass(frozen=True)
@@ -66,6 +95,7 @@ class Ingested:
     rows: int
     unchanged: bool
     quality: Quality
+    doubts: tuple[HpfedError, ...] = ()  # what no rule forbids and is hardly meant
 
     @property
     def counters(self) -> dict[str, Counters]:
@@ -186,7 +216,15 @@ def ingest(folder: Path, home: Path, entropy: Entropy, lookup: DictionaryLookup 
             if not each.same():
                 raise ConfigError("SOURCE_CHANGED", Place(each.shown))
         snapshot.publish(home, made)  # 9
-        return Ingested(made.manifest.content, made.manifest.rows, False, made.quality)
+        doubts = _doubts(mapping, made.quality)
+        return Ingested(made.manifest.content, made.manifest.rows, False, made.quality, doubts)
+
+
+def _doubts(mapping: Mapping, quality: Quality) -> tuple[HpfedError, ...]:
+    return tuple(
+        ConfigError("QUALITY_UNIT", mapping.document.at("variables", each.variable), name=each.variable, times=FRACTION)
+        for each in quality.suspects
+    )
 
 
 def _inputs(mapping: Mapping, found: dict[str, tuple[Found, ...]], key: bytes) -> str:
@@ -213,7 +251,8 @@ def _unchanged(home: Path, mapping: Mapping, inputs: str) -> Ingested | None:
         standing = snapshot.open_for(home, mapping.snapshot)
     except ConfigError:  # altered: made again from the files
         return None
-    return Ingested(standing.content, standing.rows, True, standing.quality())
+    quality = standing.quality()
+    return Ingested(standing.content, standing.rows, True, quality, _doubts(mapping, quality))
 
 
 class _Making:
@@ -230,13 +269,17 @@ class _Making:
         self.used = list(mapping.used())
         self.marks: dict[str, Marks] = {}
         self.failures: dict[str, int] = {}
+        self.suspects: list[Suspect] = []
         self.sides = [name for name in mapping.tables if name != mapping.main]
 
     def _open(self, name: str) -> TextTable:
-        source = self.mapping.sources[name]
-        if isinstance(source, CsvSource):
-            return csv.open_table(self.found[name], source.dialect, self.work)
-        return parquet.open_table(self.connection, self.found[name])
+        match self.mapping.sources[name]:
+            case CsvSource(dialect=dialect):
+                return csv.open_table(self.found[name], dialect, self.work)
+            case SheetSource(layout=layout):
+                return xlsx.open_table(self.found[name], layout, self.mapping.needed(name), self.work)
+            case ParquetSource():
+                return parquet.open_table(self.connection, self.found[name])
 
     def made(self, inputs: str) -> Made:
         self._read()  # 4, 5
@@ -377,6 +420,10 @@ class _Making:
             raise ConfigError("ROW_NONE", self.mapping.document.at("rows"))
         if count := self._count("SELECT count(*) FROM rows WHERE _lost"):
             raise self._keys("ROW_DIGITS_LOST", main, "SELECT _h FROM rows WHERE _lost", count)
+        words = ", ".join(f"('{word}')" for word in TOTALS)
+        totals = f"SELECT _h FROM rows WHERE _h IN (SELECT holder(word) FROM (VALUES {words}) AS totals(word))"
+        if self.mapping.keyed and (count := self._count(f"SELECT count(*) FROM ({totals})")):
+            raise self._keys("ROW_TOTAL", main, totals, count)
         if self.mapping.keyed and (count := self._count("SELECT count(*) FROM rows WHERE _h IS NULL")):
             raise self._keys("ROW_KEY", main, "", count)
         return tables
@@ -424,6 +471,21 @@ class _Making:
             unparsed, rounded, failed = (int(count) for count in counted[3 * place : 3 * place + 3])
             self.marks[rule.variable] = Marks(unparsed, rounded)
             self.failures[rule.variable] = failed
+        self._amounts()
+
+    def _amounts(self) -> None:
+        """Amounts that are far too small as a whole: their unit is another than the mapping says."""
+        amounts: list[Rule] = []
+        asked: list[str] = []
+        for rule in self.mapping.rules:
+            meant = self.mapping.meant.variables[rule.variable]
+            if isinstance(meant, Money):
+                amounts.append(rule)
+                small, column = int(meant.range[1] * 100) // FRACTION, casts.quoted_value(rule)
+                asked += [f"count(*) FILTER ({column} > 0)", f"count(*) FILTER ({column} BETWEEN 1 AND {small})"]
+        counted = self.connection.execute(f"SELECT {', '.join(asked)} FROM rows").fetchall()[0] if asked else ()
+        for place, rule in enumerate(amounts):
+            self.suspects += suspect(rule.variable, *(int(count) for count in counted[2 * place : 2 * place + 2]))
 
     def _failed(self) -> None:
         """Texts that a rule says must not be there. All variables at once, each with its first places."""
@@ -437,7 +499,7 @@ class _Making:
         """Where the texts of a variable stand that no rule reads, in a second reading of its table."""
         status = casts.quoted_status(rule)
         number = self.used.index(rule.source)
-        found: list[tuple[str, int, str, int]] = []
+        found: list[tuple[str, str, int]] = []
         for part in self._parts(rule.source.table):
             bound = Bound()
             layers, selected = self._layers([rule], bound, rule.source.table)
@@ -450,19 +512,22 @@ class _Making:
                 f"ORDER BY _n LIMIT {MOST_PLACES - len(found)}"
             )
             rows = self.connection.execute(statement, bound.values).fetchall()
-            found += [(part.shown, int(row), text, int(marks)) for row, text, marks in rows]
+            found += [(part.at(int(row), rule.source.column), text, int(marks)) for row, text, marks in rows]
             if len(found) >= MOST_PLACES:
                 break
         coded = rule.kind in ("category", "boolean") and rule.make == "value"
-        lost = any(marks & LOST for _, _, _, marks in found)
+        lost = any(marks & LOST for _, _, marks in found)
+        unread = any(marks & UNPARSED for _, _, marks in found)
         bare = {text.lstrip("0") for text, _ in rule.codes}
-        zeros = coded and any(text.lstrip("0") in bare for _, _, text, _ in found)
+        zeros = coded and any(text.lstrip("0") in bare for _, text, _ in found)
         return ConfigError(
-            "ROW_DIGITS_LOST" if lost else "ROW_OTHER" if coded else "ROW_UNPARSED",
+            "ROW_DIGITS_LOST" if lost else "ROW_UNPARSED" if unread or not coded else "ROW_OTHER",
             rule.place,
             column=rule.source.column,
             count=few(count),
-            places="; ".join(f"{shown} [{row}] {shape(text)}" for shown, row, text, _ in found),
+            places="; ".join(
+                f"{place} {text if text in casts.CELL_ERRORS else shape(text)}" for place, text, _ in found
+            ),
             hint_zh="；01 与 1 是两个代码" if zeros else "",
             hint_en="; 01 and 1 are two codes" if zeros else "",
         )
@@ -470,22 +535,22 @@ class _Making:
     def _keys(self, code: str, table: str, holders: str, count: int, side: str = "") -> ConfigError:
         """Where the keys of some holders stand in a table; of blank keys if `holders` is empty."""
         among = f"_h IN ({holders})" if holders else "_h IS NULL"
+        column = column_name(self.mapping.tables[table].key or "")
         found: list[str] = []
         for part in self._parts(table):
             bound = Bound()
             layers, selected = self._layers([], bound, table)
-            for column in ("_n", "_h"):
-                layers.add(5, column, column)
+            for name in ("_n", "_h"):
+                layers.add(5, name, name)
             numbered = layers.over(f"({self._numbered(table, part, bound)})", selected)
             left = MOST_PLACES - len(found)
             statement = f"SELECT _n FROM ({numbered}) WHERE {among} ORDER BY _n LIMIT {left}"
             rows = self.connection.execute(statement, bound.values).fetchall()
-            found += [f"{part.shown} [{int(row)}]" for (row,) in rows]
+            found += [part.at(int(row), column) for (row,) in rows]
             if len(found) >= MOST_PLACES:
                 break
         at = self.mapping.document.at("tables", table, "key")
-        column = column_name(self.mapping.tables[table].key or "")
-        return ConfigError(code, at, column=column, count=few(count), places="; ".join(found), side=side)
+        return ConfigError(code, at, column=column, count=few(count), places="; ".join(found), side=side, table=table)
 
     def _parts(self, table: str) -> tuple[Part, ...]:
         return self.sources[self.mapping.tables[table].source].parts
@@ -541,6 +606,7 @@ class _Making:
             variables={name: counters(named.statuses[name], self.marks.get(name, Marks())) for name in sorted(types)},
             tables=tables,
             sources={name: _source(self.found[name], table) for name, table in self.sources.items()},
+            suspects=tuple(self.suspects),
         )
         (folder / QUALITY).write_bytes(quality.content)
         manifest = Manifest(
@@ -561,5 +627,8 @@ class _Making:
 
 
 def _source(found: Sequence[Found], table: TextTable) -> SourceCount:
-    files = [FileCount(name=each.name, rows=part.rows) for each, part in zip(found, table.parts, strict=True)]
+    files = [
+        FileCount(name=each.name, rows=part.rows, blank=part.blank, merged=part.merged)
+        for each, part in zip(found, table.parts, strict=True)
+    ]
     return SourceCount(encoding=table.encoding, files=tuple(files))

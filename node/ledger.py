@@ -1,4 +1,4 @@
-"""Where a city keeps what it has released and what that cost: `ledger.sqlite`, one file, one writer, a hash chain (privacy.md, section 6).
+"""Where a city keeps what it has released and what that cost: `ledger.sqlite`, one file, one writer, a hash chain.
 
 What the entries are and mean stands in `entries.py`. Every step of a conversation is on disk before the bytes that it is about leave.
 
@@ -25,6 +25,7 @@ from typing import Final, Self
 from node.audit import NOTHING, SALT, Audit, Event, Head, Line, link
 from node.disclosure import city_set
 from node.entries import (
+    COUNTED,
     ENTRY,
     Answered,
     Approved,
@@ -62,13 +63,25 @@ from protocols.errors import HpfedError, PeerError, Place, Refusal, joined
 from protocols.messages import REMEMBERED, Window
 from protocols.study import Study, from_wire
 
-__all__ = ["Approved", "Claim", "Finished", "Ledger", "Released", "Reservation", "Room", "View", "look", "verify"]
+__all__ = [
+    "COUNTED",
+    "Approved",
+    "Claim",
+    "Finished",
+    "Ledger",
+    "Released",
+    "Reservation",
+    "Room",
+    "View",
+    "look",
+    "verify",
+]
 
 LABEL: Final = b"hpfed-ledger/1"
 FILE: Final = "ledger.sqlite"
 AUDIT: Final = Path("audit") / "audit.jsonl"
 DAY: Final = 86_400
-X1_DAYS: Final = 365  # how long a set of cities counts (secure-aggregation.md, X1)
+X1_DAYS: Final = 365  # how long a set of cities counts
 KEPT_DAYS: Final = 30  # how long a stored reply outlives what it answers
 MOST_STORED: Final = 1 << 30  # bytes of stored replies; beyond, those that end first go
 AHEAD: Final = 1024  # numbers of own messages that one write covers
@@ -232,6 +245,17 @@ class Ledger:
         receipt = self._document(answer.receipt)
         return Finished(bytes.fromhex(conversation), number, digest_bytes(answer.sum), receipt)
 
+    def counting(self, asker: str, study: str, run: int) -> Reservation | None:
+        """The reservation that the city's own answer to a run is charged to: the one that it was, else the newest that is not over."""
+        held = [self._book.reservations[each] for each in self._book.attempts.get((asker, study, run), ())]
+        answered = [each for each in held if each.own is not None]
+        live = [each for each in held if each.claim.counted and not each.void and COUNTED not in each.rounds]
+        return next(iter((*answered, *reversed(live))), None)
+
+    def own(self, held: Reservation) -> bytes | None:
+        """The body of the city's own answer as it left, whatever was ingested since; None while there is none."""
+        return None if held.own is None else self._document(held.own.y)
+
     def released(self, study: str, run: int) -> Released:
         """What left this city for a run, whether or not it got an answer. Errors: `Refusal` ATTEST_NOTHING, APPROVAL_MISSING."""
         gone = tuple(
@@ -385,12 +409,14 @@ class Ledger:
     def rows(
         self, conversation: bytes, round_: int, ask: bytes, *, now: int, blocks: Sequence[int] | None = None
     ) -> None:
-        """Rows are about to be read for a round. From here on it is charged. `ask`: its digest; `blocks`: those asked, default all.
+        """Rows are about to be read for a round. From here on it is charged. `ask`: its digest; `blocks`: those asked, default all of the
+        sum, or of the city's own answer in the round COUNTED.
 
         Errors: `Refusal SECAGG_BUDGET` where nothing is held for it.
         """
         held = self._live(conversation, now)
-        asked = tuple(range(len(held.claim.charges))) if blocks is None else tuple(blocks)
+        every = held.claim.blocks(own=round_ == COUNTED) if held.claim.charges else ()
+        asked = every if blocks is None else tuple(blocks)
         at, name = self._at(now), conversation.hex()
         self._follow(held, Rows(at=at, conversation=name, round=round_, ask=named(ask), blocks=asked))
 
@@ -405,6 +431,17 @@ class Ledger:
         held = self._live(conversation, now)
         entry = self._charge(held, round_, now, snapshot=snapshot, reply=digest(reply), y=named(y))
         self._follow(held, entry, reply=(request, reply, held.claim.expires))
+
+    def count(
+        self, conversation: bytes, *, request: bytes, reply: bytes, body: bytes, plan: bytes, snapshot: str, now: int
+    ) -> None:
+        """The same for what the city answers by itself. `body`: kept for good, under its digest, for whenever it is asked again; `plan`:
+        digest of what was asked. Errors: as `spend`.
+        """
+        held = self._live(conversation, now)
+        own = self._charge(held, COUNTED, now, snapshot=snapshot, reply=digest(reply), y=digest(body))
+        entry = own.model_copy(update={"plan": named(plan)})
+        self._follow(held, entry, reply=(request, reply, held.claim.expires), documents=(body,))
 
     def confirm(self, conversation: bytes, round_: int, cities: Collection[int], u3: bytes, *, now: int) -> None:
         """The one list of survivors that is signed in a round. Errors: `PeerError SECAGG_OUT_OF_ORDER`, also for a second one."""
@@ -465,8 +502,13 @@ class Ledger:
         """Releases of the snapshot; inside one study the set of cities that was confirmed first; rule X1 as far as filters tell."""
         others = [each for each in self._book.reservations.values() if each.counts]
         most = self._policy.file.exact.most_releases_per_snapshot
-        if sum(each.claim.snapshot == claim.snapshot for each in others) >= most:
+        if (
+            sum(each.claim.snapshot == claim.snapshot for each in self._book.reservations.values() if each.releases)
+            >= most
+        ):
             raise Refusal("EXACT_RELEASES", limit=most)
+        if not claim.summed:
+            return
         confirmed = [each.claim for each in others if each.confirmed]
         moved = any(each.study == claim.study and each.cities != claim.cities for each in confirmed)
         if moved or self._isolates(claim, None, now)[1]:
@@ -542,13 +584,19 @@ class Ledger:
             turned=turned,
         )
 
-    def _follow(self, held: Reservation, entry: Step, reply: tuple[bytes, bytes, int] | None = None) -> None:
+    def _follow(
+        self,
+        held: Reservation,
+        entry: Step,
+        reply: tuple[bytes, bytes, int] | None = None,
+        documents: Sequence[bytes] = (),
+    ) -> None:
         """Write an entry that must fit what is held. Errors: `Refusal SECAGG_BUDGET`."""
         try:
             followed(held, entry)
         except ValueError:
             raise Refusal("SECAGG_BUDGET") from None
-        self._write(entry, reply=reply)
+        self._write(entry, documents=documents, reply=reply)
 
     def _next(
         self,

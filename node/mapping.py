@@ -1,4 +1,4 @@
-"""`mapping.yaml`: a city's own columns and codes, said in the words of a dictionary (city-data.md, section 2).
+"""`mapping.yaml`: a city's own columns and codes, said in the words of a dictionary.
 
 Read once into `Mapping`: for every variable that the city can give one `Rule` in which nothing is left to be guessed; all other variables
 of the dictionary are `cannot`. Every fault of the file is reported at once, with file, line and key.
@@ -23,14 +23,14 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from node import city
-from node.connectors import Kind
+from node.connectors import Kind, xlsx
 from node.connectors import csv as csv_files
 from node.connectors.files import column_name, find, trimmed
 from protocols import dictionary as dictionaries
 from protocols import filters, yamltext
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Boolean, Category, Date, Dictionary, Integer, Money, Number, Set, Words, near
-from protocols.errors import CODES, ConfigError, HpfedError, Language, Place, joined
+from protocols.errors import CODES, ConfigError, HpfedError, Language, Place, joined, worded
 from protocols.yamltext import Document, Flag, Record, Whole, fit
 
 FILE: Final = "mapping.yaml"
@@ -98,7 +98,22 @@ class ParquetSource(Record):
     null_texts: tuple[str, ...] | None = None
 
 
-Source: TypeAlias = Annotated[CsvSource | ParquetSource, Field(discriminator="kind")]
+class SheetSource(Record):
+    """A sheet of a workbook. `header_row`: as the spreadsheet numbers its rows."""
+
+    kind: Literal["xlsx", "xls"]
+    files: Annotated[Texts, Field(min_length=1)]
+    sheet: str = ""
+    header_row: Whole = Field(1, ge=1, le=100)
+    null_texts: tuple[str, ...] | None = None
+
+    @property
+    def layout(self) -> xlsx.Layout:
+        return xlsx.Layout(self.kind, self.sheet, self.header_row)
+
+
+AnySource: TypeAlias = CsvSource | ParquetSource | SheetSource
+Source: TypeAlias = Annotated[AnySource, Field(discriminator="kind")]
 
 
 class Newest(Record):
@@ -269,7 +284,7 @@ class Mapping:
     meant: Dictionary
     snapshot: date
     scope: Coverage | None
-    sources: Lookup[str, CsvSource | ParquetSource]
+    sources: Lookup[str, AnySource]
     tables: Lookup[str, TableRule]
     main: str
     rows: RowFilter | None
@@ -283,10 +298,16 @@ class Mapping:
     def keyed(self) -> bool:
         return self.tables[self.main].key is not None
 
-    def read(self) -> dict[str, CsvSource | ParquetSource]:
+    def read(self) -> dict[str, AnySource]:
         """The sources that a table stands on."""
         used = {table.source for table in self.tables.values()}
         return {name: source for name, source in self.sources.items() if name in used}
+
+    def needed(self, source: str) -> frozenset[str]:
+        """The columns of a source that are looked at, keys included."""
+        tables = {name: table for name, table in self.tables.items() if table.source == source}
+        keys = {column_name(table.key) for table in tables.values() if table.key is not None}
+        return frozenset(keys | {at.column for at in self.used() if at.table in tables})
 
     def used(self) -> dict[At, Place]:
         """Every local column whose values are looked at, but the keys, and the place that first asks for it."""
@@ -350,7 +371,7 @@ def load(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> Mapping:
 
 
 def check(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> list[HpfedError]:
-    """Every fault of a mapping: schema, dictionary, then the headers of its files. Reads no rows."""
+    """Every fault of a mapping: schema, dictionary, then the headers of its files. Looks at no rows."""
     from node.connectors import parquet
     from node.engine import engine
 
@@ -359,18 +380,23 @@ def check(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> list[Hp
         columns: dict[str, Lookup[str, Kind]] = {}
         for name, source in mapping.read().items():
             found = find(folder, source.files, mapping.document.at("sources", name, "files"))
-            if isinstance(source, CsvSource):
-                columns[name] = dict.fromkeys(csv_files.columns(found, source.dialect), "text")
-            else:
-                with engine([each.path for each in found]) as connection:
-                    columns[name] = parquet.open_table(connection, found).kinds
+            match source:
+                case CsvSource():
+                    columns[name] = dict.fromkeys(csv_files.columns(found, source.dialect), "text")
+                case SheetSource():
+                    columns[name] = dict.fromkeys(xlsx.columns(found, source.layout), "cells")
+                case ParquetSource():
+                    with engine([each.path for each in found]) as connection:
+                        columns[name] = parquet.open_table(connection, found).kinds
         return unmatched(mapping, columns)
     except HpfedError as fault:
         return list(fault.every())
 
 
 def warnings(mapping: Mapping) -> list[HpfedError]:
-    """What is no fault but deserves a look: variables that were left out, codes of mixed width (`1` is not `01`)."""
+    """What is no fault but deserves a look: variables that were left out, codes of mixed width (`1` is not `01`), codes that no local text
+    becomes: these holders stand under another code, as 中专 under 高中, or there are none.
+    """
     found: list[HpfedError] = [
         ConfigError("MAP_LEFT_OUT", mapping.document.at("variables", name), name=name) for name in mapping.left_out
     ]
@@ -379,6 +405,11 @@ def warnings(mapping: Mapping) -> list[HpfedError]:
         bare = {text.lstrip("0") or "0" for text in digits}
         if rule.kind in ("category", "boolean") and len({len(text) for text in digits}) > 1 and bare != digits:
             found.append(ConfigError("MAP_CODE_ZEROS", rule.place, name=rule.variable))
+        if rule.kind == "category":
+            reached = {code for _, code in rule.codes} | {rule.other, rule.null_value}
+            codes = [code for place, code in enumerate(mapping.meant.codes(rule.variable)) if place not in reached]
+            if codes:
+                found.append(ConfigError("MAP_CODE_UNUSED", rule.place, name=rule.variable, codes=", ".join(codes)))
     return found
 
 
@@ -395,7 +426,8 @@ def _renamed(fault: HpfedError) -> HpfedError:
 
 def _sentences(fault: HpfedError, language: Language) -> tuple[str, str]:
     what, following = CODES[fault.code][language]
-    return what.format_map(fault.values), following.format_map(fault.values)
+    values = fault.values_in(language)
+    return what.format_map(values), following.format_map(values)
 
 
 def _not_yet(document: Document) -> None:
@@ -405,7 +437,7 @@ def _not_yet(document: Document) -> None:
         raise ConfigError("NOT_YET", document.at("events"), thing="`events`")
     sources, variables = tree.get("sources", {}), tree.get("variables", {})
     for name, source in sources.items() if isinstance(sources, dict) else ():
-        if isinstance(source, dict) and source.get("kind") in ("xlsx", "xls", "database"):
+        if isinstance(source, dict) and source.get("kind") == "database":
             raise ConfigError("NOT_YET", document.at("sources", name, "kind"), thing=f"`kind: {source['kind']}`")
     for name, entry in variables.items() if isinstance(variables, dict) else ():
         for key in ("split", "codes_from") if isinstance(entry, dict) else ():
@@ -721,7 +753,7 @@ class _Reading:
             bottom, top = read(entry.clip[0]), read(entry.clip[1])
         except ValueError as problem:
             at = self.document.at("variables", name, "clip")
-            self.faults.append(_renamed(ConfigError("SCHEMA_VALUE", at, problem=str(problem))))
+            self.faults.append(_renamed(ConfigError("SCHEMA_VALUE", at, problem=worded(problem))))
             return low, high
         if not low <= bottom <= top <= high:
             ends = [str(bound) for bound in meant.range]
@@ -751,11 +783,13 @@ def unmatched(mapping: Mapping, columns: Lookup[str, Lookup[str, Kind]]) -> list
             where = mapping.document.at("tables", name, "key")
             faults.append(_no_column(where, column_name(table.key), columns[table.source]))
     keys = {(table.source, column_name(table.key)) for table in mapping.tables.values() if table.key is not None}
+    filtered = {split_name(leaf.column) for leaf in row_leaves(mapping.rows)}
+    filtered -= {rule.source for rule in mapping.rules}
     for at, place in mapping.used().items():
         source = mapping.tables[at.table].source
         if at.column.casefold() in mapping.never:
             faults.append(ConfigError("MAP_COLUMN_NEVER", place, column=at.column))
-        elif (source, at.column) in keys:
+        elif (source, at.column) in keys and at not in filtered:  # a line of totals is known by its key
             faults.append(ConfigError("MAP_COLUMN_IDENTIFIER", place, column=at.column))
         elif at.column not in columns[source]:
             faults.append(_no_column(place, at.column, columns[source]))

@@ -1,4 +1,4 @@
-"""What a city answers, and who in it decides: `policy.yaml`, read strictly, and one pure decision over a study (privacy.md, section 7).
+"""What a city answers, and who in it decides: `policy.yaml`, read strictly, and one pure decision over a study.
 
 Every key has a shipped default (`policy.default.yaml`): a missing file is the whole of it, a missing key at any depth is its value. Numbers
 are decimals as written; no float decides anything. A decision reports all its reasons, not the first.
@@ -16,11 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from protocols.answerable import FEWEST, least_able, shortages
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary, near, sources
-from protocols.errors import ConfigError, HpfedError, Place, Refusal, joined
+from protocols.errors import ConfigError, HpfedError, Place, Refusal, Unfit, joined
 from protocols.filters import decimal, leaves
 from protocols.privacy import cap
 from protocols.statistics import KINDS
-from protocols.statistics.layout import Block, Choice
 from protocols.study import Mode, Study
 from protocols.yamltext import Document, Flag, Record, Tree, Whole, dotted, fit, read
 
@@ -39,7 +38,7 @@ MODELS: Final = (
     "scorecard",
     "gbdt",
     "evaluate",
-)  # contract, section 5
+)
 ONE_ROUND: Final = (
     "association",
     "mean",
@@ -67,7 +66,10 @@ Decided = Literal["auto", "officer", "two_officers", "refuse"]
 def _kind(name: str) -> str:
     if name not in (ALL, *KINDS, *ALSO):
         close = near(name, (ALL, *KINDS, *ALSO))
-        raise ValueError(f"there is no kind of question {name!r}{f'; did you mean {close!r}?' if close else ''}")
+        raise Unfit(
+            f"没有 {name!r} 这种问题{f'，是否想写 {close!r}？' if close else ''}",
+            f"there is no kind of question {name!r}{f'; did you mean {close!r}?' if close else ''}",
+        )
     return name
 
 
@@ -413,7 +415,7 @@ def decide(
 
 def releases(study: Study) -> tuple[Release, ...]:
     """What the questions of a study are released as, each once, in their order."""
-    return tuple(dict.fromkeys(each.release or study.file.release for each in study.file.questions))
+    return tuple(dict.fromkeys(map(study.release_of, study.file.questions)))
 
 
 def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
@@ -446,7 +448,7 @@ def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
         if name in behind:
             yield Refusal("POLICY_VARIABLE", what=name, key="variables.deny")
     blocks = {block for each in study.workload.blocks.values() for block in each.values()}
-    joint = [_behind(meant, [*_measured(block), *in_cohort]) for block in blocks]
+    joint = [_behind(meant, [*block.sources, *in_cohort]) for block in blocks]
     for group in policy.file.variables.deny_together:
         if any(set(group) <= names for names in joint):
             yield Refusal("POLICY_VARIABLE", what=" × ".join(group), key="variables.deny_together")
@@ -463,22 +465,15 @@ def _behind(meant: Dictionary, names: Collection[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _measured(block: Block) -> tuple[str, ...]:
-    """The variables that a block is about."""
-    of = (block.of,) if isinstance(block.of, Choice) else block.of
-    return (*(axis.source for axis in block.axes), *(each.variable for each in of))
-
-
 def _sizes(study: Study, policy: Policy) -> Iterator[Refusal]:
     limits = policy.file.limits
     count = len(study.file.questions)
     if count > limits.most_questions:
         yield _over(study.file.study, count, limits.most_questions, "limits.most_questions", "个问题", "questions")
-    cells = study.workload.layout.length
+    cells = study.workload.cells
     if cells > limits.most_cells:
         yield _over(study.file.study, cells, limits.most_cells, "limits.most_cells", "个单元格", "cells")
-    own = [each for each in study.file.questions if (each.release or study.file.release) != "pooled"]
-    own_cells = sum(block.cells for block in _unique(study, own))
+    own_cells = study.workload.own.length
     if own_cells > limits.most_cells_by_city:
         key = "limits.most_cells_by_city"
         yield _over(study.file.study, own_cells, limits.most_cells_by_city, key, "个本市单元格", "cells by city")
@@ -486,10 +481,6 @@ def _sizes(study: Study, policy: Policy) -> Iterator[Refusal]:
         axes = max(len(block.axes) for block in study.workload.blocks[question.id].values())
         if axes > limits.most_dimensions:
             yield _over(question.id, axes, limits.most_dimensions, "limits.most_dimensions", "个维度", "dimensions")
-
-
-def _unique(study: Study, questions: Collection[Any]) -> set[Block]:
-    return {block for question in questions for block in study.workload.blocks[question.id].values()}
 
 
 def _over(what: str, count: int, limit: int, key: str, thing_zh: str, thing_en: str) -> Refusal:

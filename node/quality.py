@@ -7,7 +7,7 @@ that some of those holders carry besides.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from protocols.yamltext import Record
 
 FILE: Final = "quality.json"
 FEW: Final = 10
+FRACTION: Final = 10_000  # 万元 read as 元: an amount so many times too small
 STATUSES: Final = (
     "given",
     "filled",
@@ -59,9 +60,20 @@ class TableCount(Record):
     alone: Count = 0
 
 
+class Suspect(Record):
+    """A variable that looks wrong as a whole. `unit`: nine tenths of the amounts above 0 are below 1/10,000 of the most possible."""
+
+    variable: str
+    why: Literal["unit"]
+
+
 class FileCount(Record):
+    """A file. Of a sheet: `blank` rows were skipped, `merged` fields took the value of the block that they belong to."""
+
     name: str
     rows: Count
+    blank: Count = 0
+    merged: Count = 0
 
 
 class SourceCount(Record):
@@ -76,6 +88,7 @@ class Quality(Record):
     variables: dict[str, Counters]
     tables: dict[str, TableCount]
     sources: dict[str, SourceCount]
+    suspects: tuple[Suspect, ...] = ()
 
     @property
     def content(self) -> bytes:
@@ -94,6 +107,11 @@ def counters(statuses: Mapping[int, int], marks: Marks) -> Counters:
     """From the number of holders by status."""
     by_name = {name: statuses.get(number, 0) for number, name in enumerate(STATUSES)}
     return Counters(**by_name, unparsed=marks.unparsed, rounded=marks.rounded)
+
+
+def suspect(variable: str, amounts: int, small: int) -> tuple[Suspect, ...]:
+    """`amounts`: how many are above 0; `small`: how many of these lie below 1/`FRACTION` of the top of the public range."""
+    return (Suspect(variable=variable, why="unit"),) if amounts >= FEW and 10 * small >= 9 * amounts else ()
 
 
 def few(count: int) -> str:

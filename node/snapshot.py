@@ -332,11 +332,13 @@ class Snapshot:
             for first in range(0, self.rows, size):
                 last = min(first + size, self.rows)
                 arrays = _block(connection, main, first, last, _paired(names))
-                columns = {name: Column(arrays[name], KNOWN[arrays[name + STATUS]]) for name in names}
+                columns = {name: Column(arrays[name], _known(arrays[name + STATUS])) for name in names}
                 yield Table(last - first, columns)
 
 
-KNOWN: Final[npt.NDArray[np.bool_]] = ~np.isin(np.arange(8), NOT_KNOWN)  # by status
+def _known(status: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """By comparisons, which are several times as fast as looking each status up."""
+    return np.asarray(np.logical_and.reduce([status != code for code in NOT_KNOWN]))
 
 
 def _verified(folder: Path, newest: Newest) -> Manifest:

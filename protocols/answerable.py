@@ -2,7 +2,7 @@
 
 A city's approval lists the variables that it cannot map, and the plan repeats it. The sum over cities that can answer is published, so that
 few of them would read their own figures in it; in mode exact the holders of those that cannot stand at `_missing`, a table of those few
-(contract, section 5; secure-aggregation.md, P9; threat T66). Every node checks the plan it is shown; a coordinator may check first.
+(docs/protocol.md; threat T66). Every node checks the plan it is shown; a coordinator may check first.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ def shortages(
         if count < needed:
             found.append(Shortage("able", question.id, count, needed))
     if study.exact:
-        pooled = [each for each in study.file.questions if (each.release or study.file.release) != "by_city"]
+        pooled = [each for each in study.file.questions if study.release_of(each) != "by_city"]
         needed = least_unmapped(study, min_unmapped, loose=loose)
         for variable in sorted({name for question in pooled for name in study.reads(question)}):
             count = sum(variable in lacking for lacking in plan.values())

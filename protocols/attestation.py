@@ -1,4 +1,4 @@
-"""What a city signs after its bytes left: this is what I released (reports.md, section 8).
+"""What a city signs after its bytes left: this is what I released.
 
 It says which vectors went out, under which plan, with which noise and at what cost, so that the coordinator's results can be held against
 the word of every city. It holds no number of rows, no local code and no value that a vector held.
@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from protocols.canonical import canonical
 from protocols.errors import PeerError
+from protocols.plan import Agreement
 from protocols.roster import Roster, Seconds, Sha256Name
 from protocols.signed import FileType, sign, verified
 from protocols.study import Mode
@@ -29,15 +30,18 @@ Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Sent(Record):
-    """One vector that left. An attempt that gave no sum stands here too: its vector left all the same."""
+    """One vector that left. An attempt that gave no sum stands here too: its vector left all the same.
 
-    id: Hex32  # of the conversation
-    kind: Literal["pooled"]
+    `plan`: digest of the plan of the conversation; of an answer of the city's own, of what it was asked.
+    """
+
+    id: Hex32  # of the conversation, or of the reservation that an own answer was charged to
+    kind: Literal["pooled", "by_city"]
     round: Small
     plan: Sha256Name
     cells: Cells
     bytes: Cells  # of the vector, without its envelope
-    sha256: Hex64  # of the envelope that was sent
+    sha256: Hex64  # of the envelope that was sent; of an own answer, which is sealed anew whenever it is asked for, of the body
 
 
 class Asked(Record):
@@ -49,7 +53,8 @@ class Asked(Record):
 
 
 class Noise(Record):
-    """`share`: so many cities carry the whole noise of a cell together, each an equal part; 0 in mode exact."""
+    """`share`: so many cities carry the whole noise of a cell together, each an equal part; 0 in mode exact. Of the sum, where there is
+    one: a city's own answer holds the whole noise."""
 
     share: Small
     assumed_dropouts: Small
@@ -76,21 +81,40 @@ class Attestation(Record):
     as_of: date
     snapshot: Sha256Name  # a name under a key of the city; it cannot be tried out
     cannot: tuple[Id, ...]  # variables of the study that the city cannot map
-    release: Literal["pooled"]
+    release: Literal["pooled", "by_city", "both"]  # what left the city
     mode: Mode
     mechanism: Literal["skellam", "none"]
     noise: Noise
-    layout: Sha256Name
-    conversations: Annotated[tuple[Sent, ...], Field(min_length=1, max_length=64)]  # the last one gave the answer
+    layout: Sha256Name  # of the sum; of the own answer where nothing is summed
+    conversations: Annotated[
+        tuple[Sent, ...], Field(min_length=1, max_length=64)
+    ]  # the last one of a kind gave the answer
     questions: tuple[Asked, ...]
     ledger: Charged
     audit_head: Hex64
     at: Seconds
 
 
+def last(said: Attestation, kind: Literal["pooled", "by_city"]) -> Sent | None:
+    """The vector that gave the answer of a kind."""
+    return next((each for each in reversed(said.conversations) if each.kind == kind), None)
+
+
 def epsilon_text(epsilon: Decimal) -> str:
     """An epsilon as cities attest it: twenty decimals, and no float that two machines could print differently."""
     return f"{epsilon:.20f}"
+
+
+def noise_of(agreement: Agreement) -> Noise:
+    """Who carries the noise of a sum; an answer of a city's own holds all of it."""
+    study, exact = agreement.study, agreement.study.exact
+    if not study.summed:
+        return Noise(share=0 if exact else 1, assumed_dropouts=0, colluders=0)
+    return Noise(
+        share=0 if exact else agreement.honest,
+        assumed_dropouts=agreement.limits.d,
+        colluders=study.file.privacy.tolerate.colluders,
+    )
 
 
 def sign_attestation(attestation: Attestation, key: Ed25519PrivateKey) -> bytes:

@@ -23,15 +23,33 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from protocols import filters, yamltext
 from protocols.canonical import canonical, digest
-from protocols.errors import ConfigError
+from protocols.errors import Both, ConfigError, Unfit, worded
 from protocols.filters import Bools, Filter, Leaf, Truth
 from protocols.yamltext import Document, Faults, Flag, Path, Record, Whole, fit, read
 
 MISSING: Final = "_missing"
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,39}")
-TAKEN: Final = frozenset(("scope", "measure", "base", "estimate", "display", "city", "known"))
+# Columns of results, beside which the keys of a row stand; and words of studies.
+COLUMNS: Final = frozenset(
+    (
+        "scope",
+        "measure",
+        "base",
+        "estimate",
+        "display",
+        "se_noise",
+        "se_sampling",
+        "ci_low",
+        "ci_high",
+        "p_value",
+        "q_value",
+    )
+) | {"preference", "contrast", "total_share", "position", "at", "obs_status", "conf_status"}
+TAKEN: Final = COLUMNS | {"city", "known"}
+STATUS: Final = "__s"  # a snapshot keeps how each value of `x` came about in a column `x__s`
 MOST_CODES: Final = 65_536
+RISING: Final = Both("取值范围必须递增", "the range must rise")
 MOST_LAYERS: Final = 8  # derived variables on top of derived ones
 
 
@@ -219,57 +237,81 @@ class Dictionary(Record):
             raise Faults(found)
         return self
 
-    def _misnamed(self) -> Iterator[tuple[Path, str]]:
+    def _misnamed(self) -> Iterator[tuple[Path, Both]]:
         for kind, entries in (("variables", self.variables), ("derived", self.derived)):
             for name, entry in entries.items():
                 if not NAME.fullmatch(name) or name in TAKEN:
                     yield (
                         (kind, name),
-                        f"cannot name a variable: use a-z, 0-9 and _, and none of {', '.join(sorted(TAKEN))}",
+                        Both(
+                            f"不能用作变量名：只用 a-z、0-9 和 _，且不得是 {', '.join(sorted(TAKEN))}",
+                            f"cannot name a variable: use a-z, 0-9 and _, and none of {', '.join(sorted(TAKEN))}",
+                        ),
                     )
+                whose = name.removesuffix(STATUS)
+                if whose != name and whose in self.variables:
+                    said = Both(
+                        f"快照以此名保存 {whose!r} 的状态", f"a snapshot keeps the status of {whose!r} under this name"
+                    )
+                    yield (kind, name), said
                 if name in self.variables and kind == "derived":
-                    yield (kind, name), "is the name of a variable already"
+                    yield (kind, name), Both("已经是一个变量的名称", "is the name of a variable already")
                 for where, code in _coded(entry):
                     if not CODE.fullmatch(code):
-                        yield (kind, name, *where), f"{code!r} cannot name a code: use letters, digits and _"
+                        yield (
+                            (kind, name, *where),
+                            Both(
+                                f"{code!r} 不能用作代码：只用字母、数字和 _",
+                                f"{code!r} cannot name a code: use letters, digits and _",
+                            ),
+                        )
         for name, made in self.derived.items():
             for code in getattr(made, "codes", {}):
                 if code not in self.codes(name):
                     yield (
                         ("derived", name, "codes", code),
-                        f"no band and no rule gives this code{_hint(code, self.codes(name))}",
+                        _hinted(
+                            "没有分档或规则给出这个代码", "no band and no rule gives this code", code, self.codes(name)
+                        ),
                     )
 
-    def _unsound(self) -> Iterator[tuple[Path, str]]:
+    def _unsound(self) -> Iterator[tuple[Path, Both]]:
         """Ranges that do not rise, and numbers that lie outside them."""
         for name, variable in self.variables.items():
             low, high = getattr(variable, "range", (0, 1))
             if low >= high:
-                yield ("variables", name, "range"), "the range must rise"
+                yield ("variables", name, "range"), RISING
             if isinstance(variable, Integer | Number | Money):
                 for key, value in [("centre", variable.centre), *(("points", point) for point in variable.points)]:
                     if value is not None and not low <= value <= high:
-                        yield ("variables", name, key), f"{value} lies outside the range"
+                        yield (
+                            ("variables", name, key),
+                            Both(f"{value} 在取值范围之外", f"{value} lies outside the range"),
+                        )
                 if variable.spread is not None and variable.spread <= 0:
-                    yield ("variables", name, "spread"), "must be above 0"
+                    yield ("variables", name, "spread"), Both("必须大于 0", "must be above 0")
             if variable.default_null == "0" and not (
                 isinstance(variable, Integer | Number | Money) and low <= 0 <= high
             ):
-                yield ("variables", name, "default_null"), "0 is no value of this variable"
+                yield (
+                    ("variables", name, "default_null"),
+                    Both("0 不是这个变量的取值", "0 is no value of this variable"),
+                )
             for code, entry in getattr(variable, "codes", {}).items():
                 if entry.from_ and entry.until and entry.from_ > entry.until:
-                    yield ("variables", name, "codes", code, "until"), "lies before `from`"
+                    yield ("variables", name, "codes", code, "until"), Both("早于 `from`", "lies before `from`")
         for name, made in self.derived.items():
             if isinstance(made, YearsBefore) and made.range[0] >= made.range[1]:
-                yield ("derived", name, "range"), "the range must rise"
+                yield ("derived", name, "range"), RISING
 
-    def _underivable(self) -> Iterator[tuple[Path, str]]:
+    def _underivable(self) -> Iterator[tuple[Path, Both]]:
         """Derived variables may build on each other, a few layers high and without a circle."""
         known = set(self.known())
         for name, entry in self.derived.items():
             for source in sources(entry):
                 if source not in known:
-                    yield ("derived", name), f"is made of {source!r}, which is not a variable{_hint(source, known)}"
+                    zh, en = f"由 {source!r} 派生，但没有这个变量", f"is made of {source!r}, which is not a variable"
+                    yield ("derived", name), _hinted(zh, en, source, known)
         done, waiting = set(self.variables), list(self.derived)
         for _ in range(MOST_LAYERS):
             ready = {
@@ -282,32 +324,44 @@ class Dictionary(Record):
         for name in waiting:
             yield (
                 ("derived", name),
-                f"is made of itself in a circle, or stands on more than {MOST_LAYERS} layers of derived variables",
+                Both(
+                    f"循环地由自身派生，或叠在超过 {MOST_LAYERS} 层派生变量之上",
+                    f"is made of itself in a circle, or stands on more than {MOST_LAYERS} layers of derived variables",
+                ),
             )
 
-    def _ill_derived(self, name: str) -> Iterator[tuple[Path, str]]:
+    def _ill_derived(self, name: str) -> Iterator[tuple[Path, Both]]:
         """Sources of the wrong type, bands that overlap, filters that do not fit. Pre-condition: everything named is there."""
         entry = self.derived[name]
         match entry:
             case YearsBefore(as_of_year_minus=source):
                 if self.type_of(source) != "integer":
-                    yield ("derived", name, "as_of_year_minus"), f"{source} must be an integer, a year"
+                    yield (
+                        ("derived", name, "as_of_year_minus"),
+                        Both(f"{source} 必须是整数（年份）", f"{source} must be an integer, a year"),
+                    )
             case Bands(of=source):
                 if self.type_of(source) not in ("integer", "number", "money"):
-                    yield ("derived", name, "of"), f"bands need a number, and {source} is not one"
+                    yield (
+                        ("derived", name, "of"),
+                        Both(f"分档需要数字，而 {source} 不是", f"bands need a number, and {source} is not one"),
+                    )
                 for code, (low, high) in entry.bands.items():
                     if low > high:
-                        yield ("derived", name, "bands", code), "the lower end is above the upper one"
+                        yield (
+                            ("derived", name, "bands", code),
+                            Both("下限大于上限", "the lower end is above the upper one"),
+                        )
                 edges = sorted((low, high, code) for code, (low, high) in entry.bands.items())
                 for (_, top, code), (bottom, _, other) in pairwise(edges):
                     if top >= bottom:
-                        yield ("derived", name, "bands", other), f"overlaps with {code}"
+                        yield ("derived", name, "bands", other), Both(f"与 {code} 重叠", f"overlaps with {code}")
             case Rules(rules=rules):
                 for number, rule in enumerate(rules):
                     try:
                         self.check_filter(rule.when, rule.code)
                     except ValueError as fault:
-                        yield ("derived", name, "rules", number, "when"), str(fault)
+                        yield ("derived", name, "rules", number, "when"), worded(fault)
 
     def known(self) -> tuple[str, ...]:
         """All variables, given and derived."""
@@ -378,7 +432,8 @@ class Dictionary(Record):
 
             def position(word: str) -> int:
                 if word not in index:
-                    raise ValueError(f"{name} has no code {word!r}{_hint(word, index)}")
+                    said = _hinted(f"{name} 没有代码 {word!r}", f"{name} has no code {word!r}", word, index)
+                    raise Unfit(said.zh, said.en)
                 return index[word]
 
             return position
@@ -395,15 +450,21 @@ class Dictionary(Record):
         """Every variable, code and operand of a filter is known and of the right type, else `ValueError`."""
         for leaf in filters.leaves(condition):
             if leaf.variable not in self.known():
-                raise ValueError(f"{where}: there is no variable {leaf.variable!r}{_hint(leaf.variable, self.known())}")
+                zh, en = f"{where}：没有变量 {leaf.variable!r}", f"{where}: there is no variable {leaf.variable!r}"
+                said = _hinted(zh, en, leaf.variable, self.known())
+                raise Unfit(said.zh, said.en)
             kind, operator = self.type_of(leaf.variable), leaf.operator()
             if kind == "set" or (kind in ("category", "boolean") and operator not in ("is", "in", "missing")):
-                raise ValueError(f"{where}: {leaf.variable} is a {kind} and cannot be compared by {operator!r}")
+                raise Unfit(
+                    f"{where}：{leaf.variable} 的类型是 {kind}，不能用 {operator!r} 比较",
+                    f"{where}: {leaf.variable} is a {kind} and cannot be compared by {operator!r}",
+                )
             empty = np.zeros(0)
             try:
                 filters.compare_values(leaf, empty, empty.astype(bool), self.reader(leaf.variable))
             except ValueError as fault:
-                raise ValueError(f"{where}: {leaf.variable} {operator}: {fault}") from None
+                said, place = worded(fault), f"{leaf.variable} {operator}"
+                raise Unfit(f"{where}：{place}：{said.zh}", f"{where}: {place}: {said.en}") from None
 
 
 def _coded(entry: Any) -> Iterator[tuple[Path, str]]:
@@ -449,9 +510,10 @@ def near(word: str, among: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
-def _hint(word: str, among: Iterable[str]) -> str:
+def _hinted(zh: str, en: str, word: str, among: Iterable[str]) -> Both:
+    """A message, with the nearest known word if one comes near."""
     found = near(word, among)
-    return f"; did you mean {found!r}?" if found else ""
+    return Both(f"{zh}，是否想写 {found!r}？", f"{en}; did you mean {found!r}?") if found else Both(zh, en)
 
 
 # --- rows, column by column
@@ -475,27 +537,28 @@ class Table:
 
 def column(table: Table, dictionary: Dictionary, name: str, as_of: date) -> Column:
     """A given or derived variable of every holder. Pure and row by row: the order of rows and their batching change nothing."""
-    return _reading(table, dictionary, as_of)(name)
+    return Reading(table, dictionary, as_of)(name)
 
 
 def holds(table: Table, dictionary: Dictionary, condition: Any, as_of: date) -> Truth:
     """A filter over the rows of a table."""
-    return _holds(condition, dictionary, _reading(table, dictionary, as_of))
+    return _holds(condition, dictionary, Reading(table, dictionary, as_of))
 
 
 Read = Callable[[str], Column]
 
 
-def _reading(table: Table, dictionary: Dictionary, as_of: date) -> Read:
-    """Columns by name, each derived one made once, however many others stand on it."""
-    made: dict[str, Column] = dict(table.columns)
+class Reading:
+    """Columns of a table by name, each derived one made once, however many others stand on it."""
 
-    def read(name: str) -> Column:
-        if name not in made:
-            made[name] = _derived(name, table.holders, dictionary, read, as_of)
-        return made[name]
+    def __init__(self, table: Table, dictionary: Dictionary, as_of: date) -> None:
+        self.table, self.dictionary, self.as_of = table, dictionary, as_of
+        self.made: dict[str, Column] = dict(table.columns)
 
-    return read
+    def __call__(self, name: str) -> Column:
+        if name not in self.made:
+            self.made[name] = _derived(name, self.table.holders, self.dictionary, self, self.as_of)
+        return self.made[name]
 
 
 def _derived(name: str, holders: int, dictionary: Dictionary, read: Read, as_of: date) -> Column:

@@ -51,7 +51,7 @@ def seeded(*names: str | int) -> Entropy:
 
 
 def public_stream(study_digest: str, question_id: str, label: str) -> "np.random.Generator":  # noqa: TID251 the one public stream
-    """Generator of public, reproducible draws (bootstraps), unrelated to any noise (statistics.md, R8).
+    """Generator of public, reproducible draws (bootstraps), unrelated to any noise.
 
     Philox keyed by the first 16 bytes of SHA-256 over the three names.
     """

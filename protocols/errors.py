@@ -6,7 +6,7 @@ row, a key, or a count below a threshold: values are put into the texts below by
 | family | whose fault | exit |
 |---|---|---|
 | `ConfigError` | your file; says file, line and key | 2 |
-| `Refusal` | nobody's: a city will not | 3 |
+| `Refusal` | nobody's: a city will not | 3; 1 where another process uses its books |
 | `PeerError` | another party broke the protocol | 1 |
 | `IncompleteError` | too few cities | 1, or 4 where a result could still be given |
 """
@@ -14,7 +14,7 @@ row, a key, or a count below a threshold: values are put into the texts below by
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 from unicodedata import category
 
 Language = Literal["zh", "en"]
@@ -36,10 +36,34 @@ class Place:
         return f"{where}: {self.key}" if self.key else where
 
 
+@dataclass(frozen=True)
+class Both:
+    """A part of a message that is worded in both languages."""
+
+    zh: str
+    en: str
+
+    def __str__(self) -> str:
+        return self.en
+
+
+class Unfit(ValueError):
+    """What a value of a file is not, in both languages; whoever knows the place makes a `ConfigError` of it."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        self.said = Both(zh, en)
+        super().__init__(en)
+
+
+def worded(fault: ValueError) -> Both:
+    """What a fault of a value says."""
+    return fault.said if isinstance(fault, Unfit) else Both(str(fault), str(fault))
+
+
 class HpfedError(Exception):
     """One fault with a stable code. `also` holds further faults found in the same look."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(
         self, code: str, /, at: Place | None = None, also: Iterable["HpfedError"] = (), **values: object
@@ -52,7 +76,7 @@ class HpfedError(Exception):
 
     def text(self, language: Language) -> str:
         """What happened and what to do next, with the place in front."""
-        values = {**self.values, "near": _near(self.values.get("near"), language)}
+        values = self.values_in(language)
         what, following = (part.format_map(values) for part in CODES[self.code][language])
         stop, gap = ("。", "") if language == "zh" else (".", " ")
         sentence = gap.join(
@@ -62,8 +86,14 @@ class HpfedError(Exception):
 
     def next(self, language: Language) -> str:
         """What to do next, alone."""
-        values = {**self.values, "near": _near(self.values.get("near"), language)}
-        return CODES[self.code][language][1].format_map(values)
+        return CODES[self.code][language][1].format_map(self.values_in(language))
+
+    def values_in(self, language: Language) -> dict[str, object]:
+        """The values as they go into a text."""
+        worded = {
+            name: getattr(each, language) if isinstance(each, Both) else each for name, each in self.values.items()
+        }
+        return {**worded, "near": _near(self.values.get("near"), language)}
 
     def every(self) -> tuple["HpfedError", ...]:
         """This fault and all that were found with it."""
@@ -83,7 +113,7 @@ def _near(name: object, language: Language) -> str:
 
 
 def said(fault: HpfedError, how: Literal["zh", "en", "json"] | str) -> str:
-    """A fault and all found with it, a line each; as JSON the first one in both languages (contract, section 2: `--json`)."""
+    """A fault and all found with it, a line each; as JSON the first one in both languages."""
     if how == "json":
         words = {"code": fault.code, "zh": fault.text("zh"), "en": fault.text("en"), "next": fault.next("en")}
         return json.dumps({"error": words}, ensure_ascii=False)
@@ -97,9 +127,16 @@ class ConfigError(HpfedError):
 
 
 class Refusal(HpfedError):
-    """A city, or a rule that a city relies on, says no."""
+    """A city, or a rule that a city relies on, says no. A node that runs already is no decision: the program then failed."""
 
     exit_code = 3
+
+    def __init__(
+        self, code: str, /, at: Place | None = None, also: Iterable[HpfedError] = (), **values: object
+    ) -> None:
+        super().__init__(code, at, also, **values)
+        if code == "LEDGER_LOCKED":
+            self.exit_code = 1
 
 
 class PeerError(HpfedError):
@@ -489,6 +526,12 @@ CODES: Final[dict[str, Texts]] = {
         "the codes of {name} are digits of mixed width; 1 and 01 are two codes",
         "List the other spelling too if the files hold it",
     ),
+    "MAP_CODE_UNUSED": _t(
+        "{name} 没有本地文本对应：{codes}",
+        "若这些人已并入别的代码（如中专并入高中），请在 mapping.yaml 中注明",
+        "no local text of {name} becomes: {codes}",
+        "If those holders stand under another code, say so in a comment",
+    ),
     "MAP_CODES_FILE": _t(
         "代码表须为 UTF-8 的 local,code 两列，每个本地代码一行",
         "请改正该行",
@@ -602,6 +645,12 @@ CODES: Final[dict[str, Texts]] = {
         "the encoding is unsure: the bytes are both UTF-8 and GB18030",
         "Name it in mapping.yaml with `encoding`",
     ),
+    "CSV_PACKED": _t(
+        "不是文本，而是压缩文件或工作簿",
+        "压缩文件请先解压；工作簿请写 kind: xlsx",
+        "is no text but a packed file or a workbook",
+        "Unpack it; for a workbook say `kind: xlsx`",
+    ),
     "CSV_UTF16": _t(
         "是 UTF-16",
         "请另存为“CSV UTF-8”",
@@ -632,6 +681,60 @@ CODES: Final[dict[str, Texts]] = {
         "a quote is not closed, or text follows it",
         "Check the record that begins on this line",
     ),
+    "XLSX_SIZE": _t(
+        "文件大于上限 {limit} MiB",
+        "请分成几个文件，或导出为 CSV",
+        "the file is larger than {limit} MiB",
+        "Split it into several files, or export CSV",
+    ),
+    "XLSX_ROWS": _t(
+        "工作表超过 {limit} 行",
+        "请分成几个文件，或导出为 CSV",
+        "the sheet has more than {limit} rows",
+        "Split it into several files, or export CSV",
+    ),
+    "XLSX_KIND": _t(
+        "是 {found} 工作簿",
+        "请在 mapping.yaml 写 kind: {found}，或另存为所写的格式",
+        "is a workbook of kind {found}",
+        "Say `kind: {found}` in mapping.yaml, or save it in the format that is named there",
+    ),
+    "XLSX_TEXT": _t(
+        "不是 Excel 工作簿；可能是改了扩展名的 CSV 或网页",
+        "请用 Excel 或 WPS 打开后另存为 .xlsx；若是 CSV，请写 kind: csv",
+        "is no workbook; it may be CSV or a web page under another ending",
+        "Open it in a spreadsheet program and save it as .xlsx; for CSV say `kind: csv`",
+    ),
+    "XLSX_ENCRYPTED": _t(
+        "工作簿设有打开密码",
+        "请取消密码后另存",
+        "the workbook is protected by a password",
+        "Save it without the password",
+    ),
+    "XLSX_MACRO": _t(
+        "工作簿含有宏",
+        "请另存为不含宏的 .xlsx",
+        "the workbook holds macros",
+        "Save it as .xlsx without macros",
+    ),
+    "XLSX_BOMB": _t(
+        "压缩内容超过上限：{most} {zh}",
+        "请重新导出；内容确实很多时请导出为 CSV",
+        "what is packed in it is beyond the limit: {most} {en}",
+        "Export it again; if it is meant to be that large, export CSV",
+    ),
+    "XLSX_SPARSE": _t(
+        "工作表一直延伸到单元格 {cell}，占用的格数超过上限 {limit}",
+        "表格之外可能有误填的内容：请把数据复制到新工作表再保存",
+        "the sheet reaches to cell {cell}: more than {limit} cells",
+        "Something may stand far outside the table: copy the data into a new sheet and save that",
+    ),
+    "XLSX_SHEET": _t(
+        "没有工作表 {sheet}；现有：{known}",
+        "请在 mapping.yaml 写 sheet: 名称",
+        "there is no sheet {sheet}; the workbook has: {known}",
+        "Name one in mapping.yaml with `sheet`",
+    ),
     "ROW_OTHER": _t(
         "列 {column} 有 {count} 处文本不在代码表中：{places}（文件 [行] 形状{hint_zh}）",
         "列入 codes，或写 other: 代码",
@@ -649,6 +752,12 @@ CODES: Final[dict[str, Texts]] = {
         "请将该列按文本导出",
         "column {column} holds {count} long numbers that have lost digits: {places} (file [row])",
         "Export the column as text",
+    ),
+    "ROW_TOTAL": _t(
+        "key 列 {column} 有 {count} 行是合计而不是账户：{places}（文件 [行]）",
+        "请用 rows 排除，例如 rows: {{not: {{column: {table}.{column}, is: 合计}}}}",
+        "in {count} rows the key {column} is a word for totals, and no account: {places} (file [row])",
+        "Leave them out, as in `rows: {{not: {{column: {table}.{column}, is: 合计}}}}`",
     ),
     "ROW_KEY": _t(
         "key 列 {column} 有 {count} 行为空：{places}（文件 [行]）",
@@ -685,6 +794,12 @@ CODES: Final[dict[str, Texts]] = {
         "检查条件",
         "no row is left after `rows` and `missing`",
         "Check the conditions",
+    ),
+    "QUALITY_UNIT": _t(
+        "{name} 的金额有九成以上不到值域上限的 {times} 分之一，单位可能写错",
+        "核对 unit，例如文件里其实是万元",
+        "nine tenths of the amounts of {name} are below 1/{times} of what is possible: the unit may be wrong",
+        "Check `unit`: the file may be in 万元",
     ),
     "HOLDER_KEY": _t(
         "持有人密钥不是 {size} 字节",
@@ -868,6 +983,12 @@ CODES: Final[dict[str, Texts]] = {
         "another process is using the ledger",
         "Run one node per home",
     ),
+    "LEDGER_NONE": _t(
+        "这里还没有账本：本市尚未被问过，也未送出任何内容",
+        "请在城市文件夹中运行，或用 --folder、--home 指明",
+        "there are no books here: this city was asked nothing yet, and nothing left it",
+        "Run this in a city folder, or name one with --folder or --home",
+    ),
     "LEDGER_UNAVAILABLE": _t(
         "账本无法写入；未送出任何内容",
         "检查磁盘空间与权限",
@@ -1021,6 +1142,12 @@ CODES: Final[dict[str, Texts]] = {
         "请改正该统计量声明的块 (blocks)",
         "the block {block} declares a smaller effect of one holder than its cells allow",
         "Correct the blocks that its kind declares",
+    ),
+    "COUNT_TOO_FEW": _t(
+        "各市自行作答：答复 {came} 个，至少需要 {needed} 个",
+        "稍后再运行同一研究；已答复的城市给出同一答复，不再计费",
+        "too few cities answered by themselves: {came} came, {needed} needed",
+        "Run the same study again later; cities that answered give the same answer again, at no charge",
     ),
     "SUM_LENGTH": _t(
         "总和有 {cells} 个单元格，约定为 {expected} 个",
@@ -1503,6 +1630,12 @@ CODES: Final[dict[str, Texts]] = {
         "the heterogeneity {value} is outside 0 to {most}",
         "Give --heterogeneity inside that range; the default is 1",
     ),
+    "SIMULATE_BROKEN": _t(
+        "--broken {kind} 不适用于所选城市，或没有这一种",
+        "可选（括号内为出错的城市）：{known}",
+        "--broken {kind} is not known, or its city is not among those written",
+        "Choose from these; the city that breaks stands in brackets: {known}",
+    ),
     "SIMULATE_NAME": _t(
         "{city!r} 不能作为城市名",
         "用 2 到 40 个小写字母、数字或连字符，例如 --city c1",
@@ -1527,7 +1660,7 @@ CODES: Final[dict[str, Texts]] = {
 }
 
 
-# What an Abort says, on the wire (secure-aggregation.md, section 15). Numbers are never reused.
+# What an Abort says, on the wire (docs/protocol.md). Numbers are never reused.
 ABORT_NUMBERS: Final[dict[str, int]] = {
     "CLOSED": 0,
     "SECAGG_PLAN": 1,

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from protocols.errors import Unfit
 from protocols.yamltext import Flag, Record
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -62,7 +63,10 @@ class Leaf(Record):
     @model_validator(mode="after")
     def _one_operator(self) -> "Leaf":
         if len(self.given()) != 1:
-            raise ValueError(f"a comparison needs exactly one of: {', '.join(OPERATORS)}")
+            raise Unfit(
+                f"比较恰好需要以下之一：{', '.join(OPERATORS)}",
+                f"a comparison needs exactly one of: {', '.join(OPERATORS)}",
+            )
         return self
 
     def given(self) -> list[str]:
@@ -146,7 +150,7 @@ LEAST_EXPONENT: Final = -40
 def integer(word: str) -> int:
     value = decimal(word)
     if value != value.to_integral_value():
-        raise ValueError("not a whole number")
+        raise Unfit("不是整数", "not a whole number")
     return int(value)
 
 
@@ -154,30 +158,33 @@ def fen(word: str) -> int:
     """Yuan, exact in decimal, to whole fen. Errors: `ValueError` for more than two decimals."""
     scaled = decimal(word) * 100
     if scaled != scaled.to_integral_value():
-        raise ValueError("more than two decimals of 元")
+        raise Unfit("元的小数超过两位", "more than two decimals of 元")
     return int(scaled)
 
 
 def decimal(word: str) -> Decimal:
     """The number that was written, exactly. What int64 in fen could not hold, or no float could tell from 0, is a `ValueError`."""
     if not NUMBER.fullmatch(word):
-        raise ValueError("not a number")
+        raise Unfit("不是数字", "not a number")
     value = Decimal(word)
     if abs(value) > MOST_NUMBER or (value and value.adjusted() < LEAST_EXPONENT):
-        raise ValueError(f"beyond ±{MOST_NUMBER:.0e}, or below 1e{LEAST_EXPONENT}")
+        raise Unfit(
+            f"超出 ±{MOST_NUMBER:.0e}，或小于 1e{LEAST_EXPONENT}",
+            f"beyond ±{MOST_NUMBER:.0e}, or below 1e{LEAST_EXPONENT}",
+        )
     return value
 
 
 def days(word: str) -> int:
     """ISO date, as 2022-05-31, to days since 1970-01-01."""
     if not DATE.fullmatch(word):
-        raise ValueError("not a date like 2022-05-31")
+        raise Unfit("不是 2022-05-31 这样的日期", "not a date like 2022-05-31")
     return date.fromisoformat(word).toordinal() - date(1970, 1, 1).toordinal()
 
 
 def flag(word: str) -> int:
     if word not in ("true", "false"):
-        raise ValueError("neither true nor false")
+        raise Unfit("既不是 true 也不是 false", "neither true nor false")
     return int(word == "true")
 
 
@@ -194,7 +201,7 @@ def compare_values(leaf: Leaf, values: npt.NDArray[Any], known: Bools, read: Rea
         case "between":
             low, high = leaf.between or ("", "")
             if read(low) > read(high):
-                raise ValueError("the lower end is above the upper one")
+                raise Unfit("下限大于上限", "the lower end is above the upper one")
             met = (values >= read(low)) & (values <= read(high))
         case operator:
             bound = read(getattr(leaf, operator))

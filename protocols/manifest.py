@@ -1,4 +1,4 @@
-"""The list of what belongs to a result, which the coordinator signs; and where each file of a bundle stands (reports.md, section 8).
+"""The list of what belongs to a result, which the coordinator signs; and where each file of a bundle stands.
 
 The signature is over these bytes and so over every file in the list: over the results, and over what cities and asker signed themselves.
 """
@@ -48,6 +48,16 @@ def attestation_of(city: str) -> str:
 def transcript_of(conversation: str) -> str:
     """Where the transcript of a conversation (32 hex digits) stands."""
     return f"bundle/secagg/{conversation}.bin"
+
+
+def counted_of(city: str) -> str:
+    """Where a city's own signed answer stands."""
+    return f"bundle/counted/{city}.hpfe"
+
+
+def own_fit(cells: int, cities: int) -> bool:
+    """Whether own answers are in a bundle: all of them, or none where they would be too large. A cell has 8 bytes."""
+    return cities * (8 * cells + 8192) <= LARGEST_TRANSCRIPT
 
 
 class Listed(Record):

@@ -1,9 +1,9 @@
-"""THE ONLY ENVELOPE: every message between two parties, every body, one signature (deployment.md, section 4).
+"""THE ONLY ENVELOPE: every message between two parties, every body, one signature (docs/protocol.md).
 
 `"HPFE" | u8 version | u32 header length | header (canonical JSON) | body | Ed25519 signature (64)`; the signature is
 over `"hpfed/envelope/1" 00 | header`, and the header holds length and SHA-256 of the body: one hash and one
 verification cover everything. Nothing else signs or verifies a message. Bodies are fixed binary records
-(secure-aggregation.md, sections 3 and 4): big-endian integers, `LP(x)` = u32 length then x, a list = u16 count then
+(docs/protocol.md): big-endian integers, `LP(x)` = u32 length then x, a list = u16 count then
 items in strictly ascending order.
 """
 
@@ -155,12 +155,12 @@ class Body:
         return tuple((name, hint.__metadata__[0]) for name, hint in get_type_hints(cls, include_extras=True).items())
 
 
-# --- bodies of the secure aggregation (secure-aggregation.md, section 4)
+# --- bodies of the secure aggregation (docs/protocol.md)
 
 
 @dataclass(frozen=True)
 class Plan(Body):
-    """What one conversation is about. Symbols in brackets: secure-aggregation.md, section 2."""
+    """What one conversation is about. Symbols in brackets: docs/protocol.md."""
 
     suite: U8  # 1
     conversation: Sixteen
@@ -289,7 +289,7 @@ class Abort(Body):
     about: U32  # whose fault; 0 = the coordinator's
 
 
-# --- bodies of everything else (deployment.md, section 4; privacy.md, section 8)
+# --- bodies of everything else (docs/protocol.md)
 
 
 @dataclass(frozen=True)
@@ -662,6 +662,17 @@ def open_envelope(
         need("IN_REPLY_TO", header.in_reply_to == awaited and (awaited is None or kinds not in REQUESTS))
         need("IN_REPLY_TO", awaited is not None or kinds not in REPLIES)
     return Envelope(header, body, content, key)
+
+
+def open_kept(content: bytes, *, sender: int, roster: Roster) -> Envelope:
+    """A message of a party to the coordinator that was answered long ago: it is shown again as it came, and judged without a clock.
+
+    As `relayed` of `open_envelope`: the caller looks at what the body says. Errors: `PeerError` ENVELOPE_….
+    """
+    opened = open_envelope(content, me=COORDINATOR, roster=roster, now=0, relayed=True)
+    if opened.header.sender != sender:
+        raise PeerError("ENVELOPE_FROM", who=roster.name(sender))
+    return opened
 
 
 def open_echo(content: bytes, *, me: int, keys: tuple[bytes, ...]) -> Ack:

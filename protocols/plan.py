@@ -1,7 +1,7 @@
 """What a study, a run of it and a set of cities give: layout, noise, ring and thresholds, the same integers for every party.
 
 The coordinator derives a plan from this; each city derives it again and refuses a plan that differs in anything but the name of the
-conversation, the roster in force, its times, and what cities cannot map (secure-aggregation.md, checks P4, P6, P7).
+conversation, the roster in force, its times, and what cities cannot map (docs/protocol.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,19 @@ from typing import Final
 from protocols import privacy, ring
 from protocols.canonical import canonical, digest_bytes
 from protocols.errors import Refusal
-from protocols.messages import Plan
+from protocols.messages import Count, Plan
 from protocols.noise import MOST_DRAWS, PER_TABLE, UNIT, draws, largest_noise, node_v20
-from protocols.privacy import Cost, Event, Need
+from protocols.privacy import Cost, Event
 from protocols.roster import Roster
 from protocols.secagg.plan import DP, EXACT, SUITE, NoiseBlock, Thresholds, noise_plan, thresholds
-from protocols.statistics.layout import MOST_SHIFT, Block, Layout
+from protocols.statistics.layout import MOST_SHIFT, NOTHING, Block, Layout
+from protocols.statistics.question import Question
+from protocols.statistics.workload import parts_of
 from protocols.study import Study
 
 WAITS_S: Final = (60, 60, 600, 60, 60)  # advert, shares, masked, confirm, reveal
 LIFE_S: Final = 7200  # of a conversation
+OWN_BYTES: Final = 8  # of a cell of a city's own answer, which is a little-endian int64
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Sum:
 class Agreement:
     """A study over `cities` (roster ids, ascending): all its questions in one round.
 
-    `layout`: that of the study, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
-    What asks for sum after sum says so in `sums`, in the order of the layout, and in `spare`: rounds for sums that were lost.
+    `layout`: what is summed, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
+    `own`, `own_v20`: the same of what each city answers by itself, with all of that noise. What asks for sum after sum says so in `sums`,
+    in the order of the layout, and in `spare`: rounds for sums that were lost.
     """
 
     study: Study
@@ -49,6 +53,8 @@ class Agreement:
     limits: Thresholds
     layout: Layout
     v20: tuple[int, ...]
+    own: Layout = NOTHING
+    own_v20: tuple[int, ...] = ()
 
     @property
     def honest(self) -> int:
@@ -63,14 +69,34 @@ class Agreement:
     @cached_property
     def noise(self) -> bytes:
         """The noise plan, canonical JSON."""
-        file = self.study.file
-        blocks = [
-            NoiseBlock(b.name, b.cells, b.shift, total) for b, total in zip(self.layout.blocks, self.v20, strict=True)
-        ]
+        return self._noise_plan(self.layout, self.v20, self.honest)
+
+    @cached_property
+    def own_noise(self) -> bytes:
+        """The noise plan of a city's own answer, which no other city shares in."""
+        return self._noise_plan(self.own, self.own_v20, 1)
+
+    def _noise_plan(self, layout: Layout, v20: Sequence[int], h: int) -> bytes:
+        privacy_ = self.study.file.privacy
+        blocks = [NoiseBlock(b.name, b.cells, b.shift, total) for b, total in zip(layout.blocks, v20, strict=True)]
         if self.study.exact:
             return noise_plan(blocks, h=0)
-        epsilon, delta = file.privacy.epsilon or "", file.privacy.delta
-        return noise_plan(blocks, h=self.honest, accounting="rdp", epsilon=epsilon, delta=delta)
+        return noise_plan(blocks, h=h, accounting="rdp", epsilon=privacy_.epsilon or "", delta=privacy_.delta)
+
+    @property
+    def count(self) -> Count:
+        """What a city is asked for its own answer."""
+        return Count(
+            study=digest_bytes(self.study.digest),
+            run=self.run,
+            layout=digest_bytes(self.own.digest),
+            noise=sha256(self.own_noise).digest(),
+        )
+
+    def own_bound(self, rows: int) -> int:
+        """The most that a cell of the own answer of a city of `rows` rows can hold, noise and all."""
+        noise = max((largest_noise(v20) for v20 in set(self.own_v20) if v20), default=0)
+        return self.own.largest_step * rows + noise
 
     @property
     def bound(self) -> int:
@@ -91,13 +117,18 @@ class Agreement:
     def events(self) -> tuple[Event, ...]:
         """What the ledger charges for; nothing in mode exact."""
         blocks = zip(self.layout.blocks, self.v20, strict=True)
-        return tuple(Event(b.l1, b.l2sq, total, 1 + self.spare) for b, total in blocks if total)
+        own = zip(self.own.blocks, self.own_v20, strict=True)
+        return (
+            *(Event(b.l1, b.l2sq, total, 1 + self.spare) for b, total in blocks if total),
+            *(Event(b.l1, b.l2sq, total) for b, total in own if total),
+        )
 
     @property
     def draws(self) -> int:
-        """Draws from finite tables that the guarantee rests on, over all cities."""
-        own = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
-        return own * len(self.cities) * (1 + self.spare)
+        """Draws from finite tables that the guarantee rests on: over all cities for the sum, of one city for its own answer."""
+        shared = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
+        own = sum(b.cells * draws(v20) for b, v20 in zip(self.own.blocks, self.own_v20, strict=True) if v20)
+        return shared * len(self.cities) * (1 + self.spare) + own
 
     @cached_property
     def cost(self) -> Cost:
@@ -115,10 +146,18 @@ class Agreement:
         doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20, event.times)) for event in self.events]
         return privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
 
+    def cells_of(self, question: Question) -> int:
+        """How many cells that leave a city are about a question; shared ones count for each question that they are about."""
+        parts = parts_of(self.study.release_of(question), exact=self.study.exact)
+        cells = sum(block.cells for block in self.study.workload.blocks[question.id].values())
+        return cells * sum(part > 0 for part in parts)
+
     @property
     def question(self) -> bytes:
         """What the Ask of the one round says: which questions of the study it is."""
-        return canonical({"questions": [question.id for question in self.study.file.questions]})
+        study = self.study
+        asked = [q.id for q in study.file.questions if parts_of(study.release_of(q), exact=study.exact)[0]]
+        return canonical({"questions": asked})
 
     @property
     def spare(self) -> int:
@@ -184,25 +223,28 @@ def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> 
     tolerate, ascending = file.privacy.tolerate, tuple(sorted(cities))
     limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
     most_rows = max(roster.cities[city].size_class for city in ascending)
-    layout, v20 = _noised(study, limits.t - tolerate.colluders)
-    return Agreement(study, run, ascending, most_rows, limits, layout, v20)
+    layout, own, v20 = noised(study, limits.t - tolerate.colluders)
+    first = len(layout.blocks)
+    return Agreement(study, run, ascending, most_rows, limits, layout, v20[:first], own, v20[first:])
 
 
-def _noised(study: Study, h: int) -> tuple[Layout, tuple[int, ...]]:
-    """Blocks in the units they are carried in, and the variance of each. `h`: honest cities that share the noise.
+def noised(study: Study, h: int) -> tuple[Layout, Layout, tuple[int, ...]]:
+    """Blocks in the units they are carried in, and the variance of each. `h`: honest cities that share the noise of a sum.
 
     A block costs a city at most MOST_DRAWS draws: amounts are carried in the least power of two of their steps for which it does. Coarser
     steps make D1, D2 and with them the variances smaller, so that both are found in turn; shifts only rise, so that this ends.
     """
-    layout, v20, shares = study.workload.layout, study.variances, study.workload.shares()
+    layout, own, v20 = study.workload.layout, study.workload.own, study.variances
     while not study.exact:
-        coarser = tuple(_carried(block, node_v20(total, h)) for block, total in zip(layout.blocks, v20, strict=True))
-        if coarser == layout.blocks:
+        first = len(layout.blocks)
+        shared = [_carried(block, node_v20(total, h)) for block, total in zip(layout.blocks, v20[:first], strict=True)]
+        alone = [_carried(block, total) for block, total in zip(own.blocks, v20[first:], strict=True)]
+        coarser = (Layout(tuple(shared)), Layout(tuple(alone)))
+        if coarser == (layout, own):
             break
-        layout = Layout(coarser)
-        needs = [Need(block.l1, block.l2sq, share) for block, share in zip(coarser, shares, strict=True)]
-        v20 = privacy.calibrate(needs, study.epsilon, study.delta)
-    return layout, v20
+        layout, own = coarser
+        v20 = study.calibrated(layout, own)
+    return layout, own, v20
 
 
 def _carried(block: Block, v20: int) -> Block:

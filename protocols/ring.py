@@ -1,4 +1,4 @@
-"""Integers modulo 2^32 or 2^64, and why no sum of them ever wraps (secure-aggregation.md, section 7).
+"""Integers modulo 2^32 or 2^64, and why no sum of them ever wraps (docs/protocol.md).
 
 B bounds |x_i| of one city in one cell, K bounds |e_i| of its noise (finite by construction), n is the number of cities
 in the plan. Every member checks |x_i + e_i| <= B + K exactly, at most n of them are added, so |S| <= n(B + K) <

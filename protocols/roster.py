@@ -1,4 +1,4 @@
-"""The roster: the root-signed list of who takes part and who may ask (deployment.md, section 5).
+"""The roster: the root-signed list of who takes part and who may ask (docs/protocol.md).
 
 A roster is a signed file of type `roster`; its digest is that of the whole file. Every party pins the root key by hand
 once and then accepts a newer roster only if it is signed by that root and chains to the one it holds.

@@ -1,4 +1,4 @@
-"""Signed files: the one shape in which a file of the project is signed (DSSE; reports.md, section 8).
+"""Signed files: the one shape in which a file of the project is signed (DSSE).
 
 A signed file is canonical JSON `{"payload": base64, "payloadType": type, "signatures": [{"keyid", "sig"}]}`. The signed
 bytes are the DSSE pre-authentication encoding, so a signature over one type is worthless under another. Messages have

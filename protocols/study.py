@@ -4,7 +4,7 @@ A `Study` is the parsed file together with the dictionary that it means. Its can
 dictionary, so that neither can change after a city said yes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -18,14 +18,15 @@ from protocols import dictionary as dictionaries
 from protocols import yamltext
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
-from protocols.errors import ConfigError, HpfedError, PeerError, joined
+from protocols.errors import ConfigError, HpfedError, PeerError, Unfit, joined, worded
 from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
-from protocols.statistics.layout import Domain
+from protocols.statistics.layout import Domain, Layout
+from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
 from protocols.statistics.workload import Workload
-from protocols.yamltext import Document, Real, Record, Whole, fit, read
+from protocols.yamltext import Document, Real, Record, Tree, Whole, fit, read
 
 MOST_CELLS_PER_QUESTION: Final = (
     262_144  # what one table can hold and still be read, and one carrier can count in cache
@@ -39,13 +40,13 @@ Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 def _positive(value: Any) -> Any:
     if isinstance(value, str) and not decimal(value) > 0:
-        raise ValueError(f"{value!r} must be above 0")
+        raise Unfit(f"{value!r} 必须大于 0", f"{value!r} must be above 0")
     return value
 
 
 def _below_one(value: Any) -> Any:
     if isinstance(value, str) and not decimal(value) < 1:
-        raise ValueError(f"{value!r} must be below 1")
+        raise Unfit(f"{value!r} 必须小于 1", f"{value!r} must be below 1")
     return value
 
 
@@ -81,12 +82,15 @@ class Window(Record):
     @model_validator(mode="after")
     def _rises(self) -> "Window":
         if self.from_ > self.to:
-            raise ValueError(f"the window ends ({self.to}) before it begins ({self.from_})")
+            raise Unfit(
+                f"业务期间的终点 {self.to} 早于起点 {self.from_}",
+                f"the window ends ({self.to}) before it begins ({self.from_})",
+            )
         return self
 
 
 class StudyFile(Record):
-    """The keys of `study.yaml` (contract, section 5)."""
+    """The keys of `study.yaml`."""
 
     study: Name
     title: Words
@@ -98,7 +102,7 @@ class StudyFile(Record):
     window: Window | None = None
     cohort: Filter | None = None
     cities: Cities = Cities()
-    release: Literal["pooled", "by_city", "both"] = "pooled"
+    release: Release = "pooled"
     privacy: Privacy = Privacy()
     confidence: Annotated[Real, Field(gt=0.5, lt=1)] = 0.95
     questions: Annotated[tuple[AnyQuestion, ...], Field(min_length=1)]
@@ -132,8 +136,28 @@ class Study:
 
     @cached_property
     def workload(self) -> Workload:
-        """The questions as blocks and one layout."""
-        return Workload.of(self.file.questions, self.domain)
+        """The questions as blocks, in the layout of the sum and in that of each city's own answer."""
+        return Workload.of(self.file.questions, self.domain, self.file.release)
+
+    def release_of(self, question: Any) -> Release:
+        """How a question is released: as it says, or as the study does."""
+        found: Release = question.release or self.file.release
+        return found
+
+    @property
+    def leaves(self) -> Release:
+        """What leaves a city: a part of a sum, an answer of its own, or both."""
+        return "pooled" if not self.counted else "both" if self.summed else "by_city"
+
+    @property
+    def counted(self) -> bool:
+        """Each city answers some of it by itself."""
+        return bool(self.workload.own.blocks)
+
+    @property
+    def summed(self) -> bool:
+        """Some of it is summed over cities."""
+        return bool(self.workload.layout.blocks)
 
     @cached_property
     def domain(self) -> Domain:
@@ -142,13 +166,18 @@ class Study:
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
-        """Total noise variance of each block of the layout, in 2^-20; zeros in mode exact.
+        """Total noise variance of each block of the layout, then of each city's own, in 2^-20; zeros in mode exact.
 
         Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`.
         """
-        blocks, shares = self.workload.layout.blocks, self.workload.shares()
+        return self.calibrated(self.workload.layout, self.workload.own)
+
+    def calibrated(self, layout: Layout, own: Layout) -> tuple[int, ...]:
+        """The same for the blocks of the workload in the units that they are carried in: all of them together cost the study's epsilon."""
+        blocks = (*layout.blocks, *own.blocks)
         if self.exact:
             return (0,) * len(blocks)
+        shares = self.workload.shares()
         needs = [Need(block.l1, block.l2sq, share) for block, share in zip(blocks, shares, strict=True)]
         return calibrate(needs, self.epsilon, self.delta)
 
@@ -171,6 +200,12 @@ class Study:
         given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
         return tuple(sorted(given | set(self.cohort_reads())))
 
+    def reads_for(self, layout: Layout) -> tuple[str, ...]:
+        """Given variables that the blocks of a layout, and the cohort, are made of; ascending."""
+        names = {name for block in layout.blocks for name in block.sources}
+        given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
+        return tuple(sorted(given | set(self.cohort_reads())))
+
     def cohort_reads(self) -> tuple[str, ...]:
         """Given variables that decide who belongs to the cohort, ascending."""
         named = [] if self.file.cohort is None else [leaf.variable for leaf in leaves(self.file.cohort)]
@@ -190,32 +225,35 @@ class Study:
 def load(path: Path) -> Study:
     """A study file and the dictionary it names. Errors: `ConfigError`, every fault at once, each with file, line and key."""
     content = yamltext.content(path)
-    document, file = _file(content, str(path))
+    document, file, later = _file(content, str(path))
     try:
         found, name = dictionaries.written(file.dictionary, beside=path.parent)
-    except ConfigError as unknown:
-        if unknown.code == "DICTIONARY_UNKNOWN":
-            unknown.at = document.at("dictionary")
-        raise
-    return _sound(Study(file, dictionaries.parse(read(found, name)), Written(content, found)), document)
+        meant = dictionaries.parse(read(found, name))
+    except ConfigError as fault:
+        if fault.code == "DICTIONARY_UNKNOWN":
+            fault.at = document.at("dictionary")
+        raise joined([*later, fault]) or fault from None
+    return _sound(Study(file, meant, Written(content, found)), document, later)
 
 
 def from_files(written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml")) -> Study:
     """A study from the bytes of its two files, whatever the study calls its dictionary. Errors: `ConfigError`, as `load`."""
-    document, file = _file(written.study, names[0])
-    return _sound(Study(file, dictionaries.parse(read(written.dictionary, names[1])), written), document)
+    document, file, later = _file(written.study, names[0])
+    return _sound(Study(file, dictionaries.parse(read(written.dictionary, names[1])), written), document, later)
 
 
-def _file(content: bytes, name: str) -> tuple[Document, StudyFile]:
+def _file(content: bytes, name: str) -> tuple[Document, StudyFile, list[HpfedError]]:
+    """A file without what this version does not do, and the faults that say so: whoever must change it sees all others too."""
     document = read(content, name)
-    later = joined(_not_yet(document))
-    if later:
-        raise later
-    return document, fit(StudyFile, document)
+    later = list(_not_yet(document))
+    try:
+        return document, fit(StudyFile, document, _of_this_version(document.tree)), later
+    except ConfigError as fault:
+        raise joined([*later, fault]) or fault from None
 
 
-def _sound(study: Study, document: Document) -> Study:
-    fault = joined(faults(study, document))
+def _sound(study: Study, document: Document, later: Iterable[HpfedError]) -> Study:
+    fault = joined([*later, *faults(study, document)])
     if fault:
         raise fault
     return study
@@ -251,20 +289,15 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         try:
             meant.check_filter(file.cohort, "cohort")
         except ValueError as problem:
-            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=str(problem))
+            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=worded(problem))
     names = file.cities.names or ()
     for number, name in enumerate(names):
         if name in names[:number]:
             yield ConfigError("STUDY_TWICE", document.at("cities", "names", number), name=name)
-    if file.release != "pooled":
-        yield ConfigError("NOT_YET", document.at("release"), thing=f"release: {file.release}")
     ids = [question.id for question in file.questions]
     for number, question in enumerate(file.questions):
         if ids.index(question.id) < number:
             yield ConfigError("STUDY_TWICE", document.at("questions", number, "id"), name=question.id)
-        if question.release not in (None, "pooled"):
-            at = document.at("questions", number, "release")
-            yield ConfigError("NOT_YET", at, thing=f"release: {question.release}")
         found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
         yield from found
         if not found:
@@ -273,8 +306,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
                 at = document.at("questions", number)
                 yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
     sound = not any(True for question in file.questions for _ in question.faults(meant))
-    if sound and study.workload.layout.length > MOST_CELLS:
-        length = study.workload.layout.length
+    if sound and study.workload.cells > MOST_CELLS:
+        length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
     elif sound and file.privacy.epsilon is not None:
         try:
@@ -282,10 +315,36 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         except ConfigError as fault:
             fault.at = document.at("privacy", "epsilon")
             yield fault
-    if sound and (needed := Resolution.of(study.workload.layout).largest(study.workload.layout.blocks)):
+    together = study.workload.together if sound else None
+    if together and (needed := Resolution.of(together).largest(together.blocks)):
         name, unknowns = needed
         at = document.at("questions")
         yield ConfigError("STUDY_RESOLUTION", at, name=name, unknowns=unknowns, limit=MOST_UNKNOWNS)
+
+
+def _of_this_version(tree: Tree) -> Tree:
+    """The tree without the keys that `_not_yet` names; a question of no kind here becomes a count, so that the others keep their places."""
+    if not isinstance(tree, dict):
+        return tree
+    kept = {key: value for key, value in tree.items() if key != "repeat"}
+    cities, questions = kept.get("cities"), kept.get("questions")
+    if isinstance(cities, dict):
+        kept["cities"] = {key: value for key, value in cities.items() if key != "attributes"}
+    if isinstance(questions, list):
+        kept["questions"] = [_question_of_this_version(each) for each in questions]
+    return kept
+
+
+def _question_of_this_version(question: Tree) -> Tree:
+    if not isinstance(question, dict):
+        return question
+    if not _kind_known(question.get("kind")):
+        return {key: question[key] for key in ("id", "release", "weight") if key in question} | {"kind": "count"}
+    return {key: value for key, value in question.items() if key != "cohort"}
+
+
+def _kind_known(kind: Tree | None) -> bool:
+    return isinstance(kind, str) and kind in KINDS
 
 
 def _not_yet(document: Document) -> Iterator[HpfedError]:
@@ -307,5 +366,5 @@ def _not_yet(document: Document) -> Iterator[HpfedError]:
         kind, at = question.get("kind"), document.at("questions", number, "kind")
         if kind is None:
             yield ConfigError("SCHEMA_MISSING", at, key="kind")
-        elif not isinstance(kind, str) or kind not in KINDS:
+        elif not _kind_known(kind):
             yield ConfigError("STUDY_KIND", at, kind=str(kind), near=near(str(kind), KINDS), known=", ".join(KINDS))

@@ -1,6 +1,6 @@
 """YAML as people mean it: scalars stay text, and every fault has a line.
 
-A safe subset: no aliases, no tags, no duplicate keys, at most 1 MiB, 32 levels and 20,000 nodes (threat-model.md T43, section 8).
+A safe subset: no aliases, no tags, no duplicate keys, at most 1 MiB, 32 levels and 20,000 nodes (threat-model.md T43).
 `1e-6`, `0123`, `on` and `null` reach the schema as the text that was written; the schema then types it. A value travels from here to
 a model by way of JSON, in strict mode, so that a file and a message are read by one and the same schema.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from protocols.errors import ConfigError, Place, joined
+from protocols.errors import Both, ConfigError, Place, Unfit, joined, worded
 
 MOST_BYTES: Final = 1 << 20
 MOST_LEVELS: Final = 32
@@ -65,9 +65,9 @@ class Record(BaseModel):
             if text.isascii() and text.isprintable():
                 continue
             if not unicodedata.is_normalized("NFC", text):
-                raise ValueError("holds text that is not in Unicode normal form C")
+                raise Unfit("含有不是 Unicode 规范形式 C 的文字", "holds text that is not in Unicode normal form C")
             if hidden(text) is not None:
-                raise ValueError(f"holds {HIDDEN_THING}")
+                raise Unfit("含有控制字符、改变书写方向的字符或看不见的字符", f"holds {HIDDEN_THING}")
         return value
 
 
@@ -88,7 +88,7 @@ def _texts(value: Any) -> Iterator[str]:
 class Faults(ValueError):
     """What a validator found further inside the value that it looks at: for each fault the keys that lead there, and what is wrong."""
 
-    def __init__(self, found: Iterable[tuple[Path, str]]) -> None:
+    def __init__(self, found: Iterable[tuple[Path, Both]]) -> None:
         self.found = tuple(found)
         super().__init__("; ".join(f"{dotted(path)}: {text}" for path, text in self.found))
 
@@ -260,14 +260,58 @@ def _explain(model: type[BaseModel], document: Document, content: Tree, fault: A
             zh, en = "它是别处的键，请从此处删去", "It belongs elsewhere; remove it here"
         yield ConfigError("SCHEMA_KEY", at, key=last, near_zh=zh, near_en=en)
     elif fault["type"] == "missing" and isinstance(fault["loc"][-1], int):
-        yield ConfigError("SCHEMA_VALUE", at, problem=f"item {fault['loc'][-1] + 1} of the list is missing")
+        number = fault["loc"][-1] + 1
+        said = Both(f"缺少列表的第 {number} 项", f"item {number} of the list is missing")
+        yield ConfigError("SCHEMA_VALUE", at, problem=said)
     elif fault["type"] == "missing":
         yield ConfigError("SCHEMA_MISSING", at, key=last)
     elif isinstance(cause, Faults):
         for inside, text in cause.found:
             yield ConfigError("SCHEMA_VALUE", document.at(*path, *inside), problem=text)
     else:
-        yield ConfigError("SCHEMA_VALUE", at, problem=str(cause or fault["msg"]))
+        yield ConfigError("SCHEMA_VALUE", at, problem=worded(cause) if isinstance(cause, ValueError) else _unfit(fault))
+
+
+# What the schema library finds, by its name for it: Chinese, then English; what it knows of the value stands in braces.
+_UNFIT: Final[dict[str, tuple[str, str]]] = {
+    "string_pattern_mismatch": ("不符合格式 {pattern}", "does not match the pattern {pattern}"),
+    "literal_error": ("只能是 {expected}", "must be {expected}"),
+    "union_tag_invalid": ("{tag} 不在 {expected_tags} 之中", "{tag} is none of {expected_tags}"),
+    "union_tag_not_found": ("缺少 {discriminator}", "{discriminator} is missing"),
+    "greater_than": ("必须大于 {gt}", "must be above {gt}"),
+    "greater_than_equal": ("不得小于 {ge}", "must be at least {ge}"),
+    "less_than": ("必须小于 {lt}", "must be below {lt}"),
+    "less_than_equal": ("不得大于 {le}", "must be at most {le}"),
+    "too_short": (
+        "至少要有 {min_length} 项，现有 {actual_length} 项",
+        "needs at least {min_length} entries and has {actual_length}",
+    ),
+    "too_long": ("至多 {max_length} 项", "may have at most {max_length} entries"),
+    "string_too_short": ("至少 {min_length} 个字符", "needs at least {min_length} characters"),
+    "string_too_long": ("至多 {max_length} 个字符", "may have at most {max_length} characters"),
+    "string_type": ("应为单个文字值", "must be a single value"),
+    "tuple_type": ("应为列表", "must be a list"),
+    "list_type": ("应为列表", "must be a list"),
+    "dict_type": ("应为键与值的映射", "must be a mapping of keys to values"),
+    "model_type": ("应为键与值的映射", "must be a mapping of keys to values"),
+    "model_attributes_type": ("应为键与值的映射", "must be a mapping of keys to values"),
+    "int_type": ("应为整数", "must be a whole number"),
+    "float_type": ("应为数字", "must be a number"),
+    "bool_type": ("应为 true 或 false", "must be true or false"),
+    "finite_number": ("应为有限的数", "must be a finite number"),
+    "date_type": ("应为 2022-05-31 这样的日期", "must be a day like 2022-05-31"),
+    "date_parsing": ("应为 2022-05-31 这样的日期", "must be a day like 2022-05-31"),
+    "date_from_datetime_parsing": ("应为 2022-05-31 这样的日期", "must be a day like 2022-05-31"),
+    "date_from_datetime_inexact": ("应为 2022-05-31 这样的日期", "must be a day like 2022-05-31"),
+}
+
+
+def _unfit(fault: Any) -> Both:
+    """The library's own words where it finds something that is not listed."""
+    zh, en = _UNFIT.get(fault["type"], ("{said}", "{said}"))
+    values = {**fault.get("ctx", {}), "said": fault["msg"]}
+    values_zh = {name: each.replace(" or ", " 或 ") if isinstance(each, str) else each for name, each in values.items()}
+    return Both(zh.format_map(values_zh), en.format_map(values))
 
 
 def _path(content: Tree, loc: tuple[Any, ...], named: bool) -> Path:
@@ -295,14 +339,14 @@ def _keys(model: type[BaseModel]) -> list[str]:
 # --- scalars: the text that was written, or the JSON value that a message carries
 
 
-def _typed(pattern: str, make: Callable[[str], Any], name: str) -> Callable[[Any], Any]:
+def _typed(pattern: str, make: Callable[[str], Any], name: Both) -> Callable[[Any], Any]:
     shape = re.compile(pattern)
 
     def validate(value: Any) -> Any:
         if not isinstance(value, str):
             return value
         if not shape.fullmatch(value):
-            raise ValueError(f"{value[:40]!r} is not {name}")
+            raise Unfit(f"{value[:40]!r} 不是{name.zh}", f"{value[:40]!r} is not {name.en}")
         return make(value)
 
     return validate
@@ -311,8 +355,10 @@ def _typed(pattern: str, make: Callable[[str], Any], name: str) -> Callable[[Any
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 Whole = Annotated[
     int,
-    BeforeValidator(_typed(r"[+-]?[0-9]{1,18}", int, "a whole number")),
+    BeforeValidator(_typed(r"[+-]?[0-9]{1,18}", int, Both("整数", "a whole number"))),
     Field(ge=-MOST_WHOLE, le=MOST_WHOLE),
 ]
-Real = Annotated[float, BeforeValidator(_typed(_NUMBER, float, "a number")), Field(allow_inf_nan=False)]
-Flag = Annotated[bool, BeforeValidator(_typed("true|false", lambda text: text == "true", "true or false"))]
+Real = Annotated[float, BeforeValidator(_typed(_NUMBER, float, Both("数字", "a number"))), Field(allow_inf_nan=False)]
+Flag = Annotated[
+    bool, BeforeValidator(_typed("true|false", lambda text: text == "true", Both(" true 或 false", "true or false")))
+]

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,10 +20,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Lang = Annotated[str, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")]
+Lang = Annotated[
+    Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; progress on stderr.")]
 Seed = Annotated[
-    int | None, typer.Option("--seed", help="A reproducible world. It protects nobody who knows the seed.")
+    int | None, typer.Option("--seed", min=0, help="A reproducible world. It protects nobody who knows the seed.")
 ]
 
 WORDS: dict[str, dict[str, str]] = {
@@ -32,6 +34,7 @@ WORDS: dict[str, dict[str, str]] = {
     "ingest": {"zh": "数据入库", "en": "ingest"},
     "approve": {"zh": "各市审批", "en": "approvals"},
     "plan": {"zh": "制定方案", "en": "plan"},
+    "count": {"zh": "分市作答", "en": "answers by city"},
     "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
     "attest": {"zh": "各市证明", "en": "attestations"},
     "release": {"zh": "估计与区间", "en": "estimates and intervals"},
@@ -64,9 +67,9 @@ WORDS: dict[str, dict[str, str]] = {
 }
 
 
-def language(chosen: str) -> str:
-    """zh or en; anything else is the language of the terminal."""
-    if chosen in ("zh", "en"):
+def language(chosen: str | None) -> str:
+    """What was chosen, else the language of the terminal."""
+    if chosen:
         return chosen
     return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
 
@@ -103,7 +106,7 @@ def demo(
         "demo"
     ),
     seed: Seed = None,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Six synthetic cities, the flagship study, a report in Chinese and English.
@@ -130,17 +133,20 @@ def cities(
     out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
     city: Annotated[list[str] | None, typer.Option("--city", help="Only these; may be repeated.")] = None,
     rows: Annotated[int | None, typer.Option("--rows", help="Accounts per city, 500 to 20,000,000.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 20220531,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same bytes.")] = 20220531,
     heterogeneity: Annotated[
         float | None, typer.Option("--heterogeneity", help="0: all like the first; 1, the default: as described.")
     ] = None,
+    broken: Annotated[
+        str, typer.Option("--broken", help="One thing wrong in one city's files: gzip, encoding, column, shifted, …")
+    ] = "",
     dictionary: Annotated[
         str | None,
         typer.Option(
             "--dictionary", help="Independent draws from the domains of any dictionary: a name@version, or a file."
         ),
     ] = None,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Write synthetic cities as real city folders: the six of the demo, or of a dictionary of your own.
@@ -157,11 +163,13 @@ def cities(
         from simulations import cities as made
 
         if dictionary is None:
-            made.write(out, city or made.ALL, rows, seed, 1.0 if heterogeneity is None else heterogeneity)
+            made.write(out, city or made.ALL, rows, seed, 1.0 if heterogeneity is None else heterogeneity, broken)
             told(f"{say('written', spoken)} {out}")
+            if as_json:
+                typer.echo(json.dumps({"out": str(out), "synthetic": True}, ensure_ascii=False))
             return
-        if heterogeneity is not None:
-            raise ConfigError("SIMULATE_OPTION", option="--heterogeneity")
+        if heterogeneity is not None or broken:
+            raise ConfigError("SIMULATE_OPTION", option="--broken" if broken else "--heterogeneity")
         chosen = tuple(city or made.ANY)
         as_of = made.write_independent(out, dictionary, chosen, made.ANY_ROWS if rows is None else rows, seed)
         told(f"{say('written', spoken)} {out}\n{say('independent', spoken, as_of=as_of)}")
@@ -173,7 +181,7 @@ def cities(
 
 
 @app.command()
-def facts(lang: Lang = "", as_json: AsJson = False) -> None:
+def facts(lang: Lang = None, as_json: AsJson = False) -> None:
     """Published figures behind the synthetic cities, where they contradict each other, and the reading taken.
 
     Example:  hpfed-simulate facts --json
@@ -193,7 +201,7 @@ def facts(lang: Lang = "", as_json: AsJson = False) -> None:
 @app.command()
 def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Which; all if none is named.")] = None,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Benchmarks beside their peers, measured in one run; prints ratios, writes bench/results.json.
@@ -226,7 +234,7 @@ def run(
     engine: Annotated[str, typer.Option("--engine", help="inprocess (flower: with deployment).")] = "inprocess",
     seed: Seed = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", help="CITY@STEP: lose a city; may be repeated.")] = None,
-    lang: Lang = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a study of city folders: ingest, approve, sum under masks, release.

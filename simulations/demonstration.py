@@ -30,8 +30,13 @@ OURS: Final = (
 )
 
 
-def make(out: Path, seed: int | None, progress: Callable[[str], None]) -> tuple[world.Outcome, tuple[Path, ...]]:
-    """Everything under `out`. Errors: `ConfigError OUT_NOT_EMPTY` if `out` holds what no demo has written."""
+def make(
+    out: Path, seed: int | None, progress: Callable[[str], None], rows: int | None = None
+) -> tuple[world.Outcome, tuple[Path, ...]]:
+    """Everything under `out`. `rows`: accounts of each city instead of its own number.
+
+    Errors: `ConfigError OUT_NOT_EMPTY` if `out` holds what no demo has written.
+    """
     output.usable(out)
     if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
         raise ConfigError("OUT_NOT_EMPTY", Place(str(out)))
@@ -44,7 +49,7 @@ def make(out: Path, seed: int | None, progress: Callable[[str], None]) -> tuple[
         else:
             place.unlink(missing_ok=True)
     began = time.perf_counter()
-    cities.write(out / "cities")
+    cities.write(out / "cities", rows=rows)
     made = time.perf_counter() - began
     progress(f"{out / 'cities'}: {', '.join(cities.ALL)}")
     asked = (resources.files("coordinator.studies") / STUDY).read_bytes()

@@ -37,6 +37,7 @@ from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
 from protocols.errors import ConfigError, HpfedError, IncompleteError, Place, Refusal, joined
 from protocols.messages import Identity, Kind
+from protocols.plan import Agreement
 from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
 from protocols.roster import City as Listed
 from protocols.roster import read as read_roster
@@ -46,8 +47,10 @@ from protocols.yamltext import Record, fit
 
 CONSORTIUM: Final = "simulated"
 SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
-STEP_OF: Final = dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True)) | {
-    "ask": STEPS[2]
+STEP_OF: Final = {
+    **dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True)),
+    "ask": STEPS[2],
+    "count": "count",  # the answers of the cities' own, after a conversation
 }
 _ROUND: Final = re.compile(r"[0-9]{1,2}", re.ASCII)  # of a session, at most 64
 OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
@@ -69,8 +72,9 @@ def drop(text: str) -> Drop:
     """`CITY@STEP` or `CITY@STEP:ROUND`. Errors: `ConfigError DROP_SYNTAX`."""
     city, _, at = text.partition("@")
     step, colon, round_ = at.partition(":")
-    if step not in STEPS or not city or bool(colon) != bool(round_) or (round_ and not _ROUND.fullmatch(round_)):
-        raise ConfigError("DROP_SYNTAX", text=text, steps=", ".join(STEPS))
+    known = tuple(dict.fromkeys(STEP_OF.values()))
+    if step not in known or not city or bool(colon) != bool(round_) or (round_ and not _ROUND.fullmatch(round_)):
+        raise ConfigError("DROP_SYNTAX", text=text, steps=", ".join(known))
     return Drop(city, step, int(round_ or 0))
 
 
@@ -263,11 +267,13 @@ class _Here:
             self.watch.mark("approve")
             agreement = rounds.agreed(post, self.study, answers)
             self.watch.mark("plan")
+            if not self.study.summed:
+                return self._released(present, agreement, answers, None)
             acks = _acks(self.store.base, post.roster)
-            counted = rounds.summed(
+            talk = rounds.summed(
                 post, agreement, answers, acks, lambda about: stack.enter_context(closing(self.store.log(about)))
             )
-            return self._released(present, counted)
+            return self._released(present, agreement, answers, talk)
 
     def resumed(self, path: Path) -> Outcome | None:
         """Go on with a conversation that a crash left. None: it came to nothing, as cities whose secrets went with the process are lost;
@@ -282,11 +288,11 @@ class _Here:
             root = identity(self.store.base / "root", operating_system).public_key().public_bytes_raw()
             with self._everyone(read_roster(log.opening.roster, root)) as present:
                 try:
-                    counted = rounds.resumed(present.post, self.study, log, log.opening)
+                    talk = rounds.resumed(present.post, self.study, log, log.opening)
                 except (IncompleteError, Refusal) as fault:
                     self.watch.progress(fault.text("en"))
                     return None
-                return self._released(present, counted)
+                return self._released(present, talk.opened.agreement, talk.answers, talk)
 
     def _everyone(self, roster: Roster | None) -> AbstractContextManager["Everyone"]:
         return everyone(
@@ -301,28 +307,36 @@ class _Here:
             progress=self.watch.progress,
         )
 
-    def _released(self, present: "Everyone", counted: rounds.Summing) -> Outcome:
-        post, opened, talk, watch = present.post, counted.opened, counted.conversation, self.watch
-        roster, released = post.roster, talk.at
+    def _released(
+        self, present: "Everyone", agreement: Agreement, answers: rounds.Answers, talk: rounds.Summing | None
+    ) -> Outcome:
+        """What follows the sum, if there is one: the cities' own answers, the release, and their signatures."""
+        post, roster, watch = present.post, present.post.roster, self.watch
         watch.mark("sum")
+        counted = rounds.counted(post, agreement, talk.opened.survivors if talk else agreement.cities)
+        opened = rounds.with_counted(talk.opened, counted) if talk else rounds.all_counted(agreement, answers, counted)
+        released = self.clock() if self.study.counted or talk is None else talk.conversation.at
+        watch.mark("count")
         names = {party.city.city: party.city.name for party in self.found}
         results = release.results(opened, roster, names, released, seeded=self.seed is not None)
         watch.mark("release")
-        transcript = talk.transcript()
+        transcript = talk.conversation.transcript() if talk else None
         unsealed = bundle.unsealed(
-            opened, roster, _written(self.study), present.signed, counted.answers.files, transcript
+            opened, roster, _written(self.study), present.signed, answers.files, transcript, counted.messages
         )
         # A paid answer is on disk before any city is told that it is final.
-        self.store.keep(results, unsealed, transcript.encode())
-        acks = talk.receipts()
-        talk.log.remove()
-        _write(self.store.base / "acks", {roster.name(city): ack for city, ack in acks.items()})
+        self.store.keep(results, unsealed, transcript.encode() if transcript else b"")
+        if talk:
+            acks = talk.conversation.receipts()
+            talk.conversation.log.remove()
+            _write(self.store.base / "acks", {roster.name(city): ack for city, ack in acks.items()})
         watch.mark("receipts")
         unsealed = _with(unsealed, rounds.attested(post, self.study, opened.survivors), roster)
         self.store.keep(results, unsealed)
         watch.mark("attest")
         sealer = bundle.Sealer(unsealed, post.identity.key, released)
-        return Outcome(results, opened.missing, False, tuple(present.events), watch.seconds, sealer)
+        missing = (*opened.missing, *opened.uncounted)
+        return Outcome(results, missing, False, tuple(present.events), watch.seconds, sealer)
 
 
 def _stored(
@@ -494,7 +508,8 @@ def coordinator_home(folder: Path, homes: Path | None) -> Path:
 
 def _missing(results: bytes) -> tuple[release.Missing, ...]:
     """The cities that were missing from an earlier answer."""
-    return tuple(release.Missing(**each) for each in json.loads(results)["cities"]["missing"])
+    cities = json.loads(results)["cities"]
+    return tuple(release.Missing(**each) for each in (*cities["missing"], *cities.get("uncounted", ())))
 
 
 def home(folder: Path, homes: Path | None) -> Path:

@@ -107,7 +107,7 @@ def copied(made: Sealed, folder: Path) -> Sealed:
 
 def failing(sealed: Sealed, *, pages: bool = False, pinned: bytes | None = None) -> dict[str, set[tuple[str, str]]]:
     """Steps that do not hold, each with (code, file) of its faults. `pages`: make the reports again as well."""
-    steps = verify.verify(sealed.out, pinned, output.pages if pages else None)
+    steps = verify.verify(sealed.out, pinned, output.made if pages else None)
     return {
         step.name: {(fault.code, fault.at.file if fault.at else "") for fault in step.faults}
         for step in steps

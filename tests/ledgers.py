@@ -14,7 +14,7 @@ from protocols.noise import UNIT
 
 NOW: Final = 1_780_000_000  # a day in May 2026
 KEY: Final = bytes(range(32))
-M29: Final = -(-518_852 * UNIT // 1000)  # v20 of V = 518.852: epsilon 1 for m = 29 (privacy.md, sections 4 and 5)
+M29: Final = -(-518_852 * UNIT // 1000)  # v20 of V = 518.852: epsilon 1 for m = 29
 
 
 def policy(folder: Path, text: str = "", *, loose: bool = False) -> Policy:

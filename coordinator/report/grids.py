@@ -6,6 +6,8 @@
 | frequency, crosstab of two variables; histogram by one | matrix: counts, then shares; contrasts in a table of their own |
 | mean | a list of groups: holders, mean, standard deviation, total in the unit of the variable; those without a value folded below |
 | anything else | a list: one line per key, one column per measure |
+| released by city, at most one variable | a matrix of cities in the order of the roster: one line each, one part per measure |
+| released by city, more variables | the tables above for each city in turn, folded |
 
 `_missing` and `_outside` come last, carry counts and no shares, and never enter a heat map or a bar. Numbers are the official estimates.
 """
@@ -93,17 +95,56 @@ Numbered = tuple[int, Row]
 
 
 def grids(wording: Wording, question: Question) -> tuple[Grid, ...]:
-    """The tables of one question, by scope: pooled, or each city in turn."""
+    """The tables of one question, by scope: pooled, then all cities in one or each in turn."""
     made: list[Grid] = []
+    together = _cities(wording, question)
     for scope in question.scopes():
+        if together and scope != POOLED:
+            continue
         rows = [(number, row) for number, row in enumerate(question.rows) if row.scope == scope]
         plain = [each for each in rows if not each[1].contrast]
         contrasts = [each for each in rows if each[1].contrast]
         city = "" if scope == POOLED else wording.city(scope)
-        made += _tables(wording, question, plain, city)
+        own = _tables(wording, question, plain, city)
         if contrasts:
-            made.append(_list(wording, question, contrasts, city, "contrast"))
-    return tuple(made)
+            own.append(_list(wording, question, contrasts, city, "contrast"))
+        made += [replace(grid, folded=True) for grid in own] if city and POOLED in question.scopes() else own
+    return (*made, *together)
+
+
+def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:
+    """Every city on a line of its own, in the order of the roster: one table for a question of one variable at most."""
+    keys = question.keys[:-1] if question.kind == "mean" else question.keys
+    cities = [scope for scope in question.scopes() if scope != POOLED]
+    rows = [
+        (number, row)
+        for number, row in enumerate(question.rows)
+        if row.scope != POOLED and not (question.kind == "mean" and row[question.keys[-1]] in UNKNOWN)
+    ]
+    codes: tuple[str, ...] = question.codes(keys[0]) if keys else ("",)
+    if not rows or len(keys) > 1 or len(codes) > WIDEST or len(cities) > DEEPEST or question.kind == "tgi":
+        return ()
+    place = {(row.scope, row.measure, str(row[keys[0]]) if keys else ""): (number, row) for number, row in rows}
+    groups = []
+    for measure in dict.fromkeys(row.measure for _, row in rows):
+        lines = []
+        for city in cities:
+            found = [place.get((city, measure, code)) for code in codes]
+            cells = tuple(
+                cell(*each) if each and not (code in UNKNOWN and measure != "count") else Cell(look="blank")
+                for each, code in zip(found, codes, strict=True)
+            )
+            lines.append(Line(((wording.city(city), 1),), cells))
+        name = wording.measure(measure)
+        in_unit = question.kind == "mean" and measure in IN_UNITS
+        groups.append(Group(tuple(lines), wording.in_unit(name, question.keys[-1]) if in_unit else name))
+    heads = tuple(
+        wording.code(keys[0], code) if keys else str(wording.say("all_holders", unit=wording.unit())) for code in codes
+    )
+    over = _stub(wording, question, keys[0]) if keys else ""
+    stub, city = str(wording.say("left_city")), str(wording.say("figure_by_city"))
+    kept = tuple(groups)
+    return (Grid("matrix", wording.say("what_cities"), (stub,), heads, kept, letters(kept), city, over),)
 
 
 def _narrow(question: Question) -> bool:

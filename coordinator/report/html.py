@@ -21,7 +21,7 @@ from coordinator.report.findings import findings
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
 from coordinator.report.wording import KINDS, Wording, scrubbed, shorter, strings
-from coordinator.results import POOLED, UNKNOWN, Block, Question, Results, Row
+from coordinator.results import POOLED, UNKNOWN, Block, Left, Question, Results, Row
 from protocols.errors import Language
 
 MOST_CELLS: Final = 5_000  # numbers on one page: about 100 bytes each, so that no study makes a page above 1 MiB
@@ -132,6 +132,7 @@ def render(results: Results, language: Language) -> str:
         cities=_cities(wording),
         terms=_terms(wording),
         blocks=_blocks(clean.content.privacy.blocks),
+        own_blocks=_blocks(clean.content.privacy.own_blocks),
         caveats=caveats(clean),
         trust=_trust(wording),
         limits=_limits(clean),
@@ -275,6 +276,10 @@ def _cannot(wording: Wording, questions: Mapping[str, Question]) -> tuple[Markup
         for city, variables in content.cities.cannot.items()
         if variables and city in content.cities.answered
     ]  # fmt: skip
+    said += [
+        wording.say("cannot_uncounted", city=wording.city(each.city), reason=_reason(wording, each.reason, each.detail))
+        for each in content.cities.uncounted
+    ]
     said.append(_marked(wording, _judged(questions)))
     if release(questions.values()) == "pooled":
         said.append(wording.say("cannot_cities"))
@@ -310,7 +315,10 @@ def _reason(wording: Wording, reason: str, detail: str) -> Markup:
 def _plates(wording: Wording, drawn: Iterable[Figure]) -> tuple[Plate, ...]:
     made = []
     for figure in drawn:
-        said = dict.fromkeys(notice(wording, "" if scope == POOLED else wording.city(scope)) for scope in figure.scopes)
+        released = wording.content.questions[figure.question].release
+        said = dict.fromkeys(
+            notice(wording, "" if scope == POOLED else wording.city(scope), released) for scope in figure.scopes
+        )
         if figure.picture is None:
             said[wording.say("figure_missing")] = None
         label = wording.say("figure_numbers", number=figure.number)
@@ -344,7 +352,9 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
         room -= size if grids else 0
         file = wording.say("note_csv", file=f"tables/{name}.csv")
         tables = tuple(
-            Table(_named(wording, place, part), grid, _notes(wording, grid, file), _key(wording, grid))
+            Table(
+                _named(wording, place, part), grid, _notes(wording, grid, file, question.release), _key(wording, grid)
+            )
             for part, grid in enumerate(grids, 1)
         )
         wide = any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
@@ -390,16 +400,19 @@ def title(wording: Wording, question: Question) -> Markup:
     return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
 
 
-def notice(wording: Wording, city: str) -> Markup:
-    """How a table was released (reports.md, section 4.3). Said of the rows themselves: a city's rows never stand under the word sum."""
+def notice(wording: Wording, city: str, released: str) -> Markup:
+    """How a table was released. Said of the rows themselves: a city's rows never stand under the word sum, and
+    where cities answered for themselves as well, nobody is told that only a sum was seen. `released`: of the question."""
+    exact = wording.content.privacy.mode == "exact"
     if not city:
-        return wording.say("notice_pooled")
-    return wording.say("notice_by_city" if wording.content.privacy.mode == "dp" else "notice_by_city_exact")
+        kind = "pooled" if released == "pooled" else "both_exact" if exact else "both"
+        return wording.say(f"notice_{kind}")
+    return wording.say("notice_by_city_exact" if exact else "notice_by_city")
 
 
-def _notes(wording: Wording, grid: Grid, file: Markup) -> tuple[Markup, ...]:
+def _notes(wording: Wording, grid: Grid, file: Markup, released: str) -> tuple[Markup, ...]:
     left = (wording.say("note_left", count=f"{grid.left:,}"),) if grid.left else ()
-    return (notice(wording, grid.city), *left, file)
+    return (notice(wording, grid.city, released), *left, file)
 
 
 def _key(wording: Wording, grid: Grid) -> tuple[tuple[str, Markup], ...]:
@@ -430,9 +443,9 @@ def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:
 def lead(results: Results, questions: Mapping[str, Question]) -> tuple[str, ...]:
     """Keys of the opening paragraphs: the secure sum where there is one, the cities' own releases where there are any."""
     mode, released = results.content.privacy.mode, release(questions.values())
-    keys = []
-    if released != "by_city":
-        keys.append(f"lead_{mode}")
+    privacy, keys = results.content.privacy, []
+    if released != "by_city" and (privacy.left_each_city or not privacy.own_of_each_city):
+        keys.append(f"lead_{mode}" if released == "pooled" else f"lead_sum_{mode}")
     if released != "pooled":
         keys.append(f"lead_by_city_{mode}")
     return tuple(keys)
@@ -448,7 +461,15 @@ def _cities(wording: Wording) -> tuple[CityLine, ...]:
         cost = dash if content.privacy.mode == "exact" else spent.get(city, dash)
         return CityLine(wording.city(city), state, what, date, cost, wording.lacking(city) or dash)
 
-    answered = [line(city, wording.say("left_answered"), _left(wording)) for city in content.cities.answered]
+    uncounted = {each.city: each for each in content.cities.uncounted}
+
+    def state(city: str) -> Markup:
+        lost = uncounted.get(city)
+        if lost is None:
+            return wording.say("left_answered")
+        return wording.say("left_uncounted", reason=_reason(wording, lost.reason, lost.detail))
+
+    answered = [line(city, state(city), _left(wording, own=city not in uncounted)) for city in content.cities.answered]
     lost = [
         line(each.city, _reason(wording, each.reason, each.detail), wording.say("left_nothing"))
         for each in content.cities.missing
@@ -456,14 +477,23 @@ def _cities(wording: Wording) -> tuple[CityLine, ...]:
     return (*answered, *lost)
 
 
-def _left(wording: Wording) -> Markup:
-    left = wording.content.privacy.left_each_city
-    if left is None:
-        return wording.say("left_unknown")
+def _left(wording: Wording, own: bool) -> Markup:
+    """`own`: the city answered by itself too, where that was asked."""
+    privacy = wording.content.privacy
+    found = [
+        _form(wording, left) for left in (privacy.left_each_city, privacy.own_of_each_city if own else None) if left
+    ]
+    return wording.say("semicolon").join(found) if found else wording.say("left_unknown")
+
+
+def _form(wording: Wording, left: Left) -> Markup:
     sizes = {"cells": f"{left.cells:,}", "bytes": f"{left.bytes:,}", "ring": left.ring}
     if left.form == "masked_sum":
         power = Markup("2<sup>{}</sup>").format(left.ring)
         return wording.say("left_form_masked_sum", cells=sizes["cells"], bytes=sizes["bytes"], ring=power)
+    if left.form == "own_cells":
+        noised = "exact" if wording.content.privacy.mode == "exact" else "dp"
+        return wording.say(f"left_form_own_{noised}", cells=sizes["cells"], bytes=sizes["bytes"])
     return wording.say("left_form_other", form=left.form, **sizes)
 
 
@@ -520,7 +550,7 @@ def caveats(results: Results) -> tuple[str, ...]:
 
 
 def _trust(wording: Wording) -> tuple[Markup, ...]:
-    """The five assumptions of threat-model.md, section 3."""
+    """What docs/threat-model.md assumes."""
     privacy = wording.content.privacy
     exact = privacy.mode == "exact"
     colluders = privacy.tolerate.colluders if privacy.tolerate else 1
@@ -529,7 +559,11 @@ def _trust(wording: Wording) -> tuple[Markup, ...]:
         honest = privacy.threshold - colluders
     return (
         wording.say("trust_machine"),
-        wording.say("trust_honest_exact" if exact else "trust_honest", honest="t − c" if honest is None else honest),
+        wording.say("trust_alone")
+        if privacy.left_each_city is None and privacy.own_of_each_city
+        else wording.say(
+            "trust_honest_exact" if exact else "trust_honest", honest="t − c" if honest is None else honest
+        ),
         wording.say("trust_crypto"),
         wording.say("trust_one_city_exact" if exact else "trust_one_city"),
         wording.say("trust_unit", unit=wording.unit()),
@@ -537,7 +571,7 @@ def _trust(wording: Wording) -> tuple[Markup, ...]:
 
 
 def _limits(results: Results) -> tuple[str, ...]:
-    """The items of threat-model.md, section 7, that concern this run, in its order, as keys."""
+    """What docs/threat-model.md calls not protected and concerns this run, in its order, as keys."""
     content = results.content
     exact = content.privacy.mode == "exact"
     three = len(content.cities.answered) == 3 and (

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-Kind = Literal["text", "float", "date", "time", "other"]
+Kind = Literal[
+    "text", "cells", "float", "date", "time", "other"
+]  # cells: text in which error values of a spreadsheet may stand
 Flavour = Literal["text", "money"]
 
 
@@ -40,11 +42,20 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a source, ready to be read. `shown`: its name as the user knows it. `rows`: records after the header."""
+    """One file of a source, ready to be read. `shown`: its name as the user knows it. `rows`: records after the header.
+
+    Of a sheet: `blank` rows that hold nothing were skipped, `merged` fields were given the value of the block that they belong to.
+    """
 
     shown: str
     rows: int
     select: "Select"
+    blank: int = 0
+    merged: int = 0
+
+    def at(self, row: int, column: str) -> str:
+        """Where a value stands, as a message names it. `row`: of the records, from 1."""
+        return f"{self.shown} [{self.select.at(row, column)}]"
 
 
 class Select(Protocol):
@@ -52,6 +63,10 @@ class Select(Protocol):
 
     def sql(self, wanted: Sequence[Wanted], names: Sequence[str], bound: Bound) -> str:
         """A select of the columns as text, called `names`, in the order of the file."""
+        ...
+
+    def at(self, row: int, column: str) -> str:
+        """Where a value stands in the file, as its user finds it: the number of its record, or a cell of a sheet."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""CSV: bytes become text under a named encoding, then records, then text columns (city-data.md, section 1.1).
+"""CSV: bytes become text under a named encoding, then records, then text columns.
 
 Decode first, split second: a trail byte of GB18030 may be a backslash, a vertical bar or a digit. DuckDB only ever sees UTF-8.
 
@@ -32,6 +32,7 @@ PIECE: Final = 4 << 20
 MOST_LINE: Final = 1 << 20
 MOST_COLUMNS: Final = 2_000
 BOM: Final = codecs.BOM_UTF8
+PACKED: Final = (b"\x1f\x8b", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # gzip, zip and XLSX, XLS
 UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 QUOTE, LF, CR = ord('"'), ord("\n"), ord("\r")
 
@@ -67,6 +68,10 @@ class Records:
         )
         return f"SELECT {chosen} FROM read_csv({bound.bind(str(self.path))}, {options})"
 
+    def at(self, row: int, column: str) -> str:
+        del column
+        return str(row)
+
 
 def columns(found: Sequence[Found], dialect: Dialect) -> tuple[str, ...]:
     """The column names of a source, which all of its files must share. Reads no rows but to find the encoding."""
@@ -96,7 +101,7 @@ def _heads(found: Sequence[Found], encodings: "Sequence[Encoding]", dialect: Dia
 def encoding_of(found: Found, declared: str) -> Encoding:
     """The encoding of a file: the declared one, or the first that fits all of it: BOM, UTF-8, else GB18030 (proved on decoding).
 
-    Errors: `ConfigError CSV_UTF16`, `CSV_ENCODING_UNSURE`, `CSV_EMPTY`.
+    Errors: `ConfigError CSV_UTF16`, `CSV_PACKED`, `CSV_ENCODING_UNSURE`, `CSV_EMPTY`.
     """
     with found.path.open("rb") as file:
         start = file.read(4)
@@ -104,6 +109,8 @@ def encoding_of(found: Found, declared: str) -> Encoding:
         raise ConfigError("CSV_EMPTY", Place(found.shown))
     if start.startswith(UTF16):
         raise ConfigError("CSV_UTF16", Place(found.shown))
+    if start.startswith(PACKED):
+        raise ConfigError("CSV_PACKED", Place(found.shown))
     match declared:
         case "utf-8" | "utf-8-sig" | "gb18030":
             return declared

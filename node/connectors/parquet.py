@@ -1,4 +1,4 @@
-"""Parquet: typed columns become canonical text (city-data.md, section 1.2).
+"""Parquet: typed columns become canonical text.
 
 Integers without a point, decimals exact, dates and times as ISO, booleans `true` and `false`. A binary float that is whole is written as an
 integer, any other one as the shortest text that reads back as the same number; from 10^15 on, where digits are lost, with an exponent.
@@ -41,6 +41,10 @@ class Typed:
     def sql(self, wanted: Sequence[Wanted], names: Sequence[str], bound: Bound) -> str:
         chosen = ", ".join(f"{self._text(want)} AS {name}" for want, name in zip(wanted, names, strict=True))
         return f"SELECT {chosen} FROM read_parquet({bound.bind(str(self.path))})"
+
+    def at(self, row: int, column: str) -> str:
+        del column
+        return str(row)
 
     def _text(self, want: Wanted) -> str:
         column = quoted(self.stored[want.column])

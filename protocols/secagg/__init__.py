@@ -1,4 +1,4 @@
-"""`hpf-secagg/1`: the coordinator learns a sum and nothing else (secure-aggregation.md).
+"""`hpf-secagg/1`: the coordinator learns a sum and nothing else (docs/protocol.md).
 
 The active-adversary variant of Bonawitz et al. (CCS 2017) on a complete graph, with pinned identities, commitments and
 one-time keys per round. Everything here is pure: states are frozen values, a step takes bytes and a stamp (time and

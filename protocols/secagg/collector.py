@@ -1,4 +1,4 @@
-"""The coordinator in one conversation (secure-aggregation.md, section 6.2).
+"""The coordinator in one conversation (docs/protocol.md).
 
 The transitions are the table `MOVES` below.
 

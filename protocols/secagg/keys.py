@@ -1,5 +1,4 @@
-"""The key schedule: every digest and every key of the protocol, each under its own label (secure-aggregation.md,
-section 5).
+"""The key schedule: every digest and every key of the protocol, each under its own label (docs/protocol.md).
 
 Digests are taken over bytes as received. A label belongs to one function of this file; a test reads the file to see it.
 """

@@ -1,4 +1,4 @@
-"""Adding keystreams to a vector modulo 2^w: the one hot loop (secure-aggregation.md, section 8)."""
+"""Adding keystreams to a vector modulo 2^w: the one hot loop (docs/protocol.md)."""
 
 from collections.abc import Sequence
 from typing import Final

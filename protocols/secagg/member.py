@@ -1,4 +1,4 @@
-"""A city in one conversation (secure-aggregation.md, section 6.1).
+"""A city in one conversation (docs/protocol.md).
 
 The transitions are the table `MOVES`, at the end of this file.
 

@@ -1,4 +1,4 @@
-"""Which numbers of cities, colluders and drop-outs go together (secure-aggregation.md, section 2), and the noise plan (section 4)."""
+"""Which numbers of cities, colluders and drop-outs go together (docs/protocol.md), and the noise plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Unmasking a sum, and recovery that names who broke it (secure-aggregation.md, section 10). Used by the collector and by `verify`."""
+"""Unmasking a sum, and recovery that names who broke it (docs/protocol.md). Used by the collector and by `verify`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

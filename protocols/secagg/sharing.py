@@ -1,4 +1,4 @@
-"""Shamir's secret sharing over GF(p), p = 2^256 + 297 (secure-aggregation.md, section 9)."""
+"""Shamir's secret sharing over GF(p), p = 2^256 + 297 (Shamir 1979)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final

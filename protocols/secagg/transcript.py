@@ -1,4 +1,4 @@
-"""What anyone can recompute of one round (secure-aggregation.md, section 11).
+"""What anyone can recompute of one round (docs/protocol.md).
 
 A transcript is the coordinator's own view: it shows nothing beyond the sum. `verify` uses no code of `member.py` or
 `collector.py`.

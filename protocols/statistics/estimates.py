@@ -1,7 +1,7 @@
 """Finished sums, as `finalize` sees them: official tables that agree with each other, and the noise that is still in them.
 
 A *family* is every table of one measure over one cohort. Its noise is known exactly: the table on axes B is a sum of independent parts,
-one for each set of axes A inside B, and part A has variance V_A within its own subspace (statistics.md, section 3):
+one for each set of axes A inside B, and part A has variance V_A within its own subspace:
 
     Cov(g'T, h'T) = sum over A in B of
         V_A * product over A of (g.h - (sum g)(sum h) / m) * product over B without A of (sum g)(sum h) / m^2
@@ -12,11 +12,12 @@ Axes of one variable at several resolutions are kept *whole* (`resolution.py`): 
 matrix over the positions of the whole ones, so that noise may differ from cell to cell.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from math import prod
+from string import ascii_lowercase
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -52,7 +53,7 @@ class Table:
     """One official table. `units`: whole quanta, `quantum` of them in one, one dimension per axis.
 
     `noise`: V_A for every set A of axes that are not in `whole`; an array of as many dimensions as there are whole axes, twice over, in the
-    order of the table. `rounding`: variance that carrying one holder's amount in coarse steps adds (privacy.md, section 2).
+    order of the table. `rounding`: variance that carrying one holder's amount in coarse steps adds.
     A *box* names, per axis, one position or several (`KNOWN`, `ALL`, any slice); its sum is the sum over their product.
     """
 
@@ -153,13 +154,22 @@ class Table:
         A *pattern* names, per axis, `OWN` for the position of the cell itself, or several positions.
         """
         shape = tuple(axis.size - 1 if axis.name in self.whole else 1 for axis in self.axes)
+        whole = [number for number, axis in enumerate(self.axes) if axis.name in self.whole]
+        inside = {
+            axis.name: self._overlaps(number, [part if (part := each[number]) is not OWN else 0 for each in patterns])
+            for number, axis in enumerate(self.axes)
+            if number not in whole
+        }
         found = np.zeros((*shape, len(patterns), len(patterns)))
-        for cell in np.ndindex(shape):
-            boxes = [
-                tuple(at if part is OWN else part for at, part in zip(cell, pattern, strict=True))
-                for pattern in patterns
-            ]
-            found[cell] = self.covariance(*boxes)
+        for chosen, noise in self.noise.items():
+            overlaps = [centred if name in chosen else spread for name, (centred, spread) in inside.items()]
+            factor = prod(overlaps, start=np.ones((len(patterns), len(patterns))))
+            for one, first in enumerate(patterns):
+                for other, second in enumerate(patterns):
+                    between = _between(noise, [first[at] for at in whole], [second[at] for at in whole])
+                    sizes = iter(between.shape)
+                    aligned = [next(sizes) if number in whole else 1 for number in range(len(self.axes))]
+                    found[..., one, other] += factor[one, other] * between.reshape(aligned)
         return found
 
     def _overlaps(self, number: int, parts: list[Part]) -> tuple[Floats, Floats]:
@@ -206,6 +216,16 @@ def _indicators(size: int, parts: list[Part]) -> Floats:
     for row, part in zip(rows, parts, strict=True):
         row[part] = 1.0
     return rows
+
+
+def _between(noise: Floats, first: Sequence[slice | None], second: Sequence[slice | None]) -> Floats:
+    """V_A between two boxes around each known cell of the whole axes: a number per cell, of length 1 along axes where both are fixed."""
+    depth, boxes = len(first), (*first, *second)
+    taken = noise[tuple(KNOWN if part is OWN else part for part in boxes)]
+    names = [ascii_lowercase[at % depth if part is OWN else depth + at] for at, part in enumerate(boxes)]
+    own = [name for name in ascii_lowercase[:depth] if name in names]
+    found = np.asarray(np.einsum(f"{''.join(names)}->{''.join(own)}", taken))
+    return np.expand_dims(found, [at for at, name in enumerate(ascii_lowercase[:depth]) if name not in own])
 
 
 def _root(noise: Floats) -> Floats:
@@ -281,5 +301,5 @@ class Estimates:
         return 0 if table.exact else self.min_cell
 
     def stream(self, label: str) -> Any:
-        """Public, reproducible draws for one purpose (statistics.md R8); they share nothing with any noise."""
+        """Public, reproducible draws for one purpose; they share nothing with any noise."""
         return entropy.public_stream(self.study, self.question, label)

@@ -1,4 +1,4 @@
-"""Do two variables go together? Chi-square and Cramér's V of a table with noise in it (statistics.md, section 2.5).
+"""Do two variables go together? Chi-square and Cramér's V of a table with noise in it.
 
 Known codes only. With y a cell, e = row * column / n what it would be if the variables were independent, and s = max(e, 1) (in exact
 mode s = e, over cells with e > 0):

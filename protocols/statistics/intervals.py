@@ -1,7 +1,7 @@
 """Intervals that cover noise and sampling at once, and the p-values that go with them.
 
 Sums enter with the exact covariance of their noise (`Table.covariance`); holders are taken to arrive independently where sampling
-counts (statistics.md R9). Everything works on whole arrays: one entry per cell, NaN where a number is not available.
+counts. Everything works on whole arrays: one entry per cell, NaN where a number is not available.
 """
 
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ def two_sided(distance: Floats, sd: Floats) -> Floats:
 
 
 def share(a: Floats, base: Floats, noise: Floats, z: float, sampling: bool) -> tuple[Floats, Floats]:
-    """All p in [0, 1] with |a - p B| <= z sqrt(B p(1-p) + g'Vg), g'Vg = V_a - 2 p Cov(a, B) + p^2 V_B (statistics.md 2.3).
+    """All p in [0, 1] with |a - p B| <= z sqrt(B p(1-p) + g'Vg), g'Vg = V_a - 2 p Cov(a, B) + p^2 V_B.
 
-    `noise`: covariance of (a, B), 2 x 2, or one for each cell. Quadratic in p, closed form; without noise it is Wilson's interval. Where
+    `noise`: covariance of (a, B), 2 x 2, or one for each cell. Quadratic in p, closed form; without noise it is Wilson's. Where
     the set is not bounded it is [0, 1]; it always holds a/B clipped to [0, 1].
     """
     drawn = base if sampling else np.zeros_like(base)
@@ -71,7 +71,7 @@ def ratio(a: Floats, b: Floats, noise: Floats, drawn: Floats, z: float) -> tuple
 
 @dataclass(frozen=True)
 class Index:
-    """R = (a/A) / (b/B) by score inversion (statistics.md 2.4): the R in [0, B/A] with |a - R (A/B) b| <= z sd(R).
+    """R = (a/A) / (b/B) by score inversion: the R in [0, B/A] with |a - R (A/B) b| <= z sd(R).
 
     `target`: A, `group`: b, `total`: B, one entry each per cell. `noise`: covariance of (a, A, b, B), 4 x 4, or one for each cell.
     `sampling`: whether sd(R) covers the drawing of holders; it then enters with the cells to be expected if R is the index.
@@ -161,7 +161,7 @@ def benjamini_hochberg(p: Floats) -> Floats:
 
 
 def simplex(table: Floats) -> Floats:
-    """The nearest table without negative cells and with the same total, floored at 0: the display column (statistics.md 4).
+    """The nearest table without negative cells and with the same total, floored at 0: the display column.
 
     Projection onto a simplex by sorting (Held, Wolfe, Crowder 1974). A table without negative cells is returned as it is.
     """

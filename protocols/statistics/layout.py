@@ -27,6 +27,9 @@ LIMB_BITS: Final = 24  # of the lower part of an exact square
 SQUARE_LIMIT: Final = 1 << LIMB_BITS  # h_q: a centred square is carried in at most so many units
 # An amount of more than 2^24 steps is carried in coarser ones; in mode exact its square alone is, beyond 2^31, so that it fits int64.
 TOP_BITS: Final = 24
+CARRIER_CELLS: Final = (
+    1 << 14
+)  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
 EXACT_TOP_BITS: Final = 31
 MOST_SHIFT: Final = 40
 
@@ -103,7 +106,7 @@ class Amount:
 
     @property
     def square_unit(self) -> int:
-        """s2: the smallest integer with (h^2 - h^2/2) / s2 <= 2^24, so that a centred square fits (statistics.md 2.2)."""
+        """s2: the smallest integer with (h^2 - h^2/2) / s2 <= 2^24, so that a centred square fits."""
         return max(1, -(-(self.half_width**2) // (2 * SQUARE_LIMIT)))
 
     @property
@@ -132,7 +135,7 @@ class Block:
     """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
 
     `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
-    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit (privacy.md, section 2). `limb`: of a square in mode exact.
+    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact.
     """
 
     measure: Measure
@@ -152,6 +155,12 @@ class Block:
         measured = self.of.variable if isinstance(self.of, Choice) else " * ".join(each.name for each in self.of)
         limb = "" if self.limb is None else f" {self.limb.name.lower()}"
         return f"{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)})"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The variables that it is about."""
+        of = (self.of.variable,) if isinstance(self.of, Choice) else (each.variable for each in self.of)
+        return (*(axis.source for axis in self.axes), *of)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -253,6 +262,43 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Carrier:
+    """One joint table of counts, from which the blocks of the layout at `places` are summed. It never leaves the city."""
+
+    axes: tuple[Axis, ...]
+    places: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+    def margin(self, table: Any, block: Block) -> Any:
+        """The block's cells, of a table with this shape."""
+        return table.sum(axis=tuple(at for at, axis in enumerate(self.axes) if axis not in block.axes))
+
+
+def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
+    """Joint tables that cover all blocks of counts: the largest block first, each into the table that it makes the least larger.
+
+    A table of a single block may have any size; one of several has at most CARRIER_CELLS.
+    """
+    cover: list[tuple[set[Axis], list[int]]] = []
+    counted = [place for place, block in enumerate(blocks) if block.measure is Measure.ONE]
+    for place in sorted(counted, key=lambda at: -blocks[at].cells):
+        axes = set(blocks[place].axes)
+        joined = [prod(axis.size for axis in held | axes) for held, _ in cover]
+        growth = [new / prod(axis.size for axis in held) for new, (held, _) in zip(joined, cover, strict=True)]
+        fits = [at for at, new in enumerate(joined) if new <= CARRIER_CELLS or growth[at] == 1]
+        if fits:
+            held, places = cover[min(fits, key=lambda at: growth[at])]
+            held |= axes
+            places.append(place)
+        else:
+            cover.append((axes, [place]))
+    return tuple(Carrier(_ascending(tuple(held)), tuple(sorted(places))) for held, places in cover)
+
+
+@dataclass(frozen=True)
 class Layout:
     """Blocks end to end: cell i of block b stands at `offsets[b] + i`, row-major over the block's axes."""
 
@@ -272,6 +318,11 @@ class Layout:
             at += block.cells
         return tuple(starts)
 
+    @cached_property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """How a city counts; it follows from the blocks and is seen by nobody."""
+        return carriers(self.blocks)
+
     @property
     def length(self) -> int:
         return sum(block.cells for block in self.blocks)
@@ -279,7 +330,7 @@ class Layout:
     @property
     def largest_step(self) -> int:
         """The most that one holder adds to any cell."""
-        return max(block.step for block in self.blocks)
+        return max((block.step for block in self.blocks), default=0)
 
     @cached_property
     def digest(self) -> str:
@@ -291,6 +342,7 @@ class Layout:
         return slice(at, at + block.cells)
 
 
+NOTHING: Final = Layout(())  # a layout without blocks: nothing of its kind leaves
 Blocks = Mapping[str, Block]
 
 

@@ -1,4 +1,4 @@
-"""Which axes look at one variable at different resolutions, and how (statistics.md, section 3).
+"""Which axes look at one variable at different resolutions, and how.
 
 Single years of age and bands of age, income and whether income is known, the bins of a histogram: each position of the coarse axis is
 made of positions of a finer one, or both are made of the same finest parts. Such axes must agree to the last digit. A *root* is the

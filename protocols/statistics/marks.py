@@ -1,4 +1,4 @@
-"""Quality marks: the one rule of the product (statistics.md, section 4). Nothing else marks a number.
+"""Quality marks: the one rule of the product. Nothing else marks a number.
 
 u  low reliability      x  not available, `estimate` null      z  not applicable
 x excludes u. Marks of breaks (b) and of confidentiality (C) are put by the rooms that know of them.

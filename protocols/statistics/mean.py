@@ -80,7 +80,8 @@ class Mean(Question):
                 found, tests = _clipped(found, table)
         drawn = self.sampling is not False
         rows = count_rows(holders, sums, sampling=self.sampling is True)
-        rows += _means(found, holders, sums, drawn) + _deviations(found, holders, sums, drawn)
+        rows += _means(found, holders, sums, drawn)
+        rows += _deviations(found, holders, sums, self.sampling is True)
         rows += _totals(found, holders, sums, self.sampling is True)
         if self.by:
             rows += _total_shares(found, holders, sums, drawn)
@@ -275,21 +276,37 @@ def _means(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tupl
 
 
 def _deviations(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tuple[Row, ...]:
-    """Delta method on the logarithm of the variance. Sampling as of a normal variable, 2 / (n - 1): fourth powers are not summed.
+    """At either end the wider of two: the delta method on the logarithm of the variance, and the normal interval of the variance.
 
-    Values of a range spread by at most half of it, but for Bessel's correction.
+    They agree where noise is small; where it is not, the logarithm alone keeps too far from 0. Values of a range spread by at most half of
+    it, but for Bessel's correction. Sampling: `_chance`.
     """
     gone = marks.undivided(found.n, found.n_sd) | np.isnan(found.variance)
     variance, n = np.where(gone, np.nan, found.variance), np.where(gone, np.nan, found.n)
     estimate = np.sqrt(variance)
-    noise, sampling = found.variance_noise / variance**2, 2 / (n - 1)
-    half = np.minimum(sums.z / 2 * np.sqrt(noise + drawn * sampling), FARTHEST)
+    noise, sampling = found.variance_noise / variance**2, _chance(found, variance) / n
+    apart = sums.z * np.sqrt(noise + drawn * sampling)
+    half = np.minimum(apart / 2, FARTHEST)
     most = np.maximum((found.high - found.low) / 2 * np.sqrt(n / (n - 1)), estimate)
-    low, high = estimate * np.exp(-half), np.minimum(estimate * np.exp(half), most)
+    low = estimate * np.minimum(np.exp(-half), np.sqrt(np.maximum(1 - apart, 0)))
+    high = np.minimum(estimate * np.maximum(np.exp(half), np.sqrt(1 + apart)), most)
     doubtful = marks.doubtful_mean(found.n, found.n_sd, sums.least(holders), (high - low) / 2, estimate)
     status = marks.letters(gone, doubtful | found.doubtful)
     variances = (noise * variance / 4, sampling * variance / 4)
     return _rows("sd", found, holders, estimate, estimate, variances, (low, high), status)
+
+
+def _chance(found: Moments, variance: Floats) -> Floats:
+    """n times the most by which sampling varies a variance, per square of it: m4 / variance^2 - 1.
+
+    Fourth powers are not summed. A value is at most M from the mean, so that m4 <= M^2 variance; of two values m4 is known.
+    """
+    if found.binary:
+        return np.maximum(1 / variance - 4, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.clip(found.total / found.n, found.low, found.high)
+    farthest = np.maximum(found.high - mean, mean - found.low)
+    return np.maximum(farthest**2 / variance - 1, 0.0)
 
 
 def _totals(found: Moments, holders: Table, sums: Estimates, drawn: bool) -> tuple[Row, ...]:

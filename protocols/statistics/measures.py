@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from protocols.dictionary import Column, Dictionary, Integer, Money, Table, column, holds
+from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Table, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
 from protocols.statistics.layout import LIMB_BITS, Amount, Axis, Block, Choice, Layout, Limb, Measure
@@ -86,33 +86,50 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
     refusal may depend on rows, so such a holder stands on `_missing`, or is clipped.
     """
     inside = members(table, dictionary, as_of, cohort)
-    cache: dict[str, Column] = {}
+    read = Reading(among(table, inside), dictionary, as_of)
+    amounts: dict[Amount, Steps] = {}
+    codes: dict[str, npt.NDArray[Any]] = {}
 
     def values(name: str) -> Column:
-        if name not in cache:
-            given = column(table, dictionary, name, as_of)
-            if exact:
-                within_range(given, dictionary, name)
-            cache[name] = Column(given.values[inside], given.known[inside])
-        return cache[name]
+        if exact and name in table.columns:
+            within_range(table.columns[name], dictionary, name)
+        return read(name)
 
-    codes: dict[str, npt.NDArray[Any]] = {}
+    def steps_of(of: Amount) -> Steps:
+        if of not in amounts:
+            amounts[of] = steps(of, values(of.variable))
+        return amounts[of]
 
     def at(axes: Sequence[Axis]) -> Positions:
         for axis in axes:
             if axis.name not in codes:
                 codes[axis.name] = position_codes(axis, values(axis.source), exact)
-        return joint([codes[axis.name] for axis in axes], [axis.size for axis in axes], int(inside.sum()))
+        return joint([codes[axis.name] for axis in axes], [axis.size for axis in axes], holders)
 
+    holders = int(inside.sum())
     vector = np.zeros(layout.length, dtype=np.int64)
-    for block in layout.blocks:
-        vector[layout.span(block)] = block.weight * _measured(block, at(block.axes), values)
+    for carrier in layout.carriers:
+        table_of_counts = count(at(carrier.axes)).reshape(carrier.shape)
+        for place in carrier.places:
+            block, first = layout.blocks[place], layout.offsets[place]
+            vector[first : first + block.cells] = block.weight * carrier.margin(table_of_counts, block).ravel()
+    for block, first in zip(layout.blocks, layout.offsets, strict=True):
+        if block.measure is not Measure.ONE:
+            vector[first : first + block.cells] = block.weight * _measured(block, at(block.axes), values, steps_of)
     return vector
 
 
 def members(table: Table, dictionary: Dictionary, as_of: date, cohort: Any) -> Bools:
     """Which holders of a batch belong to the cohort: those for whom its filter is true."""
     return np.ones(table.holders, dtype=bool) if cohort is None else holds(table, dictionary, cohort, as_of).true
+
+
+def among(table: Table, inside: Bools) -> Table:
+    """The rows of the holders inside."""
+    if inside.all():
+        return table
+    columns = {name: Column(each.values[inside], each.known[inside]) for name, each in table.columns.items()}
+    return Table(int(inside.sum()), columns)
 
 
 def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
@@ -125,21 +142,21 @@ def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
             raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="range of the dictionary")
 
 
-def _measured(block: Block, at: Positions, values: Callable[[str], Column]) -> Vector:
+def _measured(
+    block: Block, at: Positions, values: Callable[[str], Column], steps_of: Callable[[Amount], Steps]
+) -> Vector:
     match block.of:
-        case ():
-            return count(at)
         case Choice(variable=name, codes=codes):
             given = values(name)
             return yes_no(given.values, given.known, len(codes), at)
         case (one,) if block.measure is Measure.AMOUNT:
-            return amount(steps(one, values(one.variable)), at, block.shift)
+            return amount(steps_of(one), at, block.shift)
         case (one,) if block.limb is not None:
-            return squared_limb(steps(one, values(one.variable)), block.limb, at)
+            return squared_limb(steps_of(one), block.limb, at)
         case (one,):
-            return squared(steps(one, values(one.variable)), one, at, block.shift)
+            return squared(steps_of(one), one, at, block.shift)
         case (one, other):
-            x, y = (steps(each, values(each.variable)) for each in (one, other))
+            x, y = (steps_of(each) for each in (one, other))
             return product(x, y, at, block.shift)
     raise TypeError(block.of)
 
@@ -179,15 +196,17 @@ def steps(of: Amount, given: Column) -> Steps:
 
 
 def coarser(values: Vector, shift: int) -> Vector:
-    """Each holder's value to the nearest multiple of 2^shift, ties to the even one, in that unit (privacy.md, section 2)."""
+    """Each holder's value to the nearest multiple of 2^shift, ties to the even one, in that unit."""
     return _round_half_even(values, 1 << shift) if shift else values
 
 
 def _round_half_even(numerator: Vector, denominator: int) -> Vector:
     """Whole-number division to the nearest, ties to even; the same rule as `layout.round_half_even`."""
-    quotient, rest = np.divmod(numerator, denominator)
-    up = (2 * rest > denominator) | ((2 * rest == denominator) & (quotient % 2 == 1))
-    return np.asarray(quotient + up, dtype=np.int64)
+    up = numerator + denominator // 2
+    quotient = up // denominator
+    if denominator % 2 == 0:  # a tie went up
+        quotient -= (up == quotient * denominator) & (quotient & 1 == 1)
+    return quotient
 
 
 def _sum_at(codes: npt.NDArray[Any], values: Vector, cells: int) -> Vector:

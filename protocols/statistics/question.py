@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field
 
 from protocols.dictionary import Dictionary, near
-from protocols.errors import ConfigError, Place
+from protocols.errors import ConfigError, Place, Unfit
 from protocols.filters import decimal
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
@@ -41,7 +41,10 @@ def _weight(text: str) -> Decimal:
     """One spelling of a number, so that 2 and 2.0 are the same study."""
     value = decimal(text)
     if not 0 < value <= 1000 or value != round(value, 6):
-        raise ValueError(f"{text[:40]!r} is not a weight: above 0, at most 1000, six decimals at most")
+        raise Unfit(
+            f"{text[:40]!r} 不是权重：应大于 0、不超过 1000、至多六位小数",
+            f"{text[:40]!r} is not a weight: above 0, at most 1000, six decimals at most",
+        )
     return Decimal(f"{value.normalize():f}")
 
 

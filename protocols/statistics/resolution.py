@@ -1,4 +1,4 @@
-"""Axes that look at one variable at several resolutions, brought to their finest common parts (statistics.md, section 3).
+"""Axes that look at one variable at several resolutions, brought to their finest common parts.
 
 An axis alone of its root is an ordinary one. Two or more of one root (single years and bands of age; bins of an amount and whether it is
 known) share a *dimension*: the root, whose positions are the finest parts, *atoms*, that any of them tells apart. A table on such axes is

@@ -1,4 +1,4 @@
-"""Rows of an answer: one released number each, with all that is said about it (contract, section 6)."""
+"""Rows of an answer: one released number each, with all that is said about it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from protocols.statistics.layout import Axis
 
-DIGITS: Final = 12  # significant, of every number that is not a sum (reports.md, section 3)
+DIGITS: Final = 12  # significant, of every number that is not a sum
 WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "contrast"))
 
 
@@ -66,7 +66,7 @@ class Answer:
     tests: tuple[Test, ...] = ()
 
     def unavailable(self) -> "Answer":
-        """The same rows without their numbers, for a question that too few cities could answer in the end (statistics.md R11)."""
+        """The same rows without their numbers, for a question that too few cities could answer in the end."""
         rows = tuple(
             Row(row.measure, row.keys, contrast=row.contrast, obs_status="z" if row.obs_status == "z" else "x")
             for row in self.rows

@@ -71,7 +71,7 @@ class Shares:
 
 
 def shares(table: Table, held: Collection[int], sums: Estimates, sampling: bool) -> Shares:
-    """a / B for every known cell: B counts the known holders who stand on the cell's code of each `held` axis (statistics.md 2.3).
+    """a / B for every known cell: B counts the known holders who stand on the cell's code of each `held` axis.
 
     `held`: numbers of axes. The estimate is not cut to [0, 1], the interval is.
     """

@@ -32,12 +32,13 @@ def write(
     rows: int | None = None,
     seed: int = 20220531,
     heterogeneity: float = 1.0,
+    broken: str = "",
 ) -> None:
     """Write `cities` into the folder `out`, which is absent or empty: all of it, or nothing.
 
     `rows`: accounts of each city instead of its own number. `heterogeneity` multiplies every shift of the siblings: 0 makes them equal to
-    Q city but for noise. The same arguments give the same bytes.
-    Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_HETEROGENEITY, SIMULATE_SEED.
+    Q city but for noise. `broken`: one thing is wrong in the files of one city, as broken.py says. The same arguments give the same bytes.
+    Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_HETEROGENEITY, SIMULATE_SEED, SIMULATE_BROKEN.
     """
     _vacant(out)
     unknown = [city for city in cities if city not in ALL]
@@ -47,10 +48,16 @@ def write(
     if not (math.isfinite(heterogeneity) and 0 <= heterogeneity <= MOST_HETEROGENEITY):
         raise ConfigError("SIMULATE_HETEROGENEITY", value=heterogeneity, most=MOST_HETEROGENEITY)
 
+    from simulations.cities.broken import KINDS
     from simulations.cities.folders import build
 
+    if broken and (broken not in KINDS or KINDS[broken].city not in cities):
+        known = ", ".join(f"{kind} ({each.city})" for kind, each in KINDS.items())
+        raise ConfigError("SIMULATE_BROKEN", kind=broken, known=known)
     with _filling(out) as (made, spill):
         build(made, spill, [city for city in ALL if city in cities], rows, seed, heterogeneity)
+        if broken:
+            KINDS[broken].done(made / KINDS[broken].city / "data")
 
 
 def write_independent(

@@ -12,6 +12,7 @@ import numpy as np
 
 from simulations.cities import text
 from simulations.cities.parquet import Typed
+from simulations.cities.sheets import Sheet, letters
 from simulations.cities.streams import Booleans, Streams
 from simulations.cities.terms import CODES, MONEY, NOT_GIVEN, UNUSED, VARIABLES, Column, Table, index
 from simulations.cities.text import Cell
@@ -24,10 +25,10 @@ LABEL: Final = "数据来源"
 
 @dataclass(frozen=True)
 class File:
-    """One file to write: `stem` without part number and ending; CSV bytes, or typed columns."""
+    """One file to write: `stem` without part number and ending; CSV bytes, typed columns, or the sheets of a workbook."""
 
     stem: str
-    content: bytes | dict[str, Typed]
+    content: bytes | dict[str, Typed] | tuple[Sheet, ...]
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def chongqing(table: Table, streams: Streams) -> Local:
     return Local((File("个人账户_synthetic", content),), mapped, status)
 
 
-# --- chengdu: two CSV tables to join on the account
+# --- chengdu: a workbook with two sheets to join on the account
 
 
 def chengdu(table: Table, streams: Streams) -> Local:
@@ -244,7 +245,7 @@ def chengdu(table: Table, streams: Streams) -> Local:
         return text.unless(table[variable] == NOT_GIVEN, null, text.whole(np.maximum(table[variable], 0)))
 
     def money(variable: str) -> Cell:
-        cell = text.quoted(text.yuan(np.maximum(table[variable], 0), b","))
+        cell = text.yuan(np.maximum(table[variable], 0), b",")
         return text.unless(table[variable] == NOT_GIVEN, null, cell)
 
     def flag(variable: str) -> Cell:
@@ -301,11 +302,38 @@ def chengdu(table: Table, streams: Streams) -> Local:
         "销户标志": flag("closed"),
         "销户提取余额": money("closing_amount"),
     }
-    files = (
-        File("accounts_synthetic", text.written(accounts, rows, encoding, b",", b"\n")),
-        File("persons_synthetic", text.written(persons, rows, encoding, b",", b"\n")),
-    )
-    return Local(files, mapped, status)
+    titled = (("账户信息", "灵活就业人员个人账户明细表", accounts), ("人员信息", "灵活就业人员基本信息表", persons))
+    files = []
+    for end, at in _of_a_workbook(rows):
+        sheets = tuple(
+            Sheet(
+                name,
+                ((f"{title}（2022年5月，{SYNTHETIC}）",), tuple(cells)),
+                tuple(_some(cell, at) for cell in cells.values()),
+                np.arange(at.stop - at.start) + 3,
+                merged=(f"A1:{letters(len(cells) - 1)}1",),
+            )
+            for name, title, cells in titled
+        )
+        files.append(File(f"个人账户_synthetic{end}", sheets))
+    return Local(tuple(files), mapped, status)
+
+
+MOST_ROWS_OF_A_WORKBOOK: Final = 200_000
+
+
+def _of_a_workbook(rows: int) -> list[tuple[str, slice]]:
+    """The rows that each workbook takes, and what its name ends in: nothing where there is one."""
+    starts = range(0, rows, MOST_ROWS_OF_A_WORKBOOK)
+    ends = [""] if len(starts) == 1 else [f"_{number}" for number in range(len(starts))]
+    return [
+        (end, slice(start, min(start + MOST_ROWS_OF_A_WORKBOOK, rows))) for end, start in zip(ends, starts, strict=True)
+    ]
+
+
+def _some(cell: Cell, among: "slice | Column") -> Cell:
+    """Some rows of a cell."""
+    return [piece if isinstance(piece, bytes) else piece[among] for piece in cell]
 
 
 # --- guangzhou: Parquet
@@ -468,7 +496,7 @@ def shenzhen(table: Table, streams: Streams) -> Local:
     files = []
     for position, (name, code) in enumerate(products.items()):
         among = table["product"][rows] == position
-        part = {column: _kept(cell, among) for column, cell in columns.items()}
+        part = {column: _some(cell, np.flatnonzero(among)) for column, cell in columns.items()}
         content = text.written(part, int(among.sum()), "utf-8-sig", b"\t", b"\n")
         files.append(File(f"accounts_{code}_{name}_synthetic", content))
     return Local(tuple(files), mapped, status)
@@ -484,10 +512,6 @@ def _with_stale_rows(table: Table, streams: Streams) -> tuple[Column, Column, Bo
     updated = snapshot - np.where(stale, stream.integers(20, 90, len(rows)), 0)
     order = np.lexsort((stream.random(len(rows)), rows))
     return rows[order], updated[order], stale[order]
-
-
-def _kept(cell: Cell, among: Booleans) -> Cell:
-    return [piece if isinstance(piece, bytes) else piece[among] for piece in cell]
 
 
 # --- suzhou: quoted CSV, GB18030, newlines inside quotes
@@ -616,16 +640,17 @@ def suzhou(table: Table, streams: Streams) -> Local:  # noqa: ARG001 all dialect
     return Local((File("accounts_synthetic", text.written(quoted_names, rows, encoding, b",", b"\n")),), mapped, status)
 
 
-# --- changzhou: numbers as text
+# --- changzhou: a workbook with merged cells, numbers as text, blank rows and a line of totals
 
 
 CHANGZHOU_PRODUCTS: Final = ("一次性趸缴型", "按月缴存型", "自由缴存型", "一次性趸交型", "按月交存型", "自由交存型")
 
 
 def changzhou(table: Table, streams: Streams) -> Local:
-    """Whole 元, halves up; full-width digits in a fifth of the rows; Excel serial dates as text; 1/0; product names with a typo.
+    """Whole 元, halves up, as text; full-width digits in a fifth of the rows; Excel serial dates; 1/0; product names with a typo.
 
-    Traps: 0.2 % of the accounts twice, the newest wins; 常住地 is not recorded.
+    Traps: a header of two rows; 办理机构 merged over all of its accounts, a blank row after them; 合计 at the end; 0.2 % of the accounts
+    twice, the newest wins; 常住地 is not recorded.
     """
     mapped, status = _mapped(table)
     encoding = "utf-8"
@@ -658,6 +683,7 @@ def changzhou(table: Table, streams: Streams) -> Local:
     def serial(column: Column) -> Cell:
         return text.whole(column[rows] + 25_569)  # day 1 is 1900-01-01, and 1900-02-29 counts
 
+    office = table["office_unit"][rows]
     typo = streams("typo").random(len(table["account"])) < 0.03
     product = np.where(typo, table["product"] + 3, table["product"])[rows]
     columns: dict[str, Cell] = {
@@ -677,7 +703,7 @@ def changzhou(table: Table, streams: Streams) -> Local:
         "开户日期": serial(table["opened"]),
         "信息渠道": words("channel"),
         "委托银行": words("bank"),
-        "办理机构": text.listed(table["office_unit"][rows], OFFICE_NAMES, encoding),
+        "办理机构": text.listed(office, OFFICE_NAMES, encoding),
         "产品名称": text.listed(product, CHANGZHOU_PRODUCTS, encoding),
         "缴存类型": words("contribution_type"),
         "缴存方式": words("payment_method"),
@@ -705,8 +731,58 @@ def changzhou(table: Table, streams: Streams) -> Local:
         "销户": flag("closed"),
         "销户余额": money("closing_amount"),
     }
-    content = text.written(columns, len(rows), "utf-8-sig", b",", b"\n")
-    return Local((File("accounts_synthetic", content),), mapped, status)
+    summed = {name: variable for name, variable in CHANGZHOU_SUMS.items() if variable not in UNUSED}
+    order = np.argsort(office, kind="stable")
+    files = []
+    for end, at in _of_a_workbook(len(rows)):
+        chosen = order[at]
+        totals = {name: str(np.maximum(yuan[variable][rows[chosen]], 0).sum()) for name, variable in summed.items()}
+        sheet = _changzhou_sheet({name: _some(cell, chosen) for name, cell in columns.items()}, office[chosen], totals)
+        files.append(File(f"灵活就业账户_synthetic{end}", (sheet,)))
+    return Local(tuple(files), mapped, status)
+
+
+CHANGZHOU_SUMS: Final = {
+    "半年提取额": "withdrawn_6m", "一年提取额": "withdrawn_12m", "两年提取额": "withdrawn_24m", "缴存基数": "contribution_base",
+}  # fmt: skip
+CHANGZHOU_GROUPS: Final = {
+    "性别": "个人信息",
+    "账户状态": "账户信息",
+    "半年缴存额": "缴存情况",
+    "半年提取次数": "提取情况",
+}
+
+
+def _changzhou_sheet(columns: dict[str, Cell], office: Column, totals: dict[str, str]) -> Sheet:
+    """Groups of columns above their names; the name of an office once, merged over its accounts, and a blank row after them."""
+    names = list(columns)
+    first = np.flatnonzero(np.diff(office, prepend=-1))  # of each office
+    number = np.arange(len(office)) + 3 + np.searchsorted(first[1:], np.arange(len(office)), side="right")
+    merged, groups = [], [""] * len(names)
+    starts = [names.index(name) for name in CHANGZHOU_GROUPS]
+    for start, end, group in zip(starts, [*starts[1:], len(names)], CHANGZHOU_GROUPS.values(), strict=True):
+        groups[start] = group
+        merged.append(f"{letters(start)}1:{letters(end - 1)}1")
+    single = range(starts[0])  # columns of no group: their names stand over both rows
+    merged += [f"{letters(place)}1:{letters(place)}2" for place in single]
+    top = (
+        tuple(names[place] if place in single else group for place, group in enumerate(groups)),
+        tuple("" if place in single else name for place, name in enumerate(names)),
+    )
+    at = names.index("办理机构")
+    ends = np.append(first[1:], len(office)) - 1
+    merged += [
+        f"{letters(at)}{number[start]}:{letters(at)}{number[end]}"
+        for start, end in zip(first, ends, strict=True)
+        if end > start
+    ]
+    named = np.zeros(len(office), dtype=np.bool_)
+    named[first] = True
+    columns["办理机构"] = text.unless(~named, b"", columns["办理机构"])
+    bottom = totals | {names[0]: "合计", LABEL: SYNTHETIC}
+    serials = frozenset(names.index(name) for name in ("出生日期", "开户日期"))
+    cells = tuple(columns.values())
+    return Sheet("明细", top, cells, number, serials, tuple(merged), tuple(bottom.get(name, "") for name in names))
 
 
 Dialect = Callable[[Table, Streams], Local]

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from simulations.cities import design, hazard, population
 from simulations.cities.dialects import DIALECTS, File
 from simulations.cities.facts import CHUNK, PROFILES, REFERENCE, Profile, chunks, published
 from simulations.cities.hazard import Hazard
 from simulations.cities.parquet import connection, write_parquet
+from simulations.cities.sheets import write_workbook
 from simulations.cities.solve import Reals
 from simulations.cities.streams import Streams
 from simulations.cities.terms import Table
@@ -30,10 +31,10 @@ def build(folder: Path, spill: Path, cities: Sequence[str], rows: int | None, se
     never = figures.accounts - figures.ever_paid
     baseline = hazard.solved_baseline(reference, never, figures.abnormal - never)
     with connection(spill) as database:
-        truth = Truth(database)
+        truth = Truth(database, folder / "truth")
         for profile in profiles:
             write_city(folder / profile.city, profile, seed, baseline, reference, truth, database)
-        truth.write(folder / "truth", seed, heterogeneity, baseline)
+        truth.finish(seed, heterogeneity, baseline)
     (folder / "askers.yaml").write_bytes(_shipped("askers.yaml"))
 
 
@@ -76,20 +77,22 @@ def write_city(
                 model = population.solve_hazard(people, facts, baseline)
             truth.city(profile, model, *hazard.expected(people, model))
         table = population.lives(people, streams, facts, model)
+        del people  # of 2^20 rows each, as are what follows
         local = DIALECTS[profile.city](table, streams)
         for file in local.files:
             _write(folder / "data", file, f"_{number:04d}" if len(parts) > 1 else "", database)
         truth.add(profile.city, table, local)
-
-
-SUFFIX: Final = {True: ".csv", False: ".parquet"}
+        del table, local
 
 
 def _write(folder: Path, file: File, part: str, database: "DuckDBPyConnection") -> None:
-    if isinstance(file.content, bytes):
-        (folder / f"{file.stem}{part}.csv").write_bytes(file.content)
-    else:
-        write_parquet(database, file.content, folder / f"{file.stem}{part}.parquet")
+    match file.content:
+        case bytes():
+            (folder / f"{file.stem}{part}.csv").write_bytes(file.content)
+        case tuple():
+            write_workbook(file.content, folder / f"{file.stem}{part}.xlsx")
+        case dict():
+            write_parquet(database, file.content, folder / f"{file.stem}{part}.parquet")
 
 
 def _shipped(name: str) -> bytes:

@@ -4,6 +4,7 @@ The event is the first month, counted from opening (t = 0), in which an account 
 logit h(t) = city + baseline[t] + slopes; one baseline for all cities, chongqing's constant is 0 and the baseline carries the level.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ SLOPES: Final = {
     "log_income": -0.30,
 }
 LATER: Final = np.log([1.4, 1.2, 1.1, 1, 1, 0.95, 0.9, 0.9, 0.9])  # baseline[1..9] less b1
+AT_ONCE: Final = 1 << 16  # rows whose chances by month are held at a time
 CENTRE: Final = float(np.log1p(4000.0))
 DESIGN: Final = {
     "free": "product is free",
@@ -93,22 +95,22 @@ def _chances(hazard: Reals, months: Wholes) -> tuple[Reals, Reals]:
 def solved_baseline(table: Table, never: int, sealed: int) -> Hazard:
     """The baseline at which the rows of Q city are expected to hold `never` events at t = 0 and `sealed` later ones."""
     odds = np.exp(slopes(table))
-    begins = root(lambda constant: float((1 - _stays(odds, np.exp([constant]))).sum() - never), -12, 2)
-    first = _stays(odds, np.exp([begins]))
-    later = _within(table)[1:]
+    begins = root(lambda constant: float((1 - _stays([odds], np.exp([constant]))).sum() - never), -12, 2)
+    first = _stays([odds], np.exp([begins]))
+    later = _within(odds, table)[1:]
 
     def excess(level: float) -> float:
-        return float((first * (1 - _stays(odds, np.exp(level + LATER), later))).sum() - sealed)
+        return float((first * (1 - _stays(later, np.exp(level + LATER)))).sum() - sealed)
 
     return Hazard(_rounded([begins, *(root(excess, -12, 2) + LATER)]))
 
 
 def solved_city(table: Table, hazard: Hazard, rate: float) -> Hazard:
     """The same baseline with the constant at which a share `rate` of the rows is expected to be interrupted."""
-    odds, within, baseline = np.exp(slopes(table)), _within(table), np.array(hazard.baseline)
+    within, baseline = _within(np.exp(slopes(table)), table), np.array(hazard.baseline)
 
     def excess(constant: float) -> float:
-        return float((1 - _stays(odds, np.exp(constant + baseline), within)).sum() - rate * len(odds))
+        return float((1 - _stays(within, np.exp(constant + baseline))).sum() - rate * len(within[0]))
 
     return Hazard(hazard.baseline, _rounded([root(excess, -3, 3)])[0])
 
@@ -118,29 +120,42 @@ def _rounded(solved: list[float]) -> tuple[float, ...]:
     return tuple(round(float(value), DIGITS) for value in solved)
 
 
-def _within(table: Table) -> Booleans:
-    """Which months since opening lie inside the window: (MONTHS, rows)."""
-    return np.asarray(np.arange(MONTHS)[:, None] < at_risk(table)[None, :])
+def _within(odds: Reals, table: Table) -> list[Reals]:
+    """For each month since opening the odds of each row, 0 beyond the window."""
+    return [np.where(month < at_risk(table), odds, 0.0) for month in range(MONTHS)]
 
 
-def _stays(odds: Reals, baseline: Reals, within: Booleans | None = None) -> Reals:
+def _stays(odds: Sequence[Reals], baseline: Reals) -> Reals:
     """P(no event in any of the months) = product of 1 / (1 + odds), over the months of the baseline."""
-    product = np.ones(len(odds))
-    for month, level in enumerate(baseline):
-        product *= 1 + level * (odds if within is None else np.where(within[month], odds, 0.0))
+    product = np.ones(len(odds[0]))
+    for level, of_month in zip(baseline, odds, strict=True):
+        product *= 1 + level * of_month
     return np.asarray(1 / product)
 
 
 def expected(table: Table, hazard: Hazard) -> tuple[float, float]:
     """Expected numbers of accounts that never paid, and that were sealed."""
-    first, ever = _chances(hazard.months(slopes(table)), at_risk(table))
-    return float(first[:, 0].sum()), float(ever.sum() - first[:, 0].sum())
+    never, every = 0.0, 0.0
+    for _, first, ever in _in_parts(table, hazard):
+        never, every = never + float(first[:, 0].sum()), every + float(ever.sum())
+    return never, every - never
 
 
 def bernoulli_events(table: Table, hazard: Hazard, streams: Streams) -> Column:
     """Month since opening of each row's event, NOT_GIVEN without one: drawn month by month."""
-    first, _ = _chances(hazard.months(slopes(table)), at_risk(table))
-    return _month_of(np.cumsum(first, axis=1), streams("interruption").random(len(first)))
+    uniform = streams("interruption").random(len(table["product"]))
+    event = np.empty(len(uniform), dtype=np.int64)
+    for rows, first, _ in _in_parts(table, hazard):
+        event[rows] = _month_of(np.cumsum(first, axis=1), uniform[rows])
+    return event
+
+
+def _in_parts(table: Table, hazard: Hazard) -> Iterator[tuple[slice, Reals, Reals]]:
+    """Rows, some at a time, and their chances."""
+    slope, months = slopes(table), at_risk(table)
+    for start in range(0, len(slope), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        yield rows, *_chances(hazard.months(slope[rows]), months[rows])
 
 
 def counted_events(table: Table, hazard: Hazard, streams: Streams, owners: int, others: int, never: int) -> Column:

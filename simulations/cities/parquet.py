@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from simulations.cities.terms import NOT_GIVEN, Column
 
@@ -30,22 +32,31 @@ def connection(spill: Path) -> "DuckDBPyConnection":
 
 
 def write_parquet(database: "DuckDBPyConnection", columns: Mapping[str, Typed], path: Path) -> None:
-    """One file."""
-    query = selected(database, columns)
-    database.execute(f"copy ({query}) to {_text(str(path))} (format parquet, compression zstd)")
+    """One file. Labels reach the database as categories, which it writes as they are, without making a text of every cell."""
+    import pandas
 
-
-def selected(database: "DuckDBPyConnection", columns: Mapping[str, Typed]) -> str:
-    """A query for the columns, which it makes known to the database under the name `columns`."""
-    database.register("columns", {f"c{place}": typed.column for place, typed in enumerate(columns.values())})
+    held = {f"c{place}": _held(typed) for place, typed in enumerate(columns.values())}
+    database.register("columns", pandas.DataFrame(held, copy=False))
     parts = [f"{_cast(f'c{place}', typed)} as {_name(name)}" for place, (name, typed) in enumerate(columns.items())]
-    return f"select {', '.join(parts)} from columns"  # noqa: S608 names and labels are constants of this package, quoted above
+    query = f"select {', '.join(parts)} from columns"  # noqa: S608 names are constants of this package, quoted above
+    database.execute(f"copy ({query}) to {_text(str(path))} (format parquet, compression zstd)")
+    database.unregister("columns")
+
+
+def _held(typed: Typed) -> Any:
+    """The column, or its codes as a categorical of pandas."""
+    if not typed.labels:
+        return typed.column
+    import pandas
+
+    known = tuple(dict.fromkeys(typed.labels))
+    place = np.array([*(known.index(label) for label in typed.labels), NOT_GIVEN], dtype=np.int16)  # last: NOT_GIVEN
+    return pandas.Categorical.from_codes(np.asarray(place[typed.column]), pandas.Index(known))
 
 
 def _cast(name: str, typed: Typed) -> str:
     if typed.labels:
-        labels = ", ".join(_text(label) for label in typed.labels)
-        return f"[{labels}][{name}::integer + 1]"  # position 0 of a list is null
+        return name
     known = f"nullif({name}, {NOT_GIVEN})"
     if typed.kind == "text":
         return f"{known}::varchar"

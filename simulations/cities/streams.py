@@ -47,7 +47,9 @@ def deal(cells: npt.NDArray[np.integer], shares: Reals, stream: Generator) -> np
 
     `cells`: (rows,) in range(len(shares)). `shares`: (cells, codes).
     """
-    met = np.lexsort((stream.random(len(cells)), cells))
+    met = np.argsort(stream.random(len(cells)))
+    if len(shares) > 1:  # cell by cell; small whole numbers are sorted in linear time
+        met = met[np.argsort(cells[met].astype(np.uint16), kind="stable")]
     held = np.bincount(cells, minlength=len(shares))
     dealt = [np.repeat(np.arange(len(share)), apportion(share, int(n))) for share, n in zip(shares, held, strict=True)]
     codes = np.empty(len(cells), dtype=np.int8)

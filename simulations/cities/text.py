@@ -122,14 +122,19 @@ def written(columns: Mapping[str, Cell], rows: int, encoding: str, separator: by
     pieces: list[Piece | bytes] = []
     for place, cell in enumerate(columns.values()):
         pieces += [separator, *cell] if place else cell
-    pieces = [piece for piece in [*pieces, newline] if len(piece)]
+    return marks + header + laid([*pieces, newline], rows)
+
+
+def laid(cell: Cell, rows: int) -> bytes:
+    """Pieces side by side in each row, row after row, without their padding."""
+    pieces = [piece for piece in cell if len(piece)]
     widths = [len(piece) if isinstance(piece, bytes) else piece.itemsize for piece in pieces]
-    laid = np.zeros((rows, sum(widths)), dtype=np.uint8)
+    side_by_side = np.zeros((rows, sum(widths)), dtype=np.uint8)
     at = 0
     for piece, width in zip(pieces, widths, strict=True):
         column = (
             np.frombuffer(piece, np.uint8) if isinstance(piece, bytes) else piece.view(np.uint8).reshape(rows, width)
         )
-        laid[:, at : at + width] = column
+        side_by_side[:, at : at + width] = column
         at += width
-    return marks + header + laid.tobytes().translate(None, b"\0")
+    return side_by_side.tobytes().translate(None, b"\0")

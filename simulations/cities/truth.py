@@ -3,17 +3,19 @@
 `clean.parquet`: all cities, variables in dictionary terms (codes as text, money in whole fen), with `city`, `account`,
 `opened_month` (0 is 2021-08) and `event_at` (months from opening to the interruption, null without one). `as_mapped.parquet`:
 the same variables after the rules of each city's mapping, null on `_missing`, and `<variable>__s`, the status byte of the
-snapshot.
+snapshot. Of more than 2^20 accounts either file comes in parts, `clean_0000.parquet` and on.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from simulations.cities import hazard, parquet
+import numpy as np
+
+from simulations.cities import ALL, hazard, parquet
 from simulations.cities.dialects import LABEL, SYNTHETIC, Local
-from simulations.cities.facts import Profile, facts_file
+from simulations.cities.facts import CHUNK, Profile, facts_file
 from simulations.cities.hazard import Hazard
 from simulations.cities.parquet import Typed
 from simulations.cities.terms import BOOLEANS, CODES, DATES, MONEY, VARIABLES, Column, Table
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
 
 VERSION: Final = "1"  # of the generator: another version, other rows for the same seed
 AS_OF: Final = "2022-05-31"
+FILES: Final = ("clean", "as_mapped")
+
+Chunk: TypeAlias = dict[str, dict[str, Typed]]  # by file, then by column
 
 
 class Truth:
-    """Gathers the truth of one world, chunk by chunk."""
+    """Gathers the truth of one world, chunk by chunk, and writes it in parts of some 2^20 accounts."""
 
-    def __init__(self, database: "DuckDBPyConnection") -> None:
-        self.database = database
+    def __init__(self, database: "DuckDBPyConnection", folder: Path) -> None:
+        folder.mkdir()
+        self.database, self.folder = database, folder
         self.cities: list[dict[str, Any]] = []
+        self.waiting: list[Chunk] = []
+        self.parts = 0
 
     def add(self, city: str, table: Table, local: Local) -> None:
         """One chunk of a city."""
@@ -39,15 +47,23 @@ class Truth:
             "opened_month": Typed(table["opened_month"], "tinyint"),
             "event_at": Typed(table["event_at"], "tinyint"),
         }
-        self._append("clean", {**_label(city, table), **variables, **beside})
         mapped = {name: _typed(name, local.mapped[name]) for name in VARIABLES}
         states = {f"{name}__s": Typed(local.status[name], "tinyint") for name in VARIABLES}
-        self._append("as_mapped", {**_label(city, table), **mapped, **states})
+        label = _label(city, table)
+        self.waiting.append({"clean": {**label, **variables, **beside}, "as_mapped": {**label, **mapped, **states}})
+        if sum(len(chunk["clean"]["account"].column) for chunk in self.waiting) >= CHUNK:
+            self._write()
 
-    def _append(self, name: str, columns: dict[str, Typed]) -> None:
-        query = parquet.selected(self.database, columns)
-        known = self.database.execute("select 1 from duckdb_tables() where table_name = ?", [name]).fetchone()
-        self.database.execute(f"insert into {name} {query}" if known else f"create table {name} as {query}")
+    def _write(self) -> None:
+        for name in FILES:
+            first, *others = (chunk[name] for chunk in self.waiting)
+            columns = {
+                column: replace(typed, column=np.concatenate([typed.column, *(each[column].column for each in others)]))
+                for column, typed in first.items()
+            }
+            parquet.write_parquet(self.database, columns, self.folder / f"{name}_{self.parts:04d}.parquet")
+        self.parts += 1
+        self.waiting = []
 
     def city(self, profile: Profile, model: Hazard, never: float, sealed: float) -> None:
         """A city's profile as drawn, its constant, and the expected events of its first chunk."""
@@ -60,12 +76,13 @@ class Truth:
             }
         )
 
-    def write(self, folder: Path, seed: int, heterogeneity: float, baseline: Hazard) -> None:
-        """The three files."""
-        folder.mkdir()
-        for name in ("clean", "as_mapped"):
-            path = str(folder / f"{name}.parquet").replace("'", "''")
-            self.database.execute(f"copy {name} to '{path}' (format parquet, compression zstd)")
+    def finish(self, seed: int, heterogeneity: float, baseline: Hazard) -> None:
+        """What is left of the rows, and the parameters."""
+        if self.waiting:
+            self._write()
+        if self.parts == 1:
+            for name in FILES:
+                (self.folder / f"{name}_0000.parquet").rename(self.folder / f"{name}.parquet")
         content = {
             "synthetic": True,
             LABEL: SYNTHETIC,
@@ -86,13 +103,13 @@ class Truth:
             },
         }
         text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
-        (folder / "truth.json").write_text(text + "\n", encoding="utf-8")
+        (self.folder / "truth.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _label(city: str, table: Table) -> dict[str, Typed]:
-    rows = table["product"] * 0
+    rows = np.zeros(len(table["account"]), dtype=np.int8)
     return {
-        "city": Typed(rows, "text", (city,)),
+        "city": Typed(rows + ALL.index(city), "text", ALL),
         "account": Typed(table["account"], "text"),
         LABEL: Typed(rows, "text", (SYNTHETIC,)),
     }

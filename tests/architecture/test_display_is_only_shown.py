@@ -1,4 +1,4 @@
-"""The display column is for eyes: no code adds, averages or fits it (statistics.md, section 4)."""
+"""The display column is for eyes: no code adds, averages or fits it."""
 
 import ast
 from pathlib import Path

@@ -127,3 +127,15 @@ def test_the_suite_is_the_last_thing_that_make_test_runs() -> None:
     assert last.startswith("$(BIN)/python -m pytest ")
     assert last.endswith(" tests")
     assert " --whole-branches " in last
+
+
+def test_every_page_that_a_text_names_is_in_the_repository() -> None:
+    """A reader is never sent to a document that does not come with the code."""
+    pages = {path.name for path in tracked() if path.suffix == ".md"}
+    named = {
+        (path.as_posix(), name)
+        for path in tracked()
+        if path.suffix in (".py", ".md", ".yaml", ".j2")
+        for name in re.findall(r"[\w-]+\.md\b", (ROOT / path).read_text(encoding="utf-8"))
+    }
+    assert {(path, name) for path, name in named if name not in pages} == set()

@@ -44,7 +44,7 @@ class OneByOne(Agreement):
 
 def one_by_one(agreement: Agreement, spare: int) -> OneByOne:
     held = (agreement.study, agreement.run, agreement.cities, agreement.most_rows, agreement.limits)
-    return OneByOne(*held, agreement.layout, agreement.v20, spare)
+    return OneByOne(*held, agreement.layout, agreement.v20, extra=spare)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def part(content: bytes) -> bytes:
 
 
 def test_entropy(city: int, seed: bytes) -> Entropy:
-    """Keystream of AES-256-CTR under D("test-entropy", u32 id, seed) (secure-aggregation.md, section 16)."""
+    """Keystream of AES-256-CTR under D("test-entropy", u32 id, seed) (docs/protocol.md)."""
     parts = (b"hpf-secagg/1", b"test-entropy", city.to_bytes(4, "big"), seed)
     return aes_stream(sha256(b"".join(map(part, parts))).digest())
 

@@ -24,7 +24,7 @@ def plain(rig: Rig, session: Any, number: int, cities: tuple[int, ...]) -> Any:
     for city in cities:
         here = rig.gates[rig.present.post.roster.name(city)].station
         rows = snapshot.open_for(here.home, rig.study.file.as_of)
-        found.append(gate.encoded(session, rows, asked))
+        found.append(gate.encoded(session.study, session.part(asked), rows))
     return np.sum(found, axis=0)
 
 

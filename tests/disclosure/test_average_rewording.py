@@ -9,7 +9,7 @@ from protocols import privacy
 from protocols.noise import UNIT
 from tests.ledgers import NOW, claim, holds, opened, policy, rows, spend
 
-TENTH = 1_561 * UNIT  # V of epsilon 0.1 at m = 1 is 1560.5 (privacy.md, section 4)
+TENTH = 1_561 * UNIT  # V of epsilon 0.1 at m = 1 is 1560.5
 WORDINGS = 1_000
 
 

@@ -4,8 +4,11 @@ Two forgers: one without keys, who can only edit files; and the coordinator itse
 """
 
 import base64
+import io
 import json
 import os
+import re
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from coordinator import output, verify
 from coordinator.report import html
 from coordinator.results import Results
 from protocols import manifest
@@ -245,17 +249,41 @@ def test_an_estimate_that_does_not_follow_from_the_sum_is_found(sealed: Sealed) 
     assert "tables/product.csv" in {file for _, file in failing(sealed, pages=True)["rebuilt"]}
 
 
-def test_counts_are_held_against_the_sum_whatever_software_computed_them(sealed: Sealed) -> None:
+@pytest.mark.parametrize(("measure", "by"), [("count", 0.5), ("share", 0.001)])
+def test_estimates_are_held_against_the_sum_whatever_software_computed_them(
+    sealed: Sealed, measure: str, by: float
+) -> None:
+    """Otherwise a coordinator would only have to name other software to print what it likes."""
     said = sealed.manifest.software.model_copy(update={"sha256": "0" * 64})
     sealed.resealed(software=said)
     assert failing(sealed, pages=True) == {}
     tree = sealed.results()
-    at = next(n for n, row in enumerate(tree["questions"]["all"]["rows"]) if row["measure"] == "count")
-    for wrong in (tree["questions"]["all"]["rows"][at]["estimate"] + 0.5, None):
-        tree["questions"]["all"]["rows"][at] |= {"estimate": wrong, "obs_status": "x" if wrong is None else ""}
+    row = next(each for each in tree["questions"]["product"]["rows"] if each["measure"] == measure and each["estimate"])
+    for wrong in (row["estimate"] + by, None):
+        row |= {"estimate": wrong, "obs_status": "x" if wrong is None else ""}
         sealed.write(manifest.RESULTS, canonical(tree))
         sealed.resealed(software=said)
         assert ("BUNDLE_NUMBERS", manifest.RESULTS) in failing(sealed)["numbers"]
+
+
+def test_steps_that_could_not_look_at_everything_say_so(sealed: Sealed, exact: Sealed) -> None:
+    def partial(each: Sealed) -> list[str]:
+        return [step.name for step in verify.verify(each.out, None, output.made) if step.holds and not step.complete]
+
+    assert partial(sealed) == []
+    assert partial(exact) == ["numbers"]
+    sealed.resealed(software=sealed.manifest.software.model_copy(update={"sha256": "0" * 64}))
+    assert partial(sealed) == ["numbers", "rebuilt"]
+
+
+def test_software_that_the_roster_does_not_admit_is_found(sealed: Sealed) -> None:
+    admitted = sealed.manifest.software
+    root = sealed.key("coordinator", "root")
+    for listed, found in ((admitted, False), (admitted.model_copy(update={"sha256": "0" * 64}), True)):
+        entries = sealed.roster.entries.model_copy(update={"software": (listed,)})
+        sealed.write(manifest.ROSTER, sign_roster(entries, root).file)
+        sealed.resealed()
+        assert (("BUNDLE_DIFFERS", manifest.MANIFEST) in failing(sealed).get("results", ())) == found
 
 
 def test_withheld_and_inapplicable_cells_hold_no_number(exact: Sealed) -> None:
@@ -620,3 +648,53 @@ def test_a_page_of_other_results_is_found_without_making_it_again(sealed: Sealed
     sealed.write("report.en.html", html.render(Results.of(tree), "en").encode())
     sealed.resealed()
     assert failing(sealed)["reports"] == {("BUNDLE_DIFFERS", "report.en.html")}
+
+
+def rezipped(content: bytes, change: Callable[[str, bytes], bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A workbook of other parts, under its old names."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(made, "w", method) as after:
+        for name in before.namelist():
+            after.writestr(name, change(name, before.read(name)))
+    return made.getvalue()
+
+
+def test_a_workbook_with_one_other_figure_is_found_though_it_is_listed(sealed: Sealed) -> None:
+    """And one that another machine compressed is the same workbook."""
+    book = sealed.read("results.xlsx")
+    sealed.write("results.xlsx", rezipped(book, lambda _, part: part, zipfile.ZIP_STORED))
+    sealed.resealed()
+    assert failing(sealed, pages=True) == {}
+    figure = re.compile(rb"<v>([0-9])")
+    for changed in (
+        rezipped(
+            book,
+            lambda name, part: figure.sub(lambda m: b"<v>%d" % (int(m[1]) ^ 1), part) if "sheet2" in name else part,
+        ),
+        book[:-30],
+        b"MZ" + book,
+        book + b"more",
+        b"no workbook",
+    ):
+        assert changed != book
+        sealed.write("results.xlsx", changed)
+        sealed.resealed()
+        assert failing(sealed, pages=True) == {"rebuilt": {("BUNDLE_REBUILT", "results.xlsx")}}
+
+
+@pytest.mark.parametrize("path", ["tables/more.csv", "summary.html", "tables/product.html", "summary.pdf", "more.xlsx"])
+def test_what_passes_for_a_part_of_the_result_is_found_though_it_is_listed(sealed: Sealed, path: str) -> None:
+    sealed.write(path, b"trust me")
+    sealed.resealed()
+    assert failing(sealed, pages=True) == {"rebuilt": {("BUNDLE_REBUILT", path)}}
+
+
+def test_what_only_the_coordinator_says_is_said_to_be_its_word(sealed: Sealed) -> None:
+    tree = sealed.results()
+    tree["cities"]["names"]["east"] = {"zh": "北市", "en": "North"}
+    sealed.write("notes.txt", b"trust me")
+    sealed.write(manifest.RESULTS, canonical(tree))
+    sealed.resealed()
+    notes = {note.key: note.values for step in verify.verify(sealed.out) for note in step.notes}
+    assert "east = 北市 / North" in str(notes["word"]["names"])
+    assert notes["unchecked"]["files"] == "notes.txt, run.jsonl"

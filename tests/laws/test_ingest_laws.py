@@ -1,4 +1,4 @@
-"""Laws of ingest: what a snapshot does and does not depend on (city-data.md, section 11)."""
+"""Laws of ingest: what a snapshot does and does not depend on."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from typing import Final
 import duckdb
 import numpy as np
 import pytest
+import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,18 @@ def as_parquet(place: Path, rows: list[Row]) -> Path:
     return folder(place, mapping("parquet"), {})
 
 
+def as_workbook(place: Path, rows: list[Row]) -> Path:
+    """Text cells, with a title above the header, a blank row before every third record."""
+    (place / "data").mkdir(parents=True)
+    with xlsxwriter.Workbook(place / "data" / "a.xlsx") as workbook:
+        sheet = workbook.add_worksheet("明细")
+        sheet.write_string(0, 0, "个人账户明细")
+        for number, row in enumerate([COLUMNS, *rows]):
+            for column, text in enumerate(row):
+                sheet.write_string(1 + number + (number + 2) // 3, column, text)
+    return folder(place, mapping("xlsx").replace("xlsx, ", "xlsx, sheet: 明细, header_row: 2, "), {})
+
+
 def same(one: Ingested, other: Ingested) -> None:
     assert (one.content, one.rows, one.counters) == (other.content, other.rows, other.counters)
 
@@ -78,6 +91,7 @@ def test_order_of_rows_parts_encoding_and_kind_of_file_change_nothing(
     coded: dict[str, bytes | str] = {"data/a.csv": text(rows).replace("\n", "\r\n").encode("gb18030")}
     same(done, run(folder(place / "gb18030", mapping(encoding="gb18030"), coded)))
     same(done, run(as_parquet(place / "parquet", rows)))
+    same(done, run(as_workbook(place / "workbook", shuffled)))
 
 
 @settings(max_examples=4)

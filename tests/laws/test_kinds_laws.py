@@ -1,4 +1,4 @@
-"""Laws of every registered kind: of its EXAMPLE, and of the example with other variables (statistics.md, section 9)."""
+"""Laws of every registered kind: of its EXAMPLE, and of the example with other variables."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One vector per kind, from 12 holders in three cities to published rows; and sums that must be refused (statistics.md, section 9).
+"""One vector per kind, from 12 holders in three cities to published rows; and sums that must be refused.
 
 `python -m tests.laws.test_kinds_vectors` writes them anew; the test compares what is written with what the code gives now. Another
 implementation can be held to the same files: numbers that are sums are exact, all others agree to 9 significant digits.

@@ -1,4 +1,4 @@
-"""Laws of the five measures, over generated axes, blocks and holders (statistics.md, section 9)."""
+"""Laws of the five measures, over generated axes, blocks and holders."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -107,7 +107,7 @@ def test_cells_are_what_a_loop_over_holders_gives(block: Block, crowd: list[Hold
 
 
 def slowly(block: Block, crowd: list[Holder]) -> list[int]:
-    """The block's cells once more, in Python integers, from the definitions of statistics.md alone."""
+    """The block's cells once more, in Python integers, from the definitions alone."""
     cells = [0] * block.cells
     width = block.cells // len(block.of.codes) if isinstance(block.of, Choice) else block.cells
     for holder in crowd:

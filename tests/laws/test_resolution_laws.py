@@ -118,9 +118,17 @@ def test_tables_are_those_of_dense_least_squares(layout: Layout, spread: list[fl
         inside = np.array([[mask(block.shape, box)] for box in boxes], dtype=float).reshape(len(boxes), -1)
         expected = inside @ claimed @ inside.T
         assert np.allclose(table.covariance(*boxes), expected, atol=1e-7 * max(variances))
-        around = table.covariances((OWN,) * len(block.axes), (KNOWN,) * len(block.axes))
-        own = np.broadcast_to(around[..., 0, 0], tuple(size - 1 for size in block.shape))
-        assert np.allclose(own, np.diag(claimed).reshape(block.shape)[table.known], atol=1e-7 * max(variances))
+        mixed = tuple(OWN if number % 2 else KNOWN for number in range(len(block.axes)))
+        patterns = ((OWN,) * len(block.axes), mixed, (KNOWN,) * len(block.axes))
+        known = tuple(size - 1 for size in block.shape)
+        around = np.broadcast_to(table.covariances(*patterns), (*known, len(patterns), len(patterns)))
+        own = np.diag(claimed).reshape(block.shape)[table.known]
+        assert np.allclose(around[..., 0, 0], own, atol=1e-7 * max(variances))
+        for cell in ((0,) * len(known), tuple(size - 1 for size in known)):
+            near = [
+                tuple(at if part is OWN else part for at, part in zip(cell, each, strict=True)) for each in patterns
+            ]
+            assert np.allclose(around[cell], table.covariance(*near), atol=1e-7 * max(variances))
 
 
 def mask(shape: tuple[int, ...], box: tuple[Any, ...]) -> Any:

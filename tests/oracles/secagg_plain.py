@@ -1,6 +1,6 @@
 """`hpf-secagg/1` a second time, written from its text in plain integers: no numpy, nothing of `protocols`, nothing clever.
 
-Section numbers are those of secure-aggregation.md. AES-256 of single blocks, SHA-256, HMAC and Ed25519 come from libraries; X25519
+AES-256 of single blocks, SHA-256, HMAC and Ed25519 come from libraries; X25519
 (RFC 7748), ChaCha20-Poly1305 (RFC 8439), HKDF (RFC 5869), counter mode, Shamir's scheme and every encoding are written out.
 """
 
@@ -384,7 +384,7 @@ class Conversation:
             case _:
                 raise ValueError(kind)
 
-    # deployment.md, section 4: the envelope
+    # the envelope
 
     def seal(self, event: Mapping[str, Any], body: bytes) -> bytes:
         sender, to = event["from"], event["to"]

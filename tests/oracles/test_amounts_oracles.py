@@ -1,4 +1,4 @@
-"""Means, totals and histograms in exact mode against pandas, statsmodels and Python integers (statistics.md, section 9)."""
+"""Means, totals and histograms in exact mode against pandas, statsmodels and Python integers."""
 
 from collections.abc import Sequence
 from datetime import date

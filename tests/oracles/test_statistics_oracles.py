@@ -1,4 +1,4 @@
-"""The four kinds in exact mode against pandas, scipy and statsmodels on the same rows (statistics.md, section 9)."""
+"""The four kinds in exact mode against pandas, scipy and statsmodels on the same rows."""
 
 from fractions import Fraction
 from typing import Any, Final, Literal
@@ -251,7 +251,7 @@ def test_tgi_intervals_are_those_of_a_grid_of_a_million_points(
 
 
 def kept(grid: Floats, numbers: list[float], noise: Floats, sampling: bool) -> Any:
-    """|a - R (A/B) b| <= z sd(R) at each R, written out from statistics.md 2.4."""
+    """|a - R (A/B) b| <= z sd(R) at each R, written out from its definition."""
     a, target, group, total = numbers
     q = target / total
     g = [

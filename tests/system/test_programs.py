@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 
 from coordinator import cli as coordinator
 from node import cli as node
+from node import ledger
+from node.audit import Audit
+from protocols.entropy import seeded
 from simulations import cities
 from simulations import cli as simulate
 from tests.system.conftest import SMALL
@@ -332,3 +335,49 @@ def test_a_budget_that_is_used_up_is_named_and_no_city_is_called_missing(
     assert "BUDGET_ASKER" in done.stderr
     assert "too few" not in done.stderr
     assert not (tmp_path / "3" / "results.json").exists()
+
+
+@pytest.mark.parametrize("options", [["--lang", "klingon"], ["--seed", "-3"]])
+def test_a_language_or_seed_that_there_is_not_is_refused_before_anything_is_read(
+    tmp_path: Path, options: list[str]
+) -> None:
+    done = called(simulate, "run", tmp_path / "none.yaml", "--cities", tmp_path, "--out", tmp_path / "o", *options)
+    assert done.exit_code == 2
+    assert options[0] in done.stderr
+    assert "none.yaml" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "command"), [(node, ["budget"]), (coordinator, ["report", "verify", "none"]), (simulate, ["facts"])]
+)
+def test_the_language_of_the_environment_is_held_to_the_same_rule(
+    program: object, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPFED_LANG", "klingon")
+    assert "HPFED_LANG" in called(program, *command).stderr
+    monkeypatch.setenv("HPFED_LANG", "")
+    assert "HPFED_LANG" not in called(program, *command).stderr
+
+
+@pytest.mark.parametrize("command", [["budget"], ["releases"], ["audit", "verify"]])
+def test_a_city_that_was_asked_nothing_yet_has_no_books_and_that_is_said(folder: Path, command: list[str]) -> None:
+    found = called(node, *command, "--folder", folder / "suzhou", "--json")
+    assert found.exit_code == 2
+    assert json.loads(found.stdout)["error"]["code"] == "LEDGER_NONE"
+    assert not (folder / "suzhou" / ".hpfed").exists()
+
+
+def test_a_ledger_that_another_process_holds_is_a_failure_and_no_decision(
+    folder: Path, small: Path, tmp_path: Path
+) -> None:
+    home = folder / "suzhou" / ".hpfed"
+    with Audit.open(home / ledger.AUDIT, now=0, entropy=seeded("held")):
+        done = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "o", "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "LEDGER_LOCKED"
+    assert done.exit_code == 1
+
+
+def test_synthetic_cities_say_where_they_were_written_as_data(tmp_path: Path) -> None:
+    out = tmp_path / "c"
+    done = called(simulate, "cities", out, "--city", "suzhou", "--rows", 500, "--json")
+    assert json.loads(done.stdout) == {"out": str(out), "synthetic": True}

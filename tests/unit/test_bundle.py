@@ -70,8 +70,10 @@ def test_mode_exact_keeps_the_record_of_its_sum_with_the_coordinator(exact: Seal
     assert own.stem == kept.conversation
     assert [note.key for step in verify.verify(exact.out) for note in step.notes] == [
         "self_declared",
+        "word",
         "sum_exact",
         "not_rebuilt",
+        "unchecked",
     ]
 
 
@@ -150,7 +152,7 @@ def payload(sealed: Sealed, city: str) -> dict[str, Any]:
 def test_the_schemas_are_closed(made: Sealed) -> None:
     said = payload(made, "east")
     Attestation.model_validate_json(json.dumps(said))
-    further: tuple[dict[str, Any], ...] = ({"rows": 5}, {"contract": 2}, {"conversations": []}, {"release": "by_city"})
+    further: tuple[dict[str, Any], ...] = ({"rows": 5}, {"contract": 2}, {"conversations": []}, {"release": "city"})
     for extra in further:
         with pytest.raises(ValidationError):
             Attestation.model_validate_json(json.dumps({**said, **extra}))

@@ -1,4 +1,4 @@
-"""CSV: encodings, records and their faults (city-data.md, sections 1.1 and 10; threat-model.md T45, T46, T49)."""
+"""CSV: encodings, records and their faults (threat-model.md T45, T46, T49)."""
 
 import csv as plain_csv
 import io

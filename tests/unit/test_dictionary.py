@@ -1,5 +1,6 @@
 """Dictionaries: the built-in one as it is specified, derived variables against a per-row oracle, bad files refused at their lines."""
 
+import json
 import re
 from datetime import date
 from decimal import Decimal
@@ -11,17 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node import snapshot
 from protocols import dictionary as dictionaries
 from protocols.canonical import canonical, parse_canonical
 from protocols.dictionary import Boolean, Category, Column, Date, Dictionary, Integer, Money, Number, Set, Table, column
 from protocols.errors import ConfigError
+from protocols.statistics import rows
+from protocols.statistics.rows import Row
 from protocols.yamltext import read
 from tests.laws.test_filters import table
 from tests.oracles.dictionary_slow import derived
 
 BUILT_IN: Final = dictionaries.load("hpf-flexible-employment@1")
 AS_OF: Final = date(2022, 5, 31)
-SPECIFICATION: Final = Path(__file__).parents[3] / "shared" / "design" / "city-data.md"
+TABLE: Final = (
+    Path(__file__).parents[1] / "vectors" / "dictionary" / "published.json"
+)  # of the published study's fields
 
 # --- the built-in dictionary
 
@@ -55,10 +61,8 @@ def test_every_word_of_the_built_in_dictionary_is_there_in_both_languages() -> N
     assert len(set(chinese)) == len(chinese)
 
 
-def test_the_built_in_dictionary_is_the_table_of_its_specification() -> None:
-    if not SPECIFICATION.exists():
-        pytest.skip("the specification's table (city-data.md, section 7) does not lie beside this checkout")
-    rows = _specified()
+def test_the_built_in_dictionary_is_the_table_of_the_published_fields() -> None:
+    rows = {name: (each["type"], each["label"]) for name, each in json.loads(TABLE.read_text(encoding="utf-8")).items()}
     assert sorted(rows) == sorted(PUBLISHED)
     for name, (said, zh) in rows.items():
         variable: Any = BUILT_IN.variables[name]
@@ -85,25 +89,6 @@ def _within(short: str, long: str) -> bool:
     """The characters of one label stand in the other, in order: 个人收入 in 个人月收入."""
     rest = iter(long)
     return all(mark in rest for mark in short)
-
-
-def _specified() -> dict[str, tuple[str, str]]:
-    """Variable to (type, codes or range; labels), from the table. `paid_6m`, `_12m` and [0, 1], [0, 2] go together in order."""
-    section = SPECIFICATION.read_text(encoding="utf-8").split("## 7.")[1].split("\n\nEvents ")[0]
-    found: dict[str, tuple[str, str]] = {}
-    for line in section.splitlines():
-        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
-        if not re.match(r"^(\d+(–\d+)?|\+\d)$", cells[0]):
-            continue
-        names = re.findall(r"`([a-z0-9_]+)`", cells[1])
-        stem = names[0].rsplit("_", 1)[0]
-        ranges = re.findall(r"\[\d+, \d+\]", cells[3])
-        for number, name in enumerate(names):
-            whole = name if not name.startswith("_") else stem + name
-            said = re.sub(r"(\[\d+, \d+\](, )?)+", ranges[number], cells[3]) if len(names) > 1 else cells[3]
-            label = cells[2].replace("6/12/24", ("6", "12", "24")[number]) if len(names) > 1 else cells[2]
-            found[whole] = (said, label)
-    return found
 
 
 def test_the_classes_of_sensitivity_follow_the_money() -> None:
@@ -279,6 +264,9 @@ def test_a_small_dictionary_has_every_type() -> None:
     [
         ("  _x: {type: boolean}\n", 6, "variables._x"),
         ("  scope: {type: boolean}\n", 6, "variables.scope"),
+        ("  ci_low: {type: boolean}\n", 6, "variables.ci_low"),
+        ("  pay__s: {type: boolean}\n", 6, "variables.pay__s"),
+        ("derived:\n  pay__s: {of: year, bands: {a: [1, 2]}}\n", 7, "derived.pay__s"),
         ("  Naïve: {type: boolean}\n", 6, "variables.Naïve"),
         ("  t: {type: category, codes: {_missing: {}}}\n", 6, "variables.t.codes._missing"),
         ("  t: {type: category, codes: {}}\n", 6, "variables.t.codes"),
@@ -318,6 +306,13 @@ def test_a_bad_entry_is_refused_at_its_line_and_key(added: str, line: int, key: 
     code, *_ = {code for code, *_ in faults_of(HEAD + added)}
     assert code in ("SCHEMA_VALUE", "SCHEMA_MISSING")
     assert faults_of(HEAD + added) == [(code, line, key)]
+
+
+def test_no_variable_is_called_like_a_column_of_results_or_of_a_snapshot() -> None:
+    """Its codes would stand in the place of a number, or its values in that of their status."""
+    written = set(Row("count").published("pooled")) | rows.WHERE_MEANT
+    assert written <= dictionaries.COLUMNS <= dictionaries.TAKEN
+    assert dictionaries.STATUS == snapshot.STATUS
 
 
 def test_a_circle_is_told_at_every_variable_in_it_and_nowhere_else() -> None:

@@ -449,6 +449,21 @@ def test_a_sum_outside_the_declared_bound_never_leaves_and_is_charged(
     assert held.state == "spent"
 
 
+@pytest.mark.parametrize("given", [0, 31])
+def test_entropy_that_runs_short_leaves_no_draw_and_the_reservation_stays(
+    tiny: Rig, monkeypatch: pytest.MonkeyPatch, given: int
+) -> None:
+    """No noise, no vector: rows were marked as read, so that the round stays charged, come what may."""
+    _, sent = reaching(tiny, Kind.DELIVER)
+    monkeypatch.setattr(gate, "skellam", lambda *_: pytest.fail("noise was drawn"))
+    tiny.gate.entropy = lambda _: bytes(given)
+    assert tiny.gate.answer(dict(sent)[1], tiny.now) is None
+    held = tiny.gate.ledger.reservation(b"c" * 16)
+    assert held is not None
+    assert held.state == "read"
+    assert held.rounds[0].spent is None
+
+
 def test_bytes_leave_only_after_the_charge_is_on_disk(tiny: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     _, sent = reaching(tiny, Kind.DELIVER)
 

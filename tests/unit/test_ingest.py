@@ -1,4 +1,4 @@
-"""Ingest: what lands on disk, what stops it, and what is said then (city-data.md, sections 3, 4 and 10)."""
+"""Ingest: what lands on disk, what stops it, and what is said then."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ import pytest
 
 from node import ingest, mapping, snapshot
 from node.ingest import holder, holder_key
-from node.quality import shape
+from node.quality import shape, suspect
 from protocols.entropy import seeded
 from protocols.errors import CODES, ConfigError, HpfedError, Refusal
 from tests.unit.city_folder import (
@@ -567,3 +567,17 @@ def test_a_mapping_is_checked_without_reading_rows(tmp_path: Path) -> None:
     """Rows that no rule reads, and a ragged record, are the ingest's to find."""
     place = keyed(tmp_path, "账号,je\na,bad\nb\n")
     assert mapping.check(place) == []
+
+
+@pytest.mark.parametrize(("amounts", "small", "doubted"), [(10, 9, True), (10, 8, False), (9, 9, False), (0, 0, False)])
+def test_a_unit_is_doubted_where_nine_tenths_of_at_least_ten_amounts_are_too_small(
+    amounts: int, small: int, doubted: bool
+) -> None:
+    assert bool(suspect("amount", amounts, small)) is doubted
+
+
+def test_amounts_of_the_wrong_unit_are_doubted_where_the_mapping_names_it(tmp_path: Path) -> None:
+    files = {"data/a.csv": "je\n" + "0.5\n" * 20}
+    wrong = run(folder(tmp_path / "wrong", UNKEYED + variables(amount="from: t.je, unit: 元"), files))
+    assert [(doubt.code, doubt.at and doubt.at.key) for doubt in wrong.doubts] == [("QUALITY_UNIT", "variables.amount")]
+    assert run(folder(tmp_path / "right", UNKEYED + variables(amount="from: t.je, unit: 万元"), files)).doubts == ()

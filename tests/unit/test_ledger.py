@@ -319,7 +319,7 @@ def test_a_reservation_whose_rounds_are_all_read_takes_no_more(tmp_path: Path) -
 
 
 def test_with_the_shipped_policy_one_asker_gets_22_studies_of_epsilon_1_in_a_year(tmp_path: Path) -> None:
-    """Privacy.md, section 5: m = 29, V = 518.852 costs 0.14014 at order 5."""
+    """A reference: m = 29, V = 518.852 costs 0.14014 at order 5."""
     with opened(tmp_path) as ledger:
         for number in range(22):
             ledger.reserve(claim(number, study=f"study {number}"), now=NOW)

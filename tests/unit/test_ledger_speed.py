@@ -1,4 +1,4 @@
-"""How fast a ledger is, beside what the disk alone takes (privacy.md, section 6)."""
+"""How fast a ledger is, beside what the disk alone takes."""
 
 import os
 import sqlite3

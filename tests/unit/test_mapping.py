@@ -1,4 +1,4 @@
-"""The mapping file: every fault at once, each with file, line and key (city-data.md, sections 2 and 10)."""
+"""The mapping file: every fault at once, each with file, line and key."""
 
 from pathlib import Path
 
@@ -153,7 +153,6 @@ FILE = [
     ("variables:", "rows: {column: t.性别, at_least: 男}\nvariables:", "MAP_SCHEMA", "rows.at_least"),
     ("variables:", "never: [金额]\nvariables:", "MAP_COLUMN_NEVER", "variables.amount"),
     ("variables:", "events: {}\nvariables:", "NOT_YET", "events"),
-    ("kind: csv", "kind: xlsx", "NOT_YET", "sources.main.kind"),
     ("kind: csv", "kind: database", "NOT_YET", "sources.main.kind"),
     ("kind: csv", "kind: json", "MAP_SCHEMA", "sources.main"),
     ("files: data/*.csv", "files: data/*.csv, header_row: 0", "MAP_SCHEMA", "sources.main.header_row"),
@@ -241,8 +240,10 @@ def test_a_sound_mapping_has_no_faults_and_says_what_the_city_cannot_give(tmp_pa
     loaded = mapping.load(tmp_path)
     others = ("born", "homes", "months", "opened", "paid", "rate", "share")
     assert loaded.cannot == (*others, "worries")
-    assert tuple(each.values["name"] for each in mapping.warnings(loaded)) == others
-    assert {each.code for each in mapping.warnings(loaded)} == {"MAP_LEFT_OUT"}
+    *left_out, unused = mapping.warnings(loaded)
+    assert tuple(each.values["name"] for each in left_out) == others
+    assert {each.code for each in left_out} == {"MAP_LEFT_OUT"}
+    assert (unused.code, unused.values["name"], unused.values["codes"]) == ("MAP_CODE_UNUSED", "sex", "female, unknown")
     assert (loaded.dictionary, loaded.snapshot.isoformat(), loaded.meant.name) == (
         "dictionary.yaml",
         "2022-05-31",
@@ -406,7 +407,14 @@ def test_a_city_says_who_it_is(tmp_path: Path) -> None:
 
 def test_every_code_of_a_mapping_is_raised_by_a_test_above() -> None:
     raised = {code for _, _, code, _ in ENTRIES} | {code for _, _, code, _ in FILE}
-    elsewhere = {"MAP_OPEN_DATA", "MAP_CODES_FILE", "MAP_LEFT_OUT", "MAP_CODE_ZEROS", "MAP_COLUMN_TYPE"}
+    elsewhere = {
+        "MAP_OPEN_DATA",
+        "MAP_CODES_FILE",
+        "MAP_LEFT_OUT",
+        "MAP_CODE_ZEROS",
+        "MAP_CODE_UNUSED",
+        "MAP_COLUMN_TYPE",
+    }
     assert {code for code in CODES if code.startswith("MAP_")} == {
         code for code in raised if code.startswith("MAP_")
     } | elsewhere

@@ -1,4 +1,4 @@
-"""The one rule of marks, on both sides of each of its limits (statistics.md, section 4)."""
+"""The one rule of marks, on both sides of each of its limits."""
 
 import numpy as np
 import pytest

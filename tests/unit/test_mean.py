@@ -122,7 +122,7 @@ def test_clipping_that_moves_more_than_one_in_a_thousand_marks_its_group() -> No
 
 
 def test_coarse_units_add_their_variance() -> None:
-    """4^s / 12 for each holder, to the variance of a total: privacy.md, section 2."""
+    """4^s / 12 for each holder, to the variance of a total."""
     question = KINDS["mean"].model_validate({"id": "q", "kind": "mean", "of": "income", "by": "sex"})
     workload = Workload.of((question,), DOMAIN)
     holders, total, square = workload.layout.blocks

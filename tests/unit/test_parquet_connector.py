@@ -1,4 +1,4 @@
-"""Parquet: typed columns as canonical text (city-data.md, section 1.2)."""
+"""Parquet: typed columns as canonical text."""
 
 from pathlib import Path
 

@@ -317,6 +317,81 @@ def test_a_page_with_both_releases_says_each_over_its_own_rows() -> None:
     assert "By city: each city publishes its own numbers, without noise" in text(exact, "en")
 
 
+@pytest.mark.parametrize(
+    ("language", "claim", "word"),
+    [("zh", "数值是否由各市之和算得", "仅凭协调方所述"), ("en", "that the numbers follow", "its word")],
+)
+def test_no_page_of_mode_exact_says_that_verification_recomputes_its_numbers(
+    language: Language, claim: str, word: str
+) -> None:
+    assert claim in text(DP, language)
+    assert claim not in text(EXACT, language)
+    assert word in text(EXACT, language)
+
+
+def released_both() -> dict[str, Any]:
+    """One question released pooled and by two cities."""
+    tree = changed(DP, questions={"product": DP["questions"]["product"]})
+    question = tree["questions"]["product"]
+    question["release"] = "both"
+    question["rows"] = [{**row, "scope": at} for at in ("pooled", "chongqing", "chengdu") for row in question["rows"]]
+    tree["privacy"]["own_of_each_city"] = {"form": "own_cells", "cells": 12, "bytes": 96, "ring": 64}
+    tree["privacy"]["own_blocks"] = tree["privacy"]["blocks"][:1]
+    return tree
+
+
+@both
+def test_where_cities_answered_for_themselves_nobody_is_told_that_only_a_sum_was_seen(language: Language) -> None:
+    """Told three times: in the head, under each table, in the part on privacy."""
+    root = parse(page(released_both(), language))
+    for only_the_sum in (
+        "协调方只见总和",
+        "协调方见到的只是各市之和",
+        "saw only the total",
+        "what the coordinator sees is the sum",
+    ):
+        assert only_the_sum not in root.text
+    (question,) = root.of("question")
+    for said in {
+        "zh": ("合计：由安全求和与各市自行加噪后公布的数值合并得出", "分市：各市自行加噪后公布，误差较大"),
+        "en": (
+            "Pooled: from a secure sum and the noised numbers of the cities together",
+            "By city: each city adds its own noise",
+        ),
+    }[language]:
+        assert said in question.text
+    assert {"zh": "公布方式：合计与分市", "en": "Released: pooled and by city"}[language] in root.text
+    assert {
+        "zh": "本市自行加噪的整数 12 个（未掩码），96 字节",
+        "en": "12 integers of its own, noised and not masked, 96 bytes",
+    }[language] in root.text
+    exact = changed(
+        released_both(),
+        privacy={**EXACT["privacy"], "own_of_each_city": {"form": "own_cells", "cells": 1, "bytes": 8, "ring": 64}},
+    )
+    del exact["privacy"]["left_each_city"]
+    said = text(exact, language)
+    assert {"zh": "合计：各市公布数值之和", "en": "Pooled: the sum of the numbers that cities publish"}[
+        language
+    ] in said
+    assert {"zh": "标明“合计”的数值来自安全求和", "en": "comes from a secure sum"}[language] not in said
+
+
+def test_cities_stand_in_one_table_in_the_order_of_the_roster() -> None:
+    root = parse(page(released_both(), "en"))
+    (question,) = root.of("question")
+    heads = [each.text for each in question.every("th") if each.attributes.get("scope") == "row"]
+    assert heads[-4:] == ["Chongqing", "Chengdu"] * 2, "counts, then shares"
+
+
+def test_a_city_that_is_in_the_sum_alone_is_named_with_its_reason() -> None:
+    tree = released_both()
+    tree["cities"]["uncounted"] = [{"city": "chengdu", "reason": "no_counted", "detail": "timed_out"}]
+    said = text(tree, "en")
+    assert "Chengdu is in the totals and gave no numbers of its own: its own numbers did not arrive" in said
+    assert "in the sum, without numbers of its own" in said
+
+
 @both
 def test_exact_mode_says_no_noise_under_the_title_and_on_every_table(language: Language) -> None:
     root = parse(page(EXACT, language))

@@ -1,4 +1,4 @@
-"""The snapshot: verified on opening, streamed as dictionary columns, kept by date (city-data.md, section 4)."""
+"""The snapshot: verified on opening, streamed as dictionary columns, kept by date."""
 
 # ruff: noqa: S608 statements are put together here to be refused
 

@@ -1,6 +1,7 @@
-"""Study files: what is refused, where, and with which advice; and what cities sign (contract, section 5; statistics.md, section 8)."""
+"""Study files: what is refused, where, and with which advice; and what cities sign."""
 
 import json
+import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from protocols import dictionary as dictionaries
 from protocols import study as studies
 from protocols.canonical import canonical, parse_canonical
 from protocols.errors import ConfigError, HpfedError, PeerError
@@ -50,7 +52,7 @@ FAULTS: Final = {
     "kind of another version": ("kind: tgi", "kind: quantiles", "STUDY_KIND", 11, "questions[2].kind", "This version has: count"),
     "kind that is a list": ("kind: tgi", "kind: [tgi]", "STUDY_KIND", 11, "questions[2].kind", "This version has"),
     "no kind": (COUNT, "of: sex}", "SCHEMA_MISSING", 9, "questions[0].kind", "'kind' is missing"),
-    "question without keys": ("{id: holders, kind: count}", "count", "SCHEMA_VALUE", 9, "questions[0]", "object"),
+    "question without keys": ("{id: holders, kind: count}", "count", "SCHEMA_VALUE", 9, "questions[0]", "a mapping"),
     "unknown parameter": (
         "by: generation}", "by: generation, targt: sex}", "SCHEMA_KEY", 11, "questions[2].targt", "Did you mean 'target'?",
     ),
@@ -73,7 +75,7 @@ FAULTS: Final = {
     ),
     "no axis": ("[product, generation]", "[]", "STUDY_EMPTY", 12, "questions[3].by", "at least one"),
     "two groupings of an index": (
-        "by: generation}", "by: [generation, sex]}", "SCHEMA_VALUE", 11, "questions[2].by", "string",
+        "by: generation}", "by: [generation, sex]}", "SCHEMA_VALUE", 11, "questions[2].by", "a single value",
     ),
     "id twice": ("id: preference", "id: holders", "STUDY_TWICE", 11, "questions[2].id", "'holders'"),
     "id with a capital": ("id: preference", "id: Preference", "SCHEMA_VALUE", 11, "questions[2].id", "pattern"),
@@ -87,8 +89,8 @@ FAULTS: Final = {
     "epsilon not finite": ("epsilon: 1.0", "epsilon: nan", "SCHEMA_VALUE", 7, "privacy.epsilon", "not a number"),
     "delta of 1": ("epsilon: 1.0", "epsilon: 1.0, delta: 1", "SCHEMA_VALUE", 7, "privacy.delta", "below 1"),
     "unknown mode": ("mode: dp", "mode: secret", "SCHEMA_VALUE", 7, "privacy.mode", "'dp' or 'exact'"),
-    "percent as confidence": (ASKER, ASKER + "confidence: 95\n", "SCHEMA_VALUE", 5, "confidence", "less than 1"),
-    "two cities": (ASKER, ASKER + "cities: {least: 2}\n", "SCHEMA_VALUE", 5, "cities.least", "equal to 3"),
+    "percent as confidence": (ASKER, ASKER + "confidence: 95\n", "SCHEMA_VALUE", 5, "confidence", "below 1"),
+    "two cities": (ASKER, ASKER + "cities: {least: 2}\n", "SCHEMA_VALUE", 5, "cities.least", "at least 3"),
     "city twice": (ASKER, ASKER + "cities: {names: [c1, c2, c1]}\n", "STUDY_TWICE", 5, "cities.names[2]", "'c1'"),
     "window that ends before it begins": (
         ASKER, ASKER + "window: {from: 2022-05, to: 2022-04}\n", "SCHEMA_VALUE", 5, "window", "before it begins",
@@ -114,8 +116,8 @@ FAULTS: Final = {
     "cohort of one question": (
         COUNT, "kind: count, cohort: {variable: sex, is: male}}", "NOT_YET", 9, "questions[0].cohort", "one question",
     ),
-    "release by city": (ASKER, ASKER + "release: both\n", "NOT_YET", 5, "release", "release: both"),
-    "release of one question": (COUNT, "kind: count, release: by_city}", "NOT_YET", 9, "questions[0].release", "by_city"),
+    "release unknown": (ASKER, ASKER + "release: city\n", "SCHEMA_VALUE", 5, "release", "by_city"),
+    "release of one question": (COUNT, "kind: count, release: all}", "SCHEMA_VALUE", 9, "questions[0].release", "both"),
 }  # fmt: skip
 
 
@@ -145,6 +147,84 @@ def test_all_faults_are_reported_in_one_look(tmp_path: Path) -> None:
         ("STUDY_VARIABLE", 10),
         ("STUDY_NOT_AN_AXIS", 11),
     ]
+
+
+def test_a_question_of_an_unknown_kind_hides_no_other_fault(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    text = GOOD.replace("kind: tgi", "kind: quantiles, at: [0.5]").replace("by: sex", "by: sexx") + "notes: none\n"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [(fault.code, fault.at and fault.at.key) for fault in caught.value.every()] == [
+        ("STUDY_KIND", "questions[2].kind"),
+        ("SCHEMA_KEY", "notes"),
+    ]
+    path.write_text(text.replace("notes: none\n", "repeat: {every: month, times: 12}\n"))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [(fault.code, fault.at and fault.at.key) for fault in caught.value.every()] == [
+        ("NOT_YET", "repeat"),
+        ("STUDY_KIND", "questions[2].kind"),
+        ("STUDY_VARIABLE", "questions[1].by"),
+    ]
+    path.write_text(text.replace("notes: none\n", "").replace("hpf-flexible-employment@1", "hpf-flexible@1"))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [fault.code for fault in caught.value.every()] == ["STUDY_KIND", "DICTIONARY_UNKNOWN"]
+
+
+ILL = """
+study: A b
+title: [x]
+purpose: {zh: x}
+asker: fund-lab
+dictionary: hpf-flexible-employment@1
+as_of: 2022-02-30
+confidence: 2
+release: everything
+window: {from: 2022-05, to: 2021-01}
+cohort: {variable: sex, is: male, in: [male]}
+cities: {least: 1, names: []}
+privacy: {mode: dpp, epsilon: -1, delta: 2, tolerate: {dropouts: x, colluders: 513}}
+questions:
+  - {id: All, kind: count, weight: 0}
+  - {id: c, kind: tgi, target: [product], by: sex}
+  - {id: d, kind: mean, of: paid_total, clip: [0]}
+  - nothing
+"""
+ILL_DICTIONARY = """
+dictionary: words
+version: 1
+variables:
+  scope: {type: boolean}
+  year: {type: integer, range: [5, 1]}
+  pay: {type: money, range: [0, 9], points: [10], centre: x, spread: 0}
+  t: {type: category, codes: {_a: {}}}
+derived:
+  a: {of: none, bands: {a: [2, 1]}}
+"""
+ENGLISH = re.compile(r"[A-Za-z]{3,} [A-Za-z]{2,} [A-Za-z]")
+
+
+def test_faults_of_values_are_told_in_the_language_that_was_asked_for(tmp_path: Path) -> None:
+    study, words = tmp_path / "study.yaml", tmp_path / "words.yaml"
+    study.write_text(ILL)
+    found: list[HpfedError] = []
+    for content in (
+        ILL_DICTIONARY,
+        ILL_DICTIONARY.replace(", centre: x", ""),
+        ILL_DICTIONARY.replace("[5, 1]", "[1, 5]"),
+    ):
+        words.write_text(content)
+        with pytest.raises(ConfigError) as caught:
+            dictionaries.load(str(words))
+        found += caught.value.every()
+    with pytest.raises(ConfigError) as caught:
+        load(study)
+    found += caught.value.every()
+    assert len(found) > 20
+    assert [text for each in found if ENGLISH.search(text := each.text("zh").removeprefix(str(tmp_path)))] == []
+    assert [text for each in found if re.search("[\u4e00-\u9fff]", text := each.text("en"))] == []
 
 
 def test_a_multi_response_variable_waits_for_its_version(tmp_path: Path) -> None:
@@ -280,7 +360,7 @@ def test_nothing_but_a_sound_study_is_taken_from_the_wire(tmp_path: Path) -> Non
         "same id": (changed(content, questions=[question, question]), words, "STUDY_INVALID"),
         "weight as a number": (changed(content, questions=[{**question, "weight": 2}]), words, "STUDY_INVALID"),
         "weight below 0": (changed(content, questions=[{**question, "weight": "-2"}]), words, "STUDY_INVALID"),
-        "not yet": (changed(content, release="both"), words, "STUDY_INVALID"),
+        "not a release": (changed(content, release="city"), words, "STUDY_INVALID"),
         "no questions": (changed(content, questions=[]), words, "STUDY_INVALID"),
     }  # fmt: skip
     for name, (sent, dictionary, code) in cases.items():

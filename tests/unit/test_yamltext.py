@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError, model_validator
 
 from protocols import yamltext
-from protocols.errors import ConfigError
+from protocols.errors import Both, ConfigError
 from protocols.yamltext import Document, Faults, Flag, Real, Record, Tree, Whole, dotted, fit, read
 
 
@@ -33,7 +33,7 @@ class Palette(Record):
     def _no_grey(self) -> "Palette":
         grey = [number for number, colour in enumerate(self.colours) if colour.name == "grey"]
         if grey:
-            raise Faults((("colours", number, "name"), "grey is no colour") for number in grey)
+            raise Faults((("colours", number, "name"), Both("灰不是颜色", "grey is no colour")) for number in grey)
         if self.title == "none":
             raise ValueError("a palette has a title")
         return self
