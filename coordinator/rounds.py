@@ -3,10 +3,11 @@
     offer ──▶ approvals ──▶ plan ──▶ open, adverts, deliver, survivors, confirms ──▶ the sum ──▶ receipt ──▶ attestations
                                  └──▶ count ──▶ what each city of the sum answers by itself; all of the study where nothing is summed
 
-The state machine of the aggregation is `protocols/secagg/collector.py`; this file carries its messages over an `Exchange` and says who is
-missing and why.
+The state machine of the aggregation is `protocols/secagg/collector.py`; this file carries its messages over an `Exchange`, writes every
+event into a log (`log.py`) before it is acted on, and says who is missing and why.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -15,34 +16,29 @@ from typing import Final
 import numpy as np
 
 from coordinator.exchange import Exchange, Failure, exchange
+from coordinator.log import LONGEST, Asking, Event, Log, Opening, What
 from coordinator.own import own_cells
 from coordinator.release import Missing, Opened
 from protocols import messages
 from protocols.answerable import shortages
 from protocols.approval import Approval, read_approval
 from protocols.attestation import read_attestation
-from protocols.canonical import digest_bytes
+from protocols.canonical import canonical, digest_bytes
 from protocols.entropy import Entropy, exactly
 from protocols.errors import HpfedError, IncompleteError, PeerError, Refusal, joined
-from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Stamp, open_envelope, seal
+from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, Agreement, agree
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import collector
-from protocols.secagg.collector import Failed, RoundLost, Summed
+from protocols.secagg.collector import Failed, Question, RoundLost, Summed
+from protocols.secagg.transcript import Transcript
 from protocols.study import Study
 
 OFFER_TIMEOUT_S: Final = 60.0
 COUNT_TIMEOUT_S: Final = 600.0
 OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
 ATTEST_LIFE_S: Final = 3600
-REQUEST: Final = {  # what goes out in each state
-    collector.Gathering: Kind.OPEN,
-    collector.Sharing: Kind.ADVERTS,
-    collector.Summing: Kind.DELIVER,
-    collector.Confirming: Kind.SURVIVORS,
-    collector.Unmasking: Kind.CONFIRMS,
-}
 Clock = Callable[[], int]
 
 
@@ -50,8 +46,7 @@ Clock = Callable[[], int]
 class Post:
     """The coordinator's side of the line: its identity, the roster in force, the link, its clock and its message numbers.
 
-    `number`: of the last message. The caller starts it above every number that was used before. `log`: replies of conversations as they
-    came, by SHA-256: what a transcript is made from.
+    `number`: of the last message. The caller starts it above every number that was used before.
     """
 
     identity: Identity
@@ -61,12 +56,15 @@ class Post:
     entropy: Entropy
     on_event: Callable[[str, Mapping[str, object]], None] = lambda _name, _facts: None
     number: int = 0
-    log: dict[bytes, bytes] = field(default_factory=dict, repr=False)
 
     def stamp(self) -> Stamp:
         """The time, and for every city the next number."""
         self.number += 1
-        return Stamp(self.clock(), dict.fromkeys(self.roster.cities, self.number))
+        return self.stamped(self.clock(), self.number)
+
+    def stamped(self, now: int, number: int) -> Stamp:
+        """A stamp that was given before: one number for every city."""
+        return Stamp(now, dict.fromkeys(self.roster.cities, number))
 
     def send(self, kind: Kind, sent: Outgoing, timeout_s: float) -> Iterator[tuple[int, bytes | Failure]]:
         """Carry requests to cities by id, and their replies back."""
@@ -327,73 +325,230 @@ def _first(found: Sequence[HpfedError]) -> HpfedError:
     return first
 
 
+@dataclass
+class Conversation:
+    """One conversation of secure aggregation: its state, what goes out next, and its log. A session asks several questions.
+
+    Every event is in the log before it is acted on. `at`: time of the last one, Unix s. `failures`: why the link got nothing from a city,
+    as far as this process knows. `done`: every sum so far, also those of before a restart.
+    """
+
+    post: Post
+    log: Log
+    state: collector.State
+    sent: Outgoing
+    at: int
+    failures: dict[int, Failure] = field(default_factory=dict)
+    done: list[Summed] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls,
+        post: Post,
+        plan: Plan,
+        question: Question,
+        acks: Mapping[int, bytes],
+        *,
+        answers: Answers | None = None,
+        log: Log | None = None,
+    ) -> "Conversation":
+        """Write down what is opened, then open it. `answers`: kept with it. Without a `log` it is kept in memory."""
+        said, log = answers or Answers(), log or Log()
+        stamp = post.stamp()
+        opening = Opening(
+            now=stamp.now,
+            number=post.number,
+            roster=post.roster.file,
+            plan=plan.encode(),
+            length=question.length,
+            layout=question.layout,
+            question=question.question,
+            acks=tuple(sorted(acks.items())),
+            approvals=tuple(sorted(said.files.items())),
+            missing=canonical([each.published() for each in said.missing]),
+        )
+        state, sent = collector.start(post.identity, post.roster, plan, question, acks, stamp)
+        log.open(opening)
+        return cls(post, log, state, sent, stamp.now)
+
+    @classmethod
+    def resume(cls, post: Post, log: Log, opening: Opening) -> "Conversation":
+        """Where the log says it was, with the very bytes to send again that went out last, or would have.
+
+        Pre-condition: the roster of `post` is that of the plan. Errors: `PeerError LOG_DAMAGED`.
+        """
+        plan, stamp = Plan.decode(opening.plan), post.stamped(opening.now, opening.number)
+        question = Question(opening.length, opening.layout, opening.question)
+        state, sent = collector.start(post.identity, post.roster, plan, question, dict(opening.acks), stamp)
+        talk = cls(post, log, state, sent, opening.now)
+        for event in log.replay():
+            talk._become(event, *talk._follows(event))
+        return talk
+
+    def play(self) -> collector.State:
+        """Exchange after exchange, until the round has its sum or is lost."""
+        while isinstance(self.state, collector.Open):
+            self._exchange(self.state)
+        if isinstance(self.state, Failed):
+            self._tell()
+        return self.state
+
+    def ask(self, question: Question) -> collector.State:
+        """The next round of a session; Closed if there is none. Pre-condition: the last one has its sum or is lost."""
+        self._take(What.ASK, Asking(question.length, question.layout, question.question).encode())
+        if isinstance(self.state, collector.Closed):
+            self._tell()
+        return self.play()
+
+    def sums(self, first: Question, *following: Question) -> Iterator[Summed]:
+        """The sum of every question of a session in turn. A round that is lost is asked again while rounds are left.
+
+        `first` is what `begin` was given. After a restart the sums of before come again, and then it goes on. Errors: `IncompleteError`.
+        """
+        for number, question in enumerate((first, *following)):
+            lost: RoundLost | None = None
+            while len(self.done) <= number:
+                state = self.play() if isinstance(self.state, collector.Open) else self.ask(question)
+                if isinstance(state, RoundLost):
+                    lost = state
+                elif not isinstance(state, Summed):
+                    failed = state if isinstance(state, Failed) else lost
+                    raise _failure(self.post, failed) if failed else _used_up(self.state)
+            yield self.done[number]
+
+    def close(self) -> None:
+        """Nothing more is asked: cities that are still in are told, and forget their keys."""
+        self._take(What.CLOSE)
+        self._tell()
+
+    def receipts(self) -> dict[int, bytes]:
+        """Tell the cities of the last sum that it is kept. What they sign is shown to them next time.
+
+        Pre-condition: the result is on disk. From here on none of them computes this run again; if nobody gets this far, the run stays
+        unfinished for the cities, and the answer is not lost.
+        """
+        for _, reply in self.post.send(Kind.RECEIPT, self.sent, OFFER_TIMEOUT_S):
+            if not isinstance(reply, Failure):
+                self._take(What.REPLY, reply)
+        return dict(self.state.talk.acks)
+
+    def transcript(self) -> Transcript:
+        """The record of the last sum, from the log. Pre-condition: there is one."""
+        assert isinstance(self.state, Summed)  # noqa: S101 pre-condition
+        return collector.transcript(self.state, self.log.recall)
+
+    def _exchange(self, asked: collector.Open) -> None:
+        """Carry the open step's requests to the cities, and what they say to the state machine; then the wait is over.
+
+        The wait counts from when the step was first asked, also after a restart.
+        """
+        left = collector.deadline(asked) - self.post.clock()
+        if left > 0:
+            for city, reply in self.post.send(messages.peek(self.sent[0][1]).kind, self.sent, left):
+                if isinstance(reply, Failure):
+                    self.failures.setdefault(city, reply)
+                else:
+                    self._take(What.REPLY, reply)
+        if type(self.state) is type(asked):
+            self._take(What.WAIT_OVER)
+
+    def _take(self, what: What, content: bytes = b"") -> None:
+        """One event: judged, written down if it changes anything, and only then acted on."""
+        stamp = self.post.stamp()
+        event = Event(what, stamp.now, self.post.number, content)
+        following, out = self._follows(event)
+        if following is not self.state:
+            self.log.append(event)
+            self._become(event, following, out)
+
+    def _become(self, event: Event, following: collector.State, out: Outgoing) -> None:
+        if isinstance(following, Summed) and not isinstance(self.state, Summed):
+            self.done.append(following)
+        self.state, self.sent, self.at = following, out or self.sent, event.now
+
+    def _follows(self, event: Event) -> tuple[collector.State, Outgoing]:
+        """What an event makes of the state: the same when it is replayed."""
+        state, stamp = self.state, self.post.stamped(event.now, event.number)
+        match What(event.what):
+            case What.REPLY:
+                return collector.step(state, bytes(event.content), stamp, self.log.recall)
+            case What.WAIT_OVER:
+                return collector.wait_over(state, stamp, self.log.recall)
+            case What.ASK if isinstance(state, Summed | RoundLost):
+                return collector.ask(state, Asking.decode(event.content, LONGEST).asks, stamp)
+            case _:
+                return collector.close(state, stamp)
+
+    def _tell(self) -> None:
+        """Carry an Abort to those who are still in."""
+        told = {self.post.roster.name(city): content for city, content in self.sent}
+        exchange(self.post.link, Kind.ABORT.value, told, OFFER_TIMEOUT_S)
+
+
+def _used_up(state: collector.State) -> IncompleteError:
+    """No round is left, or too few cities are."""
+    plan = state.talk.plan
+    return IncompleteError(
+        "SECAGG_ROUND_LOST", step="masked", came=len(plan.cities) - len(state.talk.gone), needed=plan.threshold
+    )
+
+
 @dataclass(frozen=True)
 class Summing:
-    """A finished conversation whose cities have not been told yet."""
+    """A conversation that has its sum, and whose cities have not been told yet."""
 
     opened: Opened
-    state: Summed
-    receipts: Outgoing
+    answers: Answers
+    conversation: Conversation
 
 
-def summed(post: Post, agreement: Agreement, answers: Answers, acks: Mapping[int, bytes]) -> Summing:
-    """One conversation: the sum and its record. `acks`: what each city last signed for, to be shown to it in its Open.
+def summed(
+    post: Post,
+    agreement: Agreement,
+    answers: Answers,
+    acks: Mapping[int, bytes],
+    logs: Callable[[bytes], Log] = lambda _conversation: Log(),
+) -> Summing:
+    """One conversation: the sum and its record. `acks`: what each city last signed for, to be shown to it in its Open. `logs`: makes the
+    log of a conversation; it is gone again if there is no sum.
 
     Errors: `IncompleteError` SECAGG_TOO_FEW, SECAGG_ROUND_LOST; `also` names cities that broke the protocol.
     """
-    stamp = post.stamp()
+    conversation = exactly(post.entropy, 16)
     plan = agreement.plan(
-        conversation=exactly(post.entropy, 16),
+        conversation=conversation,
         roster=post.roster,
-        expires=stamp.now + LIFE_S,
+        expires=post.clock() + LIFE_S,
         cannot={city: approval.cannot for city, approval in answers.approvals.items()},
     )
-    question = collector.Question(plan.length, plan.layout, agreement.question)
-    kept = post.log
-    failures: dict[int, Failure] = {}
-    state: collector.State
-    state, sent = collector.start(post.identity, post.roster, plan, question, acks, stamp)
-    while type(state) in REQUEST:
-        asked, wait_s = state, plan.waits[list(REQUEST).index(type(state))]
-        following: Outgoing = ()
-        for city, reply in post.send(REQUEST[type(asked)], sent, wait_s):
-            if isinstance(reply, Failure):
-                failures.setdefault(city, reply)
-                continue
-            kept[sha256(reply).digest()] = reply
-            state, out = collector.step(state, reply, post.stamp(), kept.__getitem__)
-            following += out
-        if type(state) is type(asked):
-            state, following = collector.wait_over(state, post.stamp(), kept.__getitem__)
-        sent = following
-    if isinstance(state, Failed | RoundLost):
-        if isinstance(state, RoundLost):
-            _, sent = collector.close(state, post.stamp())  # nobody waits for a round that will not come
-        exchange(
-            post.link, Kind.ABORT.value, {post.roster.name(city): content for city, content in sent}, OFFER_TIMEOUT_S
-        )
-        raise _failure(post, state)
+    question = Question(plan.length, plan.layout, agreement.question)
+    talk = Conversation.begin(post, plan, question, acks, answers=answers, log=logs(conversation))
+    return _summed(talk, agreement, answers)
+
+
+def resumed(post: Post, study: Study, log: Log, opening: Opening) -> Summing:
+    """Go on with a conversation that a crash of this coordinator left, or rebuild its sum.
+
+    Errors: as of `summed`; `PeerError LOG_DAMAGED`.
+    """
+    plan = Plan.decode(opening.plan)
+    approvals = {city: read_approval(file, city, study, post.roster, opening.now) for city, file in opening.approvals}
+    missing = tuple(Missing(**each) for each in json.loads(opening.missing))
+    answers = Answers(approvals, dict(opening.approvals), missing)
+    agreement = agree(study, plan.cities, post.roster, plan.run)
+    return _summed(Conversation.resume(post, log, opening), agreement, answers)
+
+
+def _summed(talk: Conversation, agreement: Agreement, answers: Answers) -> Summing:
+    state, name = talk.play(), talk.post.roster.name
+    if isinstance(state, RoundLost):
+        talk.close()  # nobody waits for a round that will not come
     if not isinstance(state, Summed):
-        raise IncompleteError("SECAGG_TOO_FEW", step="advert", came=0, needed=plan.threshold)
+        talk.log.remove()
+        raise _failure(talk.post, state) if isinstance(state, Failed | RoundLost) else _used_up(state)
     lost = tuple(
-        Missing(post.roster.name(city), reason, failures[city].reason if city in failures else "")
+        Missing(name(city), reason, talk.failures[city].reason if city in talk.failures else "")
         for city, reason in collector.missing(state).items()
     )
-    return Summing(Opened(agreement, state.total, state.u3, (*answers.missing, *lost), answers.approvals), state, sent)
-
-
-def receipts(post: Post, done: Summing) -> dict[int, bytes]:
-    """Tell the cities that the answer is kept. From here on none of them computes this run again. What they sign is shown to
-    them next time.
-
-    Pre-condition: the result is on disk. If nobody gets this far, the run stays unfinished for the cities, and the answer is not lost.
-    """
-    state: collector.State = done.state
-    for _, reply in post.send(Kind.RECEIPT, done.receipts, OFFER_TIMEOUT_S):
-        if not isinstance(reply, Failure):
-            state, _ = collector.step(state, reply, post.stamp(), _nothing)
-    return dict(state.talk.acks)
-
-
-def _nothing(digest: bytes) -> bytes:
-    raise KeyError(digest)
+    opened = Opened(agreement, state.total, state.u3, (*answers.missing, *lost), answers.approvals)
+    return Summing(opened, answers, talk)

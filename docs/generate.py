@@ -1,11 +1,11 @@
 """Writes the generated pages of the documentation.
 
-    python docs/generate.py            writes docs/what-leaves.md, and the last part of docs/threat-model.md
+    python docs/generate.py            writes docs/what-leaves.md, and the last parts of docs/threat-model.md and docs/protocol.md
     python docs/generate.py --check    exit 1 if one of them is stale
     python docs/generate.py --audit    prints what a city's reviewer reads, with line counts and digests
 
 `what-leaves.md` is made from the register of statistics and from `protocols/messages.py`; the last part of the threat model from the head
-of each test file, which begins with the number of the attack or rule that it is about.
+of each test file, which begins with the number of the attack or rule that it is about; that of the protocol from the tables of transitions.
 """
 
 import ast
@@ -21,6 +21,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from protocols import approval, attestation, messages
+from protocols.secagg import collector, member
+from protocols.secagg.moves import Move
 from protocols.statistics import REGISTER
 from protocols.statistics.example import example_dictionary
 from protocols.statistics.layout import Domain
@@ -28,6 +30,7 @@ from protocols.statistics.layout import Domain
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("protocols", "node", "coordinator", "simulations")
 GENERATED: Final = "<!-- from here to the end of the file: docs/generate.py -->\n"
+MOST_DRAWN: Final = 4  # states that a line of the diagram starts from; what can happen in any state stands in the table
 READ_FIRST: Final = ("node/gate.py", "protocols/messages.py", "protocols/statistics/measures.py", "node/disclosure.py")
 FORMS: Final = {  # named forms of fields, in words
     "U8": "whole number, 1 byte",
@@ -150,6 +153,7 @@ def _bodies() -> Iterator[str]:
     kinds = {
         ("roster" if body is messages.RosterFile else body.__name__.lower()): body
         for body in messages.Body.__subclasses__()
+        if body.__module__ == messages.__name__
     }
     reply, request = ({kind.value for kind in some} for some in (messages.REPLIES, messages.REQUESTS))
     inside = {name for name in kinds if name not in list(messages.Kind)}
@@ -249,6 +253,52 @@ def _tested() -> Iterator[tuple[Path, list[str]]]:
             yield path.relative_to(ROOT), head[1].removesuffix(", ").split(", ")
 
 
+# --- how a conversation goes
+
+
+def transitions(page: str) -> str:
+    """The page with the tables of transitions, and a diagram of each, made anew at its end."""
+    written = page[: page.index(GENERATED) + len(GENERATED)]
+    sides = (
+        (
+            "A city",
+            member.MOVES,
+            "What is not signed changes nothing, and an identical request gets the identical reply.",
+        ),
+        ("The coordinator", collector.MOVES, "What comes late, twice or unsigned changes nothing."),
+    )
+    return written + "".join(
+        f"\n## {title}\n\n{_moves(moves)}\n{said}\n\n{_drawn(moves)}" for title, moves, said in sides
+    )
+
+
+def _moves(moves: Sequence[Move]) -> str:
+    rows = [
+        (
+            ", ".join(each.__name__ for each in move.at),
+            f"`{move.on}`" if move.on in list(messages.Kind) else move.on,
+            move.when,
+            ", else ".join(
+                [move.to.__name__, " or ".join(each.__name__ for each in move.instead)][: 1 + bool(move.instead)]
+            ),
+            f"`{move.sends}`" if move.sends else "",
+        )
+        for move in moves
+    ]
+    return table(("state", "event", "checks, condition", "next", "sends"), rows)
+
+
+def _drawn(moves: Sequence[Move]) -> str:
+    """The way from one state to the next where nothing fails."""
+    straight = [
+        f"    {at.__name__} --> {move.to.__name__}: {move.on} / {move.sends or '-'}".replace("`", "")
+        for move in moves
+        for at in move.at
+        if len(move.at) <= MOST_DRAWN
+    ]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *straight, "```", ""])
+
+
 # --- what a reviewer reads
 
 
@@ -301,6 +351,8 @@ def main(arguments: Sequence[str]) -> int:
     pages = {ROOT / "docs" / "what-leaves.md": what_leaves}
     threat_page = ROOT / "docs" / "threat-model.md"
     pages[threat_page] = lambda: threats(threat_page.read_text(encoding="utf-8"))
+    protocol_page = ROOT / "docs" / "protocol.md"
+    pages[protocol_page] = lambda: transitions(protocol_page.read_text(encoding="utf-8"))
     stale = {
         path: text
         for path, make in pages.items()

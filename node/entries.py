@@ -88,6 +88,8 @@ class Charge(_Closed):
 class Claim(_Closed):
     """A whole run of a study: one conversation, and what the city answers by itself. Mode exact has no charges.
 
+    `rounds`: how many sums the conversation may be asked for.
+
     `summed`, `counted`: which of the two it holds. `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter.
     `snapshot`: name of the one that will answer. `cohort`, `purpose` and `variables` are for people.
     """
@@ -111,6 +113,7 @@ class Claim(_Closed):
     variables: tuple[str, ...]
     summed: bool = True
     counted: bool = False
+    rounds: Annotated[int, Field(ge=1, le=64)] = 1
 
     @classmethod
     def of(
@@ -130,8 +133,11 @@ class Claim(_Closed):
         own_totals: Sequence[int] = (),
         summed: bool = True,
         counted: bool = False,
+        rounds: int = 1,
+        times: int = 1,
     ) -> Self:
-        """The claim of a plan, whose digest is `plan` (32 bytes): one round with all blocks of the sum, and the city's own answer.
+        """The claim of a plan, whose digest is `plan` (32 bytes): `rounds` rounds, in which each block of the sum may be asked `times`, and
+        the city's own answer.
 
         `layout`: that of the plan, where amounts may be carried in coarser units than the study's. `totals`: v20 of each of its blocks,
         shared by at least `h` honest cities. `own`, `own_totals`: the same of the city's own answer. Mode exact has neither. `ValueError`
@@ -139,10 +145,10 @@ class Claim(_Closed):
         """
         blocks = (layout or study.workload.layout).blocks if totals else ()
         alone = (own or study.workload.own).blocks if own_totals else ()
-        shared = [_charge(block, node_v20(v20, h), v20) for block, v20 in zip(blocks, totals, strict=True)]
+        shared = [_charge(block, node_v20(v20, h), v20, times) for block, v20 in zip(blocks, totals, strict=True)]
         mine = [_charge(block, v20, v20, own=True) for block, v20 in zip(alone, own_totals, strict=True)]
         drawn = len(cities) * sum(block.cells * draws(each.v20) for block, each in zip(blocks, shared, strict=True))
-        drawn += sum(block.cells * draws(each.v20) for block, each in zip(alone, mine, strict=True))
+        drawn = times * drawn + sum(block.cells * draws(each.v20) for block, each in zip(alone, mine, strict=True))
         condition = study.file.cohort
         cohort = canonical(condition.model_dump(mode="json", by_alias=True, exclude_none=True) if condition else None)
         return cls(
@@ -165,6 +171,7 @@ class Claim(_Closed):
             variables=study.reads(),
             summed=summed,
             counted=counted,
+            rounds=rounds,
         )
 
     @model_validator(mode="after")
@@ -190,7 +197,7 @@ class Claim(_Closed):
         return tuple(number for number, charge in enumerate(self.charges) if charge.own == own)
 
 
-def _charge(block: Block, v20: int, total: int, *, own: bool = False) -> Charge:
+def _charge(block: Block, v20: int, total: int, rounds: int = 1, *, own: bool = False) -> Charge:
     return Charge(
         block=block.name,
         l1=block.l1,
@@ -199,6 +206,7 @@ def _charge(block: Block, v20: int, total: int, *, own: bool = False) -> Charge:
         step=block.step,
         v20=v20,
         total=total,
+        rounds=rounds,
         own=own,
     )
 
@@ -392,9 +400,8 @@ class Reservation(NamedTuple):
     at: int
     claim: Claim
     cost: Cost
-    left: tuple[
-        int, ...
-    ]  # in how many more rounds each block may be asked; in mode exact an entry for the sum and one for the own answer
+    # In how many more rounds each block may be asked; in mode exact an entry for the sums and one for the own answer.
+    left: tuple[int, ...]
     rounds: Mapping[int, Round]
     exact: ExactSet | None = None
     void: bool = False
@@ -598,7 +605,10 @@ class Book:
         claim, cost = entry.claim, entry.claim.cost
         need(claim.conversation not in self.reservations and claim.key not in self.answers)
         need(entry.cost == text(cost.curve) and entry.sampler == cost.sampler)
-        left = tuple(charge.rounds for charge in claim.charges) or (1,) * (claim.summed + claim.counted)
+        left = tuple(charge.rounds for charge in claim.charges) or (
+            *(claim.rounds,) * claim.summed,
+            *(1,) * claim.counted,
+        )
         self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {})
         self.attempts.setdefault(claim.key, []).append(claim.conversation)
 

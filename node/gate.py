@@ -16,7 +16,7 @@
 | offer | 1, 3, 2 | approval; pending (an officer decides); refusal |
 | open | 1, 3, 2, 4; mode exact: 5, 6 | advert; abort |
 | adverts | 1, 3 | shares; abort |
-| deliver | 1, 3, 2, 5, 7, 8 | masked; abort |
+| deliver; ask (a later round) | 1, 3, 2, 5, 7, 8 | masked; abort |
 | survivors; confirms | 1, 3, 8 (the list; "revealed") | confirm; reveal; abort |
 | count | 1, 2, 3, 4; mode exact: 5, 6; then 5, 7 without a mask, 8 | counted: this city's own cells; refusal |
 | receipt | 1, 3, 8 (the answer is final) | ack |
@@ -58,13 +58,14 @@ from protocols.messages import (
     Outgoing,
     Plan,
     Stamp,
+    is_about,
     matter_of,
     open_echo,
     open_envelope,
     seal,
 )
 from protocols.noise import skellam
-from protocols.plan import Agreement, agree, open_positions
+from protocols.plan import Agreement, Sum, agree, open_positions
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR
 from protocols.secagg import keys, member
@@ -81,7 +82,6 @@ class Talk:
 
     agreement: Agreement | None
     state: member.State
-    given: member.Contribution | None = None
 
 
 @dataclass
@@ -264,7 +264,7 @@ class Gate:
         try:
             opened = messages.Open.decode(request.body)
             plan = Plan.decode(opened.plan)
-            if request.header.conversation != plan.conversation.hex():
+            if not is_about(request.header, matter_of(plan)) or not set(plan.cities) <= station.roster.cities.keys():
                 raise Refusal("SECAGG_PLAN")
             study = self._not_used(opened, plan, now)  # 3 replay
             agreement = agree(study, plan.cities, station.roster, plan.run)  # 2 approval: everything derived again
@@ -273,6 +273,8 @@ class Gate:
         except HpfedError as no:
             return replace(nothing, history=no if isinstance(no, Refusal) else None), None
         cities = {station.roster.name(city): names for city, names in lacking.items()}
+        if study.file.cities.names is not None and not cities.keys() <= set(study.file.cities.names):
+            return nothing, None  # not what was approved
         short = shortages(study, cities, limits.cities.least, limits.exact.min_unmapped, loose=self.policy.loose)
         decision = decide(study, role=self._role(study), cities=cities, cannot=cities, policy=self.policy)
         terms = replace(
@@ -382,6 +384,8 @@ class Gate:
             own_totals=agreement.own_v20 if counted and not study.exact else (),
             summed=study.summed,
             counted=counted,
+            rounds=len(agreement.sums) + agreement.spare if study.summed else 1,
+            times=1 + agreement.spare,
             snapshot=self._named(rows),
         )
 
@@ -463,23 +467,28 @@ class Gate:
             raise no
         return agreement
 
-    # --- deliver: steps 2, 5, 7 and 8
+    # --- deliver and ask: steps 2, 5, 7 and 8
 
     def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
         agreement, turn, now = talk.agreement, state.turn, stamp.now
-        if agreement is None or turn.ask.question != agreement.question:  # 2: the question is one that was approved
+        asked = None if agreement is None else _allowed(agreement, turn.ask)
+        if agreement is None or asked is None:  # 2: the question is one that was approved
             return member.refuse(state, PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked"), stamp)
         rows = snapshot.open_for(self.station.home, agreement.study.file.as_of)  # 5 rows
-        name, held = self._named(rows), self.ledger.reservation(about)
+        name, held, exact = self._named(rows), self.ledger.reservation(about), agreement.study.exact
         if held is None or held.claim.snapshot != name:
             return member.refuse(state, Refusal("SNAPSHOT_DATE", as_of=agreement.study.file.as_of.isoformat()), stamp)
-        self.ledger.rows(about, turn.round, turn.rctx, now=now)  # from here on the round is charged, come what may
-        seed = bytes(32) if agreement.study.exact else exactly(self.entropy, 32)
-        vector = encoded(agreement.study, agreement.layout, rows)
-        vector += noise(agreement.layout, agreement.node_v20, seed)  # 7 encode
+        try:  # from here on the round is charged, come what may
+            self.ledger.rows(about, turn.round, turn.rctx, blocks=() if exact else asked.blocks, now=now)
+        except Refusal as no:
+            if no.code != "SECAGG_BUDGET":
+                raise
+            return member.refuse(state, no, stamp)
+        seed, layout = bytes(32) if exact else exactly(self.entropy, 32), agreement.part(asked)
+        vector = encoded(agreement.study, layout, rows)
+        vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
-            talk.given = member.Contribution(matter_of(state.talk.plan, turn.round), turn.rctx, masked.y_digest, ())
             reply, request, y = sent[0][1], state.request.sha256, masked.y_digest
             self.ledger.spend(about, turn.round, request=request, reply=reply, y=y, snapshot=name, now=now)  # 8 spend
         return masked, sent
@@ -487,13 +496,21 @@ class Gate:
     # --- receipt, and what all share
 
     def _on_receipt(self, request: Envelope, about: bytes, stamp: Stamp) -> bytes | None:
-        """The answer is final: this run is never computed again. Nothing for a receipt that is not about what this city sent and signed."""
-        talk, held = self.talks.get(about), self.ledger.reservation(about)
-        if talk is None or talk.given is None or held is None:
+        """The answer is final: this run is never computed again. From the books alone, so that it is the same after a restart.
+
+        Nothing for a receipt that is not about what this city sent and signed.
+        """
+        held, round_ = self.ledger.reservation(about), request.header.round
+        found = held.rounds.get(round_) if held else None
+        if held is None or found is None or found.spent is None or not found.sent:
             return None
-        round_ = talk.given.matter.round
-        confirmed = held.rounds[round_].confirmed
-        given = replace(talk.given, u3=confirmed.cities if confirmed else ())
+        study, run = digest_bytes(held.claim.study), held.claim.runs[0]
+        given = member.Contribution(
+            Matter(held.claim.expires, study, run, about, round_),
+            digest_bytes(found.rows.ask),
+            digest_bytes(found.spent.y),
+            found.confirmed.cities if found.confirmed else (),
+        )
         identity, roster = self.station.identity, self.station.roster
         if not member.acknowledge(identity, roster, request.content, given, 0, bytes(32), stamp):
             return None
@@ -501,7 +518,8 @@ class Gate:
         head = self.ledger.answer(about, round_, sum_=receipt.sum_digest, receipt=request.content, now=stamp.now)  # 8
         reply = member.acknowledge(identity, roster, request.content, given, head.seq, head.hash, stamp)[0][1]
         self.ledger.acknowledge(request.sha256, reply, now=stamp.now)
-        del self.talks[about]
+        if round_ + 1 == held.claim.rounds:
+            self.talks.pop(about, None)
         return reply
 
     def _on_attest(self, request: Envelope, stamp: Stamp) -> bytes:
@@ -573,6 +591,15 @@ class Gate:
                 }
             )
         self.ledger.audit.append(line)
+
+
+def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
+    """The sum that an Ask is about, if the approved plan allows one of these words, cells and layout (Q2)."""
+    asked = next((each for each in agreement.sums if each.question == ask.question), None)
+    if asked is None:
+        return None
+    layout = agreement.part(asked)
+    return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
 
 
 def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot) -> Vector:

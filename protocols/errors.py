@@ -210,6 +210,12 @@ CODES: Final[dict[str, Texts]] = {
         "--drop does not understand {text!r}",
         "Write CITY@STEP, with one of the steps {steps}",
     ),
+    "DROP_ROUND": _t(
+        "研究 {study} 只有一轮（第 0 轮），没有第 {round} 轮",
+        "去掉 --drop 中的轮次",
+        "the study {study} has one round, number 0, and no round {round}",
+        "Leave the round out of --drop",
+    ),
     "CITY_UNKNOWN": _t(
         "没有名为 {name!r} 的城市文件夹",
         "现有：{known}",
@@ -291,6 +297,12 @@ CODES: Final[dict[str, Texts]] = {
         "请另写一项研究，或加 --seed",
         "the study {study} was answered before and is not computed again, so that --drop has nothing to lose",
         "Ask another study, or use --seed",
+    ),
+    "LOG_IN_USE": _t(
+        "这项研究正由另一个进程计算",
+        "请等它结束后再运行",
+        "another process is asking this study now",
+        "Wait until it has ended, then run it again",
     ),
     "FILE_SYSTEM": _t(
         "文件操作失败：{problem}",
@@ -1472,6 +1484,12 @@ CODES: Final[dict[str, Texts]] = {
         "不要采用该结果",
         "peer broke the protocol: {who} at {step}: the announced sum is not that of the transcript",
         "Do not use this result",
+    ),
+    "LOG_DAMAGED": _t(
+        "会话日志损坏：自第 {byte} 字节起与记录不符，不能据此继续",
+        "请移开该文件后重新运行：将以新的会话和新的预算计算",
+        "damaged log: from byte {byte} on it is not what was written, so that the conversation cannot go on",
+        "Move the file away and run again: that is a new conversation at a new cost",
     ),
     # --- secure aggregation: too few
     "SECAGG_TOO_FEW": _t(

@@ -124,6 +124,7 @@ Envelopes = Annotated[tuple[bytes, ...], _many(_LP, ascending=False)]
 Boxes = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _BOX))]  # (peer, 66R + 16 bytes)
 Shares33 = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _fixed(33)))]
 Digests = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _fixed(32)))]
+Kept = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _LP))]  # (city, something of it)
 
 
 @dataclass(frozen=True)

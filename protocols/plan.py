@@ -30,11 +30,20 @@ OWN_BYTES: Final = 8  # of a cell of a city's own answer, which is a little-endi
 
 
 @dataclass(frozen=True)
+class Sum:
+    """One sum that a plan allows: what its Ask says, and the blocks of the layout that it is over, by position."""
+
+    question: bytes
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Agreement:
-    """A one-round study over `cities` (roster ids, ascending).
+    """A study over `cities` (roster ids, ascending): all its questions in one round.
 
     `layout`: what is summed, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
-    `own`, `own_v20`: the same of what each city answers by itself, with all of that noise.
+    `own`, `own_v20`: the same of what each city answers by itself, with all of that noise. What asks for sum after sum says so in `sums`,
+    in the order of the layout, and in `spare`: rounds for sums that were lost.
     """
 
     study: Study
@@ -107,15 +116,19 @@ class Agreement:
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """What the ledger charges for; nothing in mode exact."""
-        blocks = zip((*self.layout.blocks, *self.own.blocks), (*self.v20, *self.own_v20), strict=True)
-        return tuple(Event(b.l1, b.l2sq, total) for b, total in blocks if total)
+        blocks = zip(self.layout.blocks, self.v20, strict=True)
+        own = zip(self.own.blocks, self.own_v20, strict=True)
+        return (
+            *(Event(b.l1, b.l2sq, total, 1 + self.spare) for b, total in blocks if total),
+            *(Event(b.l1, b.l2sq, total) for b, total in own if total),
+        )
 
     @property
     def draws(self) -> int:
         """Draws from finite tables that the guarantee rests on: over all cities for the sum, of one city for its own answer."""
         shared = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
         own = sum(b.cells * draws(v20) for b, v20 in zip(self.own.blocks, self.own_v20, strict=True) if v20)
-        return shared * len(self.cities) + own
+        return shared * len(self.cities) * (1 + self.spare) + own
 
     @cached_property
     def cost(self) -> Cost:
@@ -130,7 +143,7 @@ class Agreement:
     @property
     def epsilon_in_two_cities(self) -> Decimal:
         """The same for a person with accounts in two of the cities: twice the change, four times the squares."""
-        doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20)) for event in self.events]
+        doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20, event.times)) for event in self.events]
         return privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
 
     def cells_of(self, question: Question) -> int:
@@ -145,6 +158,20 @@ class Agreement:
         study = self.study
         asked = [q.id for q in study.file.questions if parts_of(study.release_of(q), exact=study.exact)[0]]
         return canonical({"questions": asked})
+
+    @property
+    def spare(self) -> int:
+        """How often any of the sums may be asked again, in a round of its own and at its own cost."""
+        return 0
+
+    @cached_property
+    def sums(self) -> tuple[Sum, ...]:
+        """The sums that the plan allows. A one-round study has one, over all of its layout."""
+        return (Sum(self.question, tuple(range(len(self.layout.blocks)))),)
+
+    def part(self, sum_: Sum) -> Layout:
+        """The layout of one sum."""
+        return Layout(tuple(self.layout.blocks[at] for at in sum_.blocks))
 
     def plan(
         self,
@@ -171,8 +198,8 @@ class Agreement:
             noise=sha256(self.noise).digest(),
             mode=EXACT if self.study.exact else DP,
             ring=self.ring,
-            rounds=1,
-            length=self.layout.length,
+            rounds=len(self.sums) + self.spare,
+            length=max(self.part(each).length for each in self.sums),
             bound=self.bound,
             support=self.support,
             threshold=self.limits.t,

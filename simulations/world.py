@@ -7,10 +7,11 @@ seed, the clock and all entropy.
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from coordinator import askers, bundle, release, rounds
 from coordinator.exchange import Failure
+from coordinator.log import Log
 from node import city as cities
 from node import ingest, mapping
 from node import policy as policies
@@ -30,15 +32,16 @@ from node.identity import identity
 from node.ledger import Ledger
 from node.policy import Policy
 from node.station import ROSTER, station
-from protocols import yamltext
+from protocols import messages, yamltext
 from protocols.approval import check_signed, sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
-from protocols.errors import ConfigError, Place, joined
-from protocols.messages import Identity
+from protocols.errors import ConfigError, HpfedError, IncompleteError, Place, Refusal, joined
+from protocols.messages import Identity, Kind
+from protocols.plan import Agreement
 from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
 from protocols.roster import City as Listed
-from protocols.secagg import collector
+from protocols.roster import read as read_roster
 from protocols.secagg.plan import STEPS
 from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
@@ -47,8 +50,10 @@ CONSORTIUM: Final = "simulated"
 SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
 STEP_OF: Final = {
     **dict(zip(("open", "adverts", "deliver", "survivors", "confirms"), STEPS, strict=True)),
+    "ask": STEPS[2],
     "count": "count",  # the answers of the cities' own, after a conversation
 }
+_ROUND: Final = re.compile(r"[0-9]{1,2}", re.ASCII)  # of a session, at most 64
 OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
 SEEDED_MARK: Final = "seeded-world"  # a file of homes that may be made anew
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
@@ -57,7 +62,7 @@ NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
 
 @dataclass(frozen=True)
 class Drop:
-    """A city that is lost from a step on. A one-round conversation has round 0 only."""
+    """A city that is lost from a step of a round on, to the end of that round; at advert and shares, to the end of the conversation."""
 
     city: str
     step: str
@@ -67,10 +72,11 @@ class Drop:
 def drop(text: str) -> Drop:
     """`CITY@STEP` or `CITY@STEP:ROUND`. Errors: `ConfigError DROP_SYNTAX`."""
     city, _, at = text.partition("@")
-    step, _, round_ = at.partition(":")
-    if step not in STEP_OF.values() or not city or round_ not in ("", "0"):
-        raise ConfigError("DROP_SYNTAX", text=text, steps=", ".join(STEP_OF.values()))
-    return Drop(city, step)
+    step, colon, round_ = at.partition(":")
+    known = tuple(dict.fromkeys(STEP_OF.values()))
+    if step not in known or not city or bool(colon) != bool(round_) or (round_ and not _ROUND.fullmatch(round_)):
+        raise ConfigError("DROP_SYNTAX", text=text, steps=", ".join(known))
+    return Drop(city, step, int(round_ or 0))
 
 
 @dataclass
@@ -89,7 +95,10 @@ class Clock:
 
 @dataclass
 class InProcess:
-    """An Exchange that calls the gates of this process, over sealed bytes. Cities in `drops` are lost from their step on."""
+    """An Exchange that calls the gates of this process, over sealed bytes. Cities in `drops` are lost when they are told to be.
+
+    `lost`: who is now. A city without a gate refuses everything.
+    """
 
     gates: Mapping[str, Gate]
     clock: Clock
@@ -100,13 +109,19 @@ class InProcess:
         """Replies in the order of the requests. `timeout_s` has nothing to wait for here."""
         del timeout_s
         self.clock.tick()
-        self.lost |= {each.city for each in self.drops if STEP_OF.get(kind) == each.step}
+        if kind == Kind.ASK.value:  # a new round: who only missed the last one is back
+            for_good = {each.city for each in self.drops if each.step in STEPS[:2]}
+            self.lost -= {each.city for each in self.drops} - for_good
+        round_ = max((messages.peek(content).round for content in requests.values()), default=0)
+        self.lost |= {each.city for each in self.drops if (STEP_OF.get(kind), round_) == (each.step, each.round)}
         for city, content in requests.items():
             if city in self.lost:
                 yield city, Failure("unreachable")
-                continue
-            reply = self.gates[city].answer(content, self.clock())
-            yield city, Failure("invalid_reply") if reply is None else reply
+            elif city not in self.gates:
+                yield city, Failure("refused")
+            else:
+                reply = self.gates[city].answer(content, self.clock())
+                yield city, Failure("invalid_reply") if reply is None else reply
 
     def close(self) -> None:
         """Nothing is open."""
@@ -204,7 +219,7 @@ def run(
     `PeerError`, `IncompleteError`.
     """
     watch = _Watch(progress)
-    written = _written(study)
+    _written(study)
     found = parties(folder, study)
     for each in drops:
         if each.city not in {party.city.city for party in found}:
@@ -214,6 +229,8 @@ def run(
     own = _enrolled(folder).get(study.file.asker)
     if own is not None:
         check_signed(signed or b"", study, bytes.fromhex(own.identity))
+        if each.round:
+            raise ConfigError("DROP_ROUND", round=each.round, study=study.file.study)
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)
@@ -228,37 +245,110 @@ def run(
         done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
         progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
     watch.mark("ingest")
-    with everyone(
-        study, found, folder, homes, seed=seed, clock=clock, drops=drops, by_hand=by_hand, signed=signed
-    ) as present:
-        post = present.post
-        roster = post.roster
-        answers = rounds.offer(post, study, present.signed, present.ids)
-        watch.mark("approve")
-        agreement = rounds.agreed(post, study, answers)
-        watch.mark("plan")
-        talk = rounds.summed(post, agreement, answers, _acks(base, roster)) if study.summed else None
+    here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed)
+    for path in store.unfinished():
+        outcome = here.resumed(path)
+        if outcome is not None:
+            return outcome
+    return here.asked()
+
+
+@dataclass(frozen=True)
+class _Here:
+    """One run of a study over a folder of cities: from the offer on, or from where a crash left it."""
+
+    study: Study
+    found: Sequence[Party]
+    folder: Path
+    homes: Path | None
+    seed: int | None
+    clock: Clock
+    drops: tuple[Drop, ...]
+    store: "_Store"
+    watch: "_Watch"
+    by_hand: bool
+    signed: bytes | None
+
+    def asked(self) -> Outcome:
+        """A new conversation. Its log is there until the answer is kept."""
+        with self._everyone(None) as present, ExitStack() as stack:
+            post = present.post
+            answers = rounds.offer(post, self.study, present.signed, present.ids)
+            self.watch.mark("approve")
+            agreement = rounds.agreed(post, self.study, answers)
+            self.watch.mark("plan")
+            if not self.study.summed:
+                return self._released(present, agreement, answers, None)
+            acks = _acks(self.store.base, post.roster)
+            talk = rounds.summed(
+                post, agreement, answers, acks, lambda about: stack.enter_context(closing(self.store.log(about)))
+            )
+            return self._released(present, agreement, answers, talk)
+
+    def resumed(self, path: Path) -> Outcome | None:
+        """Go on with a conversation that a crash left. None: it came to nothing, as cities whose secrets went with the process are lost;
+        a new one costs anew.
+
+        Errors: `PeerError LOG_DAMAGED`, `ConfigError LOG_IN_USE`.
+        """
+        with closing(Log(path)) as log:
+            if log.opening is None:  # the crash came before anything was sent
+                log.remove()
+                return None
+            root = identity(self.store.base / "root", operating_system).public_key().public_bytes_raw()
+            with self._everyone(read_roster(log.opening.roster, root)) as present:
+                try:
+                    talk = rounds.resumed(present.post, self.study, log, log.opening)
+                except (IncompleteError, Refusal) as fault:
+                    self.watch.progress(fault.text("en"))
+                    return None
+                return self._released(present, talk.opened.agreement, talk.answers, talk)
+
+    def _everyone(self, roster: Roster | None) -> AbstractContextManager["Everyone"]:
+        return everyone(
+            self.study,
+            self.found,
+            self.folder,
+            self.homes,
+            seed=self.seed,
+            clock=self.clock,
+            drops=self.drops,
+            by_hand=self.by_hand,
+            signed=self.signed,
+            roster=roster,
+            progress=self.watch.progress,
+        )
+
+    def _released(
+        self, present: "Everyone", agreement: Agreement, answers: rounds.Answers, talk: rounds.Summing | None
+    ) -> Outcome:
+        """What follows the sum, if there is one: the cities' own answers, the release, and their signatures."""
+        post, roster, watch = present.post, present.post.roster, self.watch
         watch.mark("sum")
         counted = rounds.counted(post, agreement, talk.opened.survivors if talk else agreement.cities)
         opened = rounds.with_counted(talk.opened, counted) if talk else rounds.all_counted(agreement, answers, counted)
-        released = clock()
+        released = self.clock() if self.study.counted or talk is None else talk.conversation.at
         watch.mark("count")
-        names = {party.city.city: party.city.name for party in found}
-        results = release.results(opened, roster, names, released, seeded=seed is not None)
+        names = {party.city.city: party.city.name for party in self.found}
+        results = release.results(opened, roster, names, released, seeded=self.seed is not None)
         watch.mark("release")
-        transcript = collector.transcript(talk.state, post.log.__getitem__) if talk else None
-        unsealed = bundle.unsealed(opened, roster, written, present.signed, answers.files, transcript, counted.messages)
+        transcript = talk.conversation.transcript() if talk else None
+        unsealed = bundle.unsealed(
+            opened, roster, _written(self.study), present.signed, answers.files, transcript, counted.messages
+        )
         # A paid answer is on disk before any city is told that it is final.
-        store.keep(results, unsealed, transcript.encode() if transcript else b"")
+        self.store.keep(results, unsealed, transcript.encode() if transcript else b"")
         if talk:
-            acks = rounds.receipts(post, talk)
-            _write(base / "acks", {roster.name(city): ack for city, ack in acks.items()})
+            acks = talk.conversation.receipts()
+            talk.conversation.log.remove()
+            _write(self.store.base / "acks", {roster.name(city): ack for city, ack in acks.items()})
         watch.mark("receipts")
-        unsealed = _with(unsealed, rounds.attested(post, study, opened.survivors), roster)
-        store.keep(results, unsealed)
+        unsealed = _with(unsealed, rounds.attested(post, self.study, opened.survivors), roster)
+        self.store.keep(results, unsealed)
         watch.mark("attest")
-    sealer = bundle.Sealer(unsealed, post.identity.key, released)
-    return Outcome(results, (*opened.missing, *opened.uncounted), False, tuple(present.events), watch.seconds, sealer)
+        sealer = bundle.Sealer(unsealed, post.identity.key, released)
+        missing = (*opened.missing, *opened.uncounted)
+        return Outcome(results, missing, False, tuple(present.events), watch.seconds, sealer)
 
 
 def _stored(
@@ -271,6 +361,9 @@ def _stored(
     watch: "_Watch",
 ) -> Outcome:
     """The answer of an earlier run. Cities that have not attested it are asked once more; nothing else is asked of anybody."""
+    for path in store.unfinished():
+        with suppress(HpfedError):  # damaged, or in use: it is of no use any more
+            Log(path).remove()
     results, unsealed, names = store.results(), store.unsealed(), {party.city.city for party in found}
     missing = _missing(results)
     if unsealed is None:
@@ -327,6 +420,18 @@ class _Store:
     def results(self) -> bytes:
         return self._file.read_bytes()
 
+    def unfinished(self) -> list[Path]:
+        """Logs of conversations that a crash left, or that another process is holding."""
+        return sorted(self._runs.glob("*/log"))
+
+    def log(self, conversation: bytes) -> Log:
+        """A new log."""
+        return Log(self._runs / conversation.hex() / "log")
+
+    @property
+    def _runs(self) -> Path:
+        return self.base / "runs" / self.name / "1"
+
     def unsealed(self) -> bundle.Unsealed | None:
         """None for an answer from before there were bundles."""
         record = self._folder / RECORD
@@ -373,23 +478,32 @@ def everyone(
     drops: Sequence[Drop] = (),
     by_hand: bool = False,
     signed: bytes | None = None,
+    roster: Roster | None = None,
+    progress: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[Everyone]:
     """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested.
 
-    `by_hand`: no officer is simulated; what needs one waits until people sign at the command line.
+    `by_hand`: no officer is simulated; what needs one waits until people sign at the command line. `roster`: that of a conversation that is
+    gone on with. A city whose gate does not open, for its ledger is locked, broken or rolled back, is refused to the others and said on
+    `progress`.
     """
     base = coordinator_home(folder, homes)
     source = _source(seed)
-    roster, coordinator, asking = _consortium(found, study, folder, homes, base, clock, source)
+    made, coordinator, asking = _consortium(found, study, folder, homes, base, clock, source)
+    roster = roster or made
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        gates = {
-            party.city.city: _gate(party, roster, homes, base, clock, source, stack, by_hand=by_hand) for party in found
-        }
+        gates: dict[str, Gate] = {}
+        for party in found:
+            try:
+                gates[party.city.city] = _gate(party, roster, homes, base, clock, source, stack, by_hand=by_hand)
+            except Refusal as no:
+                progress(f"{party.city.city}: {no.text('en')}")
         link = InProcess(gates, clock, drops)
         numbers = _numbers(base, clock)
         post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
-        ids = tuple(number for number, city in roster.cities.items() if city.name in gates)
+        names = {party.city.city for party in found}
+        ids = tuple(number for number, city in roster.cities.items() if city.name in names)
         own = asking.get(study.file.asker)
         yield Everyone(post, link, ids, (signed or b"") if own is None else sign_study(study, own), events)
 

@@ -1,6 +1,6 @@
-"""Three tiny cities with open gates, for tests that talk to a gate message by message."""
+"""Three (or more) tiny cities with open gates, for tests that talk to a gate message by message."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,19 +113,19 @@ class Rig:
             conversation=conversation,
             roster=self.present.post.roster,
             expires=self.now + life_s,
-            cannot=dict.fromkeys((1, 2, 3), ()),
+            cannot=dict.fromkeys(agreement.cities, ()),
         )
 
     def about(self, plan: Plan) -> Matter:
         return matter_of(plan)
 
 
-def write(folder: Path, rows: int = 12, study: str = STUDY) -> None:
+def write(folder: Path, rows: int = 12, study: str = STUDY, cities: Sequence[str] = CITIES) -> None:
     """City folders, dictionary and study."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
     (folder / "study.yaml").write_text(study, encoding="utf-8")
-    for number, city in enumerate(CITIES):
+    for number, city in enumerate(cities):
         data = folder / city / "data"
         data.mkdir(parents=True)
         (folder / city / "city.yaml").write_text(

@@ -1,14 +1,6 @@
 """The coordinator in one conversation (docs/protocol.md).
 
-| state | event | next | sends |
-|---|---|---|---|
-| Gathering | all Adverts in, or wait over | >= t: Sharing, else Failed | Adverts to U1, else Abort |
-| Sharing | all Shares in, or wait over | >= t: Summing(0), else Failed | Deliver + Ask(0) to U2, else Abort |
-| Summing(r) | all Masked in, or wait over | >= t: Confirming(r), else RoundLost(r) | Survivors to U3, never a second one |
-| Confirming(r) | all Confirms in, or wait over | >= t: Unmasking(r), else RoundLost(r) | Confirms to those who signed |
-| Unmasking(r) | all Reveals in, or wait over | >= k: Summed(r), else RoundLost(r) | Receipt to U3 |
-| Summed(r), RoundLost(r) | `ask`, r + 1 < R | Summing(r + 1) | Ask(r + 1) to U2 |
-| any | `close`; Aborts that leave < t | Closed; Failed | Abort |
+The transitions are the table `MOVES` below.
 
 A message that does not open, comes late or comes twice changes nothing: the very state that went in comes back. One
 that opens but breaks its rules takes its city out and names it (`Fault`). Vectors are added on arrival and not kept:
@@ -29,6 +21,7 @@ from protocols.messages import Body, Envelope, Identity, Kind, Outgoing, Plan, S
 from protocols.ring import Vector, Words
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, sharing
+from protocols.secagg.moves import Move
 from protocols.secagg.plan import STEPS, check, shares_to_open
 from protocols.secagg.recovery import unmask
 from protocols.secagg.transcript import Members, Transcript, digest_of
@@ -206,8 +199,20 @@ class Closed:
 
 Open = Gathering | Sharing | Summing | Confirming | Unmasking
 State = Open | Summed | RoundLost | Failed | Closed
-_STEP: Final = dict(zip((Gathering, Sharing, Summing, Confirming, Unmasking), STEPS, strict=True))
-_REPLY: Final = dict(zip(_STEP, (Kind.ADVERT, Kind.SHARES, Kind.MASKED, Kind.CONFIRM, Kind.REVEAL), strict=True))
+_STATES: Final = (Gathering, Sharing, Summing, Confirming, Unmasking)
+_STEP: Final = dict(zip(_STATES, STEPS, strict=True))
+_REPLY: Final = dict(zip(_STATES, (Kind.ADVERT, Kind.SHARES, Kind.MASKED, Kind.CONFIRM, Kind.REVEAL), strict=True))
+_LEFT: Final = (RoundLost, Failed)  # Failed where too few are left for another round
+MOVES: Final = (
+    Move((Gathering,), Kind.ADVERT, "all in, or wait over: t", Sharing, Kind.ADVERTS, (Failed,)),
+    Move((Sharing,), Kind.SHARES, "all in, or wait over: t", Summing, Kind.DELIVER, (Failed,)),
+    Move((Summing,), Kind.MASKED, "all in, or wait over: t", Confirming, Kind.SURVIVORS, _LEFT),
+    Move((Confirming,), Kind.CONFIRM, "all in, or wait over: t", Unmasking, Kind.CONFIRMS, _LEFT),
+    Move((Unmasking,), Kind.REVEAL, "all in, or wait over: k, and the secrets open", Summed, Kind.RECEIPT, _LEFT),
+    Move((Summed, RoundLost), "`ask`", "a round is left, and t cities", Summing, Kind.ASK, (Closed,)),
+    Move(_STATES, Kind.ABORT, "too few can come, in any round", Failed, Kind.ABORT, (RoundLost,)),
+    Move((*_STATES, Summed, *_LEFT), "`close`", "", Closed, Kind.ABORT),
+)
 
 
 def start(
@@ -381,7 +386,11 @@ def _on_abort(state: Open, reply: Envelope) -> Open:
     abort, talk, city, at = messages.Abort.decode(reply.body), state.talk, reply.header.sender, _STEP[type(state)]
     if city in state.came:
         return state  # what it sent counts
-    reasons = {**talk.missing, city: declined(abort.code)} if at in STEPS[:3] else talk.missing
+    strayed = (
+        abort.code == ABORT_NUMBERS["SECAGG_OUT_OF_ORDER"]
+    )  # it missed a step, so that it cannot follow: lost, no decline
+    reason = f"no_{at}" if strayed else declined(abort.code)
+    reasons = {**talk.missing, city: reason} if at in STEPS[:3] else talk.missing
     talk = replace(talk, gone=talk.gone | {city}, missing=reasons)
     if abort.code == ABORT_NUMBERS["SECAGG_BAD_BOX"]:
         blamed = talk.blamed.get(abort.about, frozenset()) | {city}

@@ -1,15 +1,6 @@
 """A city in one conversation (docs/protocol.md).
 
-| state | event | checks | next | sends |
-|---|---|---|---|---|
-| Idle | Open | P1-P11 | Advertised | Advert |
-| Advertised | Adverts | A1-A5 | Shared | Shares |
-| Shared | Deliver with Ask(0) | D1-D2, Q1-Q3 | Asked(0) | nothing: the gate encodes and adds noise |
-| Asked(r) | `mask` | V1-V2 | Masked(r) | Masked |
-| Masked(r) | Survivors | S1-S3 | Confirmed(r) | Confirm |
-| Confirmed(r) | Confirms | F1-F4 | Revealed(r) | Reveal |
-| Asked(r) .. Revealed(r) | Ask(r'), r' > r | Q1-Q3 | Asked(r') | nothing |
-| any live | Abort, `close` | | Closed | nothing |
+The transitions are the table `MOVES`, at the end of this file.
 
 G1 what does not open is dropped; G2 the identical request gets the identical reply; G3 a signed message that breaks a
 check, and G4 one that is not in the table, end in Refused with a signed Abort; G5 after its time a state is Closed.
@@ -34,6 +25,7 @@ from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, sharing
 from protocols.secagg.masks import add_masks, pair_sign
+from protocols.secagg.moves import Move
 from protocols.secagg.plan import check, shares_to_open
 from protocols.secagg.sharing import Polynomial
 
@@ -281,7 +273,7 @@ def _as_approved(plan: Plan, approved: Plan) -> Plan:
 
 
 def step(state: State, content: bytes, stamp: Stamp) -> tuple[State, Outgoing]:
-    """Take one message from the coordinator. A Receipt changes nothing here: `acknowledge` answers it, from the ledger."""
+    """Take one message from the coordinator, as `MOVES` says. A Receipt changes nothing here: `acknowledge` answers it, from the ledger."""
     if isinstance(state, Idle | Closed):
         return state, ()
     answered = state.answered if isinstance(state, Refused) else state.talk.answered
@@ -307,26 +299,14 @@ def step(state: State, content: bytes, stamp: Stamp) -> tuple[State, Outgoing]:
         )
     except PeerError:
         return state, ()  # G1
+    if request.header.kind is Kind.RECEIPT:
+        return state, ()
     try:
-        match state, request.header.kind:
-            case _, Kind.RECEIPT:
-                return state, ()
-            case _, Kind.ABORT:
-                return Closed(), ()
-            case Advertised(), Kind.ADVERTS:
-                return _on_adverts(state, request, stamp)
-            case Shared(), Kind.DELIVER:
-                return _on_deliver(state, request, stamp)
-            case Masked(), Kind.SURVIVORS:
-                return _on_survivors(state, request, stamp)
-            case Confirmed(), Kind.CONFIRMS:
-                return _on_confirms(state, request, stamp)
-            case ((Asked() | Masked() | Confirmed() | Revealed()), Kind.ASK):
-                ask = messages.Ask.decode(request.body, messages.largest_body(Kind.ASK))
-                _must(ask.round == request.header.round, "ROUND_USED", "masked")
-                return _on_ask(talk, state.room, state.turn.round + 1, ask, request, stamp)
-            case _:
-                raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step=_STEP[type(state)])  # G4
+        take = _TAKES.get((type(state), request.header.kind))
+        if take is None:
+            raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step=_STEP[type(state)])  # G4
+        following: tuple[State, Outgoing] = take(state, request, stamp)
+        return following
     except (PeerError, IncompleteError) as fault:
         return _refused(talk.identity, talk.roster, request, fault, answered, stamp)  # G3
 
@@ -388,6 +368,19 @@ def _on_deliver(state: Shared, request: Envelope, stamp: Stamp) -> tuple[Asked, 
     ask = messages.Ask.decode(body.ask, messages.largest_body(Kind.ASK))
     _must(ask.round == 0, "ROUND_USED", "masked")
     return _on_ask(talk, room, 0, ask, request, stamp)
+
+
+def _on_question(
+    state: Asked | Masked | Confirmed | Revealed, request: Envelope, stamp: Stamp
+) -> tuple[Asked, Outgoing]:
+    """The question of a later round."""
+    ask = messages.Ask.decode(request.body, messages.largest_body(Kind.ASK))
+    _must(ask.round == request.header.round, "ROUND_USED", "masked")
+    return _on_ask(state.talk, state.room, state.turn.round + 1, ask, request, stamp)
+
+
+def _on_abort(state: Live, request: Envelope, stamp: Stamp) -> tuple[Closed, Outgoing]:  # noqa: ARG001 the shape of a step
+    return Closed(), ()
 
 
 def _on_ask(
@@ -533,6 +526,20 @@ def _relayed(
         yield envelope
 
 
+_LIVE: Final = (Advertised, Shared, Asked, Masked, Confirmed, Revealed)
+MOVES: Final = (
+    Move((Idle,), Kind.OPEN, "P1-P11", Advertised, Kind.ADVERT),  # `join`
+    Move((Advertised,), Kind.ADVERTS, "A1-A5", Shared, Kind.SHARES, take=_on_adverts),
+    Move((Shared,), Kind.DELIVER, "D1-D2, Q1-Q3", Asked, None, take=_on_deliver),
+    Move((Asked,), "mask", "V1-V2", Masked, Kind.MASKED),  # `mask`: the gate has the vector
+    Move((Masked,), Kind.SURVIVORS, "S1-S3", Confirmed, Kind.CONFIRM, take=_on_survivors),
+    Move((Confirmed,), Kind.CONFIRMS, "F1-F4", Revealed, Kind.REVEAL, take=_on_confirms),
+    Move((Asked, Masked, Confirmed, Revealed), Kind.ASK, "Q1-Q3", Asked, None, take=_on_question),
+    Move(_LIVE, Kind.ABORT, "", Closed, None, take=_on_abort),
+    Move(_LIVE, "its time is over, or `close`", "G5", Closed, None),
+    Move((Idle, *_LIVE), "a signed message that breaks a check or is not in this table", "G3, G4", Refused, Kind.ABORT),
+)
+_TAKES: Final = {(at, move.on): move.take for move in MOVES if move.take for at in move.at}
 _STEP: Final[Mapping[type, str]] = {  # what each state waits for
     Advertised: "shares",
     Shared: "masked",

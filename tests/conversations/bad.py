@@ -19,6 +19,7 @@ from tests.conversations.table import (
     identity,
     key_of,
     lost_at,
+    question_of,
     roster_of,
     table_of,
 )
@@ -58,6 +59,8 @@ def before(table: Table, kind: Kind, to: int, lost: Mapping[str, Collection[int]
             if recipient == to and messages.peek(content).kind is kind:
                 return content
         out = table.exchange(out, lost_at(lost))
+        if isinstance(table.state, collector.Summed) and kind is Kind.ASK:
+            table.state, out = collector.ask(table.state, question_of(table.plan), table.stamp())
     raise AssertionError(f"no {kind} to {to}")
 
 
@@ -260,8 +263,25 @@ def with_ask(alter: Callable[[messages.Ask], messages.Ask]) -> Tamper:
     return make
 
 
+def in_round(number: int) -> Tamper:
+    """The question of another round."""
+
+    def make(table: Table, honest: bytes) -> bytes:
+        ask = replace(messages.Ask.decode(messages.body_of(honest)), round=number)
+        return resealed(honest, ask, matter=matter_of(table.plan, number))
+
+    return make
+
+
+def second_set(_: Table, honest: bytes) -> bytes:
+    """Another list of survivors, to a city that has signed one."""
+    confirms = messages.Confirms.decode(messages.body_of(honest))
+    return resealed(honest, messages.Survivors(confirms.rctx, (1, 2, 3)))
+
+
 EXACT: Final = {"exact": True}
-_O, _A, _D, _S, _C = Kind.OPEN, Kind.ADVERTS, Kind.DELIVER, Kind.SURVIVORS, Kind.CONFIRMS
+TWO: Final = {"rounds": 2}
+_O, _A, _D, _S, _C, _K = Kind.OPEN, Kind.ADVERTS, Kind.DELIVER, Kind.SURVIVORS, Kind.CONFIRMS, Kind.ASK
 RELAY: Final = ("from", "to", "kind", "study", "conversation", "round", "roster", "body", "body_only")
 
 
@@ -330,6 +350,14 @@ def cases() -> tuple[Case, ...]:
             planned(),
             table=EXACT,
             terms=objecting("exact", "SECAGG_COHORT_DIFFERENCE"),
+        ),
+        Case(
+            "bad_plan_exact_set_open",
+            _O,
+            "SECAGG_COHORT_DIFFERENCE",
+            planned(),
+            table=EXACT,
+            terms=objecting("budget", "SECAGG_COHORT_DIFFERENCE"),
         ),
         Case("bad_plan_budget", _O, "SECAGG_BUDGET", planned(), terms=objecting("budget", "SECAGG_BUDGET")),
     ]
@@ -402,6 +430,11 @@ def cases() -> tuple[Case, ...]:
             "SECAGG_FOREIGN_QUESTION",
             with_ask(lambda ask: replace(ask, layout=bytes(32))),
         ),
+        Case("bad_ask_later_round_reused", _K, "SECAGG_ROUND_USED", changed(messages.Ask, round=0), table=TWO),
+        Case("bad_ask_later_round_not_set_up", _K, "SECAGG_ROUND_USED", in_round(2), table=TWO),
+        Case("bad_ask_later_other_context", _K, "SECAGG_ROUND_USED", changed(messages.Ask, ctx=bytes(32)), table=TWO),
+        Case("bad_ask_later_too_long", _K, "SECAGG_FOREIGN_QUESTION", changed(messages.Ask, length=8), table=TWO),
+        Case("bad_ask_later_empty", _K, "SECAGG_FOREIGN_QUESTION", changed(messages.Ask, length=0), table=TWO),
     ]
     survivors = [
         Case("bad_survivors_other_round", _S, "SECAGG_FOREIGN_ROUND", changed(messages.Survivors, rctx=bytes(32))),
@@ -415,6 +448,7 @@ def cases() -> tuple[Case, ...]:
             changed(messages.Survivors, u3=(1, 2, 3)),
             table=EXACT,
         ),
+        Case("bad_survivors_second_set", _C, "SECAGG_OUT_OF_ORDER", second_set),
     ]
     confirms = [
         Case("bad_confirms_other_round", _C, "SECAGG_SPLIT_SURVIVORS", changed(messages.Confirms, rctx=bytes(32))),
@@ -435,6 +469,7 @@ def cases() -> tuple[Case, ...]:
         Case("bad_encoding_trailing", _S, "ENVELOPE_BODY", raw(lambda body: body + b"\0")),
         Case("bad_encoding_short", _S, "ENVELOPE_BODY", raw(lambda body: body[:-1])),
         Case("bad_encoding_unsorted", _S, "ENVELOPE_BODY", changed(messages.Survivors, u3=(2, 1, 3, 4))),
+        Case("bad_encoding_unknown_type", _O, "SECAGG_PLAN", planned(mode=3)),
         Case("bad_encoding_id_zero", _S, "ENVELOPE_BODY", changed(messages.Survivors, u3=(0, 1, 2, 3))),
         Case(
             "bad_encoding_huge_length",

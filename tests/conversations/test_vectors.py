@@ -35,6 +35,7 @@ def made() -> dict[str, Any]:
 def test_the_files_are_those_that_are_made_and_no_others() -> None:
     assert set(NAMES) == set(made())
     assert len(CONVERSATIONS) == 12
+    assert "session_5_rounds_4" in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,6 +58,21 @@ def test_the_plain_protocol_sends_the_same_bytes_and_opens_the_same_sum(name: st
         assert outcome["sum"] == [sum(column) for column in columns]
     else:
         assert not [event for event in file["events"] if event["kind"] == "reveal"]
+
+
+def test_the_plain_protocol_plays_the_session_and_opens_the_same_sums() -> None:
+    """Four rounds: all; city 3 lost; city 3 back; two lost, which is one too many."""
+    file = stored("session_5_rounds_4")
+    again = plain.Conversation(file)
+    for event, envelope in zip(file["events"], again.replay(), strict=True):
+        assert sha256(envelope).hexdigest() == event["sha256"]
+    summed = {number: each["sum"] for number, each in enumerate(file["outcomes"]) if each["state"] == "Summed"}
+    assert again.totals == summed
+    assert [each.get("u3") for each in file["outcomes"]] == [[1, 2, 3, 4, 5], [1, 2, 4, 5], [1, 2, 3, 4, 5], None]
+    assert file["outcomes"][3]["state"] == "RoundLost"
+    for number, total in summed.items():
+        columns = zip(*(file["vectors"][str(i)][str(number)] for i in file["outcomes"][number]["u3"]), strict=True)
+        assert total == [sum(column) for column in columns]
 
 
 def test_the_outcomes_are_those_of_the_specification() -> None:

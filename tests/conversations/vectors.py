@@ -5,7 +5,7 @@ Frozen once `tests/oracles/secagg_plain.py` agreed with every one; a test makes 
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from tests.conversations.table import (
     identity,
     key_of,
     lost_at,
+    question_of,
     roster_of,
     table_of,
     test_entropy,
@@ -64,6 +65,63 @@ def conversation(name: str, losses: Mapping[str, Collection[int]], ids: tuple[in
     """Inputs, every envelope in order, and how it ended."""
     table = table_of(ids, seed=SEED, **plan)
     table.run(lost_at(losses))
+    return {
+        "what": f"{name}: lost {dict(losses) or 'nobody'}",
+        **setting(table),
+        "question": {"length": table.plan.length, "layout": table.plan.layout.hex(), "question": QUESTION.hex()},
+        "vectors": {str(seat.id): seat.vectors[0].tolist() for seat in table.cities.values() if seat.vectors},
+        "events": events_of(table, whole=name in WHOLE),
+        "outcome": outcome(table),
+    }
+
+
+def session(name: str, ids: tuple[int, ...], lost: Mapping[int, Collection[int]]) -> dict[str, Any]:
+    """A session of four rounds, each with its own length; `lost`: whose vectors do not come, by round."""
+
+    def gone(city: int, kind: Kind, round_: int) -> bool:
+        return kind is Kind.ASK and city in lost.get(round_, ())
+
+    table = table_of(ids, seed=SEED, rounds=4)
+    table.run(gone)
+    outcomes, questions = [outcome(table)], [question_of(table.plan)]
+    for length in (5, 1, 7):
+        questions.append(question_of(table.plan, length))
+        assert isinstance(table.state, collector.Summed | collector.RoundLost)
+        table.state, out = collector.ask(table.state, questions[-1], table.stamp())
+        while out:
+            out = table.exchange(out, gone)
+        outcomes.append(outcome(table))
+    return {
+        "what": f"{name}: lost {dict(lost)} by round",
+        **setting(table),
+        "questions": [{key: shown(value) for key, value in asdict(each).items()} for each in questions],
+        "vectors": {
+            str(seat.id): {str(round_): vector.tolist() for round_, vector in seat.vectors.items()}
+            for seat in table.cities.values()
+        },
+        "events": events_of(table, whole=False, rounds=True),
+        "outcomes": outcomes,
+    }
+
+
+def setting(table: Table) -> dict[str, Any]:
+    """What a conversation begins with."""
+    ids = table.plan.cities
+    return {
+        "seed": SEED.hex(),
+        "consortium": table.roster.entries.consortium,
+        "roster": table.roster.file.decode(),
+        "roster_version": table.roster.entries.version,
+        "software": SOFTWARE.model_dump(),
+        "identities": {str(each): key_of(each).private_bytes_raw().hex() for each in (0, *ids)},
+        "plan": plan_shown(table.plan),
+        "snapshot": bytes(32).hex(),
+        "noise_seed": bytes(32).hex(),
+    }
+
+
+def events_of(table: Table, *, whole: bool, rounds: bool = False) -> list[dict[str, Any]]:
+    """Every envelope in order."""
     events = []
     for sender, to, content in table.wire:
         header = messages.peek(content)
@@ -73,6 +131,7 @@ def conversation(name: str, losses: Mapping[str, Collection[int]], ids: tuple[in
             "kind": header.kind.value,
             "issued": header.issued,
             "seq": header.seq,
+            **({"round": header.round} if rounds else {}),
         }
         if header.kind is Kind.ACK:
             event["ledger_seq"] = messages.Ack.decode(messages.body_of(content)).ledger_seq
@@ -80,23 +139,8 @@ def conversation(name: str, losses: Mapping[str, Collection[int]], ids: tuple[in
             abort = messages.Abort.decode(messages.body_of(content))
             event |= {"code": abort.code, "about": abort.about}
         digest = {"sha256": sha256(content).hexdigest()}
-        events.append(event | ({"envelope": content.hex()} if name in WHOLE else digest))
-    return {
-        "what": f"{name}: lost {dict(losses) or 'nobody'}",
-        "seed": SEED.hex(),
-        "consortium": table.roster.entries.consortium,
-        "roster": table.roster.file.decode(),
-        "roster_version": table.roster.entries.version,
-        "software": SOFTWARE.model_dump(),
-        "identities": {str(each): key_of(each).private_bytes_raw().hex() for each in (0, *ids)},
-        "plan": plan_shown(table.plan),
-        "question": {"length": table.plan.length, "layout": table.plan.layout.hex(), "question": QUESTION.hex()},
-        "vectors": {str(seat.id): seat.vectors[0].tolist() for seat in table.cities.values() if seat.vectors},
-        "snapshot": bytes(32).hex(),
-        "noise_seed": bytes(32).hex(),
-        "events": events,
-        "outcome": outcome(table),
-    }
+        events.append(event | ({"envelope": content.hex()} if whole else digest))
+    return events
 
 
 def outcome(table: Table) -> dict[str, Any]:
@@ -131,7 +175,8 @@ def conversations() -> dict[str, dict[str, Any]]:
             found[name] = conversation(name, losses, six)
         name = f"exact_6{suffix}"
         found[name] = conversation(name, losses, six, exact=True, bits=64)
-    return found
+    five = (1, 2, 3, 4, 5)
+    return found | {"session_5_rounds_4": session("session_5_rounds_4", five, {1: (3,), 3: (1, 3)})}
 
 
 def digests() -> dict[str, Any]:
@@ -284,6 +329,7 @@ def bad(case: Case) -> dict[str, Any]:
             "seed": b"seed".hex(),
             "exact": bool(case.table.get("exact")),
             "lost": shown(dict(case.lost)),
+            **({"rounds": case.table["rounds"]} if "rounds" in case.table else {}),
         },
         "gate": {
             "objections": objections,

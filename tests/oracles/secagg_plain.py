@@ -197,11 +197,13 @@ class City:
 
 @dataclass
 class Conversation:
-    """A one-round conversation, remade from its inputs and from who sent what to whom, when, under which number."""
+    """A conversation, remade from its inputs and from who sent what to whom, when, under which number; `r` is the round of the moment."""
 
     file: dict[str, Any]
     envelopes: list[bytes] = field(default_factory=list)
-    salts: dict[int, bytes] = field(default_factory=dict)
+    salts: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    totals: dict[int, list[int]] = field(default_factory=dict)
+    r: int = 0
 
     def __post_init__(self) -> None:
         self.plan: dict[str, Any] = self.file["plan"]
@@ -213,7 +215,8 @@ class Conversation:
         self.cities = {i: self._city(i) for i in self.plan["cities"]}
         self.last: dict[int, bytes] = {}
         self.sets: dict[str, list[int]] = {}
-        self.by: dict[tuple[str, int], bytes] = {}
+        self.u3s: dict[int, list[int]] = {}
+        self.by: dict[tuple[str, int, int], bytes] = {}
 
     def _city(self, i: int) -> City:
         stream, at = aes_ctr(d("test-entropy", u32(i), bytes.fromhex(self.file["seed"])), 1 << 16), [0]
@@ -236,18 +239,27 @@ class Conversation:
     # sets, as far as the wire has shown them
 
     def u(self, kind: str) -> list[int]:
-        return sorted(i for name, i in self.by if name == kind)
+        return sorted(i for name, i, r in self.by if (name, r) == (kind, self.r))
+
+    @property
+    def u3(self) -> list[int]:
+        return self.u3s[self.r]
+
+    @property
+    def question(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.file["questions"][self.r] if "questions" in self.file else self.file["question"]
+        return found
 
     @property
     def ctx(self) -> bytes:
-        return d("ctx", self.digest, d("u1", *(self.by["advert", i] for i in self.sets["u1"])))
+        return d("ctx", self.digest, d("u1", *(self.by["advert", i, 0] for i in self.sets["u1"])))
 
     @property
     def ask(self) -> bytes:
-        question = self.file["question"]
+        question = self.question
         return (
             self.ctx
-            + u16(0)
+            + u16(self.r)
             + u32(question["length"])
             + bytes.fromhex(question["layout"])
             + lp(bytes.fromhex(question["question"]))
@@ -256,18 +268,18 @@ class Conversation:
     @property
     def rctx(self) -> bytes:
         u2 = d("u2", *map(u32, self.sets["u2"]))
-        return d("round", self.ctx, u2, u16(0), d("ask", self.ask))
+        return d("round", self.ctx, u2, u16(self.r), d("ask", self.ask))
 
     @property
     def u3_digest(self) -> bytes:
-        return d("u3", self.rctx, *map(u32, self.sets["u3"]))
+        return d("u3", self.rctx, *map(u32, self.u3))
 
     def pair(self, i: int, j: int) -> bytes:
-        shared = x25519(self.cities[i].s[0], public(self.cities[j].s[0]))
+        shared = x25519(self.cities[i].s[self.r], public(self.cities[j].s[self.r]))
         return hkdf(shared, self.rctx, lp(b"pair") + u32(min(i, j)) + u32(max(i, j)))
 
     def own(self, i: int) -> bytes:
-        return hkdf(self.cities[i].b[0], self.rctx, lp(b"self") + u32(i))
+        return hkdf(self.cities[i].b[self.r], self.rctx, lp(b"self") + u32(i))
 
     # section 4: bodies
 
@@ -288,15 +300,15 @@ class Conversation:
         return chacha20poly1305(key, bytes(12), content, d("box-aad", self.ctx, u32(i), u32(j), u16(rounds)))
 
     def y(self, i: int) -> bytes:
-        mod, cells = 2**self.bits, self.file["question"]["length"]
-        total = [x % mod for x in self.file["vectors"][str(i)]]
+        mod, cells, vectors = 2**self.bits, self.question["length"], self.file["vectors"][str(i)]
+        total = [x % mod for x in (vectors[str(self.r)] if "questions" in self.file else vectors)]
         masks = [(1, self.own(i))] + [(1 if i < j else -1, self.pair(i, j)) for j in self.sets["u2"] if j != i]
         for sign, key in masks:
             total = [(a + sign * b) % mod for a, b in zip(total, words(key, cells, self.bits), strict=True)]
         return b"".join(x.to_bytes(self.bits // 8, "little") for x in total)
 
     def masked(self, i: int) -> bytes:
-        salt = self.salts.setdefault(i, self.cities[i].draw(32))
+        salt = self.salts.setdefault((i, self.r), self.cities[i].draw(32))
         commit = d(
             "input", self.rctx, salt, bytes.fromhex(self.file["snapshot"]), bytes.fromhex(self.file["noise_seed"])
         )
@@ -306,15 +318,15 @@ class Conversation:
         def share(poly: Sequence[int]) -> bytes:
             return evaluate(poly, i).to_bytes(33, "big")
 
-        lost = [j for j in self.sets["u2"] if j not in self.sets["u3"]]
-        b = [u32(j) + share(self.cities[j].b_poly[0]) for j in self.sets["u3"]]
-        return self.rctx + listed(b) + listed([u32(j) + share(self.cities[j].s_poly[0]) for j in lost])
+        lost = [j for j in self.sets["u2"] if j not in self.u3]
+        b = [u32(j) + share(self.cities[j].b_poly[self.r]) for j in self.u3]
+        return self.rctx + listed(b) + listed([u32(j) + share(self.cities[j].s_poly[self.r]) for j in lost])
 
     def confirms(self) -> bytes:
-        return self.rctx + listed([lp(self.by["confirm", i]) for i in self.u("confirm")])
+        return self.rctx + listed([lp(self.by["confirm", i, self.r]) for i in self.u("confirm")])
 
     def receipt(self) -> bytes:
-        reveals = [self.by["reveal", i] for i in self.u("reveal")]
+        reveals = [self.by["reveal", i, self.r] for i in self.u("reveal")]
         total = b"".join(x.to_bytes(8, "little", signed=True) for x in self.total())
         sum_digest = d("sum", self.rctx, self.u3_digest, d("reveals", *reveals), total)
         transcript = d(
@@ -324,16 +336,16 @@ class Conversation:
             self.adverts(),
             listed([u32(i) for i in self.sets["u2"]]),
             self.ask,
-            *(self.by["masked", i] for i in self.sets["u3"]),
-            self.rctx + listed([u32(i) for i in self.sets["u3"]]),
+            *(self.by["masked", i, self.r] for i in self.u3),
+            self.rctx + listed([u32(i) for i in self.u3]),
             self.confirms(),
             *reveals,
         )
-        inputs = [u32(i) + d("y", self.rctx, u32(i), self.y(i)) for i in self.sets["u3"]]
+        inputs = [u32(i) + d("y", self.rctx, u32(i), self.y(i)) for i in self.u3]
         return self.rctx + sum_digest + transcript + listed(inputs)
 
     def adverts(self) -> bytes:
-        return self.digest + listed([lp(self.by["advert", i]) for i in self.sets["u1"]])
+        return self.digest + listed([lp(self.by["advert", i, 0]) for i in self.sets["u1"]])
 
     def body(self, event: Mapping[str, Any]) -> bytes:
         kind, i, j = event["kind"], event["from"], event["to"]
@@ -351,10 +363,12 @@ class Conversation:
                 u2 = self.sets.setdefault("u2", self.u("shares"))
                 boxes = listed([u32(k) + self.box(k, j) for k in u2 if k != j])
                 return self.ctx + listed([u32(k) for k in u2]) + boxes + lp(self.ask)
+            case "ask":
+                return self.ask
             case "masked":
                 return self.masked(i)
             case "survivors":
-                return self.rctx + listed([u32(k) for k in self.sets.setdefault("u3", self.u("masked"))])
+                return self.rctx + listed([u32(k) for k in self.u3s.setdefault(self.r, self.u("masked"))])
             case "confirm":
                 return self.rctx + self.u3_digest
             case "confirms":
@@ -383,7 +397,7 @@ class Conversation:
             "issued": event["issued"],
             "kind": event["kind"],
             "roster": {"sha256": self.plan["roster"], "version": self.file["roster_version"]},
-            "round": 0,
+            "round": self.r,
             "run": self.plan["run"],
             "seq": event["seq"],
             "software": self.file["software"],
@@ -399,17 +413,20 @@ class Conversation:
     def replay(self) -> list[bytes]:
         """Every envelope of the conversation, in order."""
         for event in self.file["events"]:
+            self.r = event.get("round", 0)
             envelope = self.seal(event, self.body(event))
             if event["from"]:
-                self.by[event["kind"], event["from"]] = envelope
+                self.by[event["kind"], event["from"], self.r] = envelope
             else:
                 self.last[event["to"]] = envelope
             self.envelopes.append(envelope)
+            if event["kind"] == "receipt":
+                self.totals.setdefault(self.r, self.total())
         return self.envelopes
 
     def total(self) -> list[int]:
         """Section 10, from the shares that were revealed, not from what the cities drew."""
-        mod, cells = 2**self.bits, self.file["question"]["length"]
+        mod, cells = 2**self.bits, self.question["length"]
         revealers = self.u("reveal")[: self.k]
         total = [0] * cells
 
@@ -417,19 +434,19 @@ class Conversation:
             total[:] = [(a + sign * b) % mod for a, b in zip(total, vector, strict=True)]
 
         def opened(polys: Callable[[City], list[list[int]]], dealer: int) -> bytes:
-            points = {i: evaluate(polys(self.cities[dealer])[0], i) for i in revealers}
+            points = {i: evaluate(polys(self.cities[dealer])[self.r], i) for i in revealers}
             return at_zero(points).to_bytes(32, "big")
 
-        for i in self.sets["u3"]:
+        for i in self.u3:
             y, size = self.y(i), self.bits // 8
             add(1, [int.from_bytes(y[at : at + size], "little") for at in range(0, len(y), size)])
             b = opened(lambda city: city.b_poly, i)
             add(-1, words(hkdf(b, self.rctx, lp(b"self") + u32(i)), cells, self.bits))
         for j in self.sets["u2"]:
-            if j not in self.sets["u3"]:
+            if j not in self.u3:
                 s = opened(lambda city: city.s_poly, j)
-                for i in self.sets["u3"]:
-                    shared = x25519(s, public(self.cities[i].s[0]))
+                for i in self.u3:
+                    shared = x25519(s, public(self.cities[i].s[self.r]))
                     key = hkdf(shared, self.rctx, lp(b"pair") + u32(min(i, j)) + u32(max(i, j)))
                     add(-1 if i < j else 1, words(key, cells, self.bits))
         return [x - mod if x >= mod // 2 else x for x in total]

@@ -16,10 +16,13 @@ import pytest
 from coordinator import output, release, rounds
 from coordinator.release import Opened
 from node import gate, ledger
+from node.identity import identity
 from protocols import study
+from protocols.entropy import operating_system
 from protocols.errors import ConfigError, IncompleteError, Refusal
 from protocols.noise import UNIT
 from protocols.ring import Vector
+from protocols.secagg.transcript import Transcript, recomputed
 from simulations import world
 from tests.system.conftest import SMALL, Ask
 
@@ -331,7 +334,7 @@ def test_a_crash_after_the_sum_does_not_lose_a_paid_answer(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(rounds, "receipts", killed)
+        patch.setattr(rounds.Conversation, "receipts", killed)
         with pytest.raises(KeyboardInterrupt):
             world.run(asked, made, homes, seed=None)
     again = world.run(asked, made, homes, seed=None)
@@ -339,24 +342,109 @@ def test_a_crash_after_the_sum_does_not_lose_a_paid_answer(
     assert [held.state for held in ledger.look(homes / "chengdu" / ledger.FILE, now=0).reservations] == ["spent"]
 
 
-def test_a_crash_before_the_answer_is_kept_leaves_the_run_unfinished_and_a_retry_is_charged(
-    made: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def killed(*_: object, **__: object) -> Any:
+    raise KeyboardInterrupt
+
+
+def charged(homes: Path, city: str = "chengdu") -> list[str]:
+    """How far each conversation of a city went."""
+    return [held.state for held in ledger.look(homes / city / ledger.FILE, now=0).reservations]
+
+
+def logs(homes: Path) -> list[Path]:
+    return list((homes / "coordinator" / "runs").rglob("log"))
+
+
+def test_a_crash_between_the_sum_and_the_answer_is_made_good_from_the_log_at_no_cost(
+    made: Path, ingested: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, homes = study.load(small), tmp_path / "homes"
+    shutil.copytree(ingested, homes)
+    opened: list[Opened] = []
 
-    def killed(*_: object, **__: object) -> bytes:
-        raise KeyboardInterrupt
+    def noting(found: Opened, *_: object, **__: object) -> None:
+        opened.append(found)
+        killed()
 
     with monkeypatch.context() as patch:
-        patch.setattr(release, "results", killed)
+        patch.setattr(release, "results", noting)
         with pytest.raises(KeyboardInterrupt):
             world.run(asked, made, homes, seed=None)
+    assert len(logs(homes)) == 1
     again = world.run(asked, made, homes, seed=None)
     assert not again.stored
-    assert [held.state for held in ledger.look(homes / "chengdu" / ledger.FILE, now=0).reservations] == [
-        "spent",
-        "answered",
-    ]
+    assert charged(homes) == ["answered"]
+    assert opened[0].total.tolist() == sum_of(homes, again)  # the same sum, so the same noise
+    assert not logs(homes)
+
+
+def sum_of(homes: Path, outcome: world.Outcome) -> list[int]:
+    """The sum that a result's transcript gives."""
+    assert outcome.sealer is not None
+    (kept,) = [content for path, content in outcome.sealer.unsealed.files.items() if path.startswith("bundle/secagg/")]
+    root = identity(homes / "coordinator" / "root", operating_system).public_key().public_bytes_raw()
+    found: list[int] = recomputed(Transcript.decode(kept, 1 << 26), root).tolist()
+    return found
+
+
+def test_a_crash_before_the_sum_takes_every_city_s_keys_so_that_a_new_conversation_is_charged(
+    made: Path, ingested: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everyone is in the one process that died. The cities' vectors had left; the new ones have new noise."""
+    asked, homes, real = study.load(small), tmp_path / "homes", world.InProcess.each
+
+    shutil.copytree(ingested, homes)
+
+    def dying(self: world.InProcess, kind: str, *rest: Any) -> Any:
+        return killed() if kind == "survivors" else real(self, kind, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.InProcess, "each", dying)
+        with pytest.raises(KeyboardInterrupt):
+            world.run(asked, made, homes, seed=None)
+    said: list[str] = []
+    again = world.run(asked, made, homes, seed=None, progress=said.append)
+    assert not again.missing
+    assert charged(homes) == ["spent", "answered"]
+    assert any("too few cities" in line or "the round is lost" in line for line in said)
+    assert not logs(homes)
+
+
+def test_a_log_that_was_opened_and_says_nothing_is_passed_over(
+    made: Path, ingested: Path, small: Path, tmp_path: Path
+) -> None:
+    asked, homes = study.load(small), tmp_path / "homes"
+    shutil.copytree(ingested, homes)
+    name = f"{asked.file.asker}-{asked.digest.removeprefix('sha256:')}"
+    path = homes / "coordinator" / "runs" / name / "1" / ("0" * 32) / "log"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert not world.run(asked, made, homes, seed=None).missing
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert world.run(asked, made, homes, seed=None).stored
+    assert not logs(homes)
+
+
+@pytest.mark.parametrize("fault", ["locked", "rolled back"])
+def test_a_ledger_that_does_not_open_makes_its_city_missing_and_no_other(
+    made: Path, ingested: Path, small: Path, tmp_path: Path, fault: str
+) -> None:
+    homes = tmp_path / "homes"
+    shutil.copytree(ingested, homes)
+    (party,) = [each for each in world.parties(made, study.load(small)) if each.city.city == "chengdu"]
+    books = homes / "chengdu" / ledger.FILE
+    key = identity(books.parent, operating_system).public_key().public_bytes_raw()
+    held = ledger.Ledger.open(books, policy=party.policy, city="chengdu", city_key=key, now=0, entropy=operating_system)
+    if fault != "locked":
+        held.close()
+        books.unlink()
+    said: list[str] = []
+    outcome = world.run(study.load(small), made, homes, seed=None, progress=said.append)
+    held.close()
+    assert [(each.city, each.reason, each.detail) for each in outcome.missing] == [("chengdu", "no_advert", "refused")]
+    assert any(line.startswith("chengdu: ") and "ledger" in line for line in said)
+    assert world.exit_code(outcome) == 4
 
 
 def test_results_state_what_each_cap_held_before_what_the_study_takes_and_what_is_left(

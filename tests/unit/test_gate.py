@@ -19,11 +19,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from coordinator import rounds
 from node import desk, gate, ledger
 from node.audit import Event, lines
+from node.identity import identity
 from protocols import messages
+from protocols.approval import sign_study
 from protocols.attestation import Attestation, epsilon_text, read_attestation, sign_attestation
 from protocols.entropy import seeded
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, Plan, open_envelope, seal
+from protocols.plan import agree
 from protocols.roster import COORDINATOR
 from protocols.secagg import collector
 from protocols.study import load
@@ -283,6 +286,43 @@ def test_an_open_under_the_name_of_another_conversation_touches_neither(tiny: Ri
     assert held.state == "reserved"
 
 
+@pytest.mark.parametrize("field", ["cities", "expires", "run"])
+def test_a_plan_that_its_header_or_the_roster_does_not_know_is_refused_and_holds_nothing(tiny: Rig, field: str) -> None:
+    plan = tiny.plan(tiny.approved()[1])
+    wrong: dict[str, Any] = {"cities": (1, 2, 99), "expires": 2**60, "run": 0}
+    changed = replace(plan, **{field: wrong[field]})
+    about = replace(messages.matter_of(changed), expires=plan.expires, run=1)
+    content = tiny.sealed(messages.Open(changed.encode(), b""), about)
+    assert aborted(tiny, content) == abort_number("SECAGG_PLAN")
+    assert tiny.gate.ledger.reservation(plan.conversation) is None
+
+
+def test_a_plan_over_cities_that_the_study_does_not_name_is_not_what_was_approved(tmp_path: Path) -> None:
+    four = (*gates.CITIES, "zenith")
+    named = gates.STUDY + "cities: {names: [east, north, west], least: 3}\n"
+    gates.write(tmp_path / "cities", 12, gates.STUDY, four)
+    asked = load(tmp_path / "cities" / "study.yaml")
+    with gates.rig(tmp_path / "cities", study=asked) as rig:
+        (tmp_path / "cities" / "named.yaml").write_text(named, encoding="utf-8")
+        narrow = load(tmp_path / "cities" / "named.yaml")
+        rig.study = narrow
+        assert rig.present.ids == (1, 2, 3, 4)
+        body = messages.Offer(narrow.content, sign_study(narrow, asker_key(rig)), narrow.dictionary.content)
+        assert reply_to(rig, rig.sealed(body, rig.matter(narrow))).header.kind is Kind.APPROVAL
+        wide, inside = (rig.plan(agree(narrow, ids, rig.present.post.roster), name) for ids, name in WIDE_AND_INSIDE)
+        assert aborted(rig, opening(rig, wide)) == abort_number("SECAGG_NOT_APPROVED")
+        assert reply_to(rig, opening(rig, inside)).header.kind is Kind.ADVERT
+
+
+WIDE_AND_INSIDE = (((1, 2, 3, 4), b"w" * 16), ((1, 2, 3), b"i" * 16))
+
+
+def asker_key(rig: Rig) -> Any:
+    """The key that the simulated asker signs with."""
+    base = world.coordinator_home(rig.folder, rig.folder / "homes")
+    return identity(base / "askers" / "analyst", seeded("unused"))
+
+
 def test_an_open_that_is_no_plan_is_refused(tiny: Rig) -> None:
     content = tiny.sealed(messages.Open(b"no plan", b""), messages.Matter(tiny.now + 60, b"s" * 32, 1, b"c" * 16))
     assert aborted(tiny, content) == abort_number("ENVELOPE_BODY")
@@ -319,7 +359,7 @@ def test_a_budget_that_is_used_up_refuses_before_a_row_is_read(tiny: Rig, monkey
 
 def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
-    rounds.receipts(tiny.present.post, rounds.summed(tiny.present.post, agreement, answers, {}))
+    rounds.summed(tiny.present.post, agreement, answers, {}).conversation.receipts()
     gate_ = tiny.gate
     ack = messages.Ack(b"r" * 32, b"r" * 32, 3, b"h" * 32)
     forged = tiny.sealed(ack, messages.Matter(tiny.now + 60), to=COORDINATOR, seq=1, identity=gate_.station.identity)
@@ -329,7 +369,7 @@ def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) ->
 
 def test_a_finished_run_is_not_opened_again(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
-    acks = rounds.receipts(tiny.present.post, rounds.summed(tiny.present.post, agreement, answers, {}))
+    acks = rounds.summed(tiny.present.post, agreement, answers, {}).conversation.receipts()
     plan = tiny.plan(agreement, b"e" * 16)
     assert aborted(tiny, opening(tiny, plan, acks[1])) == abort_number("SECAGG_ALREADY_ANSWERED")
 
@@ -345,8 +385,8 @@ def conversation(tiny: Rig) -> Iterator[tuple[Kind, collector.State, messages.Ou
     question = collector.Question(plan.length, plan.layout, agreement.question)
     state: collector.State
     state, sent = collector.start(post.identity, post.roster, plan, question, {}, post.stamp())
-    while type(state) in rounds.REQUEST:
-        yield rounds.REQUEST[type(state)], state, sent
+    while isinstance(state, collector.Open):
+        yield messages.peek(sent[0][1]).kind, state, sent
         following: messages.Outgoing = ()
         for city, content in sent:
             reply = tiny.gates[post.roster.name(city)].answer(content, tiny.now)
@@ -544,10 +584,9 @@ def test_a_receipt_for_another_vector_or_conversation_is_not_acknowledged(tiny: 
 def test_a_receipt_before_anything_was_signed_is_held_against_the_vector_alone(tiny: Rig) -> None:
     state, _ = reaching(tiny, Kind.SURVIVORS)
     assert isinstance(state, collector.Confirming)
-    given = tiny.gate.talks[b"c" * 16].given
-    assert given is not None
-    receipt = messages.Receipt(given.rctx, b"s" * 32, b"t" * 32, ((1, given.y_digest), (2, b"y" * 32), (3, b"y" * 32)))
-    assert reply_to(tiny, tiny.sealed(receipt, given.matter)).header.kind is Kind.ACK
+    inputs = ((1, state.inputs[1].y_digest), (2, b"y" * 32), (3, b"y" * 32))
+    receipt = messages.Receipt(state.turn.rctx, b"s" * 32, b"t" * 32, inputs)
+    assert reply_to(tiny, tiny.sealed(receipt, messages.matter_of(state.talk.plan))).header.kind is Kind.ACK
 
 
 # --- mode exact

@@ -68,7 +68,7 @@ def conversation(tiny: Rig, out: Callable[[str], object]) -> None:
     post = tiny.present.post
     answers = rounds.offer(post, tiny.study, tiny.present.signed, tiny.present.ids)
     agreement = rounds.agreed(post, tiny.study, answers)
-    rounds.receipts(post, rounds.summed(post, agreement, answers, {}))
+    rounds.summed(post, agreement, answers, {}).conversation.receipts()
 
 
 def reopened(home: Path, policy: Path) -> ledger.Ledger:

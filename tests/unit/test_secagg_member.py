@@ -53,6 +53,20 @@ def test_a_signed_message_that_breaks_a_check_ends_in_a_signed_abort_with_the_co
     assert state.fault.text("en")
 
 
+PLACES: Final = {(case.kind, str(case.table), str(case.lost)): case for case in cases()}
+
+
+@pytest.mark.parametrize("case", PLACES.values(), ids=lambda case: f"instead of {case.name}")
+def test_the_honest_message_in_the_same_place_is_taken(case: Case) -> None:
+    """The neighbour of every refusal: nothing but what was altered is refused."""
+    table, honest, _ = replace(case, terms=lambda terms: terms).setting()
+    seat = table.cities[case.victim]
+    before_it = type(seat.state)
+    ((_, content),) = seat.on(honest, NOW + 1)
+    assert messages.peek(content).kind is not Kind.ABORT
+    assert not isinstance(seat.state, member.Refused | before_it)
+
+
 def seat_before(kind: Kind, **kinds: Any) -> tuple[Seat, bytes]:
     """City 2 just before a request of `kind`, and that request."""
     table = table_of(IDS, **kinds)
