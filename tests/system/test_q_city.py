@@ -45,7 +45,9 @@ def value(questions: dict[str, Any], question: str, measure: str, **keys: str) -
     (row,) = (
         row
         for row in questions[question]["rows"]
-        if row["measure"] == measure and all(row[key] == code for key, code in keys.items())
+        if row["scope"] == "pooled"
+        and row["measure"] == measure
+        and all(row[key] == code for key, code in keys.items())
     )
     found: float = row["estimate"]
     return found
@@ -112,7 +114,10 @@ def of_known(questions: dict[str, Any], question: str, measure: str, **keys: str
     (row,) = (
         row
         for row in questions[question]["rows"]
-        if row["measure"] == measure and "known" in row.values() and all(row[key] == code for key, code in keys.items())
+        if row["scope"] == "pooled"
+        and row["measure"] == measure
+        and "known" in row.values()
+        and all(row[key] == code for key, code in keys.items())
     )
     found: dict[str, Any] = row
     return found

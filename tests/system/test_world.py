@@ -41,7 +41,7 @@ def flexible(made: Path) -> pd.DataFrame:
 
 def counts(results: dict[str, Any], question: str) -> dict[tuple[str, ...], float]:
     entry = results["questions"][question]
-    rows = [row for row in entry["rows"] if row["measure"] == "count"]
+    rows = [row for row in entry["rows"] if row["measure"] == "count" and row["scope"] == "pooled"]
     return {tuple(row[key] for key in entry["keys"]): row["estimate"] for row in rows}
 
 
@@ -108,7 +108,7 @@ def test_exact_totals_means_and_bins_equal_pandas_on_the_pooled_rows(ask: Ask, m
     questions = results["questions"]
 
     def found(question: str, measure: str, **keys: str) -> Any:
-        rows_ = [row for row in questions[question]["rows"] if row["measure"] == measure]
+        rows_ = [row for row in questions[question]["rows"] if (row["scope"], row["measure"]) == ("pooled", measure)]
         (row,) = [row for row in rows_ if all(row[key] == code for key, code in keys.items())]
         return row["estimate"]
 
