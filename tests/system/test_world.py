@@ -44,7 +44,7 @@ def flexible(made: Path) -> pd.DataFrame:
 
 def counts(results: dict[str, Any], question: str) -> dict[tuple[str, ...], float]:
     entry = results["questions"][question]
-    rows = [row for row in entry["rows"] if row["measure"] == "count"]
+    rows = [row for row in entry["rows"] if row["measure"] == "count" and row["scope"] == "pooled"]
     return {tuple(row[key] for key in entry["keys"]): row["estimate"] for row in rows}
 
 
