@@ -24,9 +24,11 @@ from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
 from protocols.statistics.estimates import Estimates, Families
-from protocols.statistics.layout import NOTHING, Layout
+from protocols.statistics.layout import NOTHING, Layout, Measure
 from protocols.statistics.question import Question
+from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, significant
+from protocols.statistics.suppression import Withheld, withheld
 from protocols.study import Study
 
 CONTRACT: Final = 1
@@ -87,6 +89,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     study, survivors = opened.agreement.study, opened.survivors
     of_sum, of_cities = _reconciled(opened)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
+    hidden = _hidden(opened, of_sum.pooled) if study.exact and opened.known else None
     questions = {}
     for number, question in enumerate(study.file.questions):
         release = study.release_of(question)
@@ -97,6 +100,8 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         if release != "by_city":
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
             answer = _answer(study, question, found.pooled, min_cell, "")
+            if hidden is not None:
+                answer = hidden.covered(answer, study.workload.blocks[question.id]["holders"].axes)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
@@ -119,6 +124,16 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             ],
         }
     return questions
+
+
+def _hidden(opened: Opened, families: Families) -> Withheld | None:
+    """Cells of exact tables that are not printed, by the strictest policy of the cities in the sum; None where no policy asks for any."""
+    approvals = [opened.approvals[city] for city in opened.survivors]
+    least, fewest = (max(getattr(each, name) for each in approvals) for name in ("min_cell", "min_pooled"))
+    if max(least, fewest) <= 1:
+        return None
+    (counts,) = (family for (measure, *_), family in families.items() if measure is Measure.ONE)
+    return withheld(counts, Resolution.of(opened.agreement.layout), least, fewest)
 
 
 def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:

@@ -20,6 +20,7 @@ from protocols.errors import ConfigError, HpfedError, Place, Refusal, Unfit, joi
 from protocols.filters import decimal, leaves
 from protocols.privacy import cap
 from protocols.statistics import KINDS
+from protocols.statistics.layout import Measure
 from protocols.study import Mode, Study
 from protocols.yamltext import Document, Flag, Record, Tree, Whole, dotted, fit, read
 
@@ -430,17 +431,45 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
         if release not in file.releases:
             yield Refusal("POLICY_RELEASE", release=release)
     allowed: Kinds = getattr(file.kinds, mode)
-    cell = "min_cell" if file.exact.min_cell > 1 else "min_pooled"
-    least = getattr(file.exact, cell)
     for kind in dict.fromkeys(each.kind for each in study.file.questions):
         if ALL not in allowed and kind not in allowed:
             yield Refusal("POLICY_KIND", mode=mode, kind=kind, key=f"kinds.{mode}", why_zh="", why_en="")
-        elif study.exact and kind not in MODELS and least > 1:
-            why_zh = "；本版本尚不能隐去更小的单元格"
-            why_en = "; this version cannot suppress smaller cells of an exact table yet"
-            yield Refusal(
-                "POLICY_KIND", mode=mode, kind=kind, key=f"exact.{cell}: {least}", why_zh=why_zh, why_en=why_en
-            )
+    yield from _unsuppressed(study, policy)
+
+
+def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
+    """Exact tables with small cells that cannot be withheld yet: at cities whose cohorts are not kept apart from earlier ones; by city; and
+    amounts, of which a few holders may be most."""
+    file, exact = policy.file, policy.file.exact
+    if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
+        return
+    key = f"exact.min_cell: {exact.min_cell}" if exact.min_cell > 1 else f"exact.min_pooled: {exact.min_pooled}"
+    for question in study.file.questions:
+        allowed = file.kinds.exact
+        if question.kind in MODELS or (ALL not in allowed and question.kind not in allowed):
+            continue
+        counts = all(block.measure is Measure.ONE for block in study.workload.blocks[question.id].values())
+        pooled = study.release_of(question) == "pooled"
+        if policy.loose and counts and pooled:
+            continue
+        why = WHY["real" if not policy.loose else "amounts" if pooled else "by_city"]
+        yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
+
+
+WHY: Final = {
+    "real": {
+        "zh": "；本版本尚不能对照先前公布的表隐去更小的单元格",
+        "en": "; this version cannot suppress smaller cells against earlier exact tables yet",
+    },
+    "amounts": {
+        "zh": "；本版本尚不能隐去由少数人占大部分的金额",
+        "en": "; this version cannot suppress amounts of which a few holders are most yet",
+    },
+    "by_city": {
+        "zh": "；本版本尚不能隐去分市公布的较小单元格",
+        "en": "; this version cannot suppress smaller cells of a city's own tables yet",
+    },
+}
 
 
 def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:

@@ -78,6 +78,9 @@ class Approval(Record):
     cannot: tuple[str, ...]
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
+    min_pooled: Annotated[int, Field(ge=0)] = (
+        0  # in mode exact: of fewer holders, all cities together, nothing is printed
+    )
     budget: Annotated[tuple[Allowance, ...], Field(max_length=3)] = ()  # none in mode exact, which spends none
     decided: Literal["rule", "officers"]
     officers: tuple[OfficerYes, ...] = ()

@@ -226,11 +226,11 @@ def run(
             raise ConfigError(
                 "CITY_UNKNOWN", Place(str(folder)), name=each.city, known=", ".join(p.city.city for p in found)
             )
+        if each.round:
+            raise ConfigError("DROP_ROUND", round=each.round, study=study.file.study)
     own = _enrolled(folder).get(study.file.asker)
     if own is not None:
         check_signed(signed or b"", study, bytes.fromhex(own.identity))
-        if each.round:
-            raise ConfigError("DROP_ROUND", round=each.round, study=study.file.study)
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)

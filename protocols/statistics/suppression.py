@@ -47,7 +47,7 @@ class Withheld:
         A count is withheld with its cell. Whatever else is said of a cell is made of it, of its line totals and of those without a value:
         it is withheld with any of them. What is said of a whole table is withheld with any of its cells.
         """
-        rows = tuple(_empty(row) if self._holds(row, axes) else row for row in answer.rows)
+        rows = tuple(_empty(row) if row.estimate is not None and self._holds(row, axes) else row for row in answer.rows)
         if not any(self.cells[part].any() for part in subsets(frozenset(axis.name for axis in axes))):
             return Answer(rows, answer.tests)
         return Answer(rows, tuple(_untold(test) for test in answer.tests))
@@ -81,14 +81,16 @@ def _untold(test: Test) -> Test:
     return Test(test.name, dict.fromkeys(test.values) | {"conf_status": "C"})
 
 
-def withheld(family: Family, resolution: Resolution, least: int) -> Withheld:
+def withheld(family: Family, resolution: Resolution, least: int, fewest: int = 0) -> Withheld:
     """What must not be printed of the exact counts of one cohort, where no count of 1 .. `least` - 1 may be known.
 
-    With `least` <= 1 nothing is withheld. `resolution`: of the layout, where axes share a variable. The answer depends on the counts alone.
+    With `least` <= 1 nothing is withheld; with fewer than `fewest` holders in all, everything. `resolution`: of the layout, where axes
+    share a variable. The answer depends on the counts alone.
     """
     attack = Attack.on(family, resolution)
-    hidden = np.zeros(len(attack.values), dtype=bool)
-    if least > 1:
+    total = attack.values[attack.tables[frozenset()]]
+    hidden = np.full(len(attack.values), bool(total < fewest))
+    if least > 1 and total >= fewest:
         hidden = _primary(attack, least)
         _complement(attack, hidden, least)
     return Withheld(family.axes, {part: hidden[cells] for part, cells in attack.tables.items()})

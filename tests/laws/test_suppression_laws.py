@@ -1,4 +1,4 @@
-"""Laws of withheld cells: an attacker with every printed number, a linear programme and all tables at once finds no small count."""
+"""T26, laws of withheld cells: an attacker with every printed number, a linear programme and all tables finds no small count."""
 
 from itertools import product as combinations_of
 from typing import Any, Final
