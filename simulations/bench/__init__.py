@@ -151,9 +151,10 @@ Lines = Callable[[bool], Iterator[Line]]
 
 def register() -> dict[str, Lines]:
     """Every benchmark. Each takes whether to be quick: sizes at which figures say nothing, for tests of the benchmarks themselves."""
-    from simulations.bench import demo, encoding, files, ledger, masks, sampler, secagg
+    from simulations.bench import audit, demo, encoding, files, ledger, masks, sampler, secagg, utility
 
     return {
+        "audit": audit.lines,
         "demo": demo.lines,
         "encoding": encoding.lines,
         "files": files.lines,
@@ -162,6 +163,7 @@ def register() -> dict[str, Lines]:
         "sampler": sampler.lines,
         "secagg": secagg.lines,
         "scale": secagg.scale,
+        "utility": utility.lines,
     }
 
 
