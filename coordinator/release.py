@@ -87,7 +87,7 @@ def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int,
 def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     """Rows and tests of every question, by its id: what sum and own answers say. Errors: those of `reconcile_cities`."""
     study, survivors = opened.agreement.study, opened.survivors
-    of_sum, of_cities = _reconciled(opened)
+    of_sum, of_cities = reconciled(opened)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
     hidden = _hidden(opened, of_sum.pooled) if study.exact and opened.known else None
     questions = {}
@@ -149,7 +149,7 @@ def _answer(study: Study, question: Question, families: Families, min_cell: int,
     return question.finalize(estimates, study.domain)
 
 
-def _reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
+def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
     """Tables that agree: those of questions that are released pooled, and those of the others. What is not known here is taken for that of
     nobody: only its shape is used then."""
     agreement, survivors = opened.agreement, opened.survivors
