@@ -377,10 +377,10 @@ def test_a_finished_run_is_not_opened_again(tiny: Rig) -> None:
 # --- the conversation
 
 
-def conversation(tiny: Rig) -> Iterator[tuple[Kind, collector.State, messages.Outgoing]]:
+def conversation(tiny: Rig, name: bytes = b"c" * 16) -> Iterator[tuple[Kind, collector.State, messages.Outgoing]]:
     """The coordinator's own steps, one exchange at a time; a test may look, or spoil, in between."""
     _, agreement = tiny.approved()
-    plan, post = tiny.plan(agreement), tiny.present.post
+    plan, post = tiny.plan(agreement, name), tiny.present.post
     kept: dict[bytes, bytes] = {}  # SHA-256 of an envelope to the envelope
     question = collector.Question(plan.length, plan.layout, agreement.question)
     state: collector.State
@@ -425,6 +425,24 @@ def test_the_books_follow_the_conversation_step_by_step(tiny: Rig) -> None:
     assert held is not None
     assert held.state == "answered"
     assert not tiny.gate.talks
+
+
+def test_every_city_draws_its_noise_afresh_for_every_conversation(tiny: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No noise is drawn twice: whoever saw one vector twice under the same noise would see what changed between them."""
+    drawn: list[tuple[int, ...]] = []
+
+    def watched(*plan: Any) -> Any:
+        found = real(*plan)
+        drawn.append(tuple(found.tolist()))
+        return found
+
+    real = gate.noise
+    monkeypatch.setattr(gate, "noise", watched)
+    for name in (b"c" * 16, b"d" * 16):
+        for _ in conversation(tiny, name):
+            pass
+    assert len(drawn) == 2 * len(gates.CITIES)
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_a_lost_masked_vector_is_asked_again_and_charged_once(tiny: Rig) -> None:

@@ -103,3 +103,10 @@ def test_what_has_no_coarser_unit_and_too_much_noise_is_refused() -> None:
         assert caught.value.code == "NOISE_VARIANCE"
     carried: Any = plans._carried(amount(INCOME), PER_TABLE * MOST_DRAWS * 4 + 1)
     assert carried.shift == 2
+
+
+def test_the_fewest_honest_cities_alone_reach_the_noise_that_was_planned(agreed: Agreement) -> None:
+    """Six cities, of which one may drop out and one collude: the four that are left, for every block."""
+    least = len(CITIES) - 1 - 1
+    assert all(least * own >= total for own, total in zip(agreed.node_v20, agreed.v20, strict=True))
+    assert all(least * (own - 1) < total for own, total in zip(agreed.node_v20, agreed.v20, strict=True))  # and no more
