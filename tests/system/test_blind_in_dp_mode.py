@@ -96,8 +96,8 @@ def asked(folder: Path, questions: Sequence[type[Question]]) -> Study:
     return studies.load(folder / "study.yaml")
 
 
-def trace(folder: Path, study: Study, rows: Sequence[str], policy: str = "") -> list[tuple[Any, ...]]:
-    """Everything that can be seen of three cities with these rows when the study is asked, answered, and asked again."""
+def trace(folder: Path, study: Study, rows: Sequence[str], policy: str, times: int) -> list[tuple[Any, ...]]:
+    """Everything that can be seen of three cities with these rows when the study is asked so many times."""
     gates.write(folder, 0)
     for city in gates.CITIES:
         (folder / city / "mapping.yaml").write_text(MAPPING.format(city=city), encoding="utf-8")
@@ -109,7 +109,7 @@ def trace(folder: Path, study: Study, rows: Sequence[str], policy: str = "") -> 
     with gates.rig(folder, study=study) as rig:
         link = Recorded(rig.present.post.link)
         rig.present.post.link = link
-        for _ in range(2):
+        for _ in range(times):
             link.seen.append(("ended", _run(rig.present, study)))
         for name, gate in rig.gates.items():
             written = lines(gate.station.home / ledger.AUDIT)
@@ -135,36 +135,43 @@ def _run(present: world.Everyone, study: Study) -> str:
     return "answered"
 
 
-Pair = Callable[[Sequence[type[Question]], str, bool], tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]
+Pair = Callable[..., tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Pair:
-    def both(kinds: Sequence[type[Question]], policy: str, exact: bool) -> Any:
+    def both(kinds: Sequence[type[Question]], policy: str = "", *, exact: bool = False, times: int = 1) -> Any:
         study = asked(tmp_path / "study", kinds)
         study = study.in_exact_mode() if exact else study
-        return tuple(trace(tmp_path / str(at), study, rows, policy) for at, rows in enumerate((EVERYONE, NOBODY)))
+        worlds = enumerate((EVERYONE, NOBODY))
+        return tuple(trace(tmp_path / str(at), study, rows, policy, times) for at, rows in worlds)
 
     return both
 
 
 @pytest.mark.parametrize("kind", REGISTER, ids=lambda kind: str(kind.model_fields["kind"].default))
 def test_cities_that_differ_in_every_row_cannot_be_told_apart(kind: type[Question], pair: Pair) -> None:
-    one, other = pair([kind], "", False)
+    one, other = pair([kind])
     assert one == other
     assert ("ended", "answered") in one
     assert {each[0] for each in one} >= {"offer", "open", "deliver", "count", "receipt", "attest", *gates.CITIES}
 
 
+def test_what_was_answered_is_declined_the_same_way_when_it_is_asked_again(pair: Pair) -> None:
+    one, other = pair([REGISTER[0]], times=2)
+    assert one == other
+    assert [end for ended, end, *_ in one if ended == "ended"] == ["answered", "CITY_DECLINED"]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_no_is_the_same_no_whatever_the_rows(policy: str, pair: Pair) -> None:
-    one, other = pair(REGISTER, POLICIES[policy], False)
+    one, other = pair(REGISTER, POLICIES[policy])
     assert one == other
     assert ("ended", "answered") not in one
 
 
 def test_the_trace_shows_it_where_a_decision_does_look_at_rows(pair: Pair) -> None:
     """Mode exact refuses a cohort of nobody: the two worlds are told apart at once."""
-    one, other = pair([REGISTER[0]], LOOSE, True)
+    one, other = pair([REGISTER[0]], LOOSE, exact=True)
     assert ("ended", "answered") in one
     assert ("ended", "answered") not in other
