@@ -126,7 +126,7 @@ def _run(present: world.Everyone, study: Study) -> str:
         done = rounds.summed(post, agreement, answers, {}) if study.summed else None
         given = rounds.counted(post, agreement, agreement.cities)
         if done:
-            rounds.receipts(post, done)
+            done.conversation.receipts()
         else:
             rounds.all_counted(agreement, answers, given)
         rounds.attested(post, study, agreement.cities)
