@@ -22,7 +22,20 @@ def test_every_benchmark_runs_and_writes_the_lines_of_the_contract(tmp_path: Pat
     found = bench.run([], tmp_path, said.append, quick=True)
     written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert {name.split(",")[0].split(" ")[0] for name in (line.name for line in found)} == {
-        *("audit", "demo", "encoding", "generator", "ingest", "mask", "sampler", "scale", "secagg", "utility")
+        *(
+            "audit",
+            "demo",
+            "encoding",
+            "generator",
+            "ingest",
+            "ledger",
+            "mask",
+            "release",
+            "sampler",
+            "scale",
+            "secagg",
+        ),
+        "utility",
     }
     assert tuple(field.name for field in fields(bench.Line))[:8] == CONTRACT
     assert [line["name"] for line in written] == [line.name for line in found]
