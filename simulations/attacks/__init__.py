@@ -14,6 +14,7 @@ from typing import Any, Final
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
 from simulations.attacks import (
+    audit_epsilon,
     bundle_forgery,
     curious_city,
     difference_cities,
@@ -65,6 +66,7 @@ REGISTER: Final[dict[str, Attack]] = {
     "slow-city": slow_city,
     "garbage-city": garbage_city,
     "unsigned-noise": unsigned_noise,
+    "audit-epsilon": audit_epsilon,
 }
 LATER: Final = {  # attacks of the suite that are not played here yet; those marked + have a test of their own already
     "difference-cohorts": "T13",
@@ -74,7 +76,6 @@ LATER: Final = {  # attacks of the suite that are not played here yet; those mar
     "reconstruct-table": "T18",
     "difference-snapshots": "T19",
     "membership": "T20",
-    "audit-epsilon": "T21+",
     "exact-rare-indicator": "T22",
     "exact-chosen-step": "T23",
     "exact-risk-set": "T24",

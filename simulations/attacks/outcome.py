@@ -16,6 +16,7 @@ UNITS: Final[dict[str, dict[str, str]]] = {
     "forgeries": {"zh": "处伪造未被发现", "en": "forgeries believed"},
     "p": {"zh": "（均匀性 p 值）", "en": "(p of uniformity)"},
     "off": {"zh": "比特（偏离线性复杂度一半）", "en": "bits off half the linear complexity"},
+    "mu": {"zh": "倍承诺的 μ", "en": "of the promised mu"},
     "variance": {"zh": "倍承诺方差", "en": "of the promised variance"},
     "wrong": {"zh": "轮出错或找错人", "en": "rounds wrong, or the wrong city named"},
     "ended": {"zh": "场会话未得结果", "en": "conversations without a sum"},

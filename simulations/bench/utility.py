@@ -10,7 +10,8 @@ cells; epsilon 1, delta 10^-6, one holder. Error: root of the mean over tables o
 Ours: the cities' shares of the noise as their gates draw them, added up, least squares. Nobody drops out. Against B no federation can do
 better than sqrt(n / h): n cities add noise of which h suffice. What a run finds below that is chance.
 
-Noise is calibrated by privacy loss distributions, for B and C as well. What the Rényi orders alone would give stands in the notes.
+Noise is calibrated by privacy loss distributions (`protocols/pld.py`), for B and C as well. Plans use the Rényi orders alone so far: what
+these give, beside the same peers, stands in the notes.
 """
 
 import math

@@ -15,8 +15,10 @@ from protocols.entropy import seeded
 from protocols.noise import UNIT, node_v20
 from protocols.statistics.layout import Measure
 from simulations.bench import audit, utility
+from tests.disclosure.attacked import tried
 from tests.laws.test_consistency_laws import reference
 
+NAME: Final = "audit-epsilon"
 FEW: Final = 10**4
 MANY: Final = 10**6
 
@@ -95,3 +97,14 @@ def test_epsilon_of_a_gaussian_number_is_that_of_dp_accounting(sd: float) -> Non
     found = audit.epsilon_low(1 / sd)
     assert GaussianPrivacyLoss(sd).get_delta_for_epsilon(found) == pytest.approx(1e-6, rel=1e-6)
     assert sd != 4.225 or found == pytest.approx(1, abs=1e-3)
+
+
+# --- as the attack of the suite
+
+
+def test_the_attack_stays_within_its_limit() -> None:
+    assert tried(NAME).outcome.held, tried(NAME).outcome.observed("en")
+
+
+def test_with_the_guard_taken_out_the_same_attack_succeeds() -> None:
+    assert tried(NAME).broken, [each.observed("en") for each in tried(NAME).controls]
