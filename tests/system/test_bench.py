@@ -17,6 +17,7 @@ from simulations.bench import encoding, group_by
 CONTRACT = ("name", "ours", "peer", "peer_name", "unit", "ratio", "target", "reached")
 
 
+@pytest.mark.slow  # a minute and more: whole demos, conversations and processes of their own, at small sizes
 def test_every_benchmark_runs_and_writes_the_lines_of_the_contract(tmp_path: Path) -> None:
     said: list[str] = []
     found = bench.run([], tmp_path, said.append, quick=True)
@@ -49,6 +50,15 @@ def test_every_benchmark_runs_and_writes_the_lines_of_the_contract(tmp_path: Pat
         )
         assert text.startswith(line["name"])
         assert ("NOT REACHED" in text) != line["reached"]
+
+
+def test_benchmarks_that_are_named_run_and_are_written(tmp_path: Path) -> None:
+    said: list[str] = []
+    found = bench.run(["masks", "sampler"], tmp_path, said.append, quick=True)
+    written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [line["name"] for line in written] == [line.name for line in found]
+    assert all(set(CONTRACT) <= set(line) for line in written)
+    assert len(said) == 1 + len(found)
 
 
 def test_a_benchmark_that_nobody_knows_is_named(tmp_path: Path) -> None:

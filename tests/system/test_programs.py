@@ -367,14 +367,15 @@ def test_a_city_that_was_asked_nothing_yet_has_no_books_and_that_is_said(folder:
     assert not (folder / "suzhou" / ".hpfed").exists()
 
 
-def test_a_ledger_that_another_process_holds_is_a_failure_and_no_decision(
+def test_a_ledger_that_another_process_holds_makes_its_city_missing_and_no_other(
     folder: Path, small: Path, tmp_path: Path
 ) -> None:
     home = folder / "suzhou" / ".hpfed"
     with Audit.open(home / ledger.AUDIT, now=0, entropy=seeded("held")):
         done = called(simulate, "run", small, "--cities", folder, "--out", tmp_path / "o", "--json")
-    assert json.loads(done.stdout)["error"]["code"] == "LEDGER_LOCKED"
-    assert done.exit_code == 1
+    assert done.exit_code == 4
+    found = json.loads((tmp_path / "o" / "results.json").read_text(encoding="utf-8"))["cities"]["missing"]
+    assert [(each["city"], each["reason"], each["detail"]) for each in found] == [("suzhou", "no_advert", "refused")]
 
 
 def test_synthetic_cities_say_where_they_were_written_as_data(tmp_path: Path) -> None:
