@@ -3,8 +3,8 @@
 In one process, in turn, with t = floor(2n/3) + 1; CPU time, the best of three; no network on either side; both sums are checked. Each line
 is whole against whole: our conversation from Open to the last receipt, in which every message is also sealed, signed, verified and hashed,
 and the record for auditors is made; the peer's client mod and server workflow, which have none of that and quantise floats. The target
-stands on this line. Its note says what our keys, shares, boxes, masks, sums, recovery and unmasking take alone; of the peer nothing is taken
-off, so that figure is for information and reaches no target.
+stands on this line. Its note says what our keys, shares, boxes, masks, sums, recovery and unmasking take alone; nothing is taken off the
+peer, so that figure is for information and reaches no target.
 """
 
 import math
