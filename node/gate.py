@@ -119,6 +119,8 @@ class Gate:
     def _replied(self, request: Envelope, stamp: Stamp) -> bytes | None:
         """What each kind of message gets."""
         about, now = bytes.fromhex(request.header.conversation), stamp.now
+        for other in list(self.talks):
+            self._over(other, now)
         match request.header.kind:
             case Kind.OFFER:
                 return self._on_offer(request, stamp)
@@ -138,17 +140,28 @@ class Gate:
         before = talk.state
         talk.state, sent = member.step(before, request.content, stamp)
         if talk.state is not before:
-            match talk.state:
-                case member.Asked():
-                    talk.state, sent = self._on_ask(talk, talk.state, about, stamp)
-                case member.Confirmed(turn=turn, u3=u3, confirm=confirm):
-                    self.ledger.confirm(
-                        about, turn.round, u3, confirm.u3_digest, now=now
-                    )  # 8: no other list is ever signed
-                case member.Revealed(turn=turn):
-                    self.ledger.reveal(about, turn.round, now=now)  # 8
+            try:
+                sent = self._written(talk, about, sent, stamp)
+            except BaseException:  # the step was made and is not in the books: it is not gone on from, its secrets go
+                del self.talks[about]
+                raise
+            if isinstance(talk.state, member.Refused):
+                self._note(Event.REFUSED, now, request, codes=[talk.state.fault.code], digest=request.sha256)
             self._over(about, now)
         return _first(sent)
+
+    def _written(self, talk: Talk, about: bytes, sent: Outgoing, stamp: Stamp) -> Outgoing:
+        """A step of a conversation, in the books before its bytes leave."""
+        match talk.state:
+            case member.Asked():
+                talk.state, sent = self._on_ask(talk, talk.state, about, stamp)
+            case member.Confirmed(turn=turn, u3=u3, confirm=confirm):
+                self.ledger.confirm(
+                    about, turn.round, u3, confirm.u3_digest, now=stamp.now
+                )  # 8: no other list is ever signed
+            case member.Revealed(turn=turn):
+                self.ledger.reveal(about, turn.round, now=stamp.now)  # 8
+        return sent
 
     # --- offer: steps 1 and 2
 
@@ -232,15 +245,13 @@ class Gate:
     # --- open: steps 2, 3 and 4, in mode exact 5 and 6
 
     def _on_open(self, request: Envelope, about: bytes, stamp: Stamp) -> Outgoing:
-        for other in list(self.talks):
-            self._over(other, stamp.now)
         terms, agreement = self._terms(request, stamp.now)
         state, sent = member.join(terms, request.content, self.entropy, stamp)
         if isinstance(state, member.Refused):
             self._note(Event.REFUSED, stamp.now, request, codes=[state.fault.code])
         if isinstance(state, member.Advertised):
             self.talks[about] = Talk(agreement, state)
-        elif terms.budget is None and terms.history is None:
+        elif about not in self.talks and terms.budget is None and terms.history is None:
             self.ledger.end(about, now=stamp.now)  # what was held for it is free again
         return sent
 
@@ -537,12 +548,11 @@ class Gate:
         return self._sealed(messages.Attestation(sign_attestation(said, station.identity.key)), request, stamp)
 
     def _over(self, about: bytes, now: int) -> None:
-        """A conversation that ended or expired here keeps neither secrets nor budget that was not used."""
+        """A conversation that ended here, or whose time is over (G5), keeps neither secrets nor budget that was not used."""
         state = self.talks[about].state
-        live = not isinstance(state, member.Idle | member.Refused | member.Closed)
-        if not live or (now > state.talk.plan.expires):  # type: ignore[union-attr]  # a live state has a talk
-            self.ledger.end(about, now=now)
+        if not isinstance(state, member.Live) or member.late(state, now):
             del self.talks[about]
+            self.ledger.end(about, now=now)
 
     def _role(self, study: Study) -> str:
         return self.station.roster.askers[study.file.asker].role
@@ -578,9 +588,11 @@ class Gate:
         of: str = "",
         codes: Sequence[str] = (),
         by: Sequence[str] = (),
+        digest: bytes = b"",
     ) -> None:
         header = request.header if request else None
-        line = Line(event=event, at=now, of=of, codes=tuple(codes), by=tuple(by))
+        named = f"sha256:{digest.hex()}" if digest else ""
+        line = Line(event=event, at=now, of=of, codes=tuple(codes), by=tuple(by), digest=named)
         if header is not None:
             study, conversation = int(header.study, 16), int(header.conversation, 16)
             line = line.model_copy(

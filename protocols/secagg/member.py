@@ -280,7 +280,7 @@ def step(state: State, content: bytes, stamp: Stamp) -> tuple[State, Outgoing]:
     request_digest = sha256(content).digest()
     if isinstance(state, Refused):
         return state, answered.get(request_digest, ())
-    if _late(state, stamp.now):
+    if late(state, stamp.now):
         return Closed(), ()  # G5
     if request_digest in answered:
         return state, answered[request_digest]  # G2
@@ -410,7 +410,7 @@ def mask(
     talk, room, turn, plan = state.talk, state.room, state.turn, state.talk.plan
     if vector.dtype != np.int64 or vector.shape != (turn.ask.length,) or not vector.flags.c_contiguous:  # V1
         raise TypeError(f"an int64 vector of {turn.ask.length} cells, C-contiguous, is wanted")
-    if _late(state, stamp.now):
+    if late(state, stamp.now):
         return Closed(), ()
     if not ring.within(vector, plan.bound + plan.support):  # V2
         return refuse(state, Refusal("SECAGG_BOUND"), stamp)
@@ -554,8 +554,8 @@ def _round(state: Live) -> int:
     return 0 if isinstance(state, Advertised | Shared) else state.turn.round
 
 
-def _late(state: Live, now: int) -> bool:
-    """G5. A Revealed city waits for the next question until the plan expires."""
+def late(state: Live, now: int) -> bool:
+    """G5: whether its time is over. A Revealed city waits for the next question until the plan expires."""
     advert, shares, masked, confirm, _ = state.talk.plan.waits
     match state:
         case Advertised():

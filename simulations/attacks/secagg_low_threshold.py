@@ -35,7 +35,7 @@ def run(world: World, entropy: Entropy) -> Outcome:
     """Cells of the target's table, when two cities, one of them the adversary's, are declared the survivors."""
     table = seated(world, entropy)
     found = [read(world, again(table, entropy, **fields), fields) for fields in PLANS.values()]
-    return worst([*found, lowered(world, table, entropy)])
+    return worst([*found, lowered(table, entropy)])
 
 
 def read(world: World, table: Sitting, fields: dict[str, Any]) -> Outcome:
@@ -46,8 +46,10 @@ def read(world: World, table: Sitting, fields: dict[str, Any]) -> Outcome:
         body, content = opened(liar, city, table.plan)
         if isinstance(seat.state, member.Advertised):
             adverts[city] = content
-    if len(adverts) < len(table.ids) or table.plan.threshold > 2:
+    if len(adverts) < len(table.ids):
         return Outcome(0, 0, "cells", codes=frozenset(liar.codes))
+    if table.plan.threshold > 2:  # keys for a plan that must not be: counts as read
+        return Outcome(table.plan.length, 0, "cells", codes=frozenset(liar.codes))
     table.wire += [(city, 0, content) for city, content in adverts.items()]
     digest = table.adverts[TARGET].plan_digest
     boxes: dict[int, dict[int, bytes]] = {}
@@ -83,14 +85,14 @@ def opened(liar: Liar, city: int, plan: Plan) -> tuple[messages.Body | None, byt
     return None, sent[0][1] if sent else b""
 
 
-def lowered(world: World, first: Sitting, entropy: Entropy) -> Outcome:
-    """A sound plan, at cities whose own policy asks for more."""
-    codes = set[str]()
+def lowered(first: Sitting, entropy: Entropy) -> Outcome:
+    """A sound plan, at a city whose own policy asks for more. Keys for it count as read."""
+    given, codes = 0, set[str]()
     for fields in ({"least": 6}, {"least_colluders": 2}):
         table = again(first, entropy)
         liar, seat = Liar(table), table.seats[TARGET]
         seat.terms = replace(seat.terms, **fields)  # type: ignore[arg-type]  # policy minimums by name
         opened(liar, TARGET, table.plan)
+        given += isinstance(seat.state, member.Advertised)
         codes |= liar.codes
-    del world
-    return Outcome(0, 0, "cells", codes=frozenset(codes))
+    return Outcome(given * first.plan.length, 0, "cells", codes=frozenset(codes))

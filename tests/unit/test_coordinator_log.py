@@ -1,5 +1,6 @@
 """The coordinator's log: what was written comes back, what a crash tore is cut, and what is damaged is not gone on with."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -55,6 +56,27 @@ def test_what_was_written_comes_back_in_its_order(tmp_path: Path) -> None:
     assert read(path)[1][-1].what == What.CLOSE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_every_record_is_on_the_disk_before_anyone_is_told_that_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut is not a killed process: what only the system holds is gone with it."""
+    path, synced, told = tmp_path / "conversation" / "log", list[int](), list[int]()
+    real, sizes = os.fsync, written(tmp_path / "again" / "log")
+
+    def watched(number: int) -> None:
+        real(number)
+        if stat.S_ISREG(os.fstat(number).st_mode):
+            synced.append(os.fstat(number).st_size)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    log = Log(path, written=lambda: told.append(synced[-1]))
+    log.open(OPENING)
+    for event in EVENTS:
+        log.append(event)
+    log.close()
+    assert told == synced == sizes
 
 
 def test_a_log_in_memory_is_as_good_while_the_process_lives() -> None:

@@ -536,6 +536,46 @@ def test_rows_are_marked_before_they_are_read(tiny: Rig, monkeypatch: pytest.Mon
     assert seen == ["read"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "step"), [(Kind.DELIVER, "spend"), (Kind.SURVIVORS, "confirm"), (Kind.CONFIRMS, "reveal")]
+)
+def test_a_step_that_is_not_in_the_books_is_not_gone_on_from(
+    tiny: Rig, monkeypatch: pytest.MonkeyPatch, kind: Kind, step: str
+) -> None:
+    """No bytes leave, and the keys that they were made with are gone: this city fell silent."""
+    _, sent = reaching(tiny, kind)
+
+    def full(*_: object, **__: object) -> None:
+        raise Refusal("LEDGER_UNAVAILABLE")
+
+    monkeypatch.setattr(tiny.gate.ledger, step, full)
+    assert tiny.gate.answer(dict(sent)[1], tiny.now) is None
+    assert not tiny.gate.talks
+
+
+def test_a_broken_rule_is_written_into_the_audit_file_with_the_digest_of_the_message(tiny: Rig) -> None:
+    state, _ = reaching(tiny, Kind.CONFIRMS)
+    assert isinstance(state, collector.Unmasking)
+    second = tiny.sealed(messages.Survivors(state.turn.rctx, (1, 2)), messages.matter_of(state.talk.plan))
+    assert aborted(tiny, second) == abort_number("SECAGG_OUT_OF_ORDER")
+    (said,) = [line for line in audit(tiny) if line.event is Event.REFUSED]
+    assert (said.of, said.codes) == ("survivors", ("SECAGG_OUT_OF_ORDER",))
+    assert said.digest == "sha256:" + sha256(second).hexdigest()
+
+
+@pytest.mark.parametrize("ack", [b"", b"no envelope"], ids=["known", "does not open"])
+def test_another_open_of_a_live_conversation_takes_nothing_from_it(tiny: Rig, ack: bytes) -> None:
+    state, sent = reaching(tiny, Kind.DELIVER)
+    assert isinstance(state, collector.Summing)
+    before = tiny.gate.talks[b"c" * 16].state
+    aborted(tiny, opening(tiny, state.talk.plan, ack))
+    held = tiny.gate.ledger.reservation(b"c" * 16)
+    assert held is not None
+    assert held.state == "reserved"
+    assert tiny.gate.talks[b"c" * 16].state is before
+    assert reply_to(tiny, dict(sent)[1]).header.kind is Kind.MASKED
+
+
 def test_a_message_of_a_conversation_that_this_gate_does_not_know_is_dropped(tiny: Rig) -> None:
     _, sent = reaching(tiny, Kind.ADVERTS)
     tiny.gate.talks.clear()  # as after a restart
@@ -570,6 +610,21 @@ def test_a_conversation_past_its_time_is_forgotten_at_the_next_open(tiny: Rig) -
     clock.virtual = tiny.now + 4000
     reply_to(tiny, opening(tiny, tiny.plan(agreement, b"d" * 16)))
     assert set(tiny.gate.talks) == {b"d" * 16}
+
+
+def test_a_conversation_whose_wait_is_over_loses_its_keys_at_whatever_comes_next(tiny: Rig) -> None:
+    """G5: 60 s after the wait of its step, long before its plan expires."""
+    state, _ = reaching(tiny, Kind.ADVERTS)
+    assert isinstance(state, collector.Sharing)
+    clock, (wait, *_) = tiny.present.link.clock, state.talk.plan.waits
+    asked = tiny.now
+    for now, talks in ((asked + wait + 60, 1), (asked + wait + 61, 0)):
+        clock.virtual = now
+        reply_to(tiny, tiny.sealed(messages.Ping(b"p" * 32), messages.Matter(now + 60)))
+        assert len(tiny.gate.talks) == talks
+    held = tiny.gate.ledger.reservation(b"c" * 16)
+    assert held is not None
+    assert held.state == "void"
 
 
 @pytest.mark.parametrize("step", ["masked", "confirm"])

@@ -10,8 +10,8 @@ import pytest
 from protocols import messages
 from protocols.errors import ABORT_NUMBERS, CODES, PeerError, Refusal, abort_number, declined
 from protocols.messages import Kind, Stamp
-from protocols.roster import sign_roster
-from protocols.secagg import member
+from protocols.roster import City, sign_roster
+from protocols.secagg import member, sharing
 from tests.conversations.bad import IDS, VICTIM, Case, before, cases, flipped, resealed
 from tests.conversations.table import (
     BOUND,
@@ -27,6 +27,11 @@ from tests.conversations.table import (
     valid,
     vector_of,
 )
+
+
+def replaced_key(city: City, *, until: int) -> City:
+    """The city with another end of its identity key."""
+    return city.model_copy(update={"identity": tuple(key.model_copy(update={"until": until}) for key in city.identity)})
 
 
 def dealt(case: Case) -> tuple[member.State, messages.Outgoing, messages.Outgoing]:
@@ -258,6 +263,57 @@ def test_secrets_are_gone_from_the_state_when_their_use_has_ended() -> None:
     assert not masked.room.masks  # b and every pair secret were used once
     assert masked.room.shares
     assert not revealed.room.shares
+
+
+@pytest.mark.parametrize(("kind", "asked"), [(Kind.SURVIVORS, 1), (Kind.CONFIRMS, 2), (Kind.ASK, 2)])
+def test_a_later_question_drops_the_secrets_of_every_round_that_it_passes(kind: Kind, asked: int) -> None:
+    """Left in the middle, or never asked: what could open a round that is over is gone."""
+    table = table_of(IDS, rounds=4)
+    before(table, kind, VICTIM)
+    seat = table.cities[VICTIM]
+    state = seat.state
+    assert isinstance(state, member.Masked | member.Confirmed | member.Revealed)
+    ask = replace(state.turn.ask, round=asked)
+    seat.on(resealed(seat.requests[0], ask, matter=messages.matter_of(table.plan, asked)), table.now)
+    assert isinstance(seat.state, member.Masked)
+    assert sorted(seat.state.room.shares) == list(range(asked, 4))
+    assert sorted(seat.state.room.masks) == list(range(asked + 1, 4))
+
+
+def test_a_box_with_a_share_outside_the_field_is_a_bad_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed well by its dealer, and 66 bytes per round: but one share has two spellings."""
+    honest = sharing.share
+    with monkeypatch.context() as dealing:
+        dealing.setattr(
+            sharing, "share", lambda of, to: sharing.P.to_bytes(33, "big") if to == VICTIM else honest(of, to)
+        )
+        table = table_of(IDS)
+        deliver = before(table, Kind.DELIVER, VICTIM)
+    state = (seat := table.cities[VICTIM]).state
+    seat.on(deliver, table.now)
+    assert isinstance(state, member.Shared)
+    assert isinstance(seat.state, member.Refused)
+    assert (seat.state.fault.code, seat.state.fault.values["about"]) == ("SECAGG_BAD_BOX", IDS[0])
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"valid_until": NOW + 1},
+        {"cities": tuple(replaced_key(each, until=NOW + 1) for each in entries_of(IDS).cities)},
+    ],
+    ids=["the roster", "the own key"],
+)
+def test_an_open_under_a_roster_or_a_key_whose_time_is_over_is_refused(old: dict[str, Any]) -> None:
+    """P2: at the last second it is taken, one second later it is not."""
+    roster = sign_roster(entries_of(IDS).model_copy(update=old), ROOT)
+    for now, taken in ((NOW, True), (NOW + 1, False)):
+        table = table_of(IDS, roster=roster)
+        seat, request = table.cities[VICTIM], dict(table.start())[VICTIM]
+        seat.on(request, now)
+        assert isinstance(seat.state, member.Advertised if taken else member.Refused)
+        if isinstance(seat.state, member.Refused):
+            assert seat.state.fault.code == "SECAGG_ROSTER"
 
 
 def test_an_ack_answers_the_receipt_of_the_sum_that_the_ledger_knows_and_no_other() -> None:

@@ -195,6 +195,18 @@ def test_a_transcript_that_is_signed_but_wrong_fails_at_its_first_wrong_message(
     assert code_of(change(played()[1])) == code
 
 
+def test_a_reveal_of_a_city_that_is_not_shown_to_have_confirmed_fails() -> None:
+    """Enough others confirmed: but Confirms go to those who signed, and to nobody else."""
+    table = table_of(IDS)
+    table.run(nobody)
+    assert isinstance(table.state, collector.Summed)
+    transcript = collector.transcript(table.state, table.recall)
+    assert code_of(transcript, table.total) == ""
+    assert code_of(body("confirms", messages.Confirms, confirms=lambda c: c[1:])(transcript), table.total) == (
+        "SECAGG_FOREIGN_ROUND"
+    )
+
+
 def test_another_root_key_fails() -> None:
     assert code_of(played()[1], root=bytes.fromhex(hex_of("other root"))) == "SECAGG_BAD_SIGNATURE"
 
