@@ -138,7 +138,12 @@ def _hidden(opened: Opened, families: Families) -> Withheld | None:
 
 def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:
     """`city`: whose holders it is about; empty for all. Each scope has a stream of its own for what is drawn."""
-    estimates = Estimates.of(
+    return question.finalize(estimates(study, question, families, min_cell, city), study.domain)
+
+
+def estimates(study: Study, question: Question, families: Families, min_cell: int, city: str = "") -> Estimates:
+    """What a question is finalized from; `city` as above."""
+    return Estimates.of(
         families,
         study.workload.blocks[question.id],
         study=study.digest,
@@ -146,7 +151,6 @@ def _answer(study: Study, question: Question, families: Families, min_cell: int,
         confidence=study.file.confidence,
         min_cell=min_cell,
     )
-    return question.finalize(estimates, study.domain)
 
 
 def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
