@@ -4,6 +4,7 @@ From the study, the dictionary and what is known of cities beforehand: cost per 
 interval of every row, the rows that would be marked, the least epsilon for a width that is wished for, and what each city would decide.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context, Decimal
@@ -25,7 +26,11 @@ from protocols.statistics.rows import significant
 from protocols.study import Study
 
 LEAST_EPSILON, MOST_EPSILON = Decimal("0.001"), Decimal(1000)  # between which a wish is looked for
-STEPS: Final = 16  # halvings of a range on a logarithmic scale: 1e-3 .. 1e3 to one part in five thousand
+SPAN: Final = 60.0  # twofold more or less noise than planned, so many times
+HALVINGS: Final = 20  # of that span: to one part in ten thousand
+STEPS: Final = 8
+CLOSE: Final = 1e-3  # relative, between two epsilons
+TRIALS: Final = 4
 ROUNDS: Final = 1  # of a study without models
 HEADLINE: Final = (
     "index",
@@ -128,36 +133,57 @@ class Planned:
 
         Noise is scaled until the rows do; then epsilon is looked for that gives so little noise, and tried.
         """
-        forecast, study = self.forecast, self.study
+        forecast = self.forecast
         if not does(forecast.widths(question, 0.0)):
             return None
-        low, high = -60.0, 60.0  # of log2 of the scale: what does, and what does not
+        low, high = -SPAN, SPAN  # of log2 of the scale: what does, and what does not
         if does(forecast.widths(question, 2.0**high)):
             return LEAST_EPSILON
-        for _ in range(2 * STEPS):
+        for _ in range(HALVINGS):
             middle = (low + high) / 2
             low, high = (middle, high) if does(forecast.widths(question, 2.0**middle)) else (low, middle)
-        wanted = Fraction(2.0**low)
-        layout, own = self.agreement.layout, self.agreement.own
+        found = self._epsilon_of(2.0**low)
+        if found is None:
+            return None
+        for _ in range(TRIALS):  # units and the least noise there is may ask for a little more, or make it impossible
+            if does(replace(self, study=_at(self.study, found)).forecast.widths(question)):
+                return found
+            found = _up(found * (1 + 5 * Decimal(repr(CLOSE))))
+        return None
+
+    def _epsilon_of(self, scale: float) -> Decimal | None:
+        """The least epsilon that gives no more than `scale` times the noise variance of the plan, or the least there is; None if none does.
+
+        Noise falls about as 1 / epsilon^2: a few steps on a line through logarithms, and then up, digit by digit, until it holds.
+        """
         now = (*self.agreement.v20, *self.agreement.own_v20)
 
-        def enough(epsilon: Decimal) -> bool:
+        def noise(epsilon: float) -> float:
+            """Beside that of the plan; infinite below what any noise can give."""
             try:
-                then = _at(study, epsilon).calibrated(layout, own)
-            except ConfigError:  # below what any noise can give
-                return False
-            free = [(old, new) for old, new in zip(now, then, strict=True) if new > privacy.LEAST_V20]
-            return all(new <= wanted * old for old, new in free)
+                then = _at(self.study, Decimal(repr(epsilon))).calibrated(self.agreement.layout, self.agreement.own)
+            except ConfigError:
+                return math.inf
+            more = [new / old for old, new in zip(now, then, strict=True) if new > privacy.LEAST_V20]
+            return max(more, default=2.0**-SPAN)
 
-        below, above = LEAST_EPSILON, MOST_EPSILON
-        if not enough(above):
+        least, most = float(LEAST_EPSILON), float(MOST_EPSILON)
+        if noise(most) > scale:
             return None
+        at, slope = float(self.study.epsilon), -2.0
+        reached = 1.0
         for _ in range(STEPS):
-            middle_epsilon = (below * above).sqrt()
-            below, above = (below, middle_epsilon) if enough(middle_epsilon) else (middle_epsilon, above)
-        found = _up(above)
-        trial = replace(self, study=_at(study, found))
-        return found if does(trial._forecast(trial.study).widths(question)) else _up(found * Decimal("1.01"))
+            step = (math.log(scale) - math.log(reached)) / slope
+            after = min(max(at * math.exp(step), least), most)
+            then = noise(after)
+            if not math.isfinite(then) or abs(math.log(after / at)) < CLOSE:
+                break
+            slope = min(math.log(then / reached) / math.log(after / at), -0.5)
+            at, reached = after, then
+        found = _up(Decimal(repr(max(at * (1 - CLOSE), least))))
+        while noise(float(found)) > scale:
+            found = _up(found * (1 + Decimal(repr(CLOSE))))
+        return found
 
     def drops_for(self, question: Question, does: Callable[[Sequence[Cell]], bool]) -> tuple[str, ...] | None:
         """The fewest other questions, dearest first, without which its rows do at the same epsilon; None if all are too few."""
