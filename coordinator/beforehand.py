@@ -25,6 +25,7 @@ READER: Final = (
     "from simulations.cli import main; main()"  # another program: it stands above this package and is not imported here
 )
 SHIPPED_MIN_CELL: Final = 10  # `dp.min_cell` of the shipped policy, where a city's own is not known
+SHIPPED_EXACT: Final = (10, 100)  # `exact.min_cell`, `exact.min_pooled`, likewise
 LARGEST: Final[int] = Listed.model_fields["size_class"].default  # rows, where no roster says how many a city may have
 
 
@@ -54,6 +55,8 @@ class Known(Record):
     size_class: int = LARGEST
     cannot: tuple[str, ...] | None = None
     min_cell: int = SHIPPED_MIN_CELL
+    exact_cell: int = SHIPPED_EXACT[0]
+    exact_pooled: int = SHIPPED_EXACT[1]
     decide: str | None = None
     rule: str = ""
     reasons: tuple[Reason, ...] = ()

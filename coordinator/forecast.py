@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from coordinator.release import POOLED, Opened, estimates, reconciled
+from coordinator.release import POOLED, Opened, estimates, hidden, reconciled
 from protocols.dictionary import MISSING
 from protocols.plan import Agreement
 from protocols.ring import Vector
@@ -23,7 +23,8 @@ from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, T
 from protocols.statistics.layout import KNOWN as KNOWN_OF
 from protocols.statistics.layout import Amount, Block, Blocks, Layout, Measure
 from protocols.statistics.question import Question
-from protocols.statistics.rows import Row
+from protocols.statistics.rows import Answer, Row
+from protocols.statistics.suppression import Withheld
 from protocols.statistics.workload import margin_of
 
 STRATA: Final = 10  # draws of the noise of a table; of each cell they are the middles of as many equally likely parts of the normal law
@@ -42,7 +43,8 @@ Key: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
 class Cell:
     """One row to come. `half_width` = half of its interval; `of_noise`, `of_sampling`: what either alone would make. None: not known.
 
-    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`.
+    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: of an exact table, whether it is not printed
+    (`C`), 1 or 0 as in the twin.
     """
 
     scope: Scope
@@ -55,6 +57,7 @@ class Cell:
     of_sampling: float | None
     doubtful: float | None = None
     unavailable: float | None = None
+    withheld: float | None = None
 
     @property
     def key(self) -> Key:
@@ -114,13 +117,17 @@ class Twin:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`names`: of the cities, by roster id. `min_cells`: by roster id. `short`: ids of questions that too few cities can answer."""
+    """`names`: of the cities, by roster id. `min_cells`: by roster id. `short`: ids of questions that too few cities can answer.
+
+    `least_exact`: of mode exact, the fewest holders of a cell and of a sum that all cities let be printed.
+    """
 
     agreement: Agreement
     names: Mapping[int, str]
     min_cells: Mapping[int, int]
     twin: Twin | None
     short: frozenset[str] = frozenset()
+    least_exact: tuple[int, int] = (0, 0)
 
     def cells(self, question: Question) -> tuple[Cell, ...]:
         """Its rows to come, of every scope, with how likely each is marked."""
@@ -151,7 +158,7 @@ class Forecast:
         return tuple(
             self._cell(scope, row)
             for scope, sums in self._scopes(question, self._tables)
-            for row in self._rows(question, _scaled(sums, scale))
+            for row in self._covered(question, scope, self._rows(question, _scaled(sums, scale)))
             if row.obs_status != "z"
         )
 
@@ -209,11 +216,27 @@ class Forecast:
         answer = question.finalize(sums, self.agreement.study.domain)
         return (answer.unavailable() if question.id in self.short else answer).rows
 
+    def _covered(self, question: Question, scope: Scope, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """The rows of an exact answer without those that would be withheld, as the release covers them."""
+        if self._hidden is None or scope != POOLED:
+            return rows
+        axes = self.agreement.study.workload.blocks[question.id]["holders"].axes
+        return self._hidden.covered(Answer(rows), axes).rows
+
+    @cached_property
+    def _hidden(self) -> Withheld | None:
+        if not (self.agreement.study.exact and self.agreement.study.summed):
+            return None
+        return hidden(self.agreement, self._tables.of_sum, *self.least_exact)
+
     def _cell(self, scope: Scope, row: Row) -> Cell:
         ends = None if row.ci_low is None or row.ci_high is None else (row.ci_high - row.ci_low) / 2
         expected = None if row.estimate is None else float(row.estimate)
         of_noise, of_sampling = (None if se is None else self.z * se for se in (row.se_noise, row.se_sampling))
-        return Cell(scope, row.measure, row.keys, row.contrast, expected, ends, of_noise, of_sampling)
+        withheld = float("C" in row.conf_status) if self.agreement.study.exact else None
+        return Cell(
+            scope, row.measure, row.keys, row.contrast, expected, ends, of_noise, of_sampling, withheld=withheld
+        )
 
     def _certain(self, question: Question, scale: float = 1.0) -> tuple[Cell, ...]:
         """Rows without a twin: only errors of noise that are the same in both made-up worlds."""

@@ -96,7 +96,8 @@ class Planned:
         twin = self.twin
         if twin is not None and study is not self.study:
             twin = twin.margins(study.workload.together)
-        return Forecast(agreement, self.names, min_cells, twin, self.short)
+        strictest = max(each.exact_cell for each in self.cities), max(each.exact_pooled for each in self.cities)
+        return Forecast(agreement, self.names, min_cells, twin, self.short, strictest)
 
     @cached_property
     def cannot(self) -> dict[str, tuple[str, ...]] | None:
@@ -370,6 +371,7 @@ def _question(plan: Planned, question: Question) -> dict[str, Any]:
                 "of_sampling": _printed(cell.of_sampling),
                 "doubtful": _printed(cell.doubtful),
                 "unavailable": _printed(cell.unavailable),
+                "withheld": cell.withheld,
             }
             for cell in cells
         ],

@@ -34,6 +34,8 @@ def _known(study: Study, party: Party, role: str, cannot: Mapping[str, tuple[str
         city=party.city.city,
         cannot=party.means.cannot,
         min_cell=party.policy.file.dp.min_cell,
+        exact_cell=party.policy.file.exact.min_cell,
+        exact_pooled=party.policy.file.exact.min_pooled,
         decide=decision.decide,
         rule=decision.rule,
         reasons=tuple(Reason(code=each.code, zh=each.text("zh"), en=each.text("en")) for each in decision.reasons),

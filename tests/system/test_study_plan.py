@@ -354,6 +354,20 @@ def test_a_plan_in_mode_exact_costs_nothing_and_has_no_noise(plan_of: Plan, smal
     assert "mode exact" in plan_text.table(value, "en")
 
 
+def test_cells_that_an_exact_table_would_withhold_are_known_beforehand(plan_of: Plan, small: Path) -> None:
+    planned = plan_of(studies.load(small).in_exact_mode())
+    loose = {cell.key: cell for cells in planned.cells.values() for cell in cells}
+    assert {cell.withheld for cell in loose.values()} == {0.0}
+    cities_ = tuple(each.model_copy(update={"exact_cell": 200}) for each in planned.cities)
+    strict = [cell for cells in replace(planned, cities=cities_).cells.values() for cell in cells]
+    hidden = [cell for cell in strict if cell.withheld]
+    assert 0 < len(hidden) < len(strict)
+    assert all(cell.expected is None for cell in hidden)
+    for cell in strict:
+        if cell.measure == "count" and 0 < (loose[cell.key].expected or 0) < 200:
+            assert cell.withheld == 1.0
+
+
 def test_the_stand_in_of_a_city_must_say_that_its_rows_are_nobodys(made: Path, small: Path, tmp_path: Path) -> None:
     twin = tmp_path / "twin"
     shutil.copytree(made / "changzhou", twin / "changzhou")
