@@ -198,6 +198,52 @@ def asker_new(
     guarded(lang, as_json, work)
 
 
+@study_app.command("plan")
+def study_plan(
+    file: Annotated[Path, typer.Argument(help="A study file.")],
+    cities: Annotated[
+        Path | None,
+        typer.Option("--cities", help="A roster file, or the folder that holds the city folders; no row is read."),
+    ] = None,
+    width: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--width", help="ID=VALUE or ID.MEASURE=VALUE: the least epsilon for that half-width; may be repeated."
+        ),
+    ] = None,
+    twin: Annotated[
+        Path | None, typer.Option("--twin", help="Public stand-in cities, from which the sampling part is expected.")
+    ] = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a study would cost each city, and how sure its numbers would be. Asks nobody, spends nothing.
+
+    Example:  hpfed-coordinator study plan study.yaml --cities cities --twin cities --width product.share=0.005
+    """
+
+    def work() -> None:
+        from coordinator import beforehand, plan, plan_text
+        from protocols import study
+
+        asked = study.load(file)
+        wishes = [plan.wish(text, asked) for text in width or ()]
+        folder = cities if cities is not None and not cities.is_file() else None
+        try:
+            known = beforehand.read(file, folder, twin, spoken(lang))
+        except beforehand.ReaderFailed as failed:
+            if as_json:
+                typer.echo(failed.out.strip())
+            typer.echo(failed.err.strip(), err=True)
+            raise typer.Exit(failed.code) from None
+        source, found = beforehand.chosen(asked, cities, known)
+        planned = plan.planned(asked, found, source, lambda names: beforehand.stand_ins(names, asked, known))
+        value = plan.published(planned, wishes)
+        _print(value, as_json, lambda: plan_text.table(value, spoken(lang)))
+
+    guarded(lang, as_json, work)
+
+
 @dictionary_app.command("check")
 def dictionary_check(
     reference: Annotated[str, typer.Argument(help="A built-in name@version, or the path of a file.")],

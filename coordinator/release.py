@@ -89,7 +89,10 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     study, survivors = opened.agreement.study, opened.survivors
     of_sum, of_cities = reconciled(opened)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
-    hidden = _hidden(opened, of_sum.pooled) if study.exact and opened.known else None
+    strictest = [
+        max(getattr(opened.approvals[city], name) for city in survivors) for name in ("min_cell", "min_pooled")
+    ]
+    covers = hidden(opened.agreement, of_sum.pooled, *strictest) if study.exact and opened.known else None
     questions = {}
     for number, question in enumerate(study.file.questions):
         release = study.release_of(question)
@@ -100,8 +103,8 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         if release != "by_city":
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
             answer = _answer(study, question, found.pooled, min_cell, "")
-            if hidden is not None:
-                answer = hidden.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+            if covers is not None:
+                answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
@@ -126,19 +129,22 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     return questions
 
 
-def _hidden(opened: Opened, families: Families) -> Withheld | None:
-    """Cells of exact tables that are not printed, by the strictest policy of the cities in the sum; None where no policy asks for any."""
-    approvals = [opened.approvals[city] for city in opened.survivors]
-    least, fewest = (max(getattr(each, name) for each in approvals) for name in ("min_cell", "min_pooled"))
+def hidden(agreement: Agreement, families: Families, least: int, fewest: int) -> Withheld | None:
+    """Cells of exact tables that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a sum."""
     if max(least, fewest) <= 1:
         return None
     (counts,) = (family for (measure, *_), family in families.items() if measure is Measure.ONE)
-    return withheld(counts, Resolution.of(opened.agreement.layout), least, fewest)
+    return withheld(counts, Resolution.of(agreement.layout), least, fewest)
 
 
 def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:
     """`city`: whose holders it is about; empty for all. Each scope has a stream of its own for what is drawn."""
-    estimates = Estimates.of(
+    return question.finalize(estimates(study, question, families, min_cell, city), study.domain)
+
+
+def estimates(study: Study, question: Question, families: Families, min_cell: int, city: str = "") -> Estimates:
+    """What a question is finalized from; `city` as above."""
+    return Estimates.of(
         families,
         study.workload.blocks[question.id],
         study=study.digest,
@@ -146,7 +152,6 @@ def _answer(study: Study, question: Question, families: Families, min_cell: int,
         confidence=study.file.confidence,
         min_cell=min_cell,
     )
-    return question.finalize(estimates, study.domain)
 
 
 def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:

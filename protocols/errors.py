@@ -292,6 +292,36 @@ CODES: Final[dict[str, Texts]] = {
         "this .hpfed was not made by a run with --seed; it may be a city's books",
         "Name another output folder",
     ),
+    "PLAN_WIDTH": _t(
+        "--width 不能识别 {text!r}",
+        "写成 问题=半宽 或 问题.指标=半宽，半宽大于 0；可用的有：{known}",
+        "--width does not understand {text!r}",
+        "Write ID=VALUE or ID.MEASURE=VALUE with a value above 0; there are: {known}",
+    ),
+    "PLAN_NOISY": _t(
+        "以下问题过半的行预计只是噪声（半宽大于数值本身）：{questions}",
+        "把 epsilon 提高到 {epsilon}（“-”表示再高也不够）、减少类别，或加 --accept-noisy 照样运行；详见 study plan",
+        "most rows of these questions would be noise (intervals wider than the numbers themselves): {questions}",
+        "Raise epsilon to {epsilon} (-: none would do), ask for fewer categories, or go on with --accept-noisy; see study plan",
+    ),
+    "PLAN_CITIES": _t(
+        "{path} 中没有这项研究要问的城市",
+        "请给出城市文件夹的上级目录或名册文件",
+        "there is no city in {path} that this study asks",
+        "Name the folder that holds the city folders, or a roster file",
+    ),
+    "TWIN_NOT_PUBLIC": _t(
+        "{name} 没有注明是合成数据或公开数据，不能充当替身",
+        "替身的 city.yaml 须写 synthetic: true 或 open_data: true；真实的行只有本市的节点可以读",
+        "{name} does not say that it is synthetic or open, and cannot stand in for a city",
+        "city.yaml of a stand-in says synthetic: true or open_data: true; real rows are read by a city's own node alone",
+    ),
+    "TWIN_DICTIONARY": _t(
+        "{name} 的映射用的是另一本词典，不是 {dictionary}",
+        "请用同一词典的合成城市，例如 hpfed-simulate cities",
+        "{name} maps another dictionary than {dictionary}",
+        "Take synthetic cities of the same dictionary, such as hpfed-simulate cities writes",
+    ),
     "DROP_STORED": _t(
         "研究 {study} 已答复过，不会再次计算，--drop 无从谈起",
         "请另写一项研究，或加 --seed",

@@ -214,7 +214,12 @@ class Agreement:
 
 
 def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> Agreement:
-    """The agreement that these cities would be held to.
+    """The agreement that these cities would be held to. Errors: as `between`."""
+    return between(study, cities, max(roster.cities[city].size_class for city in cities), run)
+
+
+def between(study: Study, cities: Sequence[int], most_rows: int, run: int = 1) -> Agreement:
+    """The same for cities of at most `most_rows` rows each, whoever they are.
 
     Errors: `Refusal` SECAGG_COHORT_SIZE, SECAGG_COLLUDERS, SECAGG_THRESHOLD, SECAGG_RING, NOISE_VARIANCE; `ConfigError`
     PRIVACY_NO_HONEST_SHARE, PRIVACY_EPSILON_TOO_SMALL.
@@ -222,7 +227,6 @@ def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> 
     file = study.file
     tolerate, ascending = file.privacy.tolerate, tuple(sorted(cities))
     limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
-    most_rows = max(roster.cities[city].size_class for city in ascending)
     layout, own, v20 = noised(study, limits.t - tolerate.colluders)
     first = len(layout.blocks)
     return Agreement(study, run, ascending, most_rows, limits, layout, v20[:first], own, v20[first:])

@@ -31,6 +31,7 @@ Seed = Annotated[
 WORDS: dict[str, dict[str, str]] = {
     "cities": {"zh": "生成六个虚构城市", "en": "six synthetic cities"},
     "read": {"zh": "读取文件", "en": "reading files"},
+    "forecast": {"zh": "预估精度", "en": "expected widths"},
     "ingest": {"zh": "数据入库", "en": "ingest"},
     "approve": {"zh": "各市审批", "en": "approvals"},
     "plan": {"zh": "制定方案", "en": "plan"},
@@ -221,6 +222,37 @@ def bench(
     guarded(language(lang), as_json, work)
 
 
+@app.command("stand-ins")
+def stand_ins(
+    study: Annotated[Path, typer.Argument(help="A study file.")],
+    folder: Annotated[
+        Path | None, typer.Option("--cities", help="City folders that would be asked; no row is read.")
+    ] = None,
+    twin: Annotated[
+        Path | None, typer.Option("--twin", help="Synthetic or open cities that stand in for them.")
+    ] = None,
+    lang: Lang = None,
+) -> None:
+    """What cities would say to a study, and the sums of public stand-ins, as one line of JSON: what `study plan` reads.
+
+    Example:  hpfed-simulate stand-ins study.yaml --cities cities --twin cities
+    """
+
+    def work() -> None:
+        import time
+
+        from coordinator.beforehand import Beforehand
+        from protocols import study as studies
+        from simulations import standins
+
+        asked = studies.load(study)
+        known = standins.known(asked, folder, int(time.time())) if folder else ()  # noqa: TID251 a shell
+        found = Beforehand(cities=known, twin=standins.twin(asked, twin) if twin else ())
+        sys.stdout.write(found.model_dump_json() + "\n")
+
+    guarded(language(lang), True, work)
+
+
 @app.command()
 def attack(
     names: Annotated[list[str] | None, typer.Argument(help="Which; all if none is named.")] = None,
@@ -281,7 +313,6 @@ def run(
     Example:  hpfed-simulate run study.yaml --cities cities --out result --drop chengdu@masked
     """
     spoken = language(lang)
-    del accept_noisy  # nothing is refused for being noisy until `study plan` exists
 
     def work() -> None:
         import time
@@ -290,7 +321,7 @@ def run(
         from coordinator import askers, output
         from protocols import study as studies
         from protocols.errors import ConfigError
-        from simulations import world
+        from simulations import standins, world
 
         began = time.perf_counter()
         if engine != "inprocess":
@@ -304,7 +335,17 @@ def run(
         homes = None if seed is None else world.fresh_homes(out)
         beside = askers.signature_beside(study)
         signed = beside.read_bytes() if beside.is_file() else None
-        outcome = world.run(asked, folder, homes, seed=seed, drops=drops, by_hand=by_hand, signed=signed, progress=told)
+        outcome = world.run(
+            asked,
+            folder,
+            homes,
+            seed=seed,
+            drops=drops,
+            by_hand=by_hand,
+            signed=signed,
+            progress=told,
+            **({} if accept_noisy else {"before_asking": standins.refuse_noise}),
+        )
         since = time.perf_counter()
         files = output.write(out, outcome.results, outcome.events, outcome.sealer, stored=outcome.stored)
         outcome = replace(outcome, seconds={**outcome.seconds, "report": time.perf_counter() - since})

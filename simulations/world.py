@@ -210,10 +210,12 @@ def run(
     by_hand: bool = False,
     signed: bytes | None = None,
     progress: Callable[[str], None] = lambda _line: None,
+    before_asking: Callable[[Study, Sequence[Party], Path | None], None] = lambda _study, _parties, _homes: None,
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
 
     `signed`: the asker's signed file, where an asker is enrolled with a key of its own; the simulated key of any other asker signs here.
+    `before_asking` may stop a study that is not answered yet, when snapshots are there and nobody was asked.
 
     With a seed everything is reproducible and `homes` must be new: stored answers are never met. Errors: `ConfigError`, `Refusal`,
     `PeerError`, `IncompleteError`.
@@ -250,6 +252,8 @@ def run(
         outcome = here.resumed(path)
         if outcome is not None:
             return outcome
+    before_asking(study, found, homes)
+    watch.mark("forecast")
     return here.asked()
 
 
@@ -663,6 +667,12 @@ def _enrolled(folder: Path) -> dict[str, askers.Enrolment]:
     """Askers with keys of their own, whose enrolments lie beside the city folders. Errors: `PeerError` of a file that does not hold."""
     found = [askers.enrolment(path.read_bytes()) for path in sorted(folder.glob("*.enrol.json"))]
     return {each.id: each for each in found}
+
+
+def asker_role(folder: Path, asker: str) -> Literal["analyst", "regulator"]:
+    """The role that the world of a folder gives an asker: any that is neither enrolled nor named in `askers.yaml` is an analyst."""
+    own = _enrolled(folder).get(asker)
+    return own.role if own else next((each.role for each in _askers(folder) if each.id == asker), "analyst")
 
 
 def _public(key: Ed25519PrivateKey) -> str:

@@ -45,4 +45,4 @@ class Crosstab(Question):
             return Answer(rows + share_rows("share", table, (), sums, sampling))
         for measure, held in (("row_share", (0,)), ("column_share", (1,)), ("share", ())):
             rows += share_rows(measure, table, held, sums, sampling)
-        return Answer(rows, independence.tests(table, sums, sampling))
+        return Answer(rows, independence.tests(table, sums, sampling) if sums.tested else ())

@@ -267,6 +267,7 @@ class Estimates:
     """What one question is finalized from: its tables, by the names that it gave to its blocks.
 
     `min_cell`: counts below it are of low reliability in dp mode (policy `dp.min_cell`, the largest of the cities in the sum).
+    `tested`: whether statements about whole tables are wanted as well; a forecast wants rows alone.
     """
 
     tables: Mapping[str, Table]
@@ -274,6 +275,7 @@ class Estimates:
     min_cell: int
     study: str
     question: str
+    tested: bool = True
 
     @classmethod
     def of(

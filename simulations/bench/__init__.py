@@ -151,7 +151,7 @@ Lines = Callable[[bool], Iterator[Line]]
 
 def register() -> dict[str, Lines]:
     """Every benchmark. Each takes whether to be quick: sizes at which figures say nothing, for tests of the benchmarks themselves."""
-    from simulations.bench import audit, demo, encoding, files, ledger, masks, sampler, secagg, utility
+    from simulations.bench import audit, demo, encoding, files, ledger, masks, plan, sampler, secagg, utility
 
     return {
         "audit": audit.lines,
@@ -160,6 +160,7 @@ def register() -> dict[str, Lines]:
         "files": files.lines,
         "ledger": ledger.lines,
         "masks": masks.lines,
+        "plan": plan.lines,
         "sampler": sampler.lines,
         "secagg": secagg.lines,
         "scale": secagg.scale,

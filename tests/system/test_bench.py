@@ -35,6 +35,7 @@ def test_every_benchmark_runs_and_writes_the_lines_of_the_contract(tmp_path: Pat
             "sampler",
             "scale",
             "secagg",
+            "study",
         ),
         "utility",
     }

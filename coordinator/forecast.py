@@ -1,0 +1,350 @@
+"""How sure the numbers of a study would be, before any city is asked: the release run on what stand-ins would give, without noise.
+
+    sums of a twin, no noise ──reconcile (exact variances after least squares)──▶ finalize ──▶ the interval each row would have
+                                └── the same tables with noise drawn from those variances ──▶ how often each row would be marked
+
+A *twin* is public: synthetic or open cities that stand in for those asked. Without one only the errors are known that no count can change;
+all others are None, never a guess. Expected numbers are of a run in which every city answers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import NormalDist, median
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from coordinator.release import POOLED, Opened, estimates, hidden, reconciled
+from protocols.dictionary import MISSING
+from protocols.plan import Agreement
+from protocols.ring import Vector
+from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table
+from protocols.statistics.layout import KNOWN as KNOWN_OF
+from protocols.statistics.layout import Amount, Block, Blocks, Layout, Measure
+from protocols.statistics.question import Question
+from protocols.statistics.rows import Answer, Row
+from protocols.statistics.suppression import Withheld
+from protocols.statistics.workload import margin_of
+
+STRATA: Final = 10  # draws of the noise of a table; of each cell they are the middles of as many equally likely parts of the normal law
+NOISY_ROWS: Final = (
+    0.5  # of the rows of a question: where more of them are noise, a run must be told that this is accepted
+)
+NOISE: Final = 1.0  # relative half-width from which a row says nothing
+NOTHING: Final = 1e-6  # of a half-width: what the rounding of official tables leaves in a cell without holders
+PLENTY: Final = 10**6  # holders per cell of the made-up tables that show which errors no count can change
+
+Scope: TypeAlias = str  # POOLED, or the name of a city
+Key: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row to come. `half_width` = half of its interval; `of_noise`, `of_sampling`: what either alone would make. None: not known.
+
+    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: of an exact table, whether it is not printed
+    (`C`), 1 or 0 as in the twin.
+    """
+
+    scope: Scope
+    measure: str
+    keys: Mapping[str, str]
+    contrast: bool
+    expected: float | None
+    half_width: float | None
+    of_noise: float | None
+    of_sampling: float | None
+    doubtful: float | None = None
+    unavailable: float | None = None
+    withheld: float | None = None
+
+    @property
+    def key(self) -> Key:
+        return (self.scope, self.measure, tuple(self.keys.items()), self.contrast)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is one of the rows that a question is judged by: not those of holders without a value, and no difference, which may
+        well be none."""
+        return not self.contrast and MISSING not in self.keys.values()
+
+    @property
+    def empty(self) -> bool:
+        """Nobody in the twin stands there, up to the last digit of a table: nothing is wide or narrow beside nothing."""
+        return None not in (self.expected, self.half_width) and abs(self.expected or 0.0) <= NOTHING * (
+            self.half_width or 0.0
+        )
+
+    @property
+    def noise(self) -> bool:
+        """Its interval is wider than the number itself, either way; or there would be no number."""
+        if self.expected is None or self.half_width is None:
+            return True
+        return self.half_width > NOISE * abs(self.expected)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """What stand-ins give: for each city of the plan by roster id, the sums of `layout` (the whole workload, in its finest units)."""
+
+    layout: Layout
+    sums: Mapping[int, Vector]
+
+    def of(self, city: int, layout: Layout) -> Vector:
+        """What one city gives in the units of `layout`, whose blocks are those of the workload."""
+        parts = []
+        for block in layout.blocks:
+            cells = self.sums[city][self.layout.span(replace(block, shift=0))]
+            parts.append(np.rint(cells / 2**block.shift).astype(np.int64) if block.shift else cells)
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def margins(self, layout: Layout) -> "Twin":
+        """The same stand-ins for fewer questions. A block that is measured only then, and was a margin before, is summed from the other."""
+        return Twin(
+            layout, {city: np.concatenate([self._margin(city, b) for b in layout.blocks]) for city in self.sums}
+        )
+
+    def _margin(self, city: int, block: Block) -> Vector:
+        if block in self.layout.blocks:
+            return self.sums[city][self.layout.span(block)]
+        finer = next(each for each in self.layout.blocks if margin_of(block, each))
+        names = {axis.name for axis in block.axes}
+        over = tuple(number for number, axis in enumerate(finer.axes) if axis.name not in names)
+        cells = self.sums[city][self.layout.span(finer)].reshape(finer.shape)
+        return np.asarray(cells.sum(axis=over), dtype=np.int64).ravel()
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`names`: of the cities, by roster id. `min_cells`: by roster id. `short`: ids of questions that too few cities can answer.
+
+    `least_exact`: of mode exact, the fewest holders of a cell and of a sum that all cities let be printed.
+    """
+
+    agreement: Agreement
+    names: Mapping[int, str]
+    min_cells: Mapping[int, int]
+    twin: Twin | None
+    short: frozenset[str] = frozenset()
+    least_exact: tuple[int, int] = (0, 0)
+
+    def cells(self, question: Question) -> tuple[Cell, ...]:
+        """Its rows to come, of every scope, with how likely each is marked."""
+        plain = self.widths(question)
+        if self.twin is None:
+            return plain
+        marked = (self._chances(question, sums) for _, sums in self._scopes(question, self._tables))
+        chances = [each for scope in marked for each in scope]
+        return tuple(
+            replace(cell, doubtful=doubtful, unavailable=unavailable)
+            for cell, (doubtful, unavailable) in zip(plain, chances, strict=True)
+        )
+
+    def widths(self, question: Question, scale: float = 1.0) -> tuple[Cell, ...]:
+        """The same without the marks, where every variance of noise is `scale` times that of the plan."""
+        if (question.id, scale) not in self._widths:
+            self._widths[question.id, scale] = self._expected(question, scale)
+        return self._widths[question.id, scale]
+
+    @cached_property
+    def _widths(self) -> dict[tuple[str, float], tuple[Cell, ...]]:
+        """What was computed already."""
+        return {}
+
+    def _expected(self, question: Question, scale: float) -> tuple[Cell, ...]:
+        if self.twin is None:
+            return self._certain(question, scale)
+        return tuple(
+            self._cell(scope, row)
+            for scope, sums in self._scopes(question, self._tables)
+            for row in self._covered(question, scope, self._rows(question, _scaled(sums, scale)))
+            if row.obs_status != "z"
+        )
+
+    def noisy(self, question: Question, scale: float = 1.0) -> bool | None:
+        """Whether most of its rows would be noise; None without a twin."""
+        return None if self.twin is None else mostly_noise(self.widths(question, scale))
+
+    # --- tables
+
+    @cached_property
+    def _tables(self) -> "Tables":
+        assert self.twin is not None  # noqa: S101 callers looked
+        twin, agreement = self.twin, self.agreement
+        summed = {city: twin.of(city, agreement.layout) for city in agreement.cities}
+        own = {city: twin.of(city, agreement.own) for city in agreement.cities} if agreement.own.blocks else {}
+        return self._fitted(np.sum(list(summed.values()), axis=0), own)
+
+    @cached_property
+    def _made_up(self) -> tuple["Tables", "Tables"]:
+        """Two worlds of the same noise and other holders."""
+
+        def world(holders: int) -> Tables:
+            def cells(layout: Layout, times: int) -> Vector:
+                parts = [
+                    np.full(block.cells, times * holders if block.measure is Measure.ONE else 0)
+                    for block in layout.blocks
+                ]
+                return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+            one = {city: cells(self.agreement.own, 1) for city in self.agreement.cities}
+            own = one if self.agreement.own.blocks else {}
+            return self._fitted(cells(self.agreement.layout, len(self.agreement.cities)), own)
+
+        return world(PLENTY), world(2 * PLENTY)
+
+    def _fitted(self, total: Vector, own: Mapping[int, Vector]) -> "Tables":
+        of_sum, of_cities = reconciled(Opened(self.agreement, total, self.agreement.cities, (), {}, own))
+        return Tables(of_sum.pooled, of_cities.pooled, of_cities.cities)
+
+    def _scopes(self, question: Question, tables: "Tables") -> Iterator[tuple[Scope, Estimates]]:
+        """What each scope of its answer is made from."""
+        study, cities = self.agreement.study, self.agreement.cities
+        release = study.release_of(question)
+        if release != "by_city":
+            families = tables.of_sum if release == "pooled" else tables.of_all
+            least = max(self.min_cells[city] for city in cities)
+            yield POOLED, replace(estimates(study, question, families, least), tested=False)
+        for city in cities if release != "pooled" else ():
+            name, families = self.names[city], tables.of_cities[city]
+            yield name, replace(estimates(study, question, families, self.min_cells[city], name), tested=False)
+
+    # --- rows
+
+    def _rows(self, question: Question, sums: Estimates) -> tuple[Row, ...]:
+        answer = question.finalize(sums, self.agreement.study.domain)
+        return (answer.unavailable() if question.id in self.short else answer).rows
+
+    def _covered(self, question: Question, scope: Scope, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """The rows of an exact answer without those that would be withheld, as the release covers them."""
+        if self._hidden is None or scope != POOLED:
+            return rows
+        axes = self.agreement.study.workload.blocks[question.id]["holders"].axes
+        return self._hidden.covered(Answer(rows), axes).rows
+
+    @cached_property
+    def _hidden(self) -> Withheld | None:
+        if not (self.agreement.study.exact and self.agreement.study.summed):
+            return None
+        return hidden(self.agreement, self._tables.of_sum, *self.least_exact)
+
+    def _cell(self, scope: Scope, row: Row) -> Cell:
+        ends = None if row.ci_low is None or row.ci_high is None else (row.ci_high - row.ci_low) / 2
+        expected = None if row.estimate is None else float(row.estimate)
+        of_noise, of_sampling = (None if se is None else self.z * se for se in (row.se_noise, row.se_sampling))
+        withheld = float("C" in row.conf_status) if self.agreement.study.exact else None
+        return Cell(
+            scope, row.measure, row.keys, row.contrast, expected, ends, of_noise, of_sampling, withheld=withheld
+        )
+
+    def _certain(self, question: Question, scale: float = 1.0) -> tuple[Cell, ...]:
+        """Rows without a twin: only errors of noise that are the same in both made-up worlds."""
+        few, many = self._made_up
+        found = []
+        for (scope, one), (_, other) in zip(self._scopes(question, few), self._scopes(question, many), strict=True):
+            pairs = zip(
+                self._rows(question, _scaled(one, scale)), self._rows(question, _scaled(other, scale)), strict=True
+            )
+            for row, again in pairs:
+                if row.obs_status == "z":
+                    continue
+                sure = row.se_noise is not None and row.se_noise == again.se_noise
+                noise = self.z * row.se_noise if sure and row.se_noise is not None else None
+                found.append(Cell(scope, row.measure, row.keys, row.contrast, None, None, noise, None))
+        return tuple(found)
+
+    @property
+    def z(self) -> float:
+        return NormalDist().inv_cdf((1 + self.agreement.study.file.confidence) / 2)
+
+    def _chances(self, question: Question, sums: Estimates) -> tuple[tuple[float, float], ...]:
+        """Of every row that can have a number: how often it is marked `u`, and `x`, in draws of the noise."""
+        if all(table.exact for table in sums.tables.values()):
+            statuses = [[row.obs_status for row in self._rows(question, sums)]]
+        else:
+            blocks = self.agreement.study.workload.blocks[question.id]
+            statuses = [[row.obs_status for row in self._rows(question, each)] for each in _drawn(sums, blocks)]
+        return tuple(
+            (sum("u" in each for each in column) / len(column), sum("x" in each for each in column) / len(column))
+            for column in zip(*statuses, strict=True)
+            if "z" not in column
+        )
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Official tables: of questions released pooled, of the sums of those that cities answer themselves, and of each city."""
+
+    of_sum: Families
+    of_all: Families
+    of_cities: Mapping[int, Families]
+
+
+def judged(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The rows that a question is judged by: its pooled ones, or those of cities where there are no others. Rows that are empty in the
+    twin stand apart."""
+    pooled = [cell for cell in cells if cell.scope == POOLED]
+    return tuple(cell for cell in pooled or cells if cell.counted and not cell.empty)
+
+
+def mostly_noise(cells: Sequence[Cell]) -> bool:
+    """More than half of the rows are wider than what they say."""
+    found = judged(cells)
+    return sum(cell.noise for cell in found) > NOISY_ROWS * len(found)
+
+
+def typical(cells: Sequence[Cell], of: Callable[[Cell], float | None]) -> float | None:
+    """The median of one figure over rows that have it; None if none has."""
+    found = [value for cell in cells if cell.counted and (value := of(cell)) is not None]
+    return median(found) if found else None
+
+
+def _scaled(sums: Estimates, scale: float) -> Estimates:
+    """The same estimates with `scale` times the noise variance; coarse units keep their rounding."""
+    if scale == 1.0:
+        return sums
+    return replace(
+        sums,
+        tables={
+            name: replace(table, noise={part: noise * scale for part, noise in table.noise.items()})
+            for name, table in sums.tables.items()
+        },
+    )
+
+
+def _drawn(sums: Estimates, blocks: Blocks) -> Iterator[Estimates]:
+    """The tables of a question with noise in them, STRATA times.
+
+    Errors are drawn with the covariance of the tables, then moved, cell by cell and in their order, to the middles of STRATA equally likely
+    parts of the cell's own law: so few draws then say how often a cell falls below a limit as well as two hundred independent ones.
+    """
+    stream = sums.stream("forecast")
+    errors = {name: _stratified(table, stream) for name, table in sums.tables.items()}
+    for name, block in blocks.items():
+        if block.measure is Measure.AMOUNT and isinstance(block.of, tuple):
+            errors[name] = errors[name] + block.of[0].centre * _held(block, block.of[0], blocks, errors)
+    for number in range(STRATA):
+        tables = {
+            name: replace(table, units=table.units + np.rint(errors[name][number] * table.quantum).astype(np.int64))
+            for name, table in sums.tables.items()
+        }
+        yield replace(sums, tables=tables)
+
+
+def _stratified(table: Table, stream: object) -> Floats:
+    """STRATA x shape."""
+    drawn = table.draws(stream, STRATA)
+    ranks = drawn.argsort(axis=0).argsort(axis=0)
+    middles = np.array([NormalDist().inv_cdf((number + 0.5) / STRATA) for number in range(STRATA)])
+    return np.asarray(middles[ranks] * np.broadcast_to(table.sd, table.units.shape))
+
+
+def _held(block: Block, of: Amount, blocks: Blocks, errors: Mapping[str, Floats]) -> Floats:
+    """Errors of the numbers of holders whose value is known, cell by cell of an amount: official sums are of x itself."""
+    for name, other in blocks.items():
+        names = [axis.name for axis in other.axes]
+        for known in (f"{KNOWN_OF}({of.name})", f"{KNOWN_OF}({of.variable})"):
+            if other.measure is Measure.ONE and set(names) == {axis.name for axis in block.axes} | {known}:
+                return np.asarray(np.moveaxis(errors[name], 1 + names.index(known), 0)[KNOWN].sum(axis=0))
+    raise ValueError(f"{block.name}: the number of holders whose value is known was not measured")

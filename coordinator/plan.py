@@ -1,0 +1,495 @@
+"""`study plan`: what a study would cost and how sure its numbers would be. Asks nobody, spends nothing.
+
+From the study, the dictionary and what is known of cities beforehand: cost per city and cap, every block with its noise, the expected
+interval of every row, the rows that would be marked, the least epsilon for a width that is wished for, and what each city would decide.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Context, Decimal
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Final
+
+from coordinator.beforehand import Known
+from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
+from coordinator.release import POOLED
+from protocols import privacy
+from protocols.answerable import shortages
+from protocols.errors import ConfigError, Place
+from protocols.filters import decimal
+from protocols.noise import UNIT
+from protocols.plan import OWN_BYTES, Agreement, between
+from protocols.statistics.question import Question
+from protocols.statistics.rows import significant
+from protocols.study import Study
+
+LEAST_EPSILON, MOST_EPSILON = Decimal("0.001"), Decimal(1000)  # between which a wish is looked for
+SPAN: Final = 60.0  # twofold more or less noise than planned, so many times
+HALVINGS: Final = 20  # of that span: to one part in ten thousand
+STEPS: Final = 8
+CLOSE: Final = 1e-3  # relative, between two epsilons
+TRIALS: Final = 4
+ROUNDS: Final = 1  # of a study without models
+HEADLINE: Final = (
+    "index",
+    "share",
+    "mean",
+    "row_share",
+    "count",
+)  # the first of these that a question has is what a wish is about
+
+
+@dataclass(frozen=True)
+class Wish:
+    """`--width ID=VALUE`: the half-width that the middle row of a question is to have, of one of its measures (`ID.MEASURE=VALUE`)."""
+
+    question: str
+    measure: str
+    width: float
+
+
+def wish(text: str, study: Study) -> Wish:
+    """Errors: `ConfigError PLAN_WIDTH`."""
+    name, _, value = text.partition("=")
+    question, _, measure = name.partition(".")
+    known = [each.id for each in study.file.questions]
+    try:
+        width = float(decimal(value))
+    except ValueError:
+        width = 0.0
+    if question not in known or not width > 0:
+        raise ConfigError("PLAN_WIDTH", text=text, known=", ".join(known))
+    return Wish(question, measure, width)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A study over cities of which something is known. `twin`: as `Forecast.twin`. `source`: where the cities come from."""
+
+    study: Study
+    cities: tuple[Known, ...]
+    twin: Twin | None
+    source: str
+
+    @property
+    def names(self) -> dict[int, str]:
+        """By the numbers that stand for roster ids here: 1, 2, ... by name."""
+        return numbered(self.cities)
+
+    @cached_property
+    def agreement(self) -> Agreement:
+        return self._agreement(self.study)
+
+    def _agreement(self, study: Study) -> Agreement:
+        return between(study, tuple(self.names), max(each.size_class for each in self.cities))
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        return self._forecast(self.study)
+
+    def _forecast(self, study: Study) -> Forecast:
+        agreement = self.agreement if study is self.study else self._agreement(study)
+        by_name = {each.city: each for each in self.cities}
+        min_cells = {number: by_name[name].min_cell for number, name in self.names.items()}
+        twin = self.twin
+        if twin is not None and study is not self.study:
+            twin = twin.margins(study.workload.together)
+        strictest = max(each.exact_cell for each in self.cities), max(each.exact_pooled for each in self.cities)
+        return Forecast(agreement, self.names, min_cells, twin, self.short, strictest)
+
+    @cached_property
+    def cannot(self) -> dict[str, tuple[str, ...]] | None:
+        """Of every city, what it cannot map; None if that is not known of all."""
+        found = {each.city: each.cannot for each in self.cities}
+        return (
+            {name: lacking for name, lacking in found.items() if lacking is not None}
+            if None not in found.values()
+            else None
+        )
+
+    @cached_property
+    def short(self) -> frozenset[str]:
+        """Questions that too few of the cities can answer."""
+        found = shortages(self.study, self.cannot) if self.cannot else ()
+        return frozenset(each.name for each in found if each.of == "able")
+
+    @cached_property
+    def cells(self) -> dict[str, tuple[Cell, ...]]:
+        """Rows to come, by question."""
+        return {question.id: self.forecast.cells(question) for question in self.study.file.questions}
+
+    @cached_property
+    def noisy(self) -> tuple[str, ...]:
+        """Questions most rows of which would be noise; none without a twin."""
+        if self.twin is None or self.study.exact:
+            return ()
+        return tuple(q.id for q in self.study.file.questions if self.forecast.noisy(q))
+
+    # --- what would do
+
+    def epsilon_for(self, question: Question, does: Callable[[Sequence[Cell]], bool]) -> Decimal | None:
+        """The least epsilon, up to three digits, at which the rows of a question do; None where no amount of it would.
+
+        Noise is scaled until the rows do; then epsilon is looked for that gives so little noise, and tried.
+        """
+        forecast = self.forecast
+        if not does(forecast.widths(question, 0.0)):
+            return None
+        low, high = -SPAN, SPAN  # of log2 of the scale: what does, and what does not
+        if does(forecast.widths(question, 2.0**high)):
+            return LEAST_EPSILON
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if does(forecast.widths(question, 2.0**middle)) else (low, middle)
+        found = self._epsilon_of(2.0**low)
+        if found is None:
+            return None
+        for _ in range(TRIALS):  # units and the least noise there is may ask for a little more, or make it impossible
+            if does(replace(self, study=_at(self.study, found)).forecast.widths(question)):
+                return found
+            found = _up(found * (1 + 5 * Decimal(repr(CLOSE))))
+        return None
+
+    def _epsilon_of(self, scale: float) -> Decimal | None:
+        """The least epsilon that gives no more than `scale` times the noise variance of the plan, or the least there is; None if none does.
+
+        Noise falls about as 1 / epsilon^2: a few steps on a line through logarithms, and then up, digit by digit, until it holds.
+        """
+        now = (*self.agreement.v20, *self.agreement.own_v20)
+
+        def noise(epsilon: float) -> float:
+            """Beside that of the plan; infinite below what any noise can give."""
+            try:
+                then = _at(self.study, Decimal(repr(epsilon))).calibrated(self.agreement.layout, self.agreement.own)
+            except ConfigError:
+                return math.inf
+            more = [new / old for old, new in zip(now, then, strict=True) if new > privacy.LEAST_V20]
+            return max(more, default=2.0**-SPAN)
+
+        least, most = float(LEAST_EPSILON), float(MOST_EPSILON)
+        if noise(most) > scale:
+            return None
+        at, slope = float(self.study.epsilon), -2.0
+        reached = 1.0
+        for _ in range(STEPS):
+            step = (math.log(scale) - math.log(reached)) / slope
+            after = min(max(at * math.exp(step), least), most)
+            then = noise(after)
+            if not math.isfinite(then) or abs(math.log(after / at)) < CLOSE:
+                break
+            slope = min(math.log(then / reached) / math.log(after / at), -0.5)
+            at, reached = after, then
+        found = _up(Decimal(repr(max(at * (1 - CLOSE), least))))
+        while noise(float(found)) > scale:
+            found = _up(found * (1 + Decimal(repr(CLOSE))))
+        return found
+
+    def drops_for(self, question: Question, does: Callable[[Sequence[Cell]], bool]) -> tuple[str, ...] | None:
+        """The fewest other questions, dearest first, without which its rows do at the same epsilon; None if all are too few."""
+        study = self.study
+        price = self.prices
+        others = sorted((q.id for q in study.file.questions if q.id != question.id), key=lambda name: -price[name])
+
+        def without(count: int) -> bool:
+            gone = set(others[:count])
+            kept = tuple(q for q in study.file.questions if q.id not in gone)
+            left = Study(study.file.model_copy(update={"questions": kept}), study.dictionary)
+            return does(self._forecast(left).widths(question))
+
+        if not without(len(others)):
+            return None
+        least, most = 0, len(others)
+        while least < most:
+            middle = (least + most) // 2
+            least, most = (least, middle) if without(middle) else (middle + 1, most)
+        return tuple(others[:most])
+
+    @cached_property
+    def prices(self) -> dict[str, Fraction]:
+        """What the study would save without each question: the shares of blocks that no other one uses."""
+        workload = self.study.workload
+        blocks = (*workload.layout.blocks, *workload.own.blocks)
+        shares: dict[Any, Fraction] = {}
+        for block, share in zip(blocks, workload.shares(), strict=True):
+            shares[block] = shares.get(block, Fraction(0)) + share
+        users = {block: [name for name, each in workload.blocks.items() if block in each.values()] for block in shares}
+        return {
+            question.id: sum((share for block, share in shares.items() if users[block] == [question.id]), Fraction(0))
+            for question in self.study.file.questions
+        }
+
+
+def planned(
+    study: Study, cities: Sequence[Known], source: str, twin: Callable[[Mapping[int, str]], Twin | None]
+) -> Planned:
+    """`twin`: makes stand-ins of the cities by number. Errors: those of `between`."""
+    found = tuple(sorted(cities, key=lambda each: each.city))
+    return Planned(study, found, twin(numbered(found)), source)
+
+
+def numbered(cities: Sequence[Known]) -> dict[int, str]:
+    return {number: each.city for number, each in enumerate(sorted(cities, key=lambda each: each.city), 1)}
+
+
+def published(plan: Planned, wishes: Sequence[Wish]) -> dict[str, Any]:
+    """The plan as a value for machines; numbers as in results.json."""
+    agreement, study = plan.agreement, plan.study
+    questions = [_question(plan, question) for question in study.file.questions]
+    return {
+        "study": {
+            "id": study.file.study,
+            "digest": study.digest,
+            "mode": study.file.privacy.mode,
+            "questions": len(questions),
+        },
+        "cities": {"from": plan.source, "names": list(plan.names.values()), "twin": plan.twin is not None},
+        "tolerance": {
+            "cities": len(agreement.cities),
+            "threshold": agreement.limits.t,
+            "colluders": study.file.privacy.tolerate.colluders,
+            "dropouts_asked": 0 if study.exact else study.file.privacy.tolerate.dropouts,
+            "dropouts": agreement.limits.d,
+            "honest_share": agreement.honest,
+        },
+        "cost": _cost(plan),
+        "blocks": _blocks(plan),
+        "questions": questions,
+        "noisy": [_noisy(plan, name) for name in plan.noisy],
+        "widths": [_width(plan, each) for each in wishes],
+        "warnings": _warnings(plan),
+    }
+
+
+def _cost(plan: Planned) -> dict[str, Any]:
+    agreement = plan.agreement
+    epsilon = None if plan.study.exact else significant(float(agreement.epsilon))
+    return {
+        "epsilon": epsilon,
+        "delta": None if plan.study.exact else float(plan.study.delta),
+        "epsilon_in_two_cities": None if plan.study.exact else significant(float(agreement.epsilon_in_two_cities)),
+        "cities": [
+            {
+                "city": each.city,
+                "epsilon": epsilon,
+                "caps": [_cap(plan, allowance) for allowance in each.caps],
+                "cannot": None if each.cannot is None else sorted(set(each.cannot) & set(plan.study.reads())),
+                "decides": each.decide,
+                "rule": each.rule,
+                "reasons": [reason.model_dump() for reason in each.reasons],
+            }
+            for each in plan.cities
+        ],
+    }
+
+
+def _cap(plan: Planned, allowance: Any) -> dict[str, Any]:
+    cost = privacy.cost_at(plan.agreement.cost.curve, allowance.order)
+    return {
+        "scope": allowance.scope,
+        "epsilon": float(allowance.epsilon),
+        "delta": float(allowance.delta),
+        "order": allowance.order,
+        "cost": significant(cost / privacy.COST_UNIT),
+        "room": significant(allowance.room / privacy.COST_UNIT),
+        "left": significant(allowance.left / privacy.COST_UNIT),
+        "share": significant(cost / allowance.room),
+        "fits": cost <= allowance.left,
+    }
+
+
+def _blocks(plan: Planned) -> list[dict[str, Any]]:
+    agreement, shares = plan.agreement, plan.study.workload.shares()
+    ring = agreement.ring if agreement.layout.blocks else 0
+    parts = (
+        ("sum", agreement.layout, agreement.v20, agreement.node_v20, ring, ring // 8),
+        ("city", agreement.own, agreement.own_v20, agreement.own_v20, 8 * OWN_BYTES, OWN_BYTES),
+    )
+    found, at = [], 0
+    for where, layout, totals, of_node, bits, size in parts:
+        for block, total, node in zip(layout.blocks, totals, of_node, strict=True):
+            found.append(
+                {
+                    "where": where,
+                    "block": block.name,
+                    "cells": block.cells,
+                    "l1": block.l1,
+                    "l2sq": block.l2sq,
+                    "touches": block.touches,
+                    "shift": block.shift,
+                    "share": significant(float(shares[at])),
+                    "variance": significant(total / UNIT),
+                    "node_variance": significant(node / UNIT),
+                    "ring": bits,
+                    "bytes": block.cells * size,
+                    "rounds": ROUNDS,
+                }
+            )
+            at += 1
+    return found
+
+
+def _question(plan: Planned, question: Question) -> dict[str, Any]:
+    cells = plan.cells[question.id]
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(("pooled" if cell.scope == POOLED else "city", cell.measure), []).append(cell)
+    able = None if plan.cannot is None else list(plan.study.able(question, plan.cannot))
+    return {
+        "id": question.id,
+        "kind": question.kind,
+        "release": plan.study.release_of(question),
+        "cities": able,
+        "enough_cities": None if able is None else question.id not in plan.short,
+        "headline": headline(cells),
+        "share": significant(float(plan.prices[question.id])),
+        "expected_doubtful": _sum(cell.doubtful for cell in cells if cell.counted),
+        "rows": sum(cell.counted for cell in cells),
+        "empty": sum(cell.counted and cell.empty for cell in cells),
+        "measures": [
+            {
+                "scope": scope,
+                "measure": measure,
+                "rows": sum(cell.counted for cell in group),
+                "expected": _printed(typical(group, lambda cell: cell.expected)),
+                "half_width": _printed(typical(group, lambda cell: cell.half_width)),
+                "of_noise": _printed(typical(group, lambda cell: cell.of_noise)),
+                "of_sampling": _printed(typical(group, lambda cell: cell.of_sampling)),
+            }
+            for (scope, measure), group in groups.items()
+        ],
+        "cells": [
+            {
+                "scope": cell.scope,
+                "measure": cell.measure,
+                **cell.keys,
+                **({"contrast": True} if cell.contrast else {}),
+                "expected": _printed(cell.expected),
+                "half_width": _printed(cell.half_width),
+                "of_noise": _printed(cell.of_noise),
+                "of_sampling": _printed(cell.of_sampling),
+                "doubtful": _printed(cell.doubtful),
+                "unavailable": _printed(cell.unavailable),
+                "withheld": cell.withheld,
+            }
+            for cell in cells
+        ],
+    }
+
+
+def headline(cells: Sequence[Cell]) -> str:
+    """The measure that a question is mostly asked for."""
+    measures = dict.fromkeys(cell.measure for cell in cells)
+    return next((each for each in HEADLINE if each in measures), next(iter(measures), ""))
+
+
+def _noisy(plan: Planned, name: str) -> dict[str, Any]:
+    question = next(each for each in plan.study.file.questions if each.id == name)
+    cells = judged(plan.forecast.widths(question))
+    epsilon = plan.epsilon_for(question, lambda cells: not mostly_noise(cells))
+    return {
+        "question": name,
+        "rows": len(cells),
+        "noise": sum(cell.noise for cell in cells),
+        "epsilon": None if epsilon is None else float(epsilon),
+    }
+
+
+def _width(plan: Planned, wished: Wish) -> dict[str, Any]:
+    question = next(each for each in plan.study.file.questions if each.id == wished.question)
+    cells = plan.cells[question.id]
+    measures = dict.fromkeys(cell.measure for cell in cells)
+    measure = wished.measure or headline(cells)
+    if measure not in measures:
+        raise ConfigError("PLAN_WIDTH", text=f"{wished.question}.{measure}", known=", ".join(measures))
+
+    def middle(found: Sequence[Cell]) -> float | None:
+        return typical(
+            judged([cell for cell in found if cell.measure == measure]),
+            lambda cell: cell.of_noise if plan.twin is None else cell.half_width,
+        )
+
+    def does(found: Sequence[Cell]) -> bool:
+        width = middle(found)
+        return width is not None and width <= wished.width
+
+    now = middle(cells)
+    found = {
+        "question": question.id,
+        "measure": measure,
+        "width": wished.width,
+        "now": _printed(now),
+        "noise_only": plan.twin is None,
+        "reached": does(cells),
+        "epsilon": None,
+        "without_noise": _printed(middle(plan.forecast.widths(question, 0.0))),
+        "drop": None,
+    }
+    if now is None or plan.study.exact:
+        return found
+    epsilon = plan.epsilon_for(question, does)
+    drops = () if found["reached"] else plan.drops_for(question, does)
+    return found | {
+        "epsilon": None if epsilon is None else float(epsilon),
+        "drop": None if drops is None else list(drops),
+    }
+
+
+def _warnings(plan: Planned) -> list[dict[str, Any]]:
+    """What a reader should know before signing, each a word and its values."""
+    agreement, study = plan.agreement, plan.study
+    found: list[dict[str, Any]] = []
+    if plan.source == "least":
+        found.append({"warning": "least_cities", "count": len(plan.cities)})
+    asked = 0 if study.exact else study.file.privacy.tolerate.dropouts
+    if study.summed and agreement.limits.d < asked:
+        found.append({"warning": "dropouts", "asked": asked, "left": agreement.limits.d})
+    if plan.twin is None:
+        found.append({"warning": "no_twin"})
+    if plan.cannot is None:
+        found.append({"warning": "cannot_unknown"})
+    found += [{"warning": "too_few_able", "question": name} for name in sorted(plan.short)]
+    if plan.noisy:
+        found.append({"warning": "noisy", "questions": list(plan.noisy)})
+    for each in plan.cities:
+        if each.decide == "refuse":
+            found.append({"warning": "refuses", "city": each.city, "codes": [reason.code for reason in each.reasons]})
+        over = [cap["scope"] for cap in (_cap(plan, allowance) for allowance in each.caps) if not cap["fits"]]
+        if over:
+            found.append({"warning": "over_cap", "city": each.city, "scopes": over})
+    return found
+
+
+def refuse_noise(plan: Planned) -> None:
+    """Errors: `ConfigError PLAN_NOISY` where most rows of a question would be noise."""
+    noisy = [_noisy(plan, name) for name in plan.noisy]
+    if noisy:
+        would = [each["epsilon"] for each in noisy]
+        known = [each for each in would if each is not None]
+        raise ConfigError(
+            "PLAN_NOISY",
+            Place(plan.study.file.study, 0, "questions"),
+            questions=", ".join(plan.noisy),
+            epsilon=f"{max(known):g}" if len(known) == len(would) else "-",
+        )
+
+
+def _at(study: Study, epsilon: Decimal) -> Study:
+    """The same questions for another epsilon."""
+    privacy_ = study.file.privacy.model_copy(update={"epsilon": f"{epsilon:f}"})
+    return Study(study.file.model_copy(update={"privacy": privacy_}), study.dictionary)
+
+
+def _up(epsilon: Decimal) -> Decimal:
+    """Up to three significant digits."""
+    return Context(prec=3, rounding=ROUND_CEILING).plus(epsilon)
+
+
+def _printed(value: float | None) -> float | None:
+    return None if value is None else significant(value)
+
+
+def _sum(values: Any) -> float | None:
+    found = list(values)
+    return None if any(each is None for each in found) else significant(sum(found))
