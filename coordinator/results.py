@@ -115,6 +115,7 @@ class CitiesPart(Read):
     uncounted: tuple[Missing, ...] = ()  # in the sum, and without an answer of their own
     snapshots: dict[str, str] = {}
     cannot: dict[str, tuple[str, ...]] = {}
+    unused: dict[str, dict[str, tuple[str, ...]]] = {}  # city, variable: codes that no local text becomes
     names: dict[str, Label] = {}
 
 

@@ -518,6 +518,22 @@ def test_seeded_invented_and_open_data_are_said_in_words(language: Language) -> 
 
 
 @both
+def test_codes_that_no_value_of_a_city_becomes_are_named_where_they_are_shown_and_with_the_methods(
+    language: Language,
+) -> None:
+    listed = {"zh": "中专中技（成都）", "en": "vocational (Chengdu)"}[language]
+    told = {"zh": f"学历：{listed}。", "en": f"Education: {listed}."}[language]
+    made = text(DP, language)
+    assert listed in made.split(told)[0], "beside the tables by education"
+    assert made.count(told) == 1
+    none = text(changed(DP, cities={**DP["cities"], "unused": {}}), language)
+    elsewhere = {"suzhou": {"education": ["vocational"]}}  # a city that is missing says nothing
+    lost = text(changed(DP, cities={**DP["cities"], "unused": elsewhere}), language)
+    word = {"zh": "没有任何本地取值归入", "en": "No local value"}[language].lower()
+    assert [word in page.lower() for page in (made, none, lost)] == [True, False, False]
+
+
+@both
 def test_cities_that_are_missing_or_lack_a_variable_are_named_with_the_reason(language: Language) -> None:
     made = text(DP, language)
     assert {
