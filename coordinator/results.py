@@ -247,13 +247,14 @@ class Row(BaseModel):
 
 
 class Test(BaseModel):
-    """A statement about a whole table."""
+    """A statement about a whole table: that of all holders, or of one city."""
 
     __test__ = False  # the word of statistics, not of pytest
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
     __pydantic_extra__: dict[str, Scalar] = Field(init=False)
 
     name: str
+    scope: str = POOLED
     statistic: Number = None
     df: int | None = None
     p_value: Number = None

@@ -93,6 +93,9 @@ def test_a_study_by_city_alone_needs_no_conversation(ask: Ask, written: Callable
     assert holds(outcome, tmp_path / "out") == {}
     assert not list((tmp_path / "out" / "bundle").glob("secagg/*"))
     assert len(list((tmp_path / "out" / "bundle" / "counted").iterdir())) == len(CITIES)
+    notes = {note.key: note.values for step in verify(tmp_path / "out", None, output.made) for note in step.notes}
+    assert "own_recomputed" in notes
+    assert "counted" not in str(notes.get("unchecked")), "what was computed from was looked at"
 
 
 @pytest.mark.parametrize("step", ["masked", "reveal"])

@@ -534,6 +534,19 @@ def test_codes_that_no_value_of_a_city_becomes_are_named_where_they_are_shown_an
 
 
 @both
+def test_statements_about_the_table_of_a_city_stand_under_its_name(language: Language) -> None:
+    tree = copy.deepcopy(DP)
+    question = tree["questions"]["product_education"]
+    question["tests"] += [{**test, "scope": "chengdu", "estimate": 0.4} for test in question["tests"]]
+    made = text(tree, language)
+    pooled, own = {"zh": ("V = 0.119", "；成都：独立性检验"), "en": ("V = 0.119", "; Chengdu: Test of independence")}[
+        language
+    ]
+    assert pooled in made.split(own)[0]
+    assert "V = 0.400" in made.split(own)[1]
+
+
+@both
 def test_cities_that_are_missing_or_lack_a_variable_are_named_with_the_reason(language: Language) -> None:
     made = text(DP, language)
     assert {
