@@ -76,9 +76,7 @@ class Approval(Record):
     dictionary: Sha256Name
     policy: Sha256Name
     cannot: tuple[str, ...]
-    unused: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict
-    )  # of variables that the study reads, codes that no local text becomes
+    unused: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # by variable: codes that no local text becomes
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
     min_pooled: Annotated[int, Field(ge=0)] = (

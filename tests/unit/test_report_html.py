@@ -534,6 +534,15 @@ def test_codes_that_no_value_of_a_city_becomes_are_named_where_they_are_shown_an
 
 
 @both
+def test_a_page_of_single_cities_says_that_it_compares_none(language: Language) -> None:
+    marked = {"zh": "没有哪个未加标记的数值", "en": "No number without a mark is clear enough"}[language]
+    compared = {"zh": "不比较城市", "en": "compares and ranks none"}[language]
+    assert [word in text(by_city(), language) for word in (marked, compared)] == [False, True]
+    nothing = changed(DP, questions={})
+    assert [word in text(nothing, language) for word in (marked, compared)] == [True, False]
+
+
+@both
 def test_statements_about_the_table_of_a_city_stand_under_its_name(language: Language) -> None:
     tree = copy.deepcopy(DP)
     question = tree["questions"]["product_education"]
