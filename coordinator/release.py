@@ -179,7 +179,9 @@ def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
 def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, seeded: bool) -> dict[str, Any]:
     """Everything in results.json but the answers: it depends on study, roster and approvals, and on no sum."""
     study = opened.agreement.study
-    lacking = {name for city in opened.survivors for name in opened.approvals[city].cannot if name in study.reads()}
+    answered = [opened.approvals[city] for city in opened.survivors]
+    lacking = {name for each in answered for name in each.cannot if name in study.reads()}
+    unused = {name for each in answered for name in each.unused}
     return {
         "contract": CONTRACT,
         "study": _study(opened, roster),
@@ -192,7 +194,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
         },
         "cities": _cities(opened, roster, names),
         "privacy": _privacy(opened, roster, seeded),
-        "words": {"variables": _words(study, lacking | _nulls(study).keys()), "nulls": _nulls(study)},
+        "words": {"variables": _words(study, lacking | unused | _nulls(study).keys()), "nulls": _nulls(study)},
     }
 
 
@@ -231,6 +233,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
     answered = {roster.name(city): opened.approvals[city] for city in opened.survivors}
     reads = set(opened.agreement.study.reads())
     lacking = {city: sorted(reads & set(approval.cannot)) for city, approval in answered.items()}
+    unused = {city: {name: list(codes) for name, codes in each.unused.items()} for city, each in answered.items()}
     everyone = [*answered, *(each.city for each in opened.missing)]
     return {
         "answered": list(answered),
@@ -238,6 +241,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
         **({"uncounted": [each.published() for each in opened.uncounted]} if opened.uncounted else {}),
         "snapshots": {city: approval.snapshot.isoformat() for city, approval in answered.items()},
         "cannot": {city: listed for city, listed in lacking.items() if listed},
+        "unused": {city: named for city, named in unused.items() if named},
         "names": {city: _both(names.get(city, Words()), city) for city in everyone},
     }
 
@@ -328,8 +332,9 @@ def _blocks(
     ]
 
 
-def _words(study: Study, lacking: set[str]) -> dict[str, Any]:
-    """Labels of every variable that rows are keyed by, the cohort is made of or cities lack, so that a report needs no dictionary."""
+def _words(study: Study, further: set[str]) -> dict[str, Any]:
+    """Labels of every variable that rows are keyed by or the cohort is made of, and of `further` ones that the results name, so that a
+    report needs no dictionary."""
     dictionary, cohort = study.dictionary, study.file.cohort
     named = {name for question in study.file.questions for name in question.variables()}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
@@ -343,7 +348,7 @@ def _words(study: Study, lacking: set[str]) -> dict[str, Any]:
                 for code in dictionary.codes(name)
             },
         }
-        for name in sorted(named | chosen | lacking)
+        for name in sorted(named | chosen | further)
     }
 
 

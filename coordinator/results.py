@@ -115,6 +115,7 @@ class CitiesPart(Read):
     uncounted: tuple[Missing, ...] = ()  # in the sum, and without an answer of their own
     snapshots: dict[str, str] = {}
     cannot: dict[str, tuple[str, ...]] = {}
+    unused: dict[str, dict[str, tuple[str, ...]]] = {}  # city, variable: codes that no local text becomes
     names: dict[str, Label] = {}
 
 
@@ -246,13 +247,14 @@ class Row(BaseModel):
 
 
 class Test(BaseModel):
-    """A statement about a whole table."""
+    """A statement about a whole table: that of all holders, or of one city."""
 
     __test__ = False  # the word of statistics, not of pytest
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
     __pydantic_extra__: dict[str, Scalar] = Field(init=False)
 
     name: str
+    scope: str = POOLED
     statistic: Number = None
     df: int | None = None
     p_value: Number = None

@@ -646,7 +646,7 @@ def _passes_for_derived(path: str) -> bool:
 
 def _checked(path: str) -> bool:
     """Whether an earlier step looked at each file of its folder."""
-    return path.startswith(("bundle/approvals/", "bundle/attestations/", "bundle/secagg/"))
+    return path.startswith(("bundle/approvals/", "bundle/attestations/", "bundle/counted/", "bundle/secagg/"))
 
 
 def _same(made: bytes, found: bytes, path: str) -> bool:

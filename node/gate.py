@@ -192,6 +192,7 @@ class Gate:
             dictionary=study.dictionary.digest,
             policy=self.policy.digest,
             cannot=taken.cannot,
+            unused={name: codes for name, codes in self.station.unused.items() if name in study.reads()},
             snapshot=study.file.as_of,
             min_cell=self.policy.file.exact.min_cell if study.exact else self.policy.file.dp.min_cell,
             min_pooled=self.policy.file.exact.min_pooled if study.exact else 0,
@@ -336,7 +337,7 @@ class Gate:
     ) -> member.Terms:
         """The terms with the budget held; in mode exact, with what the rows say."""
         study = agreement.study
-        earlier = self.ledger.counting(study.file.asker, study.digest, plan.run)
+        earlier = self.ledger.counting(study.file.asker, study.digest, plan.run, now)
         once = study.counted and (
             earlier is None or earlier.own is None
         )  # what was answered is answered, and is not charged again
@@ -411,7 +412,7 @@ class Gate:
             if (asked.study.hex(), asked.run) != (request.header.study, request.header.run):
                 raise PeerError("ENVELOPE_STUDY", who="coordinator")
             study = self._standing(asked.study.hex(), asked.run, stamp.now)  # 2 approval
-            held = self.ledger.counting(study.file.asker, study.digest, asked.run)
+            held = self.ledger.counting(study.file.asker, study.digest, asked.run, stamp.now)
             agreement = self._own_terms(study, asked, held)
             stored = None if held is None else self.ledger.own(held)  # 3 replay
             if stored is not None:

@@ -251,11 +251,18 @@ class Ledger:
         receipt = self._document(answer.receipt)
         return Finished(bytes.fromhex(conversation), number, digest_bytes(answer.sum), receipt)
 
-    def counting(self, asker: str, study: str, run: int) -> Reservation | None:
-        """The reservation that the city's own answer to a run is charged to: the one that it was, else the newest that is not over."""
+    def counting(self, asker: str, study: str, run: int, now: int) -> Reservation | None:
+        """The reservation that the city's own answer to a run is charged to: the one that it was, else the newest that is not over.
+
+        One that expired is over, whether or not anybody has written that down yet.
+        """
         held = [self._book.reservations[each] for each in self._book.attempts.get((asker, study, run), ())]
         answered = [each for each in held if each.own is not None]
-        live = [each for each in held if each.claim.counted and not each.void and COUNTED not in each.rounds]
+        live = [
+            each
+            for each in held
+            if each.claim.counted and not each.void and each.claim.expires >= now and COUNTED not in each.rounds
+        ]
         return next(iter((*answered, *reversed(live))), None)
 
     def own(self, held: Reservation) -> bytes | None:

@@ -309,6 +309,20 @@ class Mapping:
         keys = {column_name(table.key) for table in tables.values() if table.key is not None}
         return frozenset(keys | {at.column for at in self.used() if at.table in tables})
 
+    @property
+    def unused(self) -> dict[str, tuple[str, ...]]:
+        """Of each category, the codes that no local text becomes, where there are any; names ascend, codes are in the dictionary's order.
+
+        Holders whom the dictionary means by such a code stand under another one here, as 中专 under 高中, or there are none.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for rule in sorted(self.rules, key=lambda rule: rule.variable):
+            if rule.kind == "category":
+                reached = {code for _, code in rule.codes} | {rule.other, rule.null_value}
+                codes = enumerate(self.meant.codes(rule.variable))
+                found[rule.variable] = tuple(code for place, code in codes if place not in reached)
+        return {name: codes for name, codes in found.items() if codes}
+
     def used(self) -> dict[At, Place]:
         """Every local column whose values are looked at, but the keys, and the place that first asks for it."""
         wanted: dict[At, Place] = {}
@@ -395,8 +409,9 @@ def check(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> list[Hp
 
 def warnings(mapping: Mapping) -> list[HpfedError]:
     """What is no fault but deserves a look: variables that were left out, codes of mixed width (`1` is not `01`), codes that no local text
-    becomes: these holders stand under another code, as 中专 under 高中, or there are none.
+    becomes (`Mapping.unused`).
     """
+    unused = mapping.unused
     found: list[HpfedError] = [
         ConfigError("MAP_LEFT_OUT", mapping.document.at("variables", name), name=name) for name in mapping.left_out
     ]
@@ -405,11 +420,9 @@ def warnings(mapping: Mapping) -> list[HpfedError]:
         bare = {text.lstrip("0") or "0" for text in digits}
         if rule.kind in ("category", "boolean") and len({len(text) for text in digits}) > 1 and bare != digits:
             found.append(ConfigError("MAP_CODE_ZEROS", rule.place, name=rule.variable))
-        if rule.kind == "category":
-            reached = {code for _, code in rule.codes} | {rule.other, rule.null_value}
-            codes = [code for place, code in enumerate(mapping.meant.codes(rule.variable)) if place not in reached]
-            if codes:
-                found.append(ConfigError("MAP_CODE_UNUSED", rule.place, name=rule.variable, codes=", ".join(codes)))
+        if rule.variable in unused:
+            codes = ", ".join(unused[rule.variable])
+            found.append(ConfigError("MAP_CODE_UNUSED", rule.place, name=rule.variable, codes=codes))
     return found
 
 

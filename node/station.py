@@ -1,5 +1,6 @@
 """Who this city is, as its gate needs it: folder, home, keys, place on the roster, and what its mapping cannot give."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,9 @@ ROSTER: Final = Path("roster.json")  # the newest roster that this city has acce
 
 @dataclass(frozen=True)
 class Station:
-    """`cannot`: dictionary variables that this city cannot map, ascending. `dictionary`: digest of the one its mapping means."""
+    """`cannot`: dictionary variables that this city cannot map, ascending. `unused`: of those it can, the codes that no local text becomes.
+    `dictionary`: digest of the one its mapping means.
+    """
 
     city: City
     home: Path
@@ -27,6 +30,7 @@ class Station:
     roster: Roster
     dictionary: str
     cannot: tuple[str, ...]
+    unused: Mapping[str, tuple[str, ...]]
     holder_key: bytes = field(repr=False)
 
     @property
@@ -42,5 +46,6 @@ def station(city: City, means: mapping.Mapping, home: Path, roster: Roster, entr
     for entry in roster.entries.cities:
         if entry.name == city.city and any(each.key == public for each in entry.identity):
             who = Identity(entry.id, key, software())
-            return Station(city, home, who, roster, means.meant.digest, means.cannot, holder_key(home, entropy))
+            holders = holder_key(home, entropy)
+            return Station(city, home, who, roster, means.meant.digest, means.cannot, means.unused, holders)
     raise Refusal("ROSTER_STRANGER", city=city.city)

@@ -1,9 +1,9 @@
 """What a city signs when it says yes to a study, and what an asker signs when it asks.
 
-An approval is a signed file over the digest of the study's canonical bytes. It also says which variables the city cannot map, the date of
-the snapshot that will answer, the least cell of its policy, so that marks can be set without asking again, and how full its caps are, so
-that a report can show what the study takes from them. Where officers decided, it holds what each of them signed: a decision over the same
-digest, with a key of their own that the city enrolled.
+An approval is a signed file over the digest of the study's canonical bytes. It also says which variables the city cannot map, which codes
+of those that the study reads no local text of the city becomes, the date of the snapshot that will answer, the least cell of its policy, so
+that marks can be set without asking again, and how full its caps are, so that a report can show what the study takes from them. Where
+officers decided, it holds what each of them signed: a decision over the same digest, with a key of their own that the city enrolled.
 """
 
 from datetime import date
@@ -76,6 +76,7 @@ class Approval(Record):
     dictionary: Sha256Name
     policy: Sha256Name
     cannot: tuple[str, ...]
+    unused: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # by variable: codes that no local text becomes
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
     min_pooled: Annotated[int, Field(ge=0)] = (
@@ -140,11 +141,22 @@ def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int
     named = (approval.city, approval.study, approval.dictionary)
     if named != (roster.name(city), study.digest, study.dictionary.digest):
         raise Refusal("APPROVAL_MISSING", city=roster.name(city))
+    if not _known(approval, study):
+        raise PeerError("SIGNED_SHAPE", kind=FileType.APPROVAL.value)
     if not _decided(approval):
         raise PeerError("APPROVAL_OFFICERS", who=approval.city)
     if approval.expires <= now:
         raise Refusal("APPROVAL_EXPIRED", city=approval.city)
     return approval
+
+
+def _known(approval: Approval, study: Study) -> bool:
+    """Codes that no text becomes are codes of the dictionary, of variables that the study reads: no free text leaves a city."""
+    reads = set(study.reads())
+    return all(
+        name in reads and codes and set(codes) <= set(study.dictionary.codes(name)) and len(set(codes)) == len(codes)
+        for name, codes in approval.unused.items()
+    )
 
 
 def _decided(approval: Approval) -> bool:

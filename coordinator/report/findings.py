@@ -275,7 +275,7 @@ def _association(wording: Wording, questions: dict[str, Question]) -> Finding | 
     """The largest Cramér's V among the tables of two variables."""
     found = []
     for name, question in questions.items():
-        tests = {test.name: test for test in question.tests}
+        tests = {test.name: test for test in question.tests if test.scope == POOLED}
         v, chi = tests.get("cramers_v"), tests.get("chi_square")
         if v is None or v.estimate is None or v.ci_low is None or v.ci_high is None or len(question.keys) != 2:
             continue

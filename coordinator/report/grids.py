@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 
 from coordinator.report.numbers import fixed, printed, probability, significant, span, tint
 from coordinator.report.wording import Wording
-from coordinator.results import POOLED, UNKNOWN, Question, Row
+from coordinator.results import POOLED, UNKNOWN, Question, Row, Test
 from protocols.statistics.marks import MOST_CLIPPED
 
 WIDEST: Final = 12  # columns of a matrix that fit a page; beyond, the list
@@ -375,9 +375,21 @@ def _bar(found: Numbered | None) -> str:
 
 
 def tests(wording: Wording, question: Question) -> Markup:
-    """The statements about the whole table, on one line."""
-    parts = []
+    """The statements about the whole tables, on one line: of all holders, then of each city, which is named."""
+    of_scopes: dict[str, list[Test]] = {}
     for test in question.tests:
+        of_scopes.setdefault(test.scope, []).append(test)
+    said = {scope: _stated(wording, found) for scope, found in of_scopes.items()}
+    return wording.say("semicolon").join(
+        listed if scope == POOLED else wording.say("tests_city", city=wording.city(scope), list=listed)
+        for scope, listed in said.items()
+        if listed
+    )
+
+
+def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
+    parts = []
+    for test in found:
         if test.name == "chi_square" and test.statistic is not None:
             parts.append(
                 wording.say(

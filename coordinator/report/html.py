@@ -406,7 +406,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
         if layout.drawable(question) and not of:  # no picture in its place
             grids = tuple(replace(grid, folded=False) for grid in grids)
         size = sum(len(line.cells) for grid in grids for group in grid.groups for line in group.lines)
-        notes = list(_lacking(wording, question))
+        notes = [*_lacking(wording, question), *_merged(wording, question)]
         if not question.rows:
             notes.append(wording.say("note_empty"))
         if size > room:
@@ -498,6 +498,14 @@ def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:
             yield wording.say("note_lacking", city=wording.city(city), variables=listed, unit=wording.unit())
         else:  # a derived variable: the results name what it was made from only in the dictionary
             yield wording.say("note_lacking_unnamed", city=wording.city(city), unit=wording.unit())
+
+
+def _merged(wording: Wording, question: Question) -> Iterable[Markup]:
+    """Codes of this question that no local text of some of its cities becomes."""
+    for name in question.keys:
+        listed = wording.unused(name)
+        if listed:
+            yield wording.say("note_unused", variable=wording.variable(name), list=listed, unit=wording.unit())
 
 
 # --- privacy
@@ -741,7 +749,11 @@ def _methods(wording: Wording, questions: Mapping[str, Question]) -> tuple[Marku
     if wording.content.privacy.mode == "dp":
         said.append(wording.say("method_consistency"))
     said.append(wording.say("method_intervals", confidence=wording.percent()))
-    return (*said, wording.say("method_missing", unit=unit))
+    said.append(wording.say("method_missing", unit=unit))
+    unused = {name for named in wording.content.cities.unused.values() for name in named}
+    listed = [(wording.variable(name), wording.unused(name)) for name in sorted(unused)]
+    merged = [wording.say("unused_variable", variable=name, list=codes) for name, codes in listed if codes]
+    return (*said, wording.say("method_unused", unit=unit), *merged) if merged else tuple(said)
 
 
 def _definitions(wording: Wording) -> tuple[tuple[str, str, Markup], ...]:

@@ -168,6 +168,21 @@ class Wording:
         """The variables that a city cannot map."""
         return self.listed(self.variable(name) for name in self.content.cities.cannot.get(city, ()))
 
+    def unused(self, variable: str) -> Markup:
+        """The codes of a variable that no local text of some city becomes, each with these cities; empty where there are none."""
+        cities = self.content.cities
+        named = {city: cities.unused.get(city, {}).get(variable, ()) for city in cities.answered}
+        codes = dict.fromkeys(code for listed in named.values() for code in listed)
+        lacking = {code: [city for city, listed in named.items() if code in listed] for code in codes}
+        return self.say("semicolon").join(
+            self.say(
+                "unused_code",
+                code=self.code(variable, code),
+                cities=self.say("unused_everywhere") if len(without) == len(named) else self.cities(without),
+            )
+            for code, without in lacking.items()
+        )
+
     def percent(self) -> str:
         return f"{self.content.study.confidence * 100:g}"
 

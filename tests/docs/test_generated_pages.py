@@ -79,6 +79,7 @@ WORDS_FROM_A_CITY: Final = {
     "approval.city": "its name on the roster",
     "attestation.city": "its name on the roster",
     "approval.cannot": "names of the dictionary",
+    "approval.unused": "names and codes of the dictionary, and nothing else: `read_approval`",
     "officeryes.signature": "128 hex digits",
     "reasons.codes": "codes of protocols/errors.py",
     "reasons.limits": "names of limits, and whole numbers",

@@ -93,6 +93,9 @@ def test_a_study_by_city_alone_needs_no_conversation(ask: Ask, written: Callable
     assert holds(outcome, tmp_path / "out") == {}
     assert not list((tmp_path / "out" / "bundle").glob("secagg/*"))
     assert len(list((tmp_path / "out" / "bundle" / "counted").iterdir())) == len(CITIES)
+    notes = {note.key: note.values for step in verify(tmp_path / "out", None, output.made) for note in step.notes}
+    assert "own_recomputed" in notes
+    assert "counted" not in str(notes.get("unchecked")), "what was computed from was looked at"
 
 
 @pytest.mark.parametrize("step", ["masked", "reveal"])
@@ -244,11 +247,12 @@ def test_a_city_that_declines_its_own_answer_is_named_with_its_reason(tmp_path: 
     )
 
 
-@pytest.mark.parametrize("release", ["by_city", "mixed"])
+@pytest.mark.parametrize(("release", "lost"), [("by_city", False), ("mixed", False), ("mixed", True)])
 def test_a_city_asked_again_gives_the_same_numbers_at_no_charge_whatever_the_coordinator_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, lost: bool
 ) -> None:
-    """The run breaks off after cities have answered by themselves: their numbers come back as they were, and the sum from the log."""
+    """The run breaks off after cities have answered by themselves: their numbers come back as they were. The sum is taken from the
+    coordinator's log; where that is `lost`, it is asked for anew."""
     asked, homes, heard = tiny(tmp_path, release), tmp_path / "homes", list[rounds.Counted]()
     real = rounds.counted
 
@@ -261,9 +265,14 @@ def test_a_city_asked_again_gives_the_same_numbers_at_no_charge_whatever_the_coo
     monkeypatch.setattr(rounds, "counted", listening)
     with pytest.raises(KeyboardInterrupt):
         world.run(asked, tmp_path, homes, seed=None)
+    logs = list(tmp_path.rglob("log"))
+    assert bool(logs) == (release == "mixed")
+    for log in logs if lost else ():
+        log.unlink()
     outcome = world.run(asked, tmp_path, homes, seed=None)
     first, again = ({city: cells.tolist() for city, cells in each.cells.items()} for each in heard)
     assert first == again
     view = ledger.look(homes / "east" / ledger.FILE, now=0)
-    assert [(held.claim.counted, held.own is not None) for held in view.reservations] == [(True, True)]
+    assert [held.claim.counted for held in view.reservations] == ([True, False] if lost else [True])
+    assert [held.own is not None for held in view.reservations] == ([True, False] if lost else [True])
     assert holds(outcome, tmp_path / "out") == {}

@@ -15,7 +15,7 @@ import pytest
 
 from coordinator import output, release, rounds
 from coordinator.release import Opened
-from node import gate, ledger
+from node import gate, ledger, mapping
 from node.identity import identity
 from protocols import study
 from protocols.entropy import operating_system
@@ -142,6 +142,25 @@ def test_the_interval_of_a_mean_with_noise_holds_the_mean(ask: Ask, made: Path) 
         truth = own["paid_total"].dropna().clip(upper=10_000_000).mean() / 100
         assert abs(row["estimate"] - truth) <= 4 * row["se_noise"]
         assert row["se_noise"] > 0
+
+
+def test_codes_that_no_value_of_a_city_becomes_are_named_for_what_the_study_reads(
+    ask: Ask, small: Path, made: Path
+) -> None:
+    """中专 stands under 高中 in chengdu and suzhou: they say so when they approve, and the results do."""
+    small.write_text(SMALL + "  - {id: education, kind: frequency, of: education}\n", encoding="utf-8")
+    asked = study.load(small)
+    results = parsed(ask(asked.in_exact_mode()))
+    unused = results["cities"]["unused"]
+    merged = {city: named["education"] for city, named in unused.items() if "education" in named}
+    assert merged == {"chengdu": ["vocational"], "suzhou": ["vocational"]}
+    reads = set(asked.reads())
+    for city in results["cities"]["answered"]:
+        known = mapping.load(made / city).unused
+        assert "bank" in known, "which this study does not read"
+        assert unused.get(city, {}) == {name: list(codes) for name, codes in known.items() if name in reads}
+    words = results["words"]["variables"]
+    assert all(set(codes) <= set(words[name]["codes"]) for named in unused.values() for name, codes in named.items())
 
 
 def test_holders_of_a_city_that_cannot_map_a_variable_stand_on_missing(ask: Ask, small: Path, made: Path) -> None:

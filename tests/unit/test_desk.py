@@ -259,6 +259,24 @@ def test_whoever_reads_an_approval_checks_what_officers_signed(desk: Desk, rig: 
         read(li, decided="rule")
 
 
+def test_a_city_can_name_codes_of_what_the_study_reads_and_write_nothing_else(rig: gates.Rig) -> None:
+    meant = {"study": rig.study.digest, "dictionary": rig.study.dictionary.digest, "expires": rig.now + DAY}
+
+    def read(**unused: tuple[str, ...]) -> Approval:
+        said = approval(decided="rule").model_copy(update={**meant, "unused": unused})
+        signed = sign_approval(said, rig.gate.station.identity.key)
+        return read_approval(signed, 1, rig.study, rig.present.post.roster, rig.now)
+
+    (name, *_) = (name for name in rig.study.reads() if rig.study.dictionary.type_of(name) == "category")
+    (code, *others) = rig.study.dictionary.codes(name)
+    assert read(**{name: (code,)}).unused == {name: (code,)}
+    for wrong in ({name: ("call 555",)}, {name: ()}, {name: (code, code)}, {"call_555": (code,)}):
+        with pytest.raises(PeerError) as no:
+            read(**wrong)
+        assert no.value.code == "SIGNED_SHAPE"
+    assert others
+
+
 def test_a_decision_of_two_hands_or_of_another_shape_is_no_decision() -> None:
     said = OfficerSaid(answer="approve", at=NOW, city="q-city", officer="li", study=STUDY)
     payload = canonical(said.model_dump(mode="json"))

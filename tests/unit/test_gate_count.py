@@ -189,6 +189,24 @@ def test_a_fault_after_rows_were_read_is_one_word_and_is_charged(own: Rig, monke
     assert turned.charged == given.charged
 
 
+def test_what_was_held_for_an_answer_and_expired_is_held_anew(own: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that died between holding the budget and reading rows answers also after that reservation has expired, at one price."""
+    _, agreement = own.approved()
+
+    def died(*_: object, **__: object) -> None:
+        raise Refusal("LEDGER_UNAVAILABLE")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own.gate.ledger, "rows", died)
+        assert refused(own, asking(own, agreement)) == ("LEDGER_UNAVAILABLE",)
+    (held,) = own.gate.ledger.view(own.now).reservations
+    later = held.claim.expires + 1
+    monkeypatch.setattr(own.present.post, "clock", lambda: later)
+    assert answered(own, agreement).size == agreement.own.length
+    over, given = own.gate.ledger.view(later).reservations
+    assert (over.void, any(over.charged.curve), given.charged) == (True, False, given.cost)
+
+
 def test_a_study_with_a_sum_is_summed_first(mixed: Rig) -> None:
     answers, agreement = mixed.approved()
     assert refused(mixed, asking(mixed, agreement)) == ("SECAGG_OUT_OF_ORDER",)

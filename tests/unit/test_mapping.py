@@ -244,6 +244,7 @@ def test_a_sound_mapping_has_no_faults_and_says_what_the_city_cannot_give(tmp_pa
     assert tuple(each.values["name"] for each in left_out) == others
     assert {each.code for each in left_out} == {"MAP_LEFT_OUT"}
     assert (unused.code, unused.values["name"], unused.values["codes"]) == ("MAP_CODE_UNUSED", "sex", "female, unknown")
+    assert loaded.unused == {"sex": ("female", "unknown")}
     assert (loaded.dictionary, loaded.snapshot.isoformat(), loaded.meant.name) == (
         "dictionary.yaml",
         "2022-05-31",

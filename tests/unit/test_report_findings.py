@@ -127,6 +127,17 @@ def test_an_association_is_said_if_it_is_tested_and_above_nothing() -> None:
     assert '"Product" and "Education"' in said(tree)[0]
 
 
+def test_an_association_within_one_city_is_not_said_of_all_holders() -> None:
+    tree = only("product_education")
+    question = tree["questions"]["product_education"]
+    of_city = [{**test, "scope": "chengdu"} for test in question["tests"]]
+    of_city[1]["estimate"] = 0.9
+    question["tests"] += of_city
+    assert "Cramér's V 0.119" in said(tree)[0]
+    question["tests"] = of_city
+    assert said(tree) == []
+
+
 def test_rows_of_single_cities_carry_no_sentence() -> None:
     """No city is held up to the others on the first page."""
     tree = only("tgi_generation")

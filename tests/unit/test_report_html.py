@@ -518,6 +518,44 @@ def test_seeded_invented_and_open_data_are_said_in_words(language: Language) -> 
 
 
 @both
+def test_codes_that_no_value_of_a_city_becomes_are_named_where_they_are_shown_and_with_the_methods(
+    language: Language,
+) -> None:
+    listed = {"zh": "中专中技（成都）", "en": "vocational (Chengdu)"}[language]
+    told = {"zh": f"学历：{listed}。", "en": f"Education: {listed}."}[language]
+    made = text(DP, language)
+    assert listed in made.split(told)[0], "beside the tables by education"
+    assert made.count(told) == 1
+    none = text(changed(DP, cities={**DP["cities"], "unused": {}}), language)
+    elsewhere = {"suzhou": {"education": ["vocational"]}}  # a city that is missing says nothing
+    lost = text(changed(DP, cities={**DP["cities"], "unused": elsewhere}), language)
+    word = {"zh": "没有任何本地取值归入", "en": "No local value"}[language].lower()
+    assert [word in page.lower() for page in (made, none, lost)] == [True, False, False]
+
+
+@both
+def test_a_page_of_single_cities_says_that_it_compares_none(language: Language) -> None:
+    marked = {"zh": "没有哪个未加标记的数值", "en": "No number without a mark is clear enough"}[language]
+    compared = {"zh": "不比较城市", "en": "compares and ranks none"}[language]
+    assert [word in text(by_city(), language) for word in (marked, compared)] == [False, True]
+    nothing = changed(DP, questions={})
+    assert [word in text(nothing, language) for word in (marked, compared)] == [True, False]
+
+
+@both
+def test_statements_about_the_table_of_a_city_stand_under_its_name(language: Language) -> None:
+    tree = copy.deepcopy(DP)
+    question = tree["questions"]["product_education"]
+    question["tests"] += [{**test, "scope": "chengdu", "estimate": 0.4} for test in question["tests"]]
+    made = text(tree, language)
+    pooled, own = {"zh": ("V = 0.119", "；成都：独立性检验"), "en": ("V = 0.119", "; Chengdu: Test of independence")}[
+        language
+    ]
+    assert pooled in made.split(own)[0]
+    assert "V = 0.400" in made.split(own)[1]
+
+
+@both
 def test_cities_that_are_missing_or_lack_a_variable_are_named_with_the_reason(language: Language) -> None:
     made = text(DP, language)
     assert {

@@ -400,6 +400,7 @@ def whole(exact: bool) -> dict[str, Any]:
             "missing": [] if exact else [{"city": "suzhou", "reason": "no_masked", "detail": "unreachable"}],
             "snapshots": dict.fromkeys(answered, "2022-05-31"),
             "cannot": {"changzhou": ["residence"]},
+            "unused": {"chengdu": {"education": ["vocational"]}},
             "names": {city: {"zh": zh, "en": en} for city, (zh, en) in NAMES.items()},
         },
         "privacy": privacy,
