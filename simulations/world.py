@@ -210,7 +210,7 @@ def run(
     by_hand: bool = False,
     signed: bytes | None = None,
     progress: Callable[[str], None] = lambda _line: None,
-    before_asking: Callable[[Study, Sequence[Party], Path | None], None] = lambda _study, _parties, _homes: None,
+    before_asking: Callable[[Study, Sequence[Party], Path | None], None] | None = None,
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
 
@@ -252,8 +252,9 @@ def run(
         outcome = here.resumed(path)
         if outcome is not None:
             return outcome
-    before_asking(study, found, homes)
-    watch.mark("forecast")
+    if before_asking is not None:
+        before_asking(study, found, homes)
+        watch.mark("forecast")
     return here.asked()
 
 
