@@ -264,7 +264,7 @@ def test_a_whole_run_killed_at_any_moment_is_run_again_and_gives_a_result(tmp_pa
     folder = tmp_path / "cities"
     gates.write(folder)
     command = [sys.executable, "-c", "from simulations.cli import main\nmain()", "run", str(folder / "study.yaml")]
-    command += ["--cities", str(folder), "--out", str(tmp_path / "out")]
+    command += ["--cities", str(folder), "--out", str(tmp_path / "out"), "--accept-noisy"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:  # noqa: S603 our own program
         while run.poll() is None:
             if any(path.stat().st_size >= size for path in folder.glob(".hpfed/coordinator/runs/**/log")):
