@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from node.city import City
 from node.desk import Opinion, Request
@@ -18,7 +18,7 @@ from node.outlook import SCOPES, outlook
 from node.policy import Decision, Origin, Policy, Scope, decide
 from protocols import privacy
 from protocols.errors import HpfedError, Refusal, escaped
-from protocols.filters import All, Any_, Leaf, Not
+from protocols.filters import All, Any_, Filter, Leaf, Not
 from protocols.noise import UNIT
 from protocols.plan import Agreement, agree
 from protocols.roster import Roster
@@ -188,7 +188,7 @@ class Sheet:
         zh, en = meant.label_of(name, "zh"), meant.label_of(name, "en")
         return (f"{zh}（{name}）" if zh != name else name), (f"{en} ({name})" if en != name else name)
 
-    def _filter(self, condition: Any) -> Both:
+    def _filter(self, condition: Filter) -> Both:
         match condition:
             case All(all=parts):
                 return self._joined(parts, ("且", " and "))
@@ -199,7 +199,7 @@ class Sheet:
                 return f"非（{zh}）", f"not ({en})"
             case Leaf():
                 return self._leaf(condition)
-        raise TypeError(condition)  # pragma: no cover  # the four forms of a filter are all there is
+        assert_never(condition)
 
     def _joined(self, parts: Sequence[Any], words: Both) -> Both:
         found = [self._filter(part) for part in parts]

@@ -90,6 +90,7 @@ def test_the_attack_of_the_suite_is_repelled_and_its_control_broken() -> None:
     assert one.outcome.codes >= {"split_survivors", "out_of_order"}
 
 
+# A control of another product: its extra is large, and CI installs what ours needs. With requirements/all.txt this runs.
 @pytest.mark.skipif(not flower.available(), reason="needs the extra `flower`, which CI does not install")
 def test_the_same_attack_reads_a_client_of_flower_s_secagg_plus() -> None:
     """Both lists with the target in them: every cell, up to the quantisation."""
