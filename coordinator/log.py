@@ -2,9 +2,9 @@
 
     u32 length | u32 CRC-32 of it | content | SHA-256(hash before || content)          one record; hashes begin at 32 zero bytes
 
-The first record is the `Opening`, every other an `Event`: a reply that was taken, "wait over", the next question, the end; each with the
-stamp that it was judged with. The state machine is pure and signatures are deterministic, so replaying the events gives the same state and
-the same bytes to send again. The log holds no secret of a city, only what the coordinator has seen.
+The first record is the `Opening`, every other an `Event`: a reply that was taken, "wait over", the next question, the end, a newer roster;
+each with the stamp that it was judged with. The state machine is pure and signatures are deterministic, so replaying the events gives the
+same state and the same bytes to send again. The log holds no secret of a city, only what the coordinator has seen.
 
 A crash in the middle of a write leaves a record without its end: it was not acted on, and is cut off. Anything else that does not fit is
 damage, and the conversation is not gone on with.
@@ -37,6 +37,7 @@ class What(IntEnum):
     WAIT_OVER = 2
     ASK = 3
     CLOSE = 4
+    ROSTER = 5
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Opening(Body):
 
 @dataclass(frozen=True)
 class Event(Body):
-    """`content`: the envelope of a reply, or the question of an ask."""
+    """`content`: the envelope of a reply, the question of an ask, or the signed file of a roster."""
 
     what: U8
     now: U64

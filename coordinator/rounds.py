@@ -29,7 +29,7 @@ from protocols.errors import HpfedError, IncompleteError, PeerError, Refusal, jo
 from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, Agreement, agree
 from protocols.ring import Vector
-from protocols.roster import COORDINATOR, Roster
+from protocols.roster import COORDINATOR, Roster, self_declared
 from protocols.secagg import collector
 from protocols.secagg.collector import Failed, Question, RoundLost, Summed
 from protocols.secagg.transcript import Transcript
@@ -44,9 +44,10 @@ Clock = Callable[[], int]
 
 @dataclass
 class Post:
-    """The coordinator's side of the line: its identity, the roster in force, the link, its clock and its message numbers.
+    """The coordinator's side of the line: its identity, the newest roster, the link, its clock and its message numbers.
 
-    `number`: of the last message. The caller starts it above every number that was used before.
+    `roster`: whoever accepts a newer one puts it here; an open conversation heeds it at its next event. `number`: of the last message.
+    The caller starts it above every number that was used before.
     """
 
     identity: Identity
@@ -340,6 +341,12 @@ class Conversation:
     at: int
     failures: dict[int, Failure] = field(default_factory=dict)
     done: list[Summed] = field(default_factory=list)
+    heeded: bytes = b""  # digest of the newest roster that this conversation has seen
+
+    @property
+    def roster(self) -> Roster:
+        """The roster of the plan: what is said in this conversation is said under it, also where there is a newer one by now."""
+        return self.state.talk.roster
 
     @classmethod
     def begin(
@@ -369,24 +376,26 @@ class Conversation:
         )
         state, sent = collector.start(post.identity, post.roster, plan, question, acks, stamp)
         log.open(opening)
-        return cls(post, log, state, sent, stamp.now)
+        return cls(post, log, state, sent, stamp.now, heeded=post.roster.sha256)
 
     @classmethod
     def resume(cls, post: Post, log: Log, opening: Opening) -> "Conversation":
         """Where the log says it was, with the very bytes to send again that went out last, or would have.
 
-        Pre-condition: the roster of `post` is that of the plan. Errors: `PeerError LOG_DAMAGED`.
+        Pre-condition: `post` has the roster of the plan, or a newer one. Errors: `PeerError LOG_DAMAGED`.
         """
         plan, stamp = Plan.decode(opening.plan), post.stamped(opening.now, opening.number)
+        roster = self_declared(bytes(opening.roster))  # its own log: the root's signature held when it was accepted
         question = Question(opening.length, opening.layout, opening.question)
-        state, sent = collector.start(post.identity, post.roster, plan, question, dict(opening.acks), stamp)
-        talk = cls(post, log, state, sent, opening.now)
+        state, sent = collector.start(post.identity, roster, plan, question, dict(opening.acks), stamp)
+        talk = cls(post, log, state, sent, opening.now, heeded=roster.sha256)
         for event in log.replay():
             talk._become(event, *talk._follows(event))
         return talk
 
     def play(self) -> collector.State:
         """Exchange after exchange, until the round has its sum or is lost."""
+        self._heed()
         while isinstance(self.state, collector.Open):
             self._exchange(self.state)
         if isinstance(self.state, Failed):
@@ -395,6 +404,7 @@ class Conversation:
 
     def ask(self, question: Question) -> collector.State:
         """The next round of a session; Closed if there is none. Pre-condition: the last one has its sum or is lost."""
+        self._heed()
         self._take(What.ASK, Asking(question.length, question.layout, question.question).encode())
         if isinstance(self.state, collector.Closed):
             self._tell()
@@ -445,10 +455,12 @@ class Conversation:
         left = collector.deadline(asked) - self.post.clock()
         if left > 0:
             for city, reply in self.post.send(messages.peek(self.sent[0][1]).kind, self.sent, left):
+                self._heed()
                 if isinstance(reply, Failure):
                     self.failures.setdefault(city, reply)
                 else:
                     self._take(What.REPLY, reply)
+        self._heed()
         if type(self.state) is type(asked):
             self._take(What.WAIT_OVER)
 
@@ -460,6 +472,12 @@ class Conversation:
         if following is not self.state:
             self.log.append(event)
             self._become(event, following, out)
+
+    def _heed(self) -> None:
+        """A roster that was accepted meanwhile: whoever it revokes is lost from here on."""
+        if self.heeded != self.post.roster.sha256:
+            self.heeded = self.post.roster.sha256
+            self._take(What.ROSTER, self.post.roster.file)
 
     def _become(self, event: Event, following: collector.State, out: Outgoing) -> None:
         if isinstance(following, Summed) and not isinstance(self.state, Summed):
@@ -474,6 +492,8 @@ class Conversation:
                 return collector.step(state, bytes(event.content), stamp, self.log.recall)
             case What.WAIT_OVER:
                 return collector.wait_over(state, stamp, self.log.recall)
+            case What.ROSTER:
+                return collector.renew(state, self_declared(bytes(event.content)), stamp, self.log.recall)
             case What.ASK if isinstance(state, Summed | RoundLost):
                 return collector.ask(state, Asking.decode(event.content, LONGEST).asks, stamp)
             case _:
@@ -481,7 +501,7 @@ class Conversation:
 
     def _tell(self) -> None:
         """Carry an Abort to those who are still in."""
-        told = {self.post.roster.name(city): content for city, content in self.sent}
+        told = {self.roster.name(city): content for city, content in self.sent}
         exchange(self.post.link, Kind.ABORT.value, told, OFFER_TIMEOUT_S)
 
 
@@ -532,15 +552,15 @@ def resumed(post: Post, study: Study, log: Log, opening: Opening) -> Summing:
     Errors: as of `summed`; `PeerError LOG_DAMAGED`.
     """
     plan = Plan.decode(opening.plan)
-    approvals = {city: read_approval(file, city, study, post.roster, opening.now) for city, file in opening.approvals}
+    talk = Conversation.resume(post, log, opening)
+    approvals = {city: read_approval(file, city, study, talk.roster, opening.now) for city, file in opening.approvals}
     missing = tuple(Missing(**each) for each in json.loads(opening.missing))
     answers = Answers(approvals, dict(opening.approvals), missing)
-    agreement = agree(study, plan.cities, post.roster, plan.run)
-    return _summed(Conversation.resume(post, log, opening), agreement, answers)
+    return _summed(talk, agree(study, plan.cities, talk.roster, plan.run), answers)
 
 
 def _summed(talk: Conversation, agreement: Agreement, answers: Answers) -> Summing:
-    state, name = talk.play(), talk.post.roster.name
+    state, name = talk.play(), talk.roster.name
     if isinstance(state, RoundLost):
         talk.close()  # nobody waits for a round that will not come
     if not isinstance(state, Summed):

@@ -600,6 +600,42 @@ def audit_verify(folder: Folder = HERE, home: Home = None, lang: Lang = None, as
     guarded(lang, as_json, work)
 
 
+@audit_app.command("evidence")
+def audit_evidence(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json: AsJson = False) -> None:
+    """Messages over which this city left a conversation: when, which rule, and the file in which the message is kept as it came.
+
+    Example:  hpfed-node audit evidence --folder demo/cities/chongqing
+    """
+
+    def work() -> None:
+        from node import audit, evidence, ledger
+        from node.sheet import stamp
+
+        where, gone = _books(folder, home), {"zh": "已让出空间", "en": "has made room for newer ones"}[spoken(lang)]
+        none = {"zh": "没有", "en": "none"}[spoken(lang)]
+        found = [
+            {
+                "at": line.at,
+                "message": line.of,
+                "codes": list(line.codes),
+                "study": line.study,
+                "conversation": line.conversation,
+                "digest": line.digest,
+                "file": str(evidence.find(where, line.digest) or ""),
+            }
+            for line in audit.lines(where / ledger.AUDIT)
+            if line.event is audit.Event.REFUSED and line.digest
+        ]
+        lines = (
+            f"{stamp(each['at'])}  {each['message']}  {', '.join(each['codes'])}  "
+            f"{each['conversation'][:12]}  {each['file'] or gone}"
+            for each in found
+        )
+        _print(found, as_json, lambda: "\n".join(lines) or none)
+
+    guarded(lang, as_json, work)
+
+
 def main() -> None:
     """The console script."""
     app()

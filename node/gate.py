@@ -36,7 +36,7 @@ from typing import Final
 
 import numpy as np
 
-from node import disclosure, snapshot
+from node import disclosure, evidence, snapshot
 from node.attest import allowances, attestation
 from node.audit import Event, Line
 from node.desk import Desk, Request
@@ -67,7 +67,7 @@ from protocols.messages import (
 from protocols.noise import skellam
 from protocols.plan import Agreement, Sum, agree, open_positions
 from protocols.ring import Vector
-from protocols.roster import COORDINATOR
+from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, member
 from protocols.statistics import measures
 from protocols.statistics.layout import Layout
@@ -86,7 +86,10 @@ class Talk:
 
 @dataclass
 class Gate:
-    """One city's gate. `station`: who this city is; `desk`: what was asked, and what officers signed about it."""
+    """One city's gate. `station`: who this city is; `desk`: what was asked, and what officers signed about it.
+
+    `under`: of each conversation that was open when a newer roster came, the roster of its plan, which it keeps to the end.
+    """
 
     station: Station
     policy: Policy
@@ -94,13 +97,31 @@ class Gate:
     entropy: Entropy
     desk: Desk
     talks: dict[bytes, Talk] = field(default_factory=dict)
+    under: dict[bytes, Roster] = field(default_factory=dict)
+
+    def renew(self, roster: Roster, now: int) -> None:
+        """Hold a newer roster, which `protocols.roster.accept` let in. New plans must be made on it.
+
+        A conversation goes on under the roster of its plan, unless the newer one revokes this city, the coordinator, or the key under
+        which either of them opened it: that one is over, and what it has not used is free again.
+        """
+        before, self.station = self.station.roster, replace(self.station, roster=roster)
+        for about, talk in list(self.talks.items()):
+            self.under.setdefault(about, before)
+            if not _stands(talk.state, roster):
+                talk.state = member.close(talk.state)
+            self._over(about, now)
 
     def answer(self, content: bytes, now: int) -> bytes | None:
         """The reply to one envelope, or None where nothing may be answered. `now`: Unix s. Steps: see the head of this file."""
         request = None
         try:
             request = open_envelope(
-                content, me=self.station.identity.id, roster=self.station.roster, now=now
+                content,
+                me=self.station.identity.id,
+                roster=self.under.get(bytes.fromhex(messages.peek(content).conversation), self.station.roster),
+                newest=self.station.roster,
+                now=now,
             )  # 1 decode
             stored = self.ledger.repeated(request.sha256)  # 3 replay
             if stored is not None:
@@ -145,8 +166,7 @@ class Gate:
             except BaseException:  # the step was made and is not in the books: it is not gone on from, its secrets go
                 del self.talks[about]
                 raise
-            if isinstance(talk.state, member.Refused):
-                self._note(Event.REFUSED, now, request, codes=[talk.state.fault.code], digest=request.sha256)
+            self._refused(talk.state, now, request)
             self._over(about, now)
         return _first(sent)
 
@@ -248,8 +268,7 @@ class Gate:
     def _on_open(self, request: Envelope, about: bytes, stamp: Stamp) -> Outgoing:
         terms, agreement = self._terms(request, stamp.now)
         state, sent = member.join(terms, request.content, self.entropy, stamp)
-        if isinstance(state, member.Refused):
-            self._note(Event.REFUSED, stamp.now, request, codes=[state.fault.code])
+        self._refused(state, stamp.now, request)
         if isinstance(state, member.Advertised):
             self.talks[about] = Talk(agreement, state)
         elif about not in self.talks and terms.budget is None and terms.history is None:
@@ -524,7 +543,7 @@ class Gate:
             digest_bytes(found.spent.y),
             found.confirmed.cities if found.confirmed else (),
         )
-        identity, roster = self.station.identity, self.station.roster
+        identity, roster = self.station.identity, self.under.get(about, self.station.roster)
         if not member.acknowledge(identity, roster, request.content, given, 0, bytes(32), stamp):
             return None
         receipt = messages.Receipt.decode(request.body)
@@ -547,6 +566,12 @@ class Gate:
             return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=False)), request, stamp)
         said = attestation(station.city.city, run, released, agreement, self.ledger.audit.head.hash, stamp.now)
         return self._sealed(messages.Attestation(sign_attestation(said, station.identity.key)), request, stamp)
+
+    def _refused(self, state: member.State, now: int, request: Envelope) -> None:
+        """G3: the message that ended the conversation here is kept, and the audit line names it."""
+        if isinstance(state, member.Refused):
+            kept = evidence.keep(self.station.home, state.evidence)
+            self._note(Event.REFUSED, now, request, codes=[state.fault.code], digest=kept)
 
     def _over(self, about: bytes, now: int) -> None:
         """A conversation that ended here, or whose time is over (G5), keeps neither secrets nor budget that was not used."""
@@ -589,11 +614,10 @@ class Gate:
         of: str = "",
         codes: Sequence[str] = (),
         by: Sequence[str] = (),
-        digest: bytes = b"",
+        digest: str = "",
     ) -> None:
         header = request.header if request else None
-        named = f"sha256:{digest.hex()}" if digest else ""
-        line = Line(event=event, at=now, of=of, codes=tuple(codes), by=tuple(by), digest=named)
+        line = Line(event=event, at=now, of=of, codes=tuple(codes), by=tuple(by), digest=digest)
         if header is not None:
             study, conversation = int(header.study, 16), int(header.conversation, 16)
             line = line.model_copy(
@@ -605,6 +629,16 @@ class Gate:
                 }
             )
         self.ledger.audit.append(line)
+
+
+def _stands(state: member.State, roster: Roster) -> bool:
+    """Whether coordinator and city of a conversation still stand on a newer roster, under the keys that they opened it with."""
+    if not isinstance(state, member.Live):
+        return False
+    talk = state.talk
+    return roster.stands(COORDINATOR, talk.pinned[COORDINATOR]) and roster.stands(
+        talk.identity.id, talk.identity.public
+    )
 
 
 def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:

@@ -615,7 +615,7 @@ def open_envelope(
     """Believe a message, or say by which field it fails: `PeerError` ENVELOPE_<FIELD>, in the order of the lines below.
 
     `roster`: of the plan inside a conversation, else the newest held; `newest`: where that differs, on which the sender
-    must be active too. `matter`: study, run, conversation, round and expiry that are awaited; None (the first message
+    must be active and its key listed too. `matter`: study, run, conversation, round and expiry that are awaited; None (the first message
     about something): the caller looks at the header. `in_reply_to`: SHA-256 of the request that was sent; None: a
     request is awaited. `limit`: most bytes of the body (default: of its kind). `pinned`: keys under which parties first
     spoke in this conversation, which hold to its end. `relayed`: a message between two others, shown by one of them;
@@ -644,7 +644,7 @@ def open_envelope(
     else:
         keys = roster.keys_at(header.sender, now)
     key = next((each for each in keys if _holds(each, signed, signature)), b"")
-    need("SIGNATURE", key != b"")
+    need("SIGNATURE", key != b"" and (newest is None or newest.stands(header.sender, key)))
     need("BODY", header.body.length == len(body) and header.body.sha256 == sha256(body).hexdigest())
     if not relayed:
         need("EXPIRES", now - CLOCK_S < header.expires <= header.issued + LONGEST_LIFE_S)

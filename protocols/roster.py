@@ -125,6 +125,14 @@ class Roster:
         """The 32-byte keys under which a party may open something at `now` (Unix s)."""
         return tuple(bytes.fromhex(key.key) for key in self.keys(party) if key.since <= now < key.until)
 
+    def stands(self, party: int, key: bytes) -> bool:
+        """Whether a party may go on with what it began under this 32-byte key: it was not revoked, and neither was the key.
+
+        A key past its date stands as long as it is listed: what was opened under it is finished under it.
+        """
+        listed = any(bytes.fromhex(each.key) == key for each in self.keys(party))
+        return listed and (party == COORDINATOR or self.active(party))
+
     def in_force(self, now: int) -> bool:
         """An expired roster opens no new conversation; open ones are finished."""
         return now < self.entries.valid_until

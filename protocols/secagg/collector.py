@@ -211,6 +211,7 @@ MOVES: Final = (
     Move((Unmasking,), Kind.REVEAL, "all in, or wait over: k, and the secrets open", Summed, Kind.RECEIPT, _LEFT),
     Move((Summed, RoundLost), "`ask`", "a round is left, and t cities", Summing, Kind.ASK, (Closed,)),
     Move(_STATES, Kind.ABORT, "too few can come, in any round", Failed, Kind.ABORT, (RoundLost,)),
+    Move(_STATES, "a newer roster revokes cities", "too few can come", Failed, Kind.ABORT, (RoundLost,)),
     Move((*_STATES, Summed, *_LEFT), "`close`", "", Closed, Kind.ABORT),
 )
 
@@ -261,6 +262,23 @@ def step(state: State, content: bytes, stamp: Stamp, recall: Recall) -> tuple[St
 def wait_over(state: State, stamp: Stamp, recall: Recall) -> tuple[State, Outgoing]:
     """The wait of the open step has passed: go on with those who came, or say that they are too few."""
     return _advance(state, stamp, recall, over=True) if isinstance(state, Open) else (state, ())
+
+
+def renew(state: State, newest: Roster, stamp: Stamp, recall: Recall) -> tuple[State, Outgoing]:
+    """A newer roster was accepted: cities that it revokes, or whose key it no longer lists, are lost from the open step on.
+
+    What came of them counts, as of any city that falls silent; the conversation itself stays under the roster of its plan.
+    """
+    talk = state.talk
+    lost = {city for city in talk.plan.cities if not _stands(talk, newest, city)} - talk.gone
+    if not lost or isinstance(state, Failed | Closed):
+        return state, ()
+    following = replace(state, talk=replace(talk, gone=talk.gone | lost))
+    return _advance(following, stamp, recall) if isinstance(following, Open) else (following, ())
+
+
+def _stands(talk: Talk, newest: Roster, city: int) -> bool:
+    return newest.stands(city, talk.pinned[city]) if city in talk.pinned else newest.active(city)
 
 
 def deadline(state: Open) -> int:

@@ -1,6 +1,8 @@
 """Officers, askers and a city's books from the command line: what the page for cities does not show."""
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from coordinator import askers
 from coordinator import cli as coordinator
 from node import cli as node
 from node.station import ROSTER
+from protocols import messages
 from protocols.errors import ConfigError, PeerError
 from protocols.roster import self_declared
 from protocols.signed import FileType, sign
@@ -115,6 +118,21 @@ def test_a_cap_that_is_raised_holds_once_two_officers_signed_for_it(folder: Path
     assert at(east, "outbox", first["conversation"][:8]) == [first]
     assert at(east, "outbox", first["study"]) == [first]
     assert at(east, "requests") == []
+
+
+def test_messages_over_which_the_city_left_are_listed_with_their_files(folder: Path, tmp_path: Path) -> None:
+    with gates.rig(folder, homes=tmp_path / "homes") as rig:
+        _, agreement = rig.approved()
+        plan = replace(rig.plan(agreement), threshold=2)
+        content = rig.sealed(messages.Open(plan.encode(), b""), rig.about(plan))
+        assert rig.gate.answer(content, rig.now) is not None
+        home = rig.gate.station.home
+    (one,) = at(folder / "east", "audit", "evidence", "--home", home)
+    assert (one["message"], one["codes"]) == ("open", ["SECAGG_THRESHOLD"])
+    assert Path(one["file"]).read_bytes() == content
+    assert one["digest"] == "sha256:" + sha256(content).hexdigest()
+    Path(one["file"]).unlink()
+    assert "has made room" in says(folder / "east", "audit", "evidence", "--home", home)[1]
 
 
 def test_by_hand_and_a_seed_do_not_go_together(folder: Path, tmp_path: Path) -> None:

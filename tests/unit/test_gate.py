@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coordinator import rounds
-from node import desk, gate, ledger
+from node import desk, evidence, gate, ledger
 from node.audit import Event, lines
 from node.identity import identity
 from protocols import messages
@@ -561,6 +561,17 @@ def test_a_broken_rule_is_written_into_the_audit_file_with_the_digest_of_the_mes
     (said,) = [line for line in audit(tiny) if line.event is Event.REFUSED]
     assert (said.of, said.codes) == ("survivors", ("SECAGG_OUT_OF_ORDER",))
     assert said.digest == "sha256:" + sha256(second).hexdigest()
+    kept = evidence.find(tiny.gate.station.home, said.digest)
+    assert kept is not None
+    assert kept.read_bytes() == second  # G3: whoever is shown it can check the coordinator's signature
+
+
+def test_an_open_that_is_refused_is_kept_as_it_came(tiny: Rig) -> None:
+    _, agreement = tiny.approved()
+    plan = replace(tiny.plan(agreement), threshold=2)
+    content = opening(tiny, plan)
+    assert aborted(tiny, content) == abort_number("SECAGG_THRESHOLD")
+    assert evidence.find(tiny.gate.station.home, sha256(content).hexdigest()) is not None
 
 
 @pytest.mark.parametrize("ack", [b"", b"no envelope"], ids=["known", "does not open"])
