@@ -1,4 +1,4 @@
-"""T15: exact sums over sets of cities that differ by one: two studies, three sets, a retry, a city cut off midway."""
+"""T15: exact sums over sets of cities that differ by one: two studies, kinds, snapshots, three sets, both at once, a retry, one cut off."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,20 +24,40 @@ ALL: Final = (1, 2, 3, 4, 5, 6, 7)
 
 def run(world: World, entropy: Entropy) -> Outcome:
     """Cells of one city's exact table that sums and differences give."""
-    codes = set[str]()
+    return worst([*ways(world, entropy).values(), cut_off(world, entropy)])
+
+
+def ways(world: World, entropy: Entropy) -> dict[str, Outcome]:
+    """What the sum over seven cities gives, together with any other that its cities should not answer beside it.
+
+    At once: six are asked while seven are open, before either is summed. What another kind of question, or rows as of another date, get as
+    an answer counts as read.
+    """
+    codes, inner = set[str](), list[Vector | None]()
     with towns(world, entropy, len(ALL), rows=40) as place:
+        place.meanwhile(lambda: inner.append(total(place, "at-once", ALL[:-1], codes)))
         everyone = total(place, "all", ALL, codes)
-        six = total(place, "six", ALL[:-1], codes)
+        six, retried = total(place, "six", ALL[:-1], codes), total(place, "all", ALL[:-1], codes)
         low, high = total(place, "low", ALL[:4], codes), total(place, "high", ALL[3:], codes)
-        total(place, "all", ALL[:-1], codes)  # the study of before, retried with one city fewer
-        found = [read(place, 7, everyone, six), read(place, 4, low, high, everyone)]
-    return worst([Outcome(max(found), 0, "cells", codes=frozenset(codes)), cut_off(world, entropy)])
+        kind = total(place, "kind", ALL[:-1], codes, question="kind: frequency, of: job, by: sex")
+        place.refreshed("2022-06-30")
+        later = total(place, "later", ALL[:-1], codes, as_of="2022-06-30")
+        found = {
+            "at once": read(place, 7, everyone, inner[0]),
+            "two studies": read(place, 7, everyone, six),
+            "retry": read(place, 7, everyone, retried),
+            "three sets": read(place, 4, low, high, everyone),
+            "kinds": int(kind is not None),
+            "snapshots": int(later is not None),
+        }
+    return {name: Outcome(cells, 0, "cells", codes=frozenset(codes)) for name, cells in found.items()}
 
 
-def total(place: Towns, name: str, cities: Sequence[int], codes: set[str]) -> Vector | None:
-    """The exact sum over these cities, if they give it."""
+def total(place: Towns, name: str, cities: Sequence[int], codes: set[str], **changed: str) -> Vector | None:
+    """The exact sum over these cities, if they give it. `changed`: as in `Towns.study`."""
+    study = place.study(name, ALL if name == "all" else cities, mode="exact", **changed)
     try:
-        return place.summed(place.study(name, ALL if name == "all" else cities, mode="exact"), cities).opened.total
+        return place.summed(study, cities).opened.total
     except HpfedError as fault:
         codes |= said(fault)
         return None

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from node import snapshot
 from node.gate import Gate, Talk
 from node.ledger import Claim, Ledger, Reservation
 from protocols import messages, ring
-from protocols.entropy import Entropy, aes_stream, exactly
+from protocols.entropy import Entropy, aes_stream
 from protocols.errors import PeerError
 from protocols.messages import Envelope, Kind, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import Agreement
@@ -45,15 +46,55 @@ class Rewound:
         return member.step(state, content, stamp)
 
 
-def believing(threshold: int) -> Step:
-    """A `step` of cities that hold confirms against this threshold, whatever their plan must say."""
+def believing(threshold: int, *at: type) -> Step:
+    """A `step` of cities that hold lists against this threshold, whatever their plan must say: by default the signatures on one (F3),
+    in state Masked the list itself (S2)."""
 
     def step(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
-        if isinstance(state, member.Masked | member.Confirmed):
-            state = replace(state, talk=replace(state.talk, plan=replace(state.talk.plan, threshold=threshold)))
+        if isinstance(state, member.Masked | member.Confirmed) and isinstance(state, at or (member.Confirmed,)):
+            believed = replace(state, talk=replace(state.talk, plan=replace(state.talk.plan, threshold=threshold)))
+            following, sent = member.step(believed, content, stamp)
+            if isinstance(following, member.Live):
+                following = replace(following, talk=replace(following.talk, plan=state.talk.plan))
+            return following, sent
         return member.step(state, content, stamp)
 
     return step
+
+
+def unaddressed(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+    """A `step` of cities that do not look at which study, run, conversation and round a header names."""
+
+    def opened(content_: bytes, **named: Any) -> Envelope:
+        return open_envelope(content_, **{**named, "matter": None})
+
+    with patch.object(member, "open_envelope", opened):
+        return member.step(state, content, stamp)
+
+
+def unverified(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+    """A `step` of cities that do not verify who signed what the coordinator shows them of others."""
+
+    def opened(content_: bytes, *, relayed: bool = False, **named: Any) -> Envelope:
+        if not relayed:
+            return open_envelope(content_, **named)
+        return Envelope(messages.peek(content_), memoryview(messages.body_of(content_)), content_, b"")
+
+    with patch.object(member, "open_envelope", opened):
+        return member.step(state, content, stamp)
+
+
+def of_any_plan(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
+    """A `step` of cities that take an advert over whatever plan it names."""
+    if not isinstance(state, member.Advertised):
+        return member.step(state, content, stamp)
+    decode, own = messages.Advert.decode, state.talk.plan_digest
+
+    def decoded(*arguments: Any, **named: Any) -> messages.Advert:
+        return replace(decode(*arguments, **named), plan_digest=own)
+
+    with patch.object(messages.Advert, "decode", decoded):
+        return member.step(state, content, stamp)
 
 
 def unbound(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
@@ -77,30 +118,23 @@ def obeying(state: member.State, content: bytes, stamp: Stamp) -> tuple[member.S
     return member.step(state, content, stamp)
 
 
-def unasking(terms: member.Terms, content: bytes, entropy: Entropy, stamp: Stamp) -> tuple[member.State, Outgoing]:
-    """A `join` without the checks P1 to P11: any plan that the coordinator signs gets keys."""
-    me, held = terms.identity.id, terms.roster
-    try:
-        request = open_envelope(content, me=me, roster=held, now=stamp.now, kind=Kind.OPEN)
-        opened = messages.Open.decode(request.body)
-        plan = Plan.decode(opened.plan)
-    except PeerError:
-        return member.Idle(), ()
-    digest, k = keys.plan_digest(opened.plan), shares_to_open(plan)
-    c = X25519PrivateKey.from_private_bytes(exactly(entropy, 32))
-    drawn = [(exactly(entropy, 32), exactly(entropy, 32)) for _ in range(plan.rounds)]
-    polynomials = tuple((sharing.polynomial(b, k, entropy), sharing.polynomial(s, k, entropy)) for s, b in drawn)
-    s = tuple(X25519PrivateKey.from_private_bytes(each) for each, _ in drawn)
-    pairs = tuple(
-        (secret.public_key().public_bytes_raw(), keys.b_commit(digest, me, r, b))
-        for r, (secret, (_, b)) in enumerate(zip(s, drawn, strict=True))
-    )
-    body = messages.Advert(digest, c.public_key().public_bytes_raw(), pairs)
-    sent = _answer(terms.identity, held, body, request, stamp)
-    talk = member.Talk(
-        terms.identity, held, plan, digest, {COORDINATOR: request.key}, {request.sha256: sent}, stamp.now
-    )
-    return member.Advertised(talk, sent[0][1], c, s, tuple(b for _, b in drawn), polynomials), sent
+def unmeasured(terms: member.Terms, content: bytes, entropy: Entropy, stamp: Stamp) -> tuple[member.State, Outgoing]:
+    """A `join` without the rules of n, c, d, t and least (of P1)."""
+    with patch.object(member, "check", lambda *_, **__: None):
+        return member.join(terms, content, entropy, stamp)
+
+
+def under_any_roster(
+    terms: member.Terms, content: bytes, entropy: Entropy, stamp: Stamp
+) -> tuple[member.State, Outgoing]:
+    """A `join` that does not mind which roster the plan is made on (P2)."""
+    allow = member._allow
+
+    def allowed(holds: bool, code: str) -> None:
+        allow(holds or code == "SECAGG_ROSTER", code)
+
+    with patch.object(member, "_allow", allowed):
+        return member.join(terms, content, entropy, stamp)
 
 
 def without_self_mask(

@@ -23,7 +23,9 @@ LIARS: Final = ((1, 2), (15, 30), (29, 30))
 
 
 def run(world: World, entropy: Entropy) -> Outcome:
-    """Rounds that gave a wrong sum, gave none though enough told the truth, or named someone who did."""
+    """Rounds that gave a wrong sum, gave none though enough told the truth, named someone who did, or let a liar go unnamed whom no
+    coalition could have framed (all thirty answered).
+    """
     table = seated(world, entropy, N, colluders=2, dropouts=3, cells=8)
     liar, reveals = Liar(table), dict[int, Reveal]()
     for city, content in table.until(Kind.CONFIRMS):
@@ -33,7 +35,7 @@ def run(world: World, entropy: Entropy) -> Outcome:
     wrong = 0
     for liars in LIARS:
         spoiled = {city: off(body, 3**city) if city in liars else body for city, body in reveals.items()}
-        wrong += judged(world, table, spoiled, liars, must=True)
+        wrong += judged(world, table, spoiled, liars, must=True, all_named=True)
         few = {city: body for city, body in spoiled.items() if city in liars or city > N // 10}
         wrong += judged(world, table, few, liars, must=len(few.keys() - set(liars)) >= table.plan.threshold)
     dealt = {city: off(body, 5**city, dealer=4) for city, body in reveals.items()}
@@ -51,14 +53,24 @@ def off(body: Reveal, by: int, dealer: int = 0) -> Reveal:
     return replace(body, b_shares=shares)
 
 
-def judged(world: World, table: Sitting, reveals: Mapping[int, Reveal], liars: Sequence[int], *, must: bool) -> bool:
-    """Whether a round went wrong. `must`: enough told the truth for a sum."""
+def judged(
+    world: World,
+    table: Sitting,
+    reveals: Mapping[int, Reveal],
+    liars: Sequence[int],
+    *,
+    must: bool,
+    all_named: bool = False,
+) -> bool:
+    """Whether a round went wrong. `must`: enough told the truth for a sum; `all_named`: and for every liar to be named."""
     total = ring.zeros(table.plan.length, table.plan.ring)
     for city in table.ids:
         total += np.frombuffer(table.masked(city).y, total.dtype)
     digest = table.adverts[1].plan_digest
     found = world.unmask(table.plan, digest, table.rctx, 0, table.adverts, table.ids, reveals, total)
     named = found.bad_revealers | found.blamed
+    if all_named and named != set(liars):
+        return True
     if found.total is None:
         return must or not named <= set(liars)
     return not np.array_equal(found.total, table.plain(table.ids)) or not named <= set(liars)

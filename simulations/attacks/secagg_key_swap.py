@@ -1,19 +1,23 @@
 """T03: other keys under a city's name: adverts swapped or from elsewhere, an old roster, and a consortium made up around one real city."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from protocols import messages
 from protocols.entropy import Entropy, exactly
 from protocols.errors import PeerError
 from protocols.messages import Identity, Kind
-from protocols.secagg import collector
-from simulations.attacks.doubles import trusting
-from simulations.attacks.liar import Liar
+from protocols.secagg import collector, keys, sharing
+from protocols.secagg.plan import shares_to_open
+from simulations.attacks.doubles import of_any_plan, trusting, under_any_roster, unverified
+from simulations.attacks.liar import Liar, unmasked
 from simulations.attacks.outcome import Outcome, worst
 from simulations.attacks.parties import (
+    NOW,
     SOFTWARE,
     Sitting,
     Weaken,
@@ -29,49 +33,82 @@ from simulations.attacks.parties import (
 THREAT: Final = "T03"
 WHAT: Final = {"zh": "替换密钥、虚构城市、旧名册", "en": "swapped keys, invented cities, an old roster"}
 HOLDS: Final = {"zh": "协调方的密钥，没有联合体根密钥", "en": "the coordinator's key, not the consortium root"}
-WEAKENED: Final[tuple[Weaken, ...]] = (lambda world: replace(world, read_roster=trusting),)
+WEAKENED: Final[tuple[Weaken, ...]] = (  # one guard for each of `WAYS`, in their order
+    lambda world: replace(world, step=unverified),
+    lambda world: replace(world, step=of_any_plan),
+    lambda world: replace(world, join=under_any_roster),
+    lambda world: replace(world, read_roster=trusting),
+)
 TARGET: Final = 6
 
 
 def run(world: World, entropy: Entropy) -> Outcome:
-    """Cells of the target's table that any of the four ways gives."""
-    return worst([swapped(world, entropy), foreign(world, entropy), old(world, entropy), invented(world, entropy)])
+    """Cells of the target's table that any of the four ways gives; all, where it goes on under keys that it must not take."""
+    return worst([way(world, entropy) for way in WAYS])
 
 
 def swapped(world: World, entropy: Entropy) -> Outcome:
-    """Every other city's advert, made anew by the coordinator under its own key."""
+    """Every other city's advert made anew, with keys of the coordinator's and under its signature: it then plays all of them."""
     table = seated(world, entropy)
     table.until(Kind.ADVERTS)
-    liar = Liar(table)
-    own = {city: table.sent(Kind.ADVERT, city)[0] for city in table.ids}
-    mine = {
-        city: liar.says(TARGET, replace(table.adverts[city], c_pk=exactly(entropy, 32)))
-        for city in table.ids
-        if city != TARGET
+    liar, plan, others = Liar(table), table.plan, [city for city in table.ids if city != TARGET]
+    own, digest, k = table.adverts[TARGET], table.adverts[TARGET].plan_digest, shares_to_open(table.plan)
+    secrets = {
+        city: tuple(X25519PrivateKey.from_private_bytes(exactly(entropy, 32)) for _ in range(2)) for city in others
     }
-    body = messages.Adverts(table.adverts[TARGET].plan_digest, (*mine.values(), own[TARGET]))
-    answer, _ = liar.asks(TARGET, body)
-    return Outcome(0 if isinstance(answer, messages.Abort) else 64, 0, "cells", codes=frozenset(liar.codes))
+    adverts = {TARGET: own}
+    relayed = {TARGET: table.sent(Kind.ADVERT, TARGET)[0]}
+    for city, (c, s) in secrets.items():
+        adverts[city] = replace(own, c_pk=public(c), pairs=((public(s), bytes(32)),))
+        relayed[city] = messages.seal(
+            adverts[city],
+            identity=Identity(city, table.identities[0].key, SOFTWARE),
+            to=0,
+            roster=table.roster,
+            matter=messages.matter_of(plan),
+            seq=1,
+            now=NOW,
+            in_reply_to=bytes(32),
+        )
+    listed = tuple(relayed[city] for city in table.ids)
+    dealt, _ = liar.asks(TARGET, messages.Adverts(digest, listed))
+    if not isinstance(dealt, messages.Shares):
+        return Outcome(0, 0, "cells", codes=frozenset(liar.codes))
+    boxes = dict[int, bytes]()
+    for city, box in dealt.boxes:
+        key = keys.agree(secrets[city][0], own.c_pk)
+        opened = keys.open_box(key, dealt.ctx, TARGET, city, 1, box)
+        liar.b.setdefault((0, TARGET), {})[city], liar.s.setdefault((0, TARGET), {})[city] = opened[:33], opened[33:]
+        polynomial = sharing.polynomial(bytes(32), k, entropy)
+        boxes[city] = keys.seal_box(key, dealt.ctx, city, TARGET, 1, 2 * sharing.share(polynomial, TARGET))
+    ask = messages.Ask(dealt.ctx, 0, plan.length, plan.layout, b"{}").encode()
+    masked, _ = liar.asks(TARGET, messages.Deliver(dealt.ctx, table.ids, tuple(sorted(boxes.items())), ask))
+    assert isinstance(masked, messages.Masked)  # noqa: S101 it has dealt its shares
+    b, s_ = liar.secret(liar.b, 0, TARGET), liar.secret(liar.s, 0, TARGET)
+    left = unmasked(masked, TARGET, table.ids, adverts, plan.ring, 0, b, s_)
+    return Outcome(read_cells(left, table.tables[TARGET]), 0, "cells")
+
+
+def public(secret: X25519PrivateKey) -> bytes:
+    return secret.public_key().public_bytes_raw()
 
 
 def foreign(world: World, entropy: Entropy) -> Outcome:
-    """Adverts that the cities did sign, in another conversation and for another run: under keys whose shares are long open."""
+    """An advert that a city did sign elsewhere: in another conversation and run, under keys whose shares are long open; or here, over
+    another plan."""
     first = seated(world, entropy)
     first.finish(first.start())
     later = again(first, entropy, run=2)
     later.until(Kind.ADVERTS)
-    liar, codes = Liar(later), set[str]()
+    liar, went_on = Liar(later), 0
     own = {city: later.sent(Kind.ADVERT, city)[0] for city in later.ids}
-    answers = []
     for content in (first.sent(Kind.ADVERT, 1)[0], of_another_plan(later)):
         seat = later.seats[TARGET]
         before = seat.state
         body = messages.Adverts(later.adverts[TARGET].plan_digest, (content, *(own[i] for i in later.ids[1:])))
-        answers.append(liar.asks(TARGET, body)[0])
+        went_on += isinstance(liar.asks(TARGET, body)[0], messages.Shares)
         seat.state = before
-    codes |= liar.codes
-    refused = all(isinstance(each, messages.Abort) for each in answers)
-    return Outcome(0 if refused else 64, 0, "cells", codes=frozenset(codes))
+    return Outcome(went_on * later.plan.length, 0, "cells", codes=frozenset(liar.codes))
 
 
 def of_another_plan(sitting: Sitting) -> bytes:
@@ -109,7 +146,7 @@ def old(world: World, entropy: Entropy) -> Outcome:
         )
         answer, _ = liar.takes(city, seat.on(content))
         given += not isinstance(answer, messages.Abort)
-    return Outcome(64 if given else 0, 0, "cells", codes=frozenset(liar.codes))
+    return Outcome(table.plan.length if given else 0, 0, "cells", codes=frozenset(liar.codes))
 
 
 def invented(world: World, entropy: Entropy) -> Outcome:
@@ -129,3 +166,6 @@ def invented(world: World, entropy: Entropy) -> Outcome:
         return Outcome(0, 0, "cells")
     left = state.total - np.sum([fake.tables[city] for city in fake.ids if city != TARGET], axis=0)
     return Outcome(read_cells(left, real.tables[TARGET]), 0, "cells")
+
+
+WAYS: Final[tuple[Callable[[World, Entropy], Outcome], ...]] = (swapped, foreign, old, invented)

@@ -43,8 +43,7 @@ def late(world: World, entropy: Entropy, bits: int) -> Outcome:
     for city in u3:  # and now it is a survivor after all
         liar.asks(city, messages.Survivors(table.rctx, table.ids))
     liar.asks(TARGET, messages.Survivors(table.rctx, u3))
-    left = liar.left_of(TARGET)
-    p = 0.0 if read_cells(left, table.tables[TARGET]) else evenness(left, bits)
-    if not liar.secret(liar.s, 0, TARGET):
-        p = 0.0  # the attack never got as far as it must
+    assert liar.secret(liar.s, 0, TARGET)  # noqa: S101 the attack gets as far as it must: its pair masks are open
+    left, read = liar.left_of(TARGET), liar.b.get((0, TARGET))  # not one share of its self mask may leave
+    p = 0.0 if read or read_cells(left, table.tables[TARGET]) > 1 else evenness(left, bits)
     return Outcome(p, 1e-6, "p", "≥", frozenset(liar.codes))

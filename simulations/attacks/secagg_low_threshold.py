@@ -9,8 +9,8 @@ from protocols import messages, ring
 from protocols.entropy import Entropy
 from protocols.messages import Plan
 from protocols.secagg import member
-from protocols.secagg.plan import shares_to_open
-from simulations.attacks.doubles import unasking
+from protocols.secagg.plan import EXACT, shares_to_open
+from simulations.attacks.doubles import unmeasured
 from simulations.attacks.liar import Liar
 from simulations.attacks.outcome import Outcome, worst
 from simulations.attacks.parties import Sitting, Weaken, World, again, read_cells, seated
@@ -18,7 +18,7 @@ from simulations.attacks.parties import Sitting, Weaken, World, again, read_cell
 THREAT: Final = "T05"
 WHAT: Final = {"zh": "门限过低、城市过少的方案", "en": "plans with a tiny threshold or few cities"}
 HOLDS: Final = {"zh": "协调方的密钥，以及一个城市", "en": "the coordinator's key and one city"}
-WEAKENED: Final[tuple[Weaken, ...]] = (lambda world: replace(world, join=unasking),)
+WEAKENED: Final[tuple[Weaken, ...]] = (lambda world: replace(world, join=unmeasured),)
 TARGET: Final = 6
 PLANS: Final[dict[str, dict[str, Any]]] = {
     "one is enough": {"threshold": 1, "dropouts": 5},
@@ -26,7 +26,10 @@ PLANS: Final[dict[str, dict[str, Any]]] = {
     "half is enough": {"threshold": 3, "dropouts": 3},
     "t does not follow from d": {"threshold": 4},
     "two cities": {"cities": (1, 6), "threshold": 2, "dropouts": 0, "colluders": 0, "least": 2},
+    "one city": {"cities": (6,), "threshold": 1, "dropouts": 0, "colluders": 0, "least": 1},
     "all but one collude": {"colluders": 5},
+    "more colluders than cities": {"colluders": 60_000},
+    "exact, and one may be lost": {"mode": EXACT, "support": 0, "threshold": 5},
     "fewer than the study's least": {"least": 6},
 }
 
@@ -48,7 +51,7 @@ def read(world: World, table: Sitting, fields: dict[str, Any]) -> Outcome:
             adverts[city] = content
     if len(adverts) < len(table.ids):
         return Outcome(0, 0, "cells", codes=frozenset(liar.codes))
-    if table.plan.threshold > 2:  # keys for a plan that must not be: counts as read
+    if table.plan.threshold > 2 or len(table.ids) == 1:  # keys for a plan that must not be: counts as read
         return Outcome(table.plan.length, 0, "cells", codes=frozenset(liar.codes))
     table.wire += [(city, 0, content) for city, content in adverts.items()]
     digest = table.adverts[TARGET].plan_digest

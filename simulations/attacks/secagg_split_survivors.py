@@ -15,7 +15,7 @@ from simulations.attacks.parties import Sitting, Weaken, World, seated
 THREAT: Final = "T02"
 WHAT: Final = {"zh": "向不同城市出示不同的幸存名单", "en": "different survivors shown to different cities"}
 HOLDS: Final = {"zh": "协调方的密钥，以及 c 个城市的密钥", "en": "the coordinator's key and those of c cities"}
-WEAKENED: Final[tuple[Weaken, ...]] = (lambda world: replace(world, step=believing(2)),)
+WEAKENED: Final[tuple[Weaken, ...]] = (lambda world: replace(world, step=believing(2)),)  # F3: t signatures on one list
 SIZES: Final = range(3, 13)
 
 
@@ -27,16 +27,22 @@ def allowed(sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def run(world: World, entropy: Entropy, sizes: Sequence[int] = SIZES) -> Outcome:
-    """How often both sets were revealed for; and at least one of them is, where a drop-out is allowed, so that the attack is not empty."""
+    """How often both sets were revealed for. The lowest cities collude, or the highest, in turn; each side has every size.
+
+    One set at least is revealed for where a drop-out is allowed, so that the attack is not empty.
+    """
     both, codes = 0, set[str]()
     for n, c, d in allowed(sizes):
-        table = seated(world, entropy, n, colluders=c, dropouts=d, cells=1)
+        table, opened = seated(world, entropy, n, colluders=c, dropouts=d, cells=1), False
         table.until(Kind.SURVIVORS)
-        colluders, honest = table.ids[:c], table.ids[c:]
+        colluders = table.ids[:c] if (n + c) % 2 else table.ids[n - c :]
+        honest = [city for city in table.ids if city not in colluders]
         for size in range(len(honest)):
             one, other, said = halves(table, colluders, honest, size)
             both += bool(one and other)
+            opened |= bool(one or other)
             codes |= said
+        assert opened or not d, (n, c, d)  # noqa: S101
     return Outcome(both, 0, "sets", codes=frozenset(codes))
 
 

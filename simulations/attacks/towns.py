@@ -1,6 +1,6 @@
 """A few tiny cities with real gates, books and files, and a coordinator that a dishonest plan can be put into the hands of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from coordinator import rounds
+from coordinator.exchange import Failure
 from node import ingest, snapshot
 from node.gate import Gate, encoded
 from node.identity import identity
@@ -17,6 +18,7 @@ from protocols import study as studies
 from protocols.approval import sign_study
 from protocols.entropy import Entropy, exactly, seeded
 from protocols.errors import ABORT_NUMBERS, HpfedError
+from protocols.messages import Kind
 from protocols.plan import Agreement, agree
 from protocols.ring import Vector
 from protocols.study import Study
@@ -35,12 +37,14 @@ title: {{zh: 攻击, en: An attack}}
 purpose: {{zh: 攻击, en: an attack}}
 asker: analyst
 dictionary: {folder}/dictionary.yaml
-as_of: 2022-05-31
+as_of: {as_of}
 cities: {{least: 3{names}}}
 privacy: {{mode: {mode}, {epsilon}tolerate: {{dropouts: {dropouts}, colluders: 1}}}}
 questions:
-  - {{id: jobs, kind: crosstab, by: [job, sex]}}
+  - {{id: jobs, {question}}}
 """
+QUESTION: Final = "kind: crosstab, by: [job, sex]"
+AS_OF: Final = "2022-05-31"
 CITY: Final = 'city: {city}\nname: {{zh: {city}, en: {city}}}\ncode: "000000"\nsynthetic: true\n'
 POLICY: Final = """policy: 1
 kinds: {exact: all}
@@ -49,7 +53,7 @@ exact: {min_cohort: 1, min_pooled: 1, min_cell: 1, min_column: 1, min_unmapped: 
 MAPPING: Final = """mapping: 1
 city: {city}
 dictionary: ../dictionary.yaml
-snapshot: 2022-05-31
+snapshot: {as_of}
 sources: {{rows: {{kind: csv, files: data/rows.csv, encoding: utf-8}}}}
 tables: {{main: {{source: rows, key: id, main: true, duplicates: fail}}}}
 variables:
@@ -75,9 +79,17 @@ class Towns:
     def gate(self, city: int) -> Gate:
         return self.present.link.gates[f"t{city}"]
 
-    def study(self, name: str, cities: Sequence[int] = (), mode: str = "dp") -> Study:
-        """A study over these cities, all by default."""
-        return written(self.folder, name, cities, mode)
+    def study(self, name: str, cities: Sequence[int] = (), mode: str = "dp", **changed: str) -> Study:
+        """A study over these cities, all by default. `changed`: its `as_of` or its `question`."""
+        return written(self.folder, name, cities, mode, **changed)
+
+    def refreshed(self, as_of: str) -> None:
+        """Every city takes its rows in again, as of another date."""
+        for number in self.present.ids:
+            place = self.folder / f"t{number}" / "mapping.yaml"
+            place.write_text(place.read_text(encoding="utf-8").replace(AS_OF, as_of), encoding="utf-8")
+            home = self.gate(number).station.home
+            ingest.ingest(place.parent, home, seeded("refreshed", number))
 
     def signed(self, study: Study) -> bytes:
         """What the asker makes of it."""
@@ -89,6 +101,26 @@ class Towns:
     def approved(self, study: Study, cities: Sequence[int]) -> rounds.Answers:
         """Offer the study to these cities."""
         return rounds.offer(self.post, study, self.signed(study), cities)
+
+    def meanwhile(self, act: Callable[[], object]) -> None:
+        """Do this once, in the middle of the next conversation: all its cities have been asked to open it."""
+        post, link = self.post, self.present.link
+
+        class Between:
+            """The link, with something else to carry first."""
+
+            def each(
+                self, kind: str, requests: Mapping[str, bytes], timeout_s: float
+            ) -> Iterator[tuple[str, bytes | Failure]]:
+                if kind == Kind.ADVERTS.value:
+                    post.link = link
+                    act()
+                return link.each(kind, requests, timeout_s)
+
+            def close(self) -> None:
+                link.close()
+
+        post.link = Between()
 
     def summed(self, study: Study, cities: Sequence[int], lost: Sequence[int] = ()) -> rounds.Summing:
         """One conversation over these cities, whatever an honest coordinator would have minded. Errors: as `rounds.summed`."""
@@ -121,7 +153,14 @@ def word(code: str) -> str:
 
 
 def written(
-    folder: Path, name: str, cities: Sequence[int] = (), mode: str = "dp", epsilon: str = "1.0", dropouts: int = 1
+    folder: Path,
+    name: str,
+    cities: Sequence[int] = (),
+    mode: str = "dp",
+    epsilon: str = "1.0",
+    dropouts: int = 1,
+    as_of: str = AS_OF,
+    question: str = QUESTION,
 ) -> Study:
     """A study file, read back."""
     names = f", names: [{', '.join(f't{city}' for city in cities)}]" if cities else ""
@@ -132,6 +171,8 @@ def written(
         mode=mode,
         epsilon=f"epsilon: {epsilon}, " if mode == "dp" else "",
         dropouts=dropouts if mode == "dp" else 0,
+        as_of=as_of,
+        question=question,
     )
     path = folder / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")
@@ -149,7 +190,7 @@ def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], row
         files: Mapping[str, str] = {
             "city.yaml": CITY.format(city=city),
             "policy.yaml": POLICY,
-            "mapping.yaml": MAPPING.format(city=city, job=job),
+            "mapping.yaml": MAPPING.format(city=city, job=job, as_of=AS_OF),
         }
         for name, text in files.items():
             (folder / city / name).write_text(text, encoding="utf-8")

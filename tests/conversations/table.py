@@ -299,6 +299,14 @@ class Table:
         while out:
             out = self.exchange(out, lost)
 
+    def branch(self) -> "Table":
+        """The same conversation at the same moment, to go on in another way. States are values: only what keeps them is copied."""
+        cities = {
+            city: replace(seat, spent=list(seat.spent), vectors=dict(seat.vectors), requests=list(seat.requests))
+            for city, seat in self.cities.items()
+        }
+        return replace(self, cities=cities, log=dict(self.log), wire=list(self.wire), numbers=self.numbers.copy())
+
     @property
     def total(self) -> Vector:
         assert isinstance(self.state, collector.Summed), self.state
