@@ -13,7 +13,7 @@ damage, and the conversation is not gone on with.
 import fcntl
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -122,12 +122,23 @@ class Log:
     def close(self) -> None:
         self._file.close()
 
-    def remove(self) -> None:
-        """The conversation is over, and all that matters of it is kept elsewhere."""
+    def remove(self, evidence: Iterable[bytes] = ()) -> None:
+        """The conversation is over, and all that matters of it is kept elsewhere.
+
+        `evidence`: SHA-256 of envelopes that convict a city; they stay, each as `<64 hex digits>.message` where the log was.
+        """
+        kept = [(digest, self.recall(digest)) for digest in evidence]
         self.close()
         if self.path is not None:
+            for digest, content in kept:
+                path = self.path.with_name(f"{digest.hex()}.message")
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
             self.path.unlink()
-            self.path.parent.rmdir()
+            if not kept:
+                self.path.parent.rmdir()
 
     def _append(self, content: bytes) -> None:
         self._file.seek(0, os.SEEK_END)

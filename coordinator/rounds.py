@@ -98,30 +98,13 @@ def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int], run: i
     matter, requests = _asked(post, body, study, cities, run, OFFER_LIFE_S)
     approvals: dict[int, Approval] = {}
     files: dict[int, bytes] = {}
-    missing: list[Missing] = []
-    refusals: list[Refusal] = []
-    for city, reply in post.send(Kind.OFFER, tuple(requests.items()), OFFER_TIMEOUT_S):
-        name = post.roster.name(city)
-        if isinstance(reply, Failure):
-            missing.append(Missing(name, "no_advert", reply.reason))
-            continue
-        try:
-            answer = _opened(post, city, reply, matter, requests[city])
-            if answer.header.kind is Kind.REFUSAL:
-                reasons = messages.Refusal(answer.body).reasons()
-                missing.append(_declined(name, reasons))
-                refusals.append(_refusal(name, reasons))
-            elif answer.header.kind is Kind.PENDING:
-                missing.append(Missing(name, "declined:PENDING"))
-                refusals.append(Refusal("CITY_PENDING", city=name))
-            else:
-                file = bytes(messages.Approval.decode(answer.body).file)
-                approvals[city] = read_approval(file, city, study, post.roster, post.clock())
-                files[city] = file
-        except (PeerError, Refusal) as fault:
-            missing.append(Missing(name, "no_advert", "invalid_reply"))
-            post.on_event("invalid_reply", {"city": name, "code": fault.code})
-    return Answers(approvals, files, tuple(missing), tuple(refusals))
+
+    def approved(city: int, answer: Envelope) -> None:
+        file = bytes(messages.Approval.decode(answer.body).file)
+        approvals[city], files[city] = read_approval(file, city, study, post.roster, post.clock()), file
+
+    missing, refusals = _each(post, Kind.OFFER, requests, matter, OFFER_TIMEOUT_S, "no_advert", approved)
+    return Answers(approvals, files, missing, refusals)
 
 
 @dataclass(frozen=True)
@@ -180,26 +163,12 @@ def counted(post: Post, agreement: Agreement, cities: Sequence[int]) -> Counted:
     matter, requests = _asked(post, agreement.count, study, cities, agreement.run, LIFE_S)
     cells: dict[int, Vector] = {}
     kept: dict[int, bytes] = {}
-    missing: list[Missing] = []
-    refusals: list[Refusal] = []
-    for city, reply in post.send(Kind.COUNT, tuple(requests.items()), COUNT_TIMEOUT_S):
-        name = post.roster.name(city)
-        if isinstance(reply, Failure):
-            missing.append(Missing(name, "no_counted", reply.reason))
-            continue
-        try:
-            answer = _opened(post, city, reply, matter, requests[city])
-            if answer.header.kind is Kind.REFUSAL:
-                reasons = messages.Refusal(answer.body).reasons()
-                missing.append(_declined(name, reasons))
-                refusals.append(_refusal(name, reasons))
-            else:
-                cells[city] = own_cells(answer, agreement, post.roster)
-                kept[city] = reply
-        except PeerError as fault:
-            missing.append(Missing(name, "no_counted", "invalid_reply"))
-            post.on_event("invalid_reply", {"city": name, "code": fault.code})
-    return Counted(cells, kept, tuple(missing), tuple(refusals))
+
+    def answered(city: int, answer: Envelope) -> None:
+        cells[city], kept[city] = own_cells(answer, agreement, post.roster), answer.content
+
+    missing, refusals = _each(post, Kind.COUNT, requests, matter, COUNT_TIMEOUT_S, "no_counted", answered)
+    return Counted(cells, kept, missing, refusals)
 
 
 def all_counted(agreement: Agreement, answers: Answers, given: Counted) -> Opened:
@@ -248,6 +217,41 @@ def _asked(
         for city in cities
     }
     return matter, sealed
+
+
+def _each(
+    post: Post,
+    kind: Kind,
+    requests: Mapping[int, bytes],
+    matter: Matter,
+    timeout_s: float,
+    silent: str,
+    take: Callable[[int, Envelope], None],
+) -> tuple[tuple[Missing, ...], tuple[Refusal, ...]]:
+    """Ask, and give every yes to `take`: who gave none, and why; and the refusals. `silent`: the reason of who gave nothing usable."""
+    missing: list[Missing] = []
+    refusals: list[Refusal] = []
+    for city, reply in post.send(kind, tuple(requests.items()), timeout_s):
+        name = post.roster.name(city)
+        if isinstance(reply, Failure):
+            missing.append(Missing(name, silent, reply.reason))
+            continue
+        try:
+            answer = _opened(post, city, reply, matter, requests[city])
+            match answer.header.kind:
+                case Kind.REFUSAL:
+                    reasons = messages.Refusal(answer.body).reasons()
+                    missing.append(_declined(name, reasons))
+                    refusals.append(_refusal(name, reasons))
+                case Kind.PENDING if kind is Kind.OFFER:
+                    missing.append(Missing(name, "declined:PENDING"))
+                    refusals.append(Refusal("CITY_PENDING", city=name))
+                case _:
+                    take(city, answer)
+        except (PeerError, Refusal) as fault:
+            missing.append(Missing(name, silent, "invalid_reply"))
+            post.on_event("invalid_reply", {"city": name, "code": fault.code})
+    return tuple(missing), tuple(refusals)
 
 
 def _opened(post: Post, city: int, reply: bytes, matter: Matter, request: bytes) -> Envelope:
@@ -442,6 +446,10 @@ class Conversation:
                 self._take(What.REPLY, reply)
         return dict(self.state.talk.acks)
 
+    def forget(self) -> None:
+        """What matters of the conversation is kept elsewhere, or it came to nothing: its log goes. What convicts a city stays."""
+        self.log.remove({digest for fault in self.state.talk.faults for digest in fault.evidence})
+
     def transcript(self) -> Transcript:
         """The record of the last sum, from the log. Pre-condition: there is one."""
         assert isinstance(self.state, Summed)  # noqa: S101 pre-condition
@@ -564,7 +572,7 @@ def _summed(talk: Conversation, agreement: Agreement, answers: Answers) -> Summi
     if isinstance(state, RoundLost):
         talk.close()  # nobody waits for a round that will not come
     if not isinstance(state, Summed):
-        talk.log.remove()
+        talk.forget()
         raise _failure(talk.post, state) if isinstance(state, Failed | RoundLost) else _used_up(state)
     lost = tuple(
         Missing(name(city), reason, talk.failures[city].reason if city in talk.failures else "")

@@ -613,7 +613,7 @@ def audit_evidence(folder: Folder = HERE, home: Home = None, lang: Lang = None, 
 
         where, gone = _books(folder, home), {"zh": "已让出空间", "en": "has made room for newer ones"}[spoken(lang)]
         none = {"zh": "没有", "en": "none"}[spoken(lang)]
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 "at": line.at,
                 "message": line.of,

@@ -5,8 +5,8 @@
 The audit line of the refusal says the same digest, and the code. Mode 0600, the folder 0700. Nobody but the coordinator can have signed
 such a message, and nothing of this city's rows is in it.
 
-At most `MOST` messages and `ROOM` bytes are kept: the oldest goes first, when the next one comes. Lines of the audit file are never removed,
-so what is gone is still known by its digest.
+At most `MOST` messages and `ROOM` bytes are kept: the oldest goes first, when the next one comes. Lines of the audit file are never
+removed, so what is gone is still known by its digest.
 """
 
 import os
@@ -23,7 +23,10 @@ ROOM: Final = 256 << 20  # bytes
 
 
 def keep(home: Path, content: bytes) -> str:
-    """Write a message down, on disk when this returns; its digest. The same one twice is kept once. Errors: `Refusal LEDGER_UNAVAILABLE`."""
+    """Write a message down, on disk when this returns; its digest. The same one twice is kept once.
+
+    Errors: `Refusal LEDGER_UNAVAILABLE`.
+    """
     digest = sha256(content).hexdigest()
     path = _path(home, digest)
     try:

@@ -345,7 +345,7 @@ class _Here:
         self.store.keep(results, unsealed, transcript.encode() if transcript else b"")
         if talk:
             acks = talk.conversation.receipts()
-            talk.conversation.log.remove()
+            talk.conversation.forget()
             _write(self.store.base / "acks", {roster.name(city): ack for city, ack in acks.items()})
         watch.mark("receipts")
         unsealed = _with(unsealed, rounds.attested(post, self.study, opened.survivors), roster)

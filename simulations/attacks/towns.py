@@ -79,9 +79,17 @@ class Towns:
     def gate(self, city: int) -> Gate:
         return self.present.link.gates[f"t{city}"]
 
-    def study(self, name: str, cities: Sequence[int] = (), mode: str = "dp", **changed: str) -> Study:
-        """A study over these cities, all by default. `changed`: its `as_of` or its `question`."""
-        return written(self.folder, name, cities, mode, **changed)
+    def study(
+        self,
+        name: str,
+        cities: Sequence[int] = (),
+        mode: str = "dp",
+        *,
+        as_of: str = AS_OF,
+        question: str = QUESTION,
+    ) -> Study:
+        """A study over these cities, all by default."""
+        return written(self.folder, name, cities, mode, as_of=as_of, question=question)
 
     def refreshed(self, as_of: str) -> None:
         """Every city takes its rows in again, as of another date."""
@@ -159,6 +167,7 @@ def written(
     mode: str = "dp",
     epsilon: str = "1.0",
     dropouts: int = 1,
+    *,
     as_of: str = AS_OF,
     question: str = QUESTION,
 ) -> Study:

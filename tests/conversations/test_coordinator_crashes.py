@@ -1,15 +1,18 @@
 """The coordinator dies after any write and before any send: it goes on with the same bytes, and never asks for two lists of survivors."""
 
 import signal
+import stat
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pytest
 
+from coordinator.exchange import Failure
 from coordinator.log import Log
 from node import ledger
 from protocols import messages
@@ -19,6 +22,7 @@ from protocols.secagg.plan import STEPS
 from protocols.secagg.transcript import verify
 from tests import gates
 from tests.architecture.source import ROOT
+from tests.conversations.bad import resealed
 from tests.conversations.line import Line, begun, questions, resumed
 from tests.conversations.table import ROOT_KEY, lost_at, nobody, table_of
 
@@ -280,3 +284,37 @@ def test_a_whole_run_killed_at_any_moment_is_run_again_and_gives_a_result(tmp_pa
         assert len(held) <= 2
         vectors = [each.spent.y for one in held for each in one.rounds.values() if each.spent is not None]
         assert len(vectors) == len(set(vectors))
+
+
+# --- what convicts a city outlives the log
+
+
+def test_two_different_vectors_of_one_city_are_kept_as_evidence_when_the_log_goes(tmp_path: Path) -> None:
+    """Both signed envelopes, for their owner's eyes; of a conversation in which nobody lied nothing is left."""
+    for liar in (0, 3):
+        line, path = Line(table_of(IDS)), tmp_path / str(liar) / "log"
+        talk, sent = begun(line, Log(path)), list[bytes]()
+        carry = line.each
+
+        def twice(kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
+            for name, reply in carry(kind, requests, timeout_s):  # noqa: B023 of this line
+                yield name, reply
+                if kind == "deliver" and name == f"city-{liar}":  # noqa: B023 of this line
+                    assert isinstance(reply, bytes)
+                    other = resealed(
+                        reply, replace(messages.Masked.decode(messages.body_of(reply)), input_commit=bytes(32))
+                    )
+                    sent.extend((reply, other))  # noqa: B023 of this line
+                    yield name, other
+
+        talk.post.link.each = twice  # type: ignore[method-assign]  # a network that carries one reply more
+        state = talk.play()
+        assert isinstance(state, collector.Summed)
+        assert state.u3 == tuple(city for city in IDS if city != liar)
+        assert [fault.code for fault in state.talk.faults] == ["SECAGG_EQUIVOCATION"] * bool(liar)
+        talk.forget()
+        assert not path.exists()
+        assert path.parent.exists() is bool(liar)
+        left = sorted(path.parent.glob("*"))
+        assert {each.read_bytes() for each in left} == set(sent)
+        assert all(stat.S_IMODE(each.stat().st_mode) == 0o600 for each in left)

@@ -156,7 +156,7 @@ def test_any_number_of_many_cities_lost_at_one_step(n: int, exact: bool) -> None
     at_one_step(n, exact=exact)
 
 
-@pytest.mark.slow  # 18,018 vectors in each mode, played as trees, a minute
+@pytest.mark.slow  # 17,640 vectors in each mode, played as trees, a minute
 @pytest.mark.parametrize("exact", [False, True], ids=["dp", "exact"])
 @pytest.mark.parametrize("n", LARGER)
 def test_any_number_of_many_cities_lost_at_each_step(n: int, exact: bool) -> None:
