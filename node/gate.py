@@ -108,7 +108,7 @@ class Gate:
         before, self.station = self.station.roster, replace(self.station, roster=roster)
         for about, talk in list(self.talks.items()):
             self.under.setdefault(about, before)
-            if not _stands(talk.state, roster):
+            if isinstance(talk.state, member.Live) and not _stands(talk.state.talk, roster):
                 talk.state = member.close(talk.state)
             self._over(about, now)
 
@@ -631,14 +631,10 @@ class Gate:
         self.ledger.audit.append(line)
 
 
-def _stands(state: member.State, roster: Roster) -> bool:
+def _stands(talk: member.Talk, roster: Roster) -> bool:
     """Whether coordinator and city of a conversation still stand on a newer roster, under the keys that they opened it with."""
-    if not isinstance(state, member.Live):
-        return False
-    talk = state.talk
-    return roster.stands(COORDINATOR, talk.pinned[COORDINATOR]) and roster.stands(
-        talk.identity.id, talk.identity.public
-    )
+    parties = {COORDINATOR: talk.pinned[COORDINATOR], talk.identity.id: talk.identity.public}
+    return all(roster.stands(party, key) for party, key in parties.items())
 
 
 def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
