@@ -27,6 +27,8 @@ from protocols.secagg.plan import DP, EXACT, noise_plan, thresholds
 NOW: Final = 1_700_000_000  # where the clock of these conversations stands
 BOUND: Final = 1000
 SUPPORT: Final = 50
+STUDY: Final = sha256(b"study").digest()
+LAYOUT: Final = sha256(b"layout").digest()
 SOFTWARE: Final = Software(version="0.1.0", sha256="0" * 64)
 
 Join = Callable[[member.Terms, bytes, Entropy, Stamp], tuple[member.State, Outgoing]]
@@ -257,20 +259,21 @@ def plan_of(
     exact: bool = False,
     colluders: int = 1,
     dropouts: int = 1,
+    least: int = 3,
     cells: int = 64,
     rounds: int = 1,
     bits: int = 32,
 ) -> Plan:
     """A plan that keeps every rule."""
-    limits = thresholds(len(ids), colluders, dropouts, 3, exact=exact)
+    limits = thresholds(len(ids), colluders, dropouts, least, exact=exact)
     bound, support = BOUND if bits == 32 else 1 << 40, 0 if exact else SUPPORT
     return Plan(
         suite=1,
         conversation=conversation,
-        study=sha256(b"study").digest(),
+        study=STUDY,
         run=1,
         roster=held.sha256,
-        layout=sha256(b"layout").digest(),
+        layout=LAYOUT,
         noise=sha256(noise_plan([], h=0 if exact else limits.t - colluders)).digest(),
         mode=EXACT if exact else DP,
         ring=ring.width(len(ids), bound, support),
@@ -281,7 +284,7 @@ def plan_of(
         threshold=limits.t,
         colluders=colluders,
         dropouts=limits.d,
-        least=3,
+        least=least,
         expires=NOW + 7200,
         waits=(60, 60, 600, 60, 60),
         cities=tuple(ids),
@@ -300,7 +303,7 @@ def terms_of(identity: Identity, held: Roster, plan: Plan) -> member.Terms:
         approved=plan,
         size=None,
         snapshot=None,
-        cannot=(),
+        cannot=dict(plan.cannot).get(identity.id, ()),
         able=None,
         exact=None,
         policy=None,

@@ -42,7 +42,7 @@ def run(world: World, entropy: Entropy, sizes: Sequence[int] = SIZES) -> Outcome
             both += bool(one and other)
             opened |= bool(one or other)
             codes |= said
-        assert opened or not d, (n, c, d)  # noqa: S101
+        assert opened or not d, (n, c, d)  # noqa: S101 t of all sign it
     return Outcome(both, 0, "sets", codes=frozenset(codes))
 
 

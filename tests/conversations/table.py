@@ -10,22 +10,21 @@ from typing import Any, Final
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from protocols import messages, ring
+from protocols import messages
 from protocols.entropy import Entropy, aes_stream
 from protocols.errors import PeerError
 from protocols.messages import Identity, Kind, Outgoing, Plan, Stamp
 from protocols.ring import Vector
-from protocols.roster import City, Entries, Key, Roster, Software, sign_roster
+from protocols.roster import City, Entries, Key, Roster, sign_roster
 from protocols.secagg import collector, member
 from protocols.secagg.collector import Question
-from protocols.secagg.plan import DP, EXACT, STEPS, noise_plan, thresholds
+from protocols.secagg.plan import STEPS
+from simulations.attacks import parties
 
-NOW: Final = 1_700_000_000
-SOFTWARE: Final = Software(version="0.1.0", sha256="0" * 64)
-BOUND: Final = 1000
-SUPPORT: Final = 50
-LAYOUT: Final = sha256(b"layout").digest()
-STUDY: Final = sha256(b"study").digest()
+NOW: Final = parties.NOW
+SOFTWARE: Final = parties.SOFTWARE
+BOUND: Final = parties.BOUND
+SUPPORT: Final = parties.SUPPORT
 QUESTION: Final = b'{"questions":["q"]}'
 AWAITED: Final = {  # where a city stands when it is lost at a step: it no longer answers what would make that reply
     "advert": Kind.OPEN,
@@ -115,52 +114,24 @@ def plan_of(
     bits: int | None = None,
     conversation: bytes = bytes(range(16)),
 ) -> Plan:
-    """A plan that keeps every rule, over `ids` or all of the roster."""
-    cities = tuple(ids or roster.cities)
-    limits = thresholds(len(cities), colluders, dropouts, least, exact=exact)
-    bound, support = BOUND if bits != 64 else 2**40, 0 if exact else SUPPORT
-    return Plan(
-        suite=1,
-        conversation=conversation,
-        study=STUDY,
-        run=1,
-        roster=roster.sha256,
-        layout=LAYOUT,
-        noise=sha256(noise_plan([], h=0 if exact else limits.t - colluders)).digest(),
-        mode=EXACT if exact else DP,
-        ring=ring.width(len(cities), bound, support),
-        rounds=rounds,
-        length=length,
-        bound=bound,
-        support=support,
-        threshold=limits.t,
+    """A plan that keeps every rule, over `ids` or all of the roster. `bits`: of the ring; by default what the sum needs."""
+    return parties.plan_of(
+        roster,
+        tuple(ids or roster.cities),
+        conversation,
+        exact=exact,
         colluders=colluders,
-        dropouts=limits.d,
+        dropouts=dropouts,
         least=least,
-        expires=NOW + 7200,
-        waits=(60, 60, 600, 60, 60),
-        cities=cities,
-        cannot=(),
+        cells=length,
+        rounds=rounds,
+        bits=bits or 32,
     )
 
 
 def terms_of(roster: Roster, plan: Plan, city: int) -> member.Terms:
     """A city that approves this very plan and objects to nothing."""
-    return member.Terms(
-        identity=identity(city),
-        roster=roster,
-        least=3,
-        least_colluders=0,
-        history=None,
-        approved=plan,
-        size=None,
-        snapshot=None,
-        cannot=dict(plan.cannot).get(city, ()),
-        able=None,
-        exact=None,
-        policy=None,
-        budget=None,
-    )
+    return parties.terms_of(identity(city), roster, plan)
 
 
 def question_of(plan: Plan, length: int | None = None) -> Question:
