@@ -45,5 +45,5 @@ def late(world: World, entropy: Entropy, bits: int) -> Outcome:
     liar.asks(TARGET, messages.Survivors(table.rctx, u3))
     assert liar.secret(liar.s, 0, TARGET)  # noqa: S101 the attack gets as far as it must: its pair masks are open
     left, read = liar.left_of(TARGET), liar.b.get((0, TARGET))  # not one share of its self mask may leave
-    p = 0.0 if read or read_cells(left, table.tables[TARGET]) > 1 else evenness(left, bits)
+    p = 0.0 if read or read_cells(left, table.tables[TARGET]) else evenness(left, bits)
     return Outcome(p, 1e-6, "p", "≥", frozenset(liar.codes))

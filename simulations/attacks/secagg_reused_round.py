@@ -9,7 +9,7 @@ from protocols.entropy import Entropy
 from protocols.messages import Kind
 from protocols.ring import Vector
 from protocols.secagg import collector
-from simulations.attacks.doubles import Rewound
+from simulations.attacks.doubles import Rewound, same_seed
 from simulations.attacks.liar import Liar
 from simulations.attacks.outcome import Outcome, worst
 from simulations.attacks.parties import Weaken, World, read_cells, seated
@@ -18,13 +18,16 @@ from simulations.attacks.secagg_late_upload import evenness
 THREAT: Final = "T07"
 WHAT: Final = {"zh": "一次性密钥用于两轮", "en": "one-time keys used in two rounds"}
 HOLDS: Final = {"zh": "协调方的密钥与全部报文", "en": "the coordinator's key and every message"}
-WEAKENED: Final[tuple[Weaken, ...]] = (lambda world: replace(world, step=Rewound()),)
+WEAKENED: Final[tuple[Weaken, ...]] = (
+    lambda world: replace(world, step=Rewound()),  # rounds only rise
+    lambda world: replace(world, secrets=same_seed),  # and each has seeds of its own
+)
 TARGET: Final = 6
 CELLS: Final = 20_000
 
 
 def run(world: World, entropy: Entropy) -> Outcome:
-    """Cells of the target's table of round 0 that either way gives; all, where what is left of its vector is not uniform."""
+    """Cells of the target's table that either way gives; all, where what is left of its vector is not uniform."""
     return worst([asked_again(world, entropy), next_round(world, entropy)])
 
 
@@ -52,7 +55,7 @@ def asked_again(world: World, entropy: Entropy) -> Outcome:
 
 
 def next_round(world: World, entropy: Entropy) -> Outcome:
-    """Round 1 as it may be asked, with the target lost: its s of round 1 on its y of round 0, beside its b of round 0."""
+    """Round 1 as it may be asked, with the target lost: its s of round 1 and its b of round 0, on its vectors of both rounds."""
     table = seated(world, entropy, rounds=2, cells=CELLS)
     state = table.finish(table.start())
     assert isinstance(state, collector.Summed)  # noqa: S101 nobody lied yet
@@ -74,4 +77,4 @@ def read(liar: Liar, left: Sequence[Vector]) -> Outcome:
     """Cells of the target's table in what is left; all, where its bytes are not uniform."""
     table = liar.sitting.tables[TARGET]
     found = [CELLS if evenness(each, liar.sitting.plan.ring) < 1e-6 else read_cells(each, table) for each in left]
-    return Outcome(max(found), 5, "cells", codes=frozenset(liar.codes))
+    return Outcome(max(found), 0, "cells", codes=frozenset(liar.codes))
