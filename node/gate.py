@@ -331,7 +331,10 @@ class Gate:
         """The approved study of a plan, if these books are the newest and neither conversation nor run was used. Errors: `Refusal`."""
         if opened.ack:
             mine = tuple(bytes.fromhex(key.key) for key in self.station.roster.keys(self.station.identity.id))
-            echo = open_echo(opened.ack, me=self.station.identity.id, keys=mine)
+            try:
+                echo = open_echo(opened.ack, me=self.station.identity.id, keys=mine)
+            except PeerError:  # P3: not an own one
+                raise Refusal("SECAGG_REPLAY") from None
             self.ledger.check_echo(echo.ledger_seq, echo.ledger_head)
         if self.ledger.reservation(plan.conversation) is not None:
             raise Refusal("SECAGG_REPLAY")

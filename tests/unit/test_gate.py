@@ -367,6 +367,19 @@ def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) ->
     assert aborted(tiny, opening(tiny, plan, forged)) == abort_number("LEDGER_ROLLED_BACK")
 
 
+@pytest.mark.parametrize("other", [b"no envelope", None], ids=["does not open", "of another city"])
+def test_an_acknowledgement_that_is_not_its_own_opens_nothing(tiny: Rig, other: bytes | None) -> None:
+    """P3, before anything is held against the study."""
+    agreement = tiny.approved()[1]
+    ack = messages.Ack(b"r" * 32, b"r" * 32, 3, b"h" * 32)
+    sealed = tiny.sealed(
+        ack, messages.Matter(tiny.now + 60), to=COORDINATOR, seq=1, identity=tiny.gates["west"].station.identity
+    )
+    plan = tiny.plan(agreement)
+    assert aborted(tiny, opening(tiny, plan, other or sealed)) == abort_number("SECAGG_REPLAY")
+    assert tiny.gate.ledger.reservation(plan.conversation) is None
+
+
 def test_a_finished_run_is_not_opened_again(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
     acks = rounds.summed(tiny.present.post, agreement, answers, {}).conversation.receipts()
