@@ -13,7 +13,7 @@ matrix over the positions of the whole ones, so that noise may differ from cell 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from math import prod
@@ -267,7 +267,8 @@ class Estimates:
     """What one question is finalized from: its tables, by the names that it gave to its blocks.
 
     `min_cell`: counts below it are of low reliability in dp mode (policy `dp.min_cell`, the largest of the cities in the sum).
-    `tested`: whether statements about whole tables are wanted as well; a forecast wants rows alone.
+    `tested`: whether statements about whole tables are wanted as well; a forecast wants rows alone. `cities`: whom the sums are over.
+    `facts`: what these state about themselves, by name and city.
     """
 
     tables: Mapping[str, Table]
@@ -276,6 +277,8 @@ class Estimates:
     study: str
     question: str
     tested: bool = True
+    cities: tuple[str, ...] = ()
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(

@@ -124,7 +124,7 @@ class Choice:
 
 
 class Limb(IntEnum):
-    """The two parts of an exact square: u^2 = high * 2^24 + low. Neither is centred: they leave without noise."""
+    """The two parts of an exact square or product: u v = high * 2^24 + low, low >= 0. Neither is centred: they leave without noise."""
 
     LOW = 0
     HIGH = 1
@@ -190,6 +190,10 @@ class Block:
                 return one.half_width**2 >> LIMB_BITS
             case (one,):
                 return one.square_width
+            case (one, other) if self.limb is Limb.LOW:
+                return (1 << LIMB_BITS) - 1
+            case (one, other) if self.limb is Limb.HIGH:  # rounded down, so that the lower limb is never below 0
+                return -(-one.half_width * other.half_width >> LIMB_BITS)
             case (one, other):
                 return one.half_width * other.half_width
         raise TypeError(self.of)
@@ -206,7 +210,8 @@ class Block:
 
     @property
     def low(self) -> int:
-        return 0 if self.measure is Measure.ONE or self.limb is not None else -self.step
+        upright = self.limb is not None and not (self.measure is Measure.PRODUCT and self.limb is Limb.HIGH)
+        return 0 if self.measure is Measure.ONE or upright else -self.step
 
     @property
     def high(self) -> int:
@@ -417,6 +422,15 @@ class Domain:
             for limb in Limb
             if _reaches(self.squarable(of), limb)
         }
+
+    def products(self, x: Amount, y: Amount, axes: Sequence[Axis] = ()) -> dict[str, Block]:
+        """Blocks that give the sum of (x - c)(y - d) over holders of whom both are known: one, or in mode exact its two limbs."""
+        block = product(self.squarable(x), self.squarable(y), axes)
+        return (
+            {f"product_{limb.name.lower()}": replace(block, limb=limb) for limb in Limb}
+            if self.exact
+            else {"product": block}
+        )
 
 
 def _reaches(of: Amount, limb: Limb) -> bool:

@@ -67,6 +67,14 @@ def product(x: Steps, y: Steps, at: Positions, shift: int) -> Vector:
     return _sum_at(at.codes[both], coarser(x.centred[both] * y.centred[both], shift), at.cells)
 
 
+def product_limb(x: Steps, y: Steps, limb: Limb, at: Positions) -> Vector:
+    """Sum of one part of (x-c)(y-d) = high * 2^24 + low, low >= 0. Mode exact only. One holder: one position."""
+    both = x.known & y.known
+    found = x.centred[both] * y.centred[both]
+    part = found >> LIMB_BITS if limb is Limb.HIGH else found & ((1 << LIMB_BITS) - 1)
+    return _sum_at(at.codes[both], part, at.cells)
+
+
 def yes_no(chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions) -> Vector:
     """+1 for each code that a holder named, -1 for each other, over holders who answered. One holder: `codes` cells, by 1 each.
 
@@ -155,6 +163,8 @@ def _measured(
             return squared_limb(steps_of(one), block.limb, at)
         case (one,):
             return squared(steps_of(one), one, at, block.shift)
+        case (one, other) if block.limb is not None:
+            return product_limb(steps_of(one), steps_of(other), block.limb, at)
         case (one, other):
             x, y = (steps_of(each) for each in (one, other))
             return product(x, y, at, block.shift)
