@@ -39,6 +39,7 @@ COLUMNS: Final = (
     "p_value",
     "q_value",
     "preference",
+    "position",
     "contrast",
 )
 STATUSES: Final = ("obs_status", "conf_status")
@@ -206,6 +207,7 @@ class Row(BaseModel):
     p_value: Number = None
     q_value: Number = None
     preference: Literal["over", "under", "none"] | None = None
+    position: Literal["below", "within", "above", "undecided"] | None = None
     contrast: bool = False
     obs_status: Annotated[str, Field(pattern="^b?u?x?z?$")] = ""
     conf_status: Annotated[str, Field(pattern="^C?$")] = ""
@@ -421,7 +423,9 @@ class Results:
 def _dtype(column: str, values: list[Scalar], keys: tuple[str, ...]) -> str:
     if column == "contrast":
         return "boolean"
-    if column in ("scope", "measure", "preference", *STATUSES, *keys) or any(isinstance(each, str) for each in values):
+    if column in ("scope", "measure", "preference", "position", *STATUSES, *keys) or any(
+        isinstance(each, str) for each in values
+    ):
         return "string"
     return "Float64"
 

@@ -428,6 +428,12 @@ CODES: Final[dict[str, Texts]] = {
         "{name} is not an amount of this question that could be clipped",
         "Name in `clip` only variables of type integer or money that are numerator or denominator",
     ),
+    "RATIO_CITIES": _t(
+        "没有写明这些城市的公布数字：{cities}",
+        "请在 public 中补上，或在 cities.names 中去掉它们",
+        "no published figure is written for {cities}",
+        "Add them under `public`, or leave them out of `cities.names`",
+    ),
     "RATIO_BAND": _t(
         "band 的下限 {low} 不小于上限 {high}",
         "请写成 [下限, 上限]",

@@ -171,7 +171,7 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return _means(wording, question, rows, city)
     if question.kind in ("frequency", "crosstab", "histogram") and _narrow(question) and rows:
         return [_matrix(wording, question, rows, city)]
-    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram") else "generic"
+    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram", "ratio") else "generic"
     return [_list(wording, question, rows, city, what)]
 
 
@@ -315,7 +315,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     measures = tuple(dict.fromkeys(row.measure for _, row in rows))
     places = list(dict.fromkeys(row.at(keys) for _, row in rows))
     ordered = [each for each in places if not _unknown(each)] + [each for each in places if _unknown(each)]
-    tested = what == "contrast"
+    tested, placed = what == "contrast", any(row.position for _, row in rows)
     bars = len(keys) == 1 and "share" in measures and not tested
     lines = []
     for codes in ordered[:MOST_LINES]:
@@ -326,6 +326,9 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
         if tested:
             number, row = next(each for each in found if each)
             cells += [Cell(probability(p) if p is not None else "", ref=number) for p in (row.p_value, row.q_value)]
+        if placed:
+            position = next((each[1].position for each in found if each and each[1].position), None)
+            cells.append(Cell(str(wording.say(f"position_{position}")) if position else ""))
         heads = _heads(wording, question, codes, compared=tested) or (
             (str(wording.say("all_holders", unit=wording.unit())), 1),
         )
@@ -333,6 +336,9 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     titles = tuple(str(wording.measure("difference" if tested else measure)) for measure in measures)
     if tested:
         titles += (str(wording.say("head_p")), str(wording.say("head_q")))
+    if placed:
+        low, high = question.asked.get("band") or ("", "")
+        titles += (str(wording.say("head_position", low=low, high=high)),)
     stubs = tuple(_stub(wording, question, key) for key in keys) or (str(wording.say("head_group")),)
     groups = (Group(_spanned(lines)),)
     left = max(0, len(ordered) - MOST_LINES)

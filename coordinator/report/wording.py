@@ -35,6 +35,7 @@ KINDS: Final = (
     "tgi",
     "mean",
     "histogram",
+    "ratio",
 )  # with texts of their own; any other is shown as a plain list
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 

@@ -7,19 +7,19 @@ how many holders have either value, and the centred totals of both over those wh
 most h (half of a range, in steps). With `sampling: true` also their centred squares and product.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from protocols.dictionary import MISSING, Dictionary
+from protocols.dictionary import Dictionary
 from protocols.statistics import intervals, marks
 from protocols.statistics.estimates import KNOWN, OWN, QUANTA, Estimates, Floats, Table, Units
 from protocols.statistics.example import Example
-from protocols.statistics.layout import KNOWN as CODE
 from protocols.statistics.layout import LIMB_BITS, Amount, Axis, Blocks, Domain, amount, count
 from protocols.statistics.mean import YES, about_centre, clipping
 from protocols.statistics.question import Fault, Names, Pair, Question, Value, amount_fault, axis_faults, bounds_fault
@@ -90,6 +90,9 @@ class Ratio(Question):
             yield Fault(DENOMINATOR, "STUDY_TWICE", {"name": named[0]})
         if self.by and len(named) < len(self.sides):
             yield Fault("by", "RATIO_CONSTANT_BY", {})
+        for side, given in self.sides.items():
+            if isinstance(given, Fact):
+                yield Fault(side, "NOT_YET", {"thing": f"`fact: {given.fact}`"})
         if isinstance(self.numerator, Published):
             yield Fault(NUMERATOR, "RATIO_PUBLISHED", {})
         found = [
@@ -103,6 +106,10 @@ class Ratio(Question):
                 yield from bounds_fault("clip", name, self.clip[name], Domain(dictionary))
         if self.band is not None and not self.band[0] < self.band[1]:
             yield Fault("band", "RATIO_BAND", {"low": f"{self.band[0]:f}", "high": f"{self.band[1]:f}"})
+
+    def without_figures(self, cities: Sequence[str]) -> tuple[str, ...]:
+        stated = [given.public for given in self.sides.values() if isinstance(given, Published)]
+        return tuple(city for city in cities if any(city not in each for each in stated))
 
     def _amount(self, name: str, domain: Domain) -> Amount | None:
         """None of a boolean."""
@@ -137,7 +144,7 @@ class Ratio(Question):
         return found
 
     def finalize(self, sums: Estimates, domain: Domain) -> Answer:
-        """Rows are keyed by group; beside them, how many holders have both values, one, or none."""
+        """Rows are keyed by group; beside each ratio, how many holders have both values."""
         named = self._summed
         if not named:
             top, bottom = (Total(np.array(_stated(given, sums))) for given in self.sides.values())
@@ -151,18 +158,15 @@ class Ratio(Question):
         )
         drawn = of.squares(sums, domain) if self.sampling else None
         least = 0.0 if all(x is None or x.low >= 0 for x in amounts.values()) else -np.inf
-        found = Found(top, bottom, of.noise(top, bottom), of.n_units, of.n_sd, drawn, least=least)
+        found = Found(top, bottom, of.noise(top, bottom), of.both, drawn, least=least)
         tests = []
         for side, name in named.items():
             if name in self.clip:
-                moved, test = clipping(of.beside(side, of.holders, last=axes[side].name))
-                found = replace(found, doubtful=(found.doubtful > 0) | of.flat(moved))
+                moved, test = clipping(of.beside(side, of.holders))
+                found = replace(found, doubtful=(found.doubtful > 0) | moved)
                 tests.append(Test(test.name, {"variable": name, **test.values}))
-        held = of.holders
-        for side, name in named.items():
-            held = held.collapsed(axes[side].name, Axis(name, (CODE, MISSING), name))
-        counts = count_rows(held, sums, sampling=self.sampling is True)
-        return Answer(_rows(found, of.groups, self.band, sums) + counts, tuple(tests))
+        counts = count_rows(of.both, sums, sampling=self.sampling is True)
+        return Answer(_rows(found, of.both.axes, self.band, sums) + counts, tuple(tests))
 
 
 def _stated(given: Side, sums: Estimates) -> float:
@@ -190,14 +194,14 @@ class Total:
 
 @dataclass(frozen=True)
 class Found:
-    """Numerator and denominator by group, in what people read. `noise`: their covariance, ... x 2 x 2. `n_units`: holders of whom both are
-    known, in quanta. `drawn`: sums of x^2, x y and y^2 over them, and the variances of their noise; None unless asked for."""
+    """Numerator and denominator by group, in what people read. `noise`: their covariance, ... x 2 x 2. `both`: how many holders have both
+    values; None where nobody was counted. `drawn`: sums of x^2, x y and y^2 over them (... x 3), and the variances of their noise; None
+    unless asked for. `doubtful`: groups of which clipping moved too many. `least`: no ratio lies below it."""
 
     top: Total
     bottom: Total
     noise: Floats
-    n_units: Units | None = None
-    n_sd: Floats = field(default_factory=lambda: np.zeros(()))
+    both: Table | None = None
     drawn: tuple[Floats, Floats] | None = None
     doubtful: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(()))
     least: float = 0.0
@@ -212,34 +216,21 @@ class Sides:
     amounts: Mapping[str, Amount | None]
     holders: Table
 
-    @property
-    def groups(self) -> tuple[Axis, ...]:
-        return self.holders.axes[: len(self.by)]
+    @cached_property
+    def both(self) -> Table:
+        """How many holders of each group have both values."""
+        found = self.holders
+        for axis in self.axes.values():
+            found = found.of_known(axis.name)
+        return found
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(axis.size - 1 for axis in self.groups)
+    def n_units(self) -> Units:
+        return self.both.units[self.both.known]
 
     @property
     def _own(self) -> tuple[None, ...]:
         return (OWN,) * len(self.by)
-
-    @property
-    def _known(self) -> Inside:
-        return (KNOWN,) * len(self.axes)
-
-    def _sum(self, box: Inside) -> Units:
-        """Over positions of the sides' axes, by group."""
-        inside = self.holders.units[((KNOWN,) * len(self.by)) + box]
-        return np.asarray(inside.sum(axis=tuple(range(len(self.by), inside.ndim))))
-
-    @property
-    def n_units(self) -> Units:
-        return self._sum(self._known)
-
-    @property
-    def n_sd(self) -> Floats:
-        return np.sqrt(np.maximum(self._covariances(self._known)[..., 0, 0], 0.0))
 
     def _covariances(self, *boxes: Inside) -> Floats:
         found = self.holders.covariances(*((*self._own, *box) for box in boxes))
@@ -247,36 +238,34 @@ class Sides:
             found = found[..., 0, :, :]
         return found
 
-    def beside(self, side: str, table: Table, last: str | None = None) -> Table:
-        """A table by group and by whether the other side is known. `last`: a further axis, to stand last."""
-        others = [axis for other, axis in self.axes.items() if other != side]
-        for axis in others:
-            table = table.collapsed(axis.name, Axis(axis.source, (CODE, MISSING), axis.source))
-        return table.ordered((*self.by, *(axis.source for axis in others), *([last] if last else [])))
+    def beside(self, side: str, table: Table) -> Table:
+        """A table of one side, of those of whom the other one is known."""
+        for axis in (axis for other, axis in self.axes.items() if other != side):
+            table = table.of_known(axis.name)
+        return table
 
-    def flat(self, cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Cells of such a table, of those of whom the other side is known."""
-        return cells if len(self.axes) == 1 else cells[..., 0]
+    def _sum(self, box: Inside) -> Floats:
+        inside = self.holders.units[((KNOWN,) * len(self.by)) + box]
+        return np.asarray(inside.sum(axis=tuple(range(len(self.by), inside.ndim))) / QUANTA)
 
-    def box(self, side: str) -> Inside:
+    def _box(self, side: str) -> Inside:
         """Where a holder counts for a side: of a boolean, where it is true."""
         own = YES if self.amounts[side] is None else KNOWN
         return tuple(own if other == side else KNOWN for other in self.axes)
 
     def total(self, side: str, sums: Estimates) -> Total:
-        x, box = self.amounts[side], self.box(side)
+        x, box = self.amounts[side], self._box(side)
         if x is None:
-            return Total(self._sum(box) / QUANTA, box=box, weight=1.0)
-        table = self.beside(side, sums[side])
-        noise = self.flat(table.covariances((OWN,) * len(table.axes))[..., 0, 0])
-        n = np.maximum(self.n_units / QUANTA, 0.0)
-        values = self.flat(table.units[table.known]) / (table.quantum * x.per)
-        return Total(values, (noise + table.rounding * n) / x.per**2, box, x.centre / x.per)
+            return Total(self._sum(box), box=box, weight=1.0)
+        table = self.beside(side, sums[side]).ordered(self.by)
+        noise = table.covariances(self._own)[..., 0, 0] + table.rounding * np.maximum(self.n_units / QUANTA, 0.0)
+        return Total(table.units[table.known] / (table.quantum * x.per), noise / x.per**2, box, x.centre / x.per)
 
     def noise(self, *totals: Total) -> Floats:
         """Covariance of the noise in the totals: each has that of its amount, and they share that of the holders who count."""
         weights = np.array([each.weight for each in totals])
-        shared = self._covariances(*(each.box or self._known for each in totals)) * np.outer(weights, weights)
+        every = (KNOWN,) * len(self.axes)
+        shared = self._covariances(*(each.box or every for each in totals)) * np.outer(weights, weights)
         own = np.zeros((*np.broadcast_shapes(shared.shape[:-2], *(each.own.shape for each in totals)), 2, 2))
         for at, each in enumerate(totals):
             own[..., at, at] = each.own
@@ -287,7 +276,7 @@ class Sides:
         first, *second = self.axes
         parts = [self._square(first, sums, domain)]
         parts += [self._product(sums, domain), self._square(second[0], sums, domain)] if second else []
-        parts += [(np.zeros(self.shape), np.zeros(self.shape))] * (3 - len(parts))
+        parts += [(np.zeros(self.n_units.shape), np.zeros(()))] * (3 - len(parts))
         if list(self.axes) == [DENOMINATOR]:
             parts.reverse()
         values, noise = zip(*parts, strict=True)
@@ -297,17 +286,16 @@ class Sides:
         x = self.amounts[side]
         total = self.total(side, sums)
         if x is None:  # 1 and 0 are their own squares
-            return total.values, self._covariances(self.box(side))[..., 0, 0]
+            return total.values, self._covariances(self._box(side))[..., 0, 0]
         tables = {
-            name.removeprefix(f"{side} "): self.beside(side, table)
+            name.removeprefix(f"{side} "): self.beside(side, table).ordered(self.by)
             for name, table in sums.tables.items()
             if name.startswith(f"{side} ")
         }
-        n_units = self.n_units if len(self.axes) == 1 else self.n_units[..., None]
-        about, noise = about_centre(n_units, tables, domain.squarable(x))
-        squares = np.array([float(each) for each in about]).reshape(self.shape) / x.per**2
+        about, noise = about_centre(self.n_units, tables, domain.squarable(x))
+        squares = np.array([float(each) for each in about]).reshape(self.n_units.shape) / x.per**2
         n, centre = self.n_units / QUANTA, x.centre / x.per
-        return squares + 2 * centre * total.values - centre**2 * n, self.flat(noise) / x.per**4
+        return squares + 2 * centre * total.values - centre**2 * n, noise / x.per**4
 
     def _numeric(self) -> tuple[tuple[str, Amount], Axis]:
         """The one side that is an amount, and where the other one stands."""
@@ -318,7 +306,7 @@ class Sides:
     def _product(self, sums: Estimates, domain: Domain) -> tuple[Floats, Floats]:
         x, y = self.amounts.values()
         if x is None and y is None:
-            return self._sum((YES, YES)) / QUANTA, self._covariances((YES, YES))[..., 0, 0]
+            return self._sum((YES, YES)), self._covariances((YES, YES))[..., 0, 0]
         if x is None or y is None:  # the total of one, over those of whom the other is true
             (side, of), other = self._numeric()
             given = sums[side].ordered((*self.by, other.name))
@@ -328,7 +316,7 @@ class Sides:
         limbs = {name: table for name, table in sums.tables.items() if name.startswith("product")}
         tables = {name: table.ordered(self.by) for name, table in limbs.items()}
         units = {name: table.units[table.known] for name, table in tables.items()}
-        noise = np.zeros(self.shape)
+        noise = np.zeros(())
         if "product" in tables:
             about = units["product"].astype(np.float64)
             noise = tables["product"].covariances(self._own)[..., 0, 0] * steps**2
@@ -355,10 +343,11 @@ def _rows(found: Found, groups: tuple[Axis, ...], band: tuple[Any, Any] | None, 
     low, high = np.minimum(np.maximum(low, found.least), shown), np.maximum(high, shown)
     unsure = (high - low) / 2 > marks.WIDE * np.abs(estimate)
     base: dict[str, npt.NDArray[Any]] = {}
-    if found.n_units is not None:
-        n = found.n_units / QUANTA
-        unsure = unsure | marks.doubtful_mean(n, found.n_sd, sums.least(sums["holders"]), (high - low) / 2, estimate)
-        base = {"base": sums["holders"].printed(found.n_units)}
+    if found.both is not None:
+        units = found.both.units[found.both.known]
+        sd = np.broadcast_to(found.both.sd, found.both.units.shape)[found.both.known]
+        unsure |= marks.doubtful_mean(units / QUANTA, sd, sums.least(found.both), (high - low) / 2, estimate)
+        base = {"base": found.both.printed(units)}
     status = marks.letters(gone, unsure | (found.doubtful > 0) | lost)
     figures = {
         "estimate": estimate,
