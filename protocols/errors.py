@@ -422,17 +422,23 @@ CODES: Final[dict[str, Texts]] = {
         "numbers written in the study cannot be the numerator",
         "Write them as the denominator, or use {{fact: NAME}}",
     ),
-    "RATIO_CLIP": _t(
+    "STUDY_CLIP": _t(
         "{name} 不是本问题中可以截断的数量",
-        "clip 只写 numerator 或 denominator 中类型为 integer、money 的变量",
+        "clip 只写本问题中类型为 integer、money 的变量",
         "{name} is not an amount of this question that could be clipped",
-        "Name in `clip` only variables of type integer or money that are numerator or denominator",
+        "Name in `clip` only variables of this question that are of type integer or money",
     ),
     "RATIO_CITIES": _t(
         "没有写明这些城市的公布数字：{cities}",
         "请在 public 中补上，或在 cities.names 中去掉它们",
         "no published figure is written for {cities}",
         "Add them under `public`, or leave them out of `cities.names`",
+    ),
+    "MOMENTS_COUNT": _t(
+        "变量 {count} 个，应为 {least} 至 {most} 个",
+        "请增减 of 中的变量",
+        "{count} variables; there must be {least} to {most}",
+        "Name more or fewer under `of`",
     ),
     "RATIO_BAND": _t(
         "band 的下限 {low} 不小于上限 {high}",

@@ -169,6 +169,8 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
+    if question.kind == "moments":
+        return _moments(wording, question, rows, city)
     if question.kind in ("frequency", "crosstab", "histogram") and _narrow(question) and rows:
         return [_matrix(wording, question, rows, city)]
     what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram", "ratio") else "generic"
@@ -300,6 +302,19 @@ def _means(wording: Wording, question: Question, rows: list[Numbered], city: str
     in_units = {str(wording.measure(name)): str(wording.in_unit(wording.measure(name), of)) for name in IN_UNITS}
     heads = tuple(in_units.get(head, head) for head in table.heads)
     return [replace(table, heads=heads), replace(_list(wording, question, others, city, "missing"), folded=True)]
+
+
+def _moments(wording: Wording, question: Question, rows: list[Numbered], city: str) -> list[Grid]:
+    """Correlations, then inflation factors, components and numbers of holders, each with the keys it has."""
+    parts = {("correlation",): ("a", "b"), ("vif",): ("a",), ("variance_share",): ("component",),
+             ("loading",): ("component", "a"), ("count",): ("together",)}  # fmt: skip
+    made = []
+    for measures, keys in parts.items():
+        chosen = [each for each in rows if each[1].measure in measures]
+        if chosen:
+            grid = _list(wording, question.model_copy(update={"keys": keys}), chosen, city, "moments")
+            made.append(replace(grid, folded=keys != ("a", "b")))
+    return made
 
 
 def _stub(wording: Wording, question: Question, key: str) -> str:

@@ -460,6 +460,10 @@ def title(wording: Wording, question: Question) -> Markup:
             of, by = (names_[-1], names_[:-1]) if kind == "mean" else (names_[0], names_[1:])
             key = f"question_{kind}_by" if by else f"question_{kind}"
             return wording.say(key, of=of, by=wording.say("times").join(by))
+        case "moments", _:
+            given = question.asked.get("of")
+            listed = [wording.variable(str(name)) for name in given] if isinstance(given, list) else names
+            return wording.say("question_moments", of=wording.listed(listed))
         case "ratio", by:
             parts = {side: _side(wording, question.asked.get(side)) for side in ("numerator", "denominator")}
             key = "question_ratio_by" if by else "question_ratio"

@@ -185,7 +185,7 @@ def about_centre(n_units: Units, tables: Mapping[str, Table], x: Amount) -> tupl
         low, high = (np.zeros_like(n_units) if each is None else each.units[each.known] for each in limbs)
         parts = zip(low.ravel().tolist(), high.ravel().tolist(), strict=True)
         return [(a + (b << LIMB_BITS)) * steps for a, b in parts], np.zeros(n_units.shape)
-    table, unit, middle = tables["square"], x.square_unit, Fraction(x.half_width**2, 2 * QUANTA)
+    table, unit, middle = tables["square"], Fraction(x.square_halves, 2), Fraction(x.half_width**2, 2 * QUANTA)
     cells = zip(table.units[table.known].ravel().tolist(), n_units.ravel().tolist(), strict=True)
     scale = float(unit * steps)
     noise = (table.covariances((OWN,) * len(table.axes))[..., 0, 0] + table.rounding * n_units / QUANTA) * scale**2

@@ -5,7 +5,7 @@ arithmetic is on int64. Nothing here looks at two holders at once.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, TypeAlias
 
@@ -51,7 +51,7 @@ def amount(x: Steps, at: Positions, shift: int) -> Vector:
 def squared(x: Steps, of: Amount, at: Positions, shift: int) -> Vector:
     """Sum of round(((x-c)^2 - h^2/2) / s2), half to even, at each position. One holder: one position, by at most h_q."""
     twice = 2 * x.centred[x.known] ** 2 - of.half_width**2
-    return _sum_at(at.codes[x.known], coarser(_round_half_even(twice, 2 * of.square_unit), shift), at.cells)
+    return _sum_at(at.codes[x.known], coarser(_round_half_even(twice, of.square_halves), shift), at.cells)
 
 
 def squared_limb(x: Steps, limb: Limb, at: Positions) -> Vector:
@@ -103,15 +103,21 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
             within_range(table.columns[name], dictionary, name)
         return read(name)
 
+    def known(names: Sequence[str]) -> Bools:
+        return np.asarray(np.logical_and.reduce([values(name).known for name in names]))
+
     def steps_of(of: Amount) -> Steps:
         if of not in amounts:
-            amounts[of] = steps(of, values(of.variable))
+            given = steps(of, values(of.variable))
+            amounts[of] = replace(given, known=given.known & known(of.among)) if of.among else given
         return amounts[of]
 
     def at(axes: Sequence[Axis]) -> Positions:
         for axis in axes:
             if axis.name not in codes:
-                codes[axis.name] = position_codes(axis, values(axis.source), exact)
+                given = values(axis.source)
+                given = Column(given.values, known(axis.sources)) if axis.beside else given
+                codes[axis.name] = position_codes(axis, given, exact)
         return joint([codes[axis.name] for axis in axes], [axis.size for axis in axes], holders)
 
     holders = int(inside.sum())

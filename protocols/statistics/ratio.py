@@ -101,7 +101,7 @@ class Ratio(Question):
         yield from found
         for name in () if found else self.clip:
             if name not in named or dictionary.type_of(name) == "boolean":
-                yield Fault("clip", "RATIO_CLIP", {"name": name})
+                yield Fault("clip", "STUDY_CLIP", {"name": name})
             else:
                 yield from bounds_fault("clip", name, self.clip[name], Domain(dictionary))
         if self.band is not None and not self.band[0] < self.band[1]:
