@@ -13,6 +13,7 @@ from math import sqrt
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from protocols.dictionary import Dictionary
@@ -169,16 +170,16 @@ class Together:
         return np.asarray(self.products[0] / self.n - np.outer(mean, mean))
 
     @cached_property
-    def known(self) -> bool:
-        """Whether every variable varies by more than noise and the rounding of squares, and enough holders have all of them."""
+    def varies(self) -> npt.NDArray[np.bool_]:
+        """Which variables vary by more than noise and the rounding of squares; none where too few holders have all of them."""
         noise = sqrt(max(self._of_n(), 0.0))
         if bool(marks.undivided(np.asarray(self.n), noise)) or self.n <= 3:
-            return False
+            return np.zeros(len(self.amounts), dtype=bool)
         n, spread = self.n, np.diag(self.covariance)
         by_n = (2 * self.total**2 / n - np.diag(self.products[0]) + self._shift * n) / n**2
         noise_of = by_n**2 * self._of_n() + (2 * self.total / n**2) ** 2 * self.total_noise
         noise_of = noise_of + np.diag(self.products[1]) / n**2
-        return not bool((marks.undivided(spread, np.sqrt(noise_of)) | (spread < ROUNDED)).any())
+        return ~(marks.undivided(spread, np.sqrt(noise_of)) | (spread < ROUNDED))
 
     @property
     def _shift(self) -> float:
@@ -187,8 +188,8 @@ class Together:
 
     @cached_property
     def correlation(self) -> Floats:
-        """As it was measured: noise may put it beyond 1."""
-        spread = np.sqrt(np.diag(self.covariance))
+        """As it was measured: noise may put it beyond 1. NaN beside what does not vary."""
+        spread = np.sqrt(np.where(self.varies, np.diag(self.covariance), np.nan))
         found = np.asarray(self.covariance / np.outer(spread, spread))
         np.fill_diagonal(found, 1.0)
         return found
@@ -197,7 +198,7 @@ class Together:
     def correlation_noise(self) -> Floats:
         """Variance of the noise in each correlation, to first order in the sums, whose noises are independent."""
         n, t, (s, of_s) = self.n, self.total, self.products
-        r, b = self.correlation, np.diag(self.covariance)
+        r, b = self.correlation, np.where(self.varies, np.diag(self.covariance), np.nan)
         root = np.sqrt(np.outer(b, b))
         by_n = (2 * np.outer(t, t) / n - s) / n**2 / root
         own = (2 * t**2 / n - np.diag(s) + self._shift * n) / n**2 / b
@@ -220,13 +221,13 @@ class Together:
 
     def correlations(self, doubtful: bool, *, drawn: bool) -> tuple[Row, ...]:
         """The interval is one of atanh r, where the drawing of holders varies it by 1 / (n - 3); like a difference, an r near 0 is not
-        doubtful for being small."""
+        doubtful for being small. `display` is from the correlations without negative eigenvalues, where all variables vary."""
         pairs = combinations(range(len(self.amounts)), 2)
         return tuple(self._correlation(i, j, doubtful, drawn) for i, j in pairs)
 
     def _correlation(self, i: int, j: int, doubtful: bool, drawn: bool) -> Row:
         keys = {"a": self.amounts[i].variable, "b": self.amounts[j].variable}
-        if not self.known:
+        if not (self.varies[i] and self.varies[j]):
             return Row("correlation", keys, obs_status="x")
         r, noise = float(self.correlation[i, j]), float(self.correlation_noise[i, j])
         inside = min(max(r, -1.0), 1.0)
@@ -241,7 +242,7 @@ class Together:
             keys,
             base=self._base,
             estimate=significant(r),
-            display=significant(float(self.display[i, j])),
+            display=significant(float(self.display[i, j]) if self.varies.all() else inside),
             se_noise=significant(sqrt(noise)),
             se_sampling=significant((1 - inside**2) * sqrt(chance)),
             ci_low=significant(low),
@@ -263,7 +264,7 @@ class Together:
     def inflations(self, doubtful: bool) -> tuple[Row, ...]:
         """Diagonal of the inverse; not available where noise may have made the variables independent of each other."""
         names = [x.variable for x in self.amounts]
-        if self.known:
+        if self.varies.all():
             least, noise = float(np.linalg.eigvalsh(self.display)[0]), float(np.sqrt(self.correlation_noise.max()))
             if least > max(marks.DIVISIBLE * noise, SINGULAR):
                 found = np.diag(np.linalg.inv(self.display))
@@ -275,7 +276,7 @@ class Together:
     def components(self, doubtful: bool) -> tuple[Row, ...]:
         """Eigenvectors by falling eigenvalue; the largest loading of each is positive."""
         names, numbers = [x.variable for x in self.amounts], [str(at + 1) for at in range(len(self.amounts))]
-        if not self.known:
+        if not self.varies.all():
             gone = [Row("variance_share", {"component": at}, obs_status="x") for at in numbers]
             gone += [Row("loading", {"component": at, "a": name}, obs_status="x") for at in numbers for name in names]
             return tuple(gone)
