@@ -312,8 +312,10 @@ def _moments(wording: Wording, question: Question, rows: list[Numbered], city: s
     for measures, keys in parts.items():
         chosen = [each for each in rows if each[1].measure in measures]
         if chosen:
-            grid = _list(wording, question.model_copy(update={"keys": keys}), chosen, city, f"moments_{measures[0]}")
-            made.append(replace(grid, folded=keys != ("a", "b")))
+            first = measures == ("correlation",)
+            what = "moments" if first else f"moments_{measures[0]}"
+            grid = _list(wording, question.model_copy(update={"keys": keys}), chosen, city, what)
+            made.append(replace(grid, folded=not first))
     return made
 
 
