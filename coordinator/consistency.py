@@ -48,7 +48,6 @@ from protocols.statistics.estimates import (
     family_of,
     subsets,
 )
-from protocols.statistics.layout import KNOWN as KNOWN_OF
 from protocols.statistics.layout import NOTHING, Amount, Block, Choice, Layout, Measure
 from protocols.statistics.measures import Vector
 from protocols.statistics.resolution import Dims, Resolution
@@ -226,7 +225,7 @@ def _exact(measured: Sequence[Measured], resolution: Resolution, counts: Settled
 
 def _known(part: AxisSet, amount: Amount, counts: Settled) -> tuple[str, Units]:
     """The axis that says whether an amount is known, and the table of it and of `part`."""
-    for name in (f"{KNOWN_OF}({amount.name})", f"{KNOWN_OF}({amount.variable})"):
+    for name in amount.known_on:
         if part | {name} in counts:
             return name, counts[part | {name}]
     raise ValueError(f"{amount.name}: the number of holders whose value is known was not measured")
@@ -457,7 +456,7 @@ def _recombined(dims: Dims, solved: Mapping[AxisSet, Solved], resolution: Resolu
 
 def _held(dims: Dims, amount: Amount, resolution: Resolution, counts: Settled) -> Floats:
     """How many holders have a known value, on dimensions: the official table of them and of the amount, summed over known values."""
-    for axis in (f"{KNOWN_OF}({amount.name})", f"{KNOWN_OF}({amount.variable})"):
+    for axis in amount.known_on:
         if axis in resolution.axes and dims | {resolution.dim(axis)} in counts:
             dim = resolution.dim(axis)
             names = sorted(dims | {dim})

@@ -205,10 +205,11 @@ class Forecast:
         if release != "by_city":
             families = tables.of_sum if release == "pooled" else tables.of_all
             least = max(self.min_cells[city] for city in cities)
-            yield POOLED, replace(estimates(study, question, families, least), tested=False)
+            everyone = tuple(self.names[city] for city in cities)
+            yield POOLED, replace(estimates(study, question, families, least, everyone), tested=False)
         for city in cities if release != "pooled" else ():
             name, families = self.names[city], tables.of_cities[city]
-            yield name, replace(estimates(study, question, families, self.min_cells[city], name), tested=False)
+            yield name, replace(estimates(study, question, families, self.min_cells[city], (name,), name), tested=False)
 
     # --- rows
 

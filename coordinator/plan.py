@@ -36,6 +36,7 @@ HEADLINE: Final = (
     "index",
     "share",
     "mean",
+    "ratio",
     "row_share",
     "count",
 )  # the first of these that a question has is what a wish is about

@@ -102,13 +102,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         scopes: list[tuple[str, Answer]] = []
         if release != "by_city":
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
-            answer = _answer(study, question, found.pooled, min_cell, "")
+            answer = _answer(study, question, found.pooled, min_cell, able)
             if covers is not None:
                 answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
-            answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, name)
+            answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, (name,), name)
             given = enough and name in able and (city in opened.own or not opened.known)
             scopes.append((name, answer if given else answer.unavailable()))
         rows = [(scope, row) for scope, answer in scopes for row in answer.rows]
@@ -137,13 +137,17 @@ def hidden(agreement: Agreement, families: Families, least: int, fewest: int) ->
     return withheld(counts, Resolution.of(agreement.layout), least, fewest)
 
 
-def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:
-    """`city`: whose holders it is about; empty for all. Each scope has a stream of its own for what is drawn."""
-    return question.finalize(estimates(study, question, families, min_cell, city), study.domain)
+def _answer(
+    study: Study, question: Question, families: Families, min_cell: int, cities: tuple[str, ...], city: str = ""
+) -> Answer:
+    """`cities`: whose holders it is about. `city`: its name in a table of one. Each scope has a stream of its own for what is drawn."""
+    return question.finalize(estimates(study, question, families, min_cell, cities, city), study.domain)
 
 
-def estimates(study: Study, question: Question, families: Families, min_cell: int, city: str = "") -> Estimates:
-    """What a question is finalized from; `city` as above."""
+def estimates(
+    study: Study, question: Question, families: Families, min_cell: int, cities: tuple[str, ...], city: str = ""
+) -> Estimates:
+    """What a question is finalized from; `cities` and `city` as above."""
     return Estimates.of(
         families,
         study.workload.blocks[question.id],
@@ -151,6 +155,7 @@ def estimates(study: Study, question: Question, families: Families, min_cell: in
         question=f"{question.id} {city}" if city else question.id,
         confidence=study.file.confidence,
         min_cell=min_cell,
+        cities=cities,
     )
 
 

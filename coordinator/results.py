@@ -39,6 +39,7 @@ COLUMNS: Final = (
     "p_value",
     "q_value",
     "preference",
+    "position",
     "contrast",
 )
 STATUSES: Final = ("obs_status", "conf_status")
@@ -206,6 +207,7 @@ class Row(BaseModel):
     p_value: Number = None
     q_value: Number = None
     preference: Literal["over", "under", "none"] | None = None
+    position: Literal["below", "within", "above", "undecided"] | None = None
     contrast: bool = False
     obs_status: Annotated[str, Field(pattern="^b?u?x?z?$")] = ""
     conf_status: Annotated[str, Field(pattern="^C?$")] = ""
@@ -279,12 +281,18 @@ class Question(Read):
         for key in self.keys:
             if key in Row.model_fields:
                 raise ValueError(f"{key!r} cannot be a key: it is a column of every row")
+        keyed: dict[str, tuple[str, ...]] = {}  # rows of one measure have the same keys
         for number, row in enumerate(self.rows):
-            if any(not isinstance(row[key], str) for key in self.keys):
-                raise ValueError(f"row {number} lacks one of the keys {', '.join(self.keys)}")
+            given = tuple(key for key in self.keys if isinstance(row[key], str))
+            if given != keyed.setdefault(row.measure, given):
+                raise ValueError(f"row {number} of {row.measure} lacks one of the keys {', '.join(keyed[row.measure])}")
+            if any(row[key] is not None for key in self.keys if key not in given):
+                raise ValueError(f"row {number} has a key that is not a text")
             expected = {"pooled": row.scope == POOLED, "by_city": row.scope != POOLED, "both": True}
             if not expected[self.release]:
                 raise ValueError(f"row {number} is of scope {row.scope}, and the question was released {self.release}")
+        if self.rows and set().union(*keyed.values()) != set(self.keys):
+            raise ValueError(f"no row has all of the keys {', '.join(self.keys)}, nor do those of several measures")
         return self
 
     def columns(self) -> tuple[str, ...]:
@@ -421,7 +429,9 @@ class Results:
 def _dtype(column: str, values: list[Scalar], keys: tuple[str, ...]) -> str:
     if column == "contrast":
         return "boolean"
-    if column in ("scope", "measure", "preference", *STATUSES, *keys) or any(isinstance(each, str) for each in values):
+    if column in ("scope", "measure", "preference", "position", *STATUSES, *keys) or any(
+        isinstance(each, str) for each in values
+    ):
         return "string"
     return "Float64"
 

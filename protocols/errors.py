@@ -410,6 +410,42 @@ CODES: Final[dict[str, Texts]] = {
         "bounds {bounds} of {name} must rise, lie within its public range {least} to {most}, and be whole steps (of money: fen)",
         "Change the bounds",
     ),
+    "RATIO_CONSTANT_BY": _t(
+        "各城市公布的数字不能按变量分组",
+        "请去掉 by，或改用变量的比值",
+        "what cities publish or state about themselves cannot be split by a variable",
+        "Leave `by` out, or ask for the ratio of two variables",
+    ),
+    "RATIO_PUBLISHED": _t(
+        "分子不能是研究中写明的公布数字",
+        "请把它写在 denominator 中，或使用 {{fact: 名称}}",
+        "numbers written in the study cannot be the numerator",
+        "Write them as the denominator, or use {{fact: NAME}}",
+    ),
+    "STUDY_CLIP": _t(
+        "{name} 不是本问题中可以截断的数量",
+        "clip 只写本问题中类型为 integer、money 的变量",
+        "{name} is not an amount of this question that could be clipped",
+        "Name in `clip` only variables of this question that are of type integer or money",
+    ),
+    "RATIO_CITIES": _t(
+        "没有写明这些城市的公布数字：{cities}",
+        "请在 public 中补上，或在 cities.names 中去掉它们",
+        "no published figure is written for {cities}",
+        "Add them under `public`, or leave them out of `cities.names`",
+    ),
+    "MOMENTS_COUNT": _t(
+        "变量 {count} 个，应为 {least} 至 {most} 个",
+        "请增减 of 中的变量",
+        "{count} variables; there must be {least} to {most}",
+        "Name more or fewer under `of`",
+    ),
+    "RATIO_BAND": _t(
+        "band 的下限 {low} 不小于上限 {high}",
+        "请写成 [下限, 上限]",
+        "the band begins at {low}, which is not below its end {high}",
+        "Write [low, high]",
+    ),
     "STUDY_BINS": _t(
         "分段数 {found} 不在 2 至 {most} 之间",
         "请写分段个数，或分段的界值清单",

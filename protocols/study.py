@@ -300,6 +300,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
             yield ConfigError("STUDY_TWICE", document.at("questions", number, "id"), name=question.id)
         found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
         yield from found
+        if lacking := question.without_figures(names):
+            yield ConfigError("RATIO_CITIES", document.at("questions", number), cities=", ".join(lacking))
         if not found:
             cells = sum(block.cells for block in question.blocks(study.domain).values())
             if cells > MOST_CELLS_PER_QUESTION:

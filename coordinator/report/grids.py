@@ -169,9 +169,11 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
+    if question.kind == "moments":
+        return _moments(wording, question, rows, city)
     if question.kind in ("frequency", "crosstab", "histogram") and _narrow(question) and rows:
         return [_matrix(wording, question, rows, city)]
-    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram") else "generic"
+    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram", "ratio") else "generic"
     return [_list(wording, question, rows, city, what)]
 
 
@@ -302,6 +304,21 @@ def _means(wording: Wording, question: Question, rows: list[Numbered], city: str
     return [replace(table, heads=heads), replace(_list(wording, question, others, city, "missing"), folded=True)]
 
 
+def _moments(wording: Wording, question: Question, rows: list[Numbered], city: str) -> list[Grid]:
+    """Correlations, then inflation factors, components and numbers of holders, each with the keys it has."""
+    parts = {("correlation",): ("a", "b"), ("vif",): ("a",), ("variance_share",): ("component",),
+             ("loading",): ("component", "a"), ("count",): ("together",)}  # fmt: skip
+    made = []
+    for measures, keys in parts.items():
+        chosen = [each for each in rows if each[1].measure in measures]
+        if chosen:
+            first = measures == ("correlation",)
+            what = "moments" if first else f"moments_{measures[0]}"
+            grid = _list(wording, question.model_copy(update={"keys": keys}), chosen, city, what)
+            made.append(replace(grid, folded=not first))
+    return made
+
+
 def _stub(wording: Wording, question: Question, key: str) -> str:
     """The head of a column of codes; of bins, with the unit that they are in."""
     name = wording.variable(key)
@@ -315,7 +332,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     measures = tuple(dict.fromkeys(row.measure for _, row in rows))
     places = list(dict.fromkeys(row.at(keys) for _, row in rows))
     ordered = [each for each in places if not _unknown(each)] + [each for each in places if _unknown(each)]
-    tested = what == "contrast"
+    tested, placed = what == "contrast", any(row.position for _, row in rows)
     bars = len(keys) == 1 and "share" in measures and not tested
     lines = []
     for codes in ordered[:MOST_LINES]:
@@ -326,6 +343,9 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
         if tested:
             number, row = next(each for each in found if each)
             cells += [Cell(probability(p) if p is not None else "", ref=number) for p in (row.p_value, row.q_value)]
+        if placed:
+            position = next((each[1].position for each in found if each and each[1].position), None)
+            cells.append(Cell(str(wording.say(f"position_{position}")) if position else ""))
         heads = _heads(wording, question, codes, compared=tested) or (
             (str(wording.say("all_holders", unit=wording.unit())), 1),
         )
@@ -333,6 +353,9 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
     titles = tuple(str(wording.measure("difference" if tested else measure)) for measure in measures)
     if tested:
         titles += (str(wording.say("head_p")), str(wording.say("head_q")))
+    if placed:
+        low, high = question.asked.get("band") or ("", "")
+        titles += (str(wording.say("head_position", low=low, high=high)),)
     stubs = tuple(_stub(wording, question, key) for key in keys) or (str(wording.say("head_group")),)
     groups = (Group(_spanned(lines)),)
     left = max(0, len(ordered) - MOST_LINES)

@@ -9,7 +9,7 @@ every text of the results is escaped (threat-model.md T48).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import jinja2
 from markupsafe import Markup
@@ -460,7 +460,26 @@ def title(wording: Wording, question: Question) -> Markup:
             of, by = (names_[-1], names_[:-1]) if kind == "mean" else (names_[0], names_[1:])
             key = f"question_{kind}_by" if by else f"question_{kind}"
             return wording.say(key, of=of, by=wording.say("times").join(by))
+        case "moments", _:
+            given = question.asked.get("of")
+            listed = [wording.variable(str(name)) for name in given] if isinstance(given, list) else names
+            return wording.say("question_moments", of=wording.listed(listed))
+        case "ratio", by:
+            parts = {side: _side(wording, question.asked.get(side)) for side in ("numerator", "denominator")}
+            key = "question_ratio_by" if by else "question_ratio"
+            return wording.say(key, **parts, by=wording.say("times").join(by))
     return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
+
+
+def _side(wording: Wording, given: Any) -> Markup | str:
+    """A numerator or denominator, by its name."""
+    if isinstance(given, str):
+        return wording.variable(given)
+    return (
+        wording.variable(str(given["fact"]))
+        if isinstance(given, Mapping) and "fact" in given
+        else wording.say("published_figures")
+    )
 
 
 def notice(wording: Wording, city: str, released: str) -> Markup:

@@ -29,14 +29,18 @@ def table(results: Results, name: str) -> bytes:
     labels = {
         (key, code): [cell(each.label(key, code)) for each in words]
         for key in labelled
-        for code in {str(row[key]) for row in question.rows}
+        for code in {str(row[key]) for row in question.rows if row[key] is not None}
     }
+    blank = [""] * len(LANGUAGES)  # beside a key that a measure does not have
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     heads = [[column, *(f"{column}_{each}" for each in LANGUAGES if column in labelled)] for column in columns]
     writer.writerow([head for part in heads for head in part])
     for row in question.rows:
-        parts = [[cell(row[column]), *labels.get((column, str(row[column])), ())] for column in columns]
+        parts = [
+            [cell(row[column]), *(labels.get((column, str(row[column])), blank) if column in labelled else ())]
+            for column in columns
+        ]
         writer.writerow([each for part in parts for each in part])
     return (BOM + text.getvalue()).encode()
 

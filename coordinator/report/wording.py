@@ -35,7 +35,10 @@ KINDS: Final = (
     "tgi",
     "mean",
     "histogram",
+    "ratio",
+    "moments",
 )  # with texts of their own; any other is shown as a plain list
+OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 
 
@@ -112,6 +115,8 @@ class Wording:
 
     def variable(self, name: str) -> str:
         words = self.content.words.variables.get(name)
+        if words is None and f"key_{name}" in strings():
+            return str(self.say(f"key_{name}"))
         return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
 
     def in_unit(self, text: object, variable: str) -> Markup:
@@ -131,6 +136,8 @@ class Wording:
         if code in ("_missing", "_outside"):
             return str(self.say(f"code{code}"))
         words = self.content.words.variables.get(variable)
+        if words is None and variable in OF_VARIABLES:
+            return self.variable(code)
         label = words.codes.get(code) if words else None
         if (label is None or not label.text(self.language)) and code in ("true", "false", "known"):
             return str(self.say(f"code_{code}"))

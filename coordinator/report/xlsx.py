@@ -17,7 +17,7 @@ from markupsafe import Markup
 from coordinator.report import html
 from coordinator.report.numbers import delta, epsilon
 from coordinator.report.wording import LANGUAGES, Wording, scrubbed, shorter
-from coordinator.results import Question, Results, Scalar
+from coordinator.results import Question, Results, Row, Scalar
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -157,12 +157,15 @@ def _question(sheet: "Worksheet", results: Results, name: str, question: Questio
     labels = {
         (key, code): [each.label(key, code) for each in words]
         for key in labelled
-        for code in {str(row[key]) for row in rows}
+        for code in {str(row[key]) for row in rows if row[key] is not None}
     }
-    lines = [
-        [value for column in columns for value in (row[column], *labels.get((column, str(row[column])), ()))]
-        for row in rows
-    ]
+    blank = [None] * len(LANGUAGES)  # beside a key that a measure does not have
+
+    def cells(row: Row, column: str) -> list[Scalar]:
+        named = labels.get((column, str(row[column])), blank) if column in labelled else ()
+        return [row[column], *named]
+
+    lines = [[value for column in columns for value in cells(row, column)] for row in rows]
     for number, line in enumerate(lines, 1):
         for column, value in enumerate(line):
             widths[column] = max(widths[column], min(WIDE, _write(sheet, number, column, value)))

@@ -13,7 +13,7 @@ matrix over the positions of the whole ones, so that noise may differ from cell 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from math import prod
@@ -24,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols import entropy
+from protocols.dictionary import MISSING
+from protocols.statistics.layout import KNOWN as CODE
 from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Limb, Measure
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
@@ -113,6 +115,18 @@ class Table:
         )
         units = np.concatenate([known, missing], axis=at)
         return replace(self, axes=axes, units=units, noise=noise, whole=(self.whole - {name}) | {into.name})
+
+    def of_known(self, name: str) -> "Table":
+        """The same table of those alone whose place on one axis is known; it has that axis no more."""
+        two = self.collapsed(name, Axis(name, (CODE, MISSING), name))
+        at = [axis.name for axis in two.axes].index(name)
+        place = sum(axis.name in two.whole for axis in two.axes[:at])
+        noise = {
+            chosen: np.take(np.take(part, 0, axis=part.ndim // 2 + place), 0, axis=place)
+            for chosen, part in two.noise.items()
+        }
+        axes = tuple(axis for axis in two.axes if axis.name != name)
+        return replace(two, axes=axes, units=np.take(two.units, 0, axis=at), noise=noise, whole=two.whole - {name})
 
     def renamed(self, old: str, new: str) -> "Table":
         """The same table with another name for one axis, as readers know it."""
@@ -267,7 +281,8 @@ class Estimates:
     """What one question is finalized from: its tables, by the names that it gave to its blocks.
 
     `min_cell`: counts below it are of low reliability in dp mode (policy `dp.min_cell`, the largest of the cities in the sum).
-    `tested`: whether statements about whole tables are wanted as well; a forecast wants rows alone.
+    `tested`: whether statements about whole tables are wanted as well; a forecast wants rows alone. `cities`: whom the sums are over.
+    `facts`: what these state about themselves, by name and city.
     """
 
     tables: Mapping[str, Table]
@@ -276,17 +291,27 @@ class Estimates:
     study: str
     question: str
     tested: bool = True
+    cities: tuple[str, ...] = ()
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, families: Families, blocks: Blocks, *, study: str, question: str, confidence: float, min_cell: int
+        cls,
+        families: Families,
+        blocks: Blocks,
+        *,
+        study: str,
+        question: str,
+        confidence: float,
+        min_cell: int,
+        cities: tuple[str, ...] = (),
     ) -> "Estimates":
         """The tables of a question's blocks. `study`: its digest; `question`: its id: they name the public stream of draws."""
         tables = {
             name: families[family_of(block)].table(frozenset(axis.name for axis in block.axes))
             for name, block in blocks.items()
         }
-        return cls(tables, confidence, min_cell, study, question)
+        return cls(tables, confidence, min_cell, study, question, cities=cities)
 
     def __getitem__(self, name: str) -> Table:
         return self.tables[name]

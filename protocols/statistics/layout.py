@@ -48,8 +48,9 @@ class Measure(StrEnum):
 class Axis:
     """A named list of positions, `_missing` last. `source` is the variable that decides where a holder stands.
 
-    `known_only`: the two positions (known, `_missing`) of a variable, written known(x). `cuts`: of a numeric variable in whole units,
-    ascending; the position is the number of cuts that are <= x, less `skip` positions below that nobody can stand on.
+    `known_only`: the two positions (known, `_missing`) of a variable, written known(x); with `beside`, of several at once.
+    `cuts`: of a numeric variable in whole units, ascending; the position is the number of cuts that are <= x, less `skip` positions below
+    that nobody can stand on.
     `levels`: how the position follows from one variable, where axes of that variable at other resolutions are to agree with this one.
     """
 
@@ -57,6 +58,7 @@ class Axis:
     positions: tuple[str, ...]
     source: str
     known_only: bool = False
+    beside: tuple[str, ...] = ()
     cuts: tuple[int, ...] | None = None
     skip: int = 0
     levels: Levels | None = None
@@ -64,6 +66,10 @@ class Axis:
     @property
     def size(self) -> int:
         return len(self.positions)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source, *self.beside)
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -75,7 +81,7 @@ class Axis:
 class Amount:
     """A number of whole units (fen, years) within `low..high`; a holder adds x - centre in steps of 2^`shift` units.
 
-    `per`: units in one of what people read (fen in a yuan).
+    `per`: units in one of what people read (fen in a yuan). `among`: only of holders of whom all of these are known.
     """
 
     variable: str
@@ -84,11 +90,21 @@ class Amount:
     unit: str
     shift: int = 0
     per: int = 1
+    among: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Unique in a study: the same variable may be clipped in two ways."""
-        return f"{self.variable} {self.low}..{self.high}"
+        """Unique in a study: the same variable may be clipped in two ways, and be summed over all or over some."""
+        return f"{self.variable} {self.low}..{self.high}{f' among {known_of(self.among)}' if self.among else ''}"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.variable, *self.among)))
+
+    @property
+    def known_on(self) -> tuple[str, ...]:
+        """Names of axes that say of whom it is summed."""
+        return (known_of(self.among),) if self.among else (known_of((self.name,)), known_of((self.variable,)))
 
     @property
     def quantum(self) -> int:
@@ -105,14 +121,17 @@ class Amount:
         return -((self.centre - self.high) >> self.shift)
 
     @property
-    def square_unit(self) -> int:
-        """s2: the smallest integer with (h^2 - h^2/2) / s2 <= 2^24, so that a centred square fits."""
-        return max(1, -(-(self.half_width**2) // (2 * SQUARE_LIMIT)))
+    def square_halves(self) -> int:
+        """Twice s2, the smallest unit with (h^2 - h^2/2) / s2 <= 2^24, so that a centred square fits. s2 is whole, but a half where h is
+        odd and small: h^2 / 2 is no whole number then, and rounding it for every holder alike would add up."""
+        if self.half_width % 2 and self.half_width**2 <= SQUARE_LIMIT:
+            return 1
+        return 2 * max(1, -(-(self.half_width**2) // (2 * SQUARE_LIMIT)))
 
     @property
     def square_width(self) -> int:
-        """h_q: the most that the centred square of one holder adds, in units of `square_unit`, after rounding half to even."""
-        return round_half_even(self.half_width**2, 2 * self.square_unit)
+        """h_q: the most that the centred square of one holder adds, in units of s2, after rounding half to even."""
+        return round_half_even(self.half_width**2, self.square_halves)
 
 
 @dataclass(frozen=True)
@@ -124,7 +143,7 @@ class Choice:
 
 
 class Limb(IntEnum):
-    """The two parts of an exact square: u^2 = high * 2^24 + low. Neither is centred: they leave without noise."""
+    """The two parts of an exact square or product: u v = high * 2^24 + low, low >= 0. Neither is centred: they leave without noise."""
 
     LOW = 0
     HIGH = 1
@@ -159,8 +178,10 @@ class Block:
     @property
     def sources(self) -> tuple[str, ...]:
         """The variables that it is about."""
-        of = (self.of.variable,) if isinstance(self.of, Choice) else (each.variable for each in self.of)
-        return (*(axis.source for axis in self.axes), *of)
+        of = (
+            [self.of.variable] if isinstance(self.of, Choice) else [name for each in self.of for name in each.variables]
+        )
+        return (*(name for axis in self.axes for name in axis.sources), *of)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -190,6 +211,10 @@ class Block:
                 return one.half_width**2 >> LIMB_BITS
             case (one,):
                 return one.square_width
+            case (one, other) if self.limb is Limb.LOW:
+                return (1 << LIMB_BITS) - 1
+            case (one, other) if self.limb is Limb.HIGH:  # rounded down, so that the lower limb is never below 0
+                return -(-one.half_width * other.half_width >> LIMB_BITS)
             case (one, other):
                 return one.half_width * other.half_width
         raise TypeError(self.of)
@@ -206,7 +231,8 @@ class Block:
 
     @property
     def low(self) -> int:
-        return 0 if self.measure is Measure.ONE or self.limb is not None else -self.step
+        upright = self.limb is not None and not (self.measure is Measure.PRODUCT and self.limb is Limb.HIGH)
+        return 0 if self.measure is Measure.ONE or upright else -self.step
 
     @property
     def high(self) -> int:
@@ -256,6 +282,7 @@ class Block:
                 "half_width": str(each.half_width),
                 "shift": each.shift,
                 "unit": each.unit,
+                **({"among": list(each.among)} if each.among else {}),
             }
             for each in self.of
         ]
@@ -361,13 +388,18 @@ class Domain:
     def known(self, name: str) -> Axis:
         """The axis known(x)."""
         levels = levels_of(self.dictionary, name).known()
-        return Axis(f"{KNOWN}({name})", (KNOWN, MISSING), name, known_only=True, levels=levels)
+        return Axis(known_of((name,)), (KNOWN, MISSING), name, known_only=True, levels=levels)
+
+    def known_together(self, names: Sequence[str]) -> Axis:
+        """The axis known(x, y, ...): known where all of them are."""
+        first, *others = names
+        return Axis(known_of(names), (KNOWN, MISSING), first, known_only=True, beside=tuple(others))
 
     def clipped(self, of: Amount) -> Axis:
         """The axis known(x), known values apart by whether clipping moves them: low, inside, high."""
         cuts = (of.low, of.high + 1)
         levels = Levels.of_cuts(of.variable, cuts, 0)
-        return Axis(f"{KNOWN}({of.name})", (*CLIPPED, MISSING), of.variable, cuts=cuts, levels=levels)
+        return Axis(known_of((of.name,)), (*CLIPPED, MISSING), of.variable, cuts=cuts, levels=levels)
 
     def bins(self, name: str, cuts: Sequence[int]) -> Axis:
         """Bins [a, b) of an integer or money variable between cuts in whole units, one below the first and one from the last on.
@@ -405,7 +437,7 @@ class Domain:
     def squarable(self, of: Amount) -> Amount:
         """The amount in steps so coarse that its square fits; the same for all but very wide ones."""
         bits = EXACT_TOP_BITS if self.exact else TOP_BITS
-        return replace(of, shift=max(0, ((of.high - of.low + 1) // 2 - 1).bit_length() - bits))
+        return replace(of, shift=max(of.shift, ((of.high - of.low + 1) // 2 - 1).bit_length() - bits))
 
     def squares(self, of: Amount, axes: Sequence[Axis] = ()) -> dict[str, Block]:
         """Blocks that give the sum of (x - c)^2: one centred square, or in mode exact its two limbs."""
@@ -418,10 +450,24 @@ class Domain:
             if _reaches(self.squarable(of), limb)
         }
 
+    def products(self, x: Amount, y: Amount, axes: Sequence[Axis] = ()) -> dict[str, Block]:
+        """Blocks that give the sum of (x - c)(y - d) over holders of whom both are known: one, or in mode exact its two limbs."""
+        block = product(self.squarable(x), self.squarable(y), axes)
+        return (
+            {f"product_{limb.name.lower()}": replace(block, limb=limb) for limb in Limb}
+            if self.exact
+            else {"product": block}
+        )
+
 
 def _reaches(of: Amount, limb: Limb) -> bool:
     """Small amounts have no upper limb."""
     return limb is Limb.LOW or of.half_width**2 >> LIMB_BITS > 0
+
+
+def known_of(names: Sequence[str]) -> str:
+    """The name of an axis of known values."""
+    return f"{KNOWN}({', '.join(names)})"
 
 
 def _bin_label(first: int, after: int, per: int, high: int) -> str:

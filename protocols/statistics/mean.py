@@ -77,7 +77,8 @@ class Mean(Question):
             others = {name: each.ordered(self.by) for name, each in sums.tables.items() if name != "holders"}
             found = _of_amount(holders, others, x, domain.squarable(x))
             if self.clip:
-                found, tests = _clipped(found, table)
+                moved, test = clipping(table)
+                found, tests = replace(found, doubtful=np.broadcast_to(moved, found.n.shape)), (test,)
         drawn = self.sampling is not False
         rows = count_rows(holders, sums, sampling=self.sampling is True)
         rows += _means(found, holders, sums, drawn)
@@ -145,7 +146,7 @@ def _of_amount(holders: Table, tables: Mapping[str, Table], x: Amount, y: Amount
     shared = of_u + x.centre**2 * of_n + coarse[..., None, None]
     shared[..., 1, 1] += coarse.sum() - coarse
     centred = sums - x.centre * n
-    about, of_squares = _about_centre(n_units, {name: each for name, each in tables.items() if name != "total"}, y)
+    about, of_squares = about_centre(n_units, {name: each for name, each in tables.items() if name != "total"}, y)
     cells = zip(n_units.ravel().tolist(), units.ravel().tolist(), about, strict=True)
     exact = [_variance(*cell, x.centre, total.quantum) for cell in cells]
     variance = np.array(exact).reshape(n.shape)
@@ -173,15 +174,18 @@ def _printed(units: Units, exact: bool, parts: int) -> npt.NDArray[Any]:
     return units // parts if exact and not (units % parts).any() else units / parts
 
 
-def _about_centre(n_units: Units, tables: Mapping[str, Table], x: Amount) -> tuple[list[Fraction], Floats]:
-    """Sums of (x - c)^2 in squares of units, as they are; and the variance of their noise."""
+def about_centre(n_units: Units, tables: Mapping[str, Table], x: Amount) -> tuple[list[Fraction], Floats]:
+    """Sums of (x - c)^2 in squares of units, as they are, cell by cell; and the variance of their noise.
+
+    `tables`: of a centred square, or of its two limbs. `x`: in the steps whose square was summed.
+    """
     steps = Fraction(4) ** x.shift
     if "square" not in tables:
         limbs = [tables.get(name) for name in ("square_low", "square_high")]
         low, high = (np.zeros_like(n_units) if each is None else each.units[each.known] for each in limbs)
         parts = zip(low.ravel().tolist(), high.ravel().tolist(), strict=True)
         return [(a + (b << LIMB_BITS)) * steps for a, b in parts], np.zeros(n_units.shape)
-    table, unit, middle = tables["square"], x.square_unit, Fraction(x.half_width**2, 2 * QUANTA)
+    table, unit, middle = tables["square"], Fraction(x.square_halves, 2), Fraction(x.half_width**2, 2 * QUANTA)
     cells = zip(table.units[table.known].ravel().tolist(), n_units.ravel().tolist(), strict=True)
     scale = float(unit * steps)
     noise = (table.covariances((OWN,) * len(table.axes))[..., 0, 0] + table.rounding * n_units / QUANTA) * scale**2
@@ -228,7 +232,7 @@ def _of_boolean(table: Table) -> Moments:
 # --- clipping
 
 
-def _clipped(found: Moments, table: Table) -> tuple[Moments, tuple[Test, ...]]:
+def clipping(table: Table) -> tuple[npt.NDArray[np.bool_], Test]:
     """Groups of which clipping moved more than one value in a thousand, and how many it moved in all. `table`: groups, then low to high."""
     low, high = slice(0, 1), slice(2, 3)
     own, every = _around(table, low)[0][:-1], _around(table, low)[1][:-1]
@@ -250,7 +254,7 @@ def _clipped(found: Moments, table: Table) -> tuple[Moments, tuple[Test, ...]]:
         "limit": marks.MOST_CLIPPED,
         "obs_status": "x" if known <= 0 else "u" if far.any() else "",
     }
-    return replace(found, doubtful=np.broadcast_to(doubtful, found.n.shape)), (Test("clipped", values),)
+    return doubtful, Test("clipped", values)
 
 
 # --- rows

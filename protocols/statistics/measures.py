@@ -5,7 +5,7 @@ arithmetic is on int64. Nothing here looks at two holders at once.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, TypeAlias
 
@@ -51,7 +51,7 @@ def amount(x: Steps, at: Positions, shift: int) -> Vector:
 def squared(x: Steps, of: Amount, at: Positions, shift: int) -> Vector:
     """Sum of round(((x-c)^2 - h^2/2) / s2), half to even, at each position. One holder: one position, by at most h_q."""
     twice = 2 * x.centred[x.known] ** 2 - of.half_width**2
-    return _sum_at(at.codes[x.known], coarser(_round_half_even(twice, 2 * of.square_unit), shift), at.cells)
+    return _sum_at(at.codes[x.known], coarser(_round_half_even(twice, of.square_halves), shift), at.cells)
 
 
 def squared_limb(x: Steps, limb: Limb, at: Positions) -> Vector:
@@ -65,6 +65,14 @@ def product(x: Steps, y: Steps, at: Positions, shift: int) -> Vector:
     """Sum of (x-c)(y-d) at each position, over holders of whom both are known. One holder: one position, by at most h_x h_y."""
     both = x.known & y.known
     return _sum_at(at.codes[both], coarser(x.centred[both] * y.centred[both], shift), at.cells)
+
+
+def product_limb(x: Steps, y: Steps, limb: Limb, at: Positions) -> Vector:
+    """Sum of one part of (x-c)(y-d) = high * 2^24 + low, low >= 0. Mode exact only. One holder: one position."""
+    both = x.known & y.known
+    found = x.centred[both] * y.centred[both]
+    part = found >> LIMB_BITS if limb is Limb.HIGH else found & ((1 << LIMB_BITS) - 1)
+    return _sum_at(at.codes[both], part, at.cells)
 
 
 def yes_no(chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions) -> Vector:
@@ -95,15 +103,21 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
             within_range(table.columns[name], dictionary, name)
         return read(name)
 
+    def known(names: Sequence[str]) -> Bools:
+        return np.asarray(np.logical_and.reduce([values(name).known for name in names]))
+
     def steps_of(of: Amount) -> Steps:
         if of not in amounts:
-            amounts[of] = steps(of, values(of.variable))
+            given = steps(of, values(of.variable))
+            amounts[of] = replace(given, known=given.known & known(of.among)) if of.among else given
         return amounts[of]
 
     def at(axes: Sequence[Axis]) -> Positions:
         for axis in axes:
             if axis.name not in codes:
-                codes[axis.name] = position_codes(axis, values(axis.source), exact)
+                given = values(axis.source)
+                given = Column(given.values, known(axis.sources)) if axis.beside else given
+                codes[axis.name] = position_codes(axis, given, exact)
         return joint([codes[axis.name] for axis in axes], [axis.size for axis in axes], holders)
 
     holders = int(inside.sum())
@@ -155,6 +169,8 @@ def _measured(
             return squared_limb(steps_of(one), block.limb, at)
         case (one,):
             return squared(steps_of(one), one, at, block.shift)
+        case (one, other) if block.limb is not None:
+            return product_limb(steps_of(one), steps_of(other), block.limb, at)
         case (one, other):
             x, y = (steps_of(each) for each in (one, other))
             return product(x, y, at, block.shift)

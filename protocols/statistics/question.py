@@ -92,6 +92,10 @@ class Question(Record, ABC):
     def faults(self, dictionary: Dictionary) -> Iterator[Fault]:
         """All that is wrong with it, given the dictionary."""
 
+    def without_figures(self, cities: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002 most kinds need none
+        """Of a study's cities, those of which the question needs a figure that it does not state."""
+        return ()
+
     @abstractmethod
     def blocks(self, domain: Domain) -> Blocks:
         """The sums it needs, by a name of its own. Pre-condition: no faults."""

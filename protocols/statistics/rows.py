@@ -11,7 +11,7 @@ import numpy.typing as npt
 from protocols.statistics.layout import Axis
 
 DIGITS: Final = 12  # significant, of every number that is not a sum
-WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "contrast"))
+WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "position", "contrast"))
 
 
 def significant(value: float) -> float:
@@ -35,6 +35,7 @@ class Row:
     p_value: float | None = None
     q_value: float | None = None
     preference: str | None = None
+    position: str | None = None
     contrast: bool = False
     obs_status: str = ""
     conf_status: str = ""

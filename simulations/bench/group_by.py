@@ -132,7 +132,7 @@ class _Writer:
         u = f"({_clipped(f'({self.variable(of.variable)})', of.low, of.high)} - {of.centre})"
         if block.measure is Measure.AMOUNT:
             return f"sum({u}) / {1 << block.shift}"
-        return f"(sum({u} * {u}) * 2 - count({u})::HUGEINT * {of.half_width**2}) / {2 * of.square_unit << block.shift}"
+        return f"(sum({u} * {u}) * 2 - count({u})::HUGEINT * {of.half_width**2}) / {of.square_halves << block.shift}"
 
 
 def _clipped(given: str, low: int, high: int) -> str:

@@ -142,8 +142,9 @@ def test_a_centred_square_is_carried_in_at_most_2_to_the_24_units() -> None:
     for half in (1, 40, 5_792, 5_793, 10_000_000, 1 << 24):
         found = Amount("x", -half, half, "1")
         assert found.square_width <= 1 << 24
-        assert found.square_width == round(Fraction(half**2, 2 * found.square_unit))
-        assert found.square_unit == 1 or half**2 / 2 / (found.square_unit - 1) > 1 << 24
+        assert found.square_width == round(Fraction(half**2, found.square_halves))
+        assert found.square_halves <= 2 or half**2 / (found.square_halves - 2) > 1 << 24
+        assert found.square_halves > 2 or half**2 % found.square_halves == 0, "no square of a small amount is rounded"
 
 
 def test_halves_go_to_the_even_number() -> None:

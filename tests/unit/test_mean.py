@@ -14,9 +14,10 @@ from protocols.statistics.estimates import Estimates
 from protocols.statistics.intervals import ratio
 from protocols.statistics.layout import Domain
 from protocols.statistics.marks import clipped
+from protocols.statistics.measures import encode
 from protocols.statistics.rows import Answer, Row
 from protocols.statistics.workload import Workload
-from tests.laws.generated import DOMAIN, SMALL, encoded, finalized, layout_of
+from tests.laws.generated import AS_OF, DOMAIN, SMALL, encoded, finalized, layout_of, table
 
 NUMBERS: Final = SMALL.model_copy(
     update={"variables": {**SMALL.variables, "rate": Number.model_validate({"type": "number", "range": ("0", "1")})}}
@@ -152,3 +153,17 @@ def test_fiellers_interval_is_the_set_that_it_claims_to_be() -> None:
         assert estimate == a / b
         assert (low, high) == pytest.approx((inside[0], inside[-1]), abs=1e-5)
     assert np.isnan(ratio(np.array(5.0), np.array(10.0), noise, np.array(0.0), 1.96)).all()
+
+
+@pytest.mark.parametrize("high", [1, 2, 3, 6, 7])
+def test_small_ranges_lose_nothing_in_their_squares(high: int) -> None:
+    """Half of the range may be odd, and half of its square no whole number; rounding that for every holder alike would add up."""
+    words = SMALL.variables["birth_year"].model_copy(update={"range": (0, high)})
+    domain = Domain(SMALL.model_copy(update={"variables": {**SMALL.variables, "birth_year": words}}))
+    question = KINDS["mean"].model_validate({"id": "q", "kind": "mean", "of": "birth_year"})
+    values = [number for number in range(high + 1) for _ in range(3 + number % 2)]
+    crowd = table([{"birth_year": value} for value in values])
+    vector = encode(layout_of(question, domain), crowd, domain.dictionary, AS_OF, None, exact=False)
+    answer = finalized(question, vector, domain=domain)
+    (row,) = [row for row in answer.rows if row.measure == "sd" and row.estimate is not None]
+    assert row.estimate == pytest.approx(np.std(values, ddof=1), rel=1e-11)
