@@ -22,7 +22,7 @@ from typing import BinaryIO, Final
 from zlib import crc32
 
 from protocols.errors import ConfigError, PeerError, Place
-from protocols.messages import LARGEST, U8, U32, U64, Body, Digest, Kept, Rest, Sized, u32
+from protocols.messages import LARGEST, U8, U32, U64, Body, Digest, Kept, Rest, Sized, imprint, u32
 from protocols.secagg.collector import Question
 
 HEAD: Final = 8  # bytes before the content
@@ -113,7 +113,7 @@ class Log:
             yield Event.decode(content, LONGEST)
 
     def recall(self, digest: bytes) -> bytes:
-        """A reply by the SHA-256 of its envelope. Errors: `KeyError` if it was not taken."""
+        """A reply by the imprint of its envelope. Errors: `KeyError` if it was not taken."""
         at, size = self._where[digest]
         self._file.seek(at)
         return self._file.read(size)
@@ -146,7 +146,8 @@ class Log:
             return
         event = Event.decode(content, LONGEST)
         self.events += 1
-        self._where[sha256(event.content).digest()] = (at + len(content) - len(event.content), len(event.content))
+        if event.what == What.REPLY:
+            self._where[imprint(event.content)] = (at + len(content) - len(event.content), len(event.content))
 
     def _records(self) -> Iterator[tuple[bytes, int]]:
         """Every whole record, and where its content begins. What a crash left unfinished at the end is cut off."""
