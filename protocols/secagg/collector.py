@@ -381,9 +381,10 @@ def _on_masked(state: Summing, reply: Envelope, recall: Recall) -> Summing:
         came = {each: one for each, one in state.came.items() if each != city}
         return replace(state, talk=talk, came=came, total=state.total - np.frombuffer(y, state.total.dtype))
     masked = messages.Masked.decode(reply.body, _largest(turn, talk.plan))
-    if masked.rctx != turn.rctx or len(masked.y) != state.total.nbytes:
-        code = "SECAGG_FOREIGN_ROUND" if masked.rctx != turn.rctx else "SECAGG_FOREIGN_QUESTION"
-        raise PeerError(code, who=talk.roster.name(city), step="masked")
+    if masked.rctx != turn.rctx:
+        raise PeerError("SECAGG_FOREIGN_ROUND", who=talk.roster.name(city), step="masked")
+    if len(masked.y) != state.total.nbytes:
+        raise PeerError("SECAGG_FOREIGN_QUESTION", who=talk.roster.name(city), step="masked")
     added = Input(imprint(reply.content), keys.y_digest(turn.rctx, city, bytes.fromhex(reply.header.body.sha256)))
     total = state.total + np.frombuffer(masked.y, state.total.dtype)
     return replace(state, total=total, came={**state.came, city: added})
@@ -394,9 +395,7 @@ def _on_abort(state: Open, reply: Envelope) -> Open:
     abort, talk, city, at = messages.Abort.decode(reply.body), state.talk, reply.header.sender, _STEP[type(state)]
     if city in state.came:
         return state  # what it sent counts
-    strayed = (
-        abort.code == ABORT_NUMBERS["SECAGG_OUT_OF_ORDER"]
-    )  # it missed a step, so that it cannot follow: lost, no decline
+    strayed = abort.code == ABORT_NUMBERS["SECAGG_OUT_OF_ORDER"]  # it missed a step and cannot follow: lost, no decline
     reason = f"no_{at}" if strayed else declined(abort.code)
     reasons = {**talk.missing, city: reason} if at in STEPS[:3] else talk.missing
     talk = replace(talk, gone=talk.gone | {city}, missing=reasons)
@@ -441,9 +440,8 @@ def _advance(state: Open, stamp: Stamp, over: bool = False) -> tuple[State, Outg
     came = tuple(sorted(state.came))
     match state:
         case Gathering():
-            adverts = {
-                city: messages.Advert.decode(messages.body_of(state.came[city]), rounds=plan.rounds) for city in came
-            }
+            shown = {city: messages.body_of(state.came[city]) for city in came}
+            adverts = {city: messages.Advert.decode(each, rounds=plan.rounds) for city, each in shown.items()}
             body = messages.Adverts(talk.plan_digest, tuple(state.came[city] for city in came))
             room = Room(body.encode(), adverts, keys.ctx(talk.plan_digest, body.adverts), came)
             talk, sent = _send(talk, dict.fromkeys(came, body), stamp)

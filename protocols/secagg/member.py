@@ -56,7 +56,7 @@ class Terms(_Quiet):
     history: Objection  # P3: SECAGG_REPLAY (kept for good), SECAGG_ALREADY_ANSWERED, LEDGER_ROLLED_BACK (`messages.open_echo`)
     approved: (
         Plan | None
-    )  # P4: the plan as this city derives it from study, run and the cities of the offered plan; None: not approved
+    )  # P4: as this city derives it from study, run and the cities of the offered plan; None: not approved
     size: Objection  # P6: SECAGG_BOUND if there are more rows than the size class of this city on the roster
     snapshot: Objection  # P8: the own snapshot is of the run's `as_of`
     cannot: tuple[int, ...]  # P9: of the own approval, positions of the variables that this city cannot map

@@ -129,7 +129,7 @@ class Seat:
 
 @dataclass
 class Sitting:
-    """One conversation. `log`: every reply that reached the coordinator, by imprint; `wire`: every message (from, to, bytes) in order."""
+    """One conversation. `log`: every reply that the coordinator took, by imprint; `wire`: every message (from, to, bytes) in order."""
 
     world: World
     root: Ed25519PrivateKey
@@ -165,8 +165,10 @@ class Sitting:
         """A reply reaches the coordinator."""
         assert self.state is not None  # noqa: S101 started
         self.wire.append((city, 0, content))
-        self.log.setdefault(messages.imprint(content), content)
-        self.state, sent = collector.step(self.state, content, self.stamp(), self.log.__getitem__)
+        following, sent = collector.step(self.state, content, self.stamp(), self.log.__getitem__)
+        if following is not self.state:
+            self.log[messages.imprint(content)] = content
+        self.state = following
         return sent
 
     def exchange(self, requests: Outgoing, lost: Sequence[int] = ()) -> Outgoing:

@@ -139,6 +139,12 @@ def test_two_different_vectors_of_one_city_take_both_out_again() -> None:
     before = table.state
     table.reply(first)
     assert table.state is before
+    for forged in (
+        first[:-70] + bytes([first[-70] ^ 1]) + first[-69:],
+        second[:-70] + bytes([second[-70] ^ 1]) + second[-69:],
+    ):
+        table.reply(forged)
+        assert table.state is before  # under an honest header: another body does not open
     table.reply(second)
     assert table.state is not None
     evidence = (messages.imprint(first), messages.imprint(second))
