@@ -516,6 +516,11 @@ class _BodyMark(_Marks):
     sha256: _Sha
 
 
+class _SoftwareMark(_Marks):
+    version: Annotated[str, Field(pattern="^[0-9A-Za-z.+-]{1,64}$")]
+    sha256: _Sha
+
+
 class Header(_Marks):
     """The signed part of a message."""
 
@@ -532,7 +537,7 @@ class Header(_Marks):
     round: Annotated[int, Field(ge=0, lt=2**16)]
     run: Annotated[int, Field(ge=0, lt=2**16)]
     seq: Annotated[int, Field(ge=0, lt=2**53)]
-    software: Software
+    software: _SoftwareMark
     study: _Sha  # zeros where there is no study
     to: Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -659,7 +664,7 @@ def seal(
             round=matter.round,
             run=matter.run,
             seq=seq,
-            software=identity.software,
+            software=_SoftwareMark.model_construct(version=identity.software.version, sha256=identity.software.sha256),
             study=matter.study.hex(),
             to=to,
         )

@@ -158,6 +158,7 @@ class Masked(InRound):
 class Confirmed(InRound):
     u3: tuple[int, ...]
     confirm: messages.Confirm
+    own: bytes  # its envelope
 
 
 @dataclass(frozen=True, repr=False)
@@ -283,11 +284,12 @@ def step(state: State, content: bytes, stamp: Stamp) -> tuple[State, Outgoing]:
         return state, answered[request_digest]  # G2
     talk = state.talk
     try:
-        header = messages.peek(content)
+        letter = messages.read(content)
+        header = letter.header
         # An Ask names a later round, its body the same one (Q1); an Abort may come from a round that passed this city by.
         expected = header.round if header.kind in (Kind.ASK, Kind.ABORT) else _round(state)
         request = open_envelope(
-            content,
+            letter,
             me=talk.identity.id,
             roster=talk.roster,
             now=stamp.now,
@@ -314,7 +316,7 @@ def _on_adverts(state: Advertised, request: Envelope, stamp: Stamp) -> tuple[Sha
     body = messages.Adverts.decode(request.body)
     _must(body.plan_digest == talk.plan_digest, "FOREIGN_ADVERT", "shares")
     envelopes = {
-        each.header.sender: each for each in _relayed(talk, body.adverts, Kind.ADVERT, 0, "shares", stamp)
+        each.header.sender: each for each in _relayed(talk, body.adverts, Kind.ADVERT, 0, "shares", stamp, state.advert)
     }  # A1
     adverts = {}
     for city, envelope in envelopes.items():  # A2
@@ -429,7 +431,7 @@ def _on_survivors(state: Masked, request: Envelope, stamp: Stamp) -> tuple[Confi
     _must(inside and len(body.u3) >= talk.plan.threshold, "BAD_U3", "confirm")  # S2; exact: t is every city of the plan
     confirm = messages.Confirm(turn.rctx, keys.u3_digest(turn.rctx, body.u3))
     talk, sent = _reply(talk, confirm, request, stamp, turn.round)
-    return Confirmed(talk, state.room, turn, body.u3, confirm), sent
+    return Confirmed(talk, state.room, turn, body.u3, confirm, sent[0][1]), sent
 
 
 def _on_confirms(state: Confirmed, request: Envelope, stamp: Stamp) -> tuple[Revealed, Outgoing]:
@@ -438,7 +440,7 @@ def _on_confirms(state: Confirmed, request: Envelope, stamp: Stamp) -> tuple[Rev
     body = messages.Confirms.decode(request.body)
     _must(body.rctx == turn.rctx, "SPLIT_SURVIVORS", "reveal")
     signers = {me}
-    for envelope in _relayed(talk, body.confirms, Kind.CONFIRM, turn.round, "reveal", stamp):  # F1
+    for envelope in _relayed(talk, body.confirms, Kind.CONFIRM, turn.round, "reveal", stamp, state.own):  # F1
         _must(envelope.header.sender in state.u3, "BAD_SIGNATURE", "reveal")
         _must(messages.Confirm.decode(envelope.body) == state.confirm, "SPLIT_SURVIVORS", "reveal")  # F2
         signers.add(envelope.header.sender)
@@ -498,15 +500,21 @@ def acknowledge(
 
 
 def _relayed(
-    talk: Talk, contents: tuple[bytes, ...], kind: Kind, round_: int, at: str, stamp: Stamp
+    talk: Talk, contents: tuple[bytes, ...], kind: Kind, round_: int, at: str, stamp: Stamp, own: bytes
 ) -> Iterator[Envelope]:
-    """A1, F1: each opens as relayed, no city twice, ascending."""
-    last, matter = COORDINATOR, matter_of(talk.plan, round_)
+    """A1, F1: each opens as relayed, no city twice, ascending. `own`: what this city signed itself and need not verify."""
+    last, matter, identity = COORDINATOR, matter_of(talk.plan, round_), talk.identity
+    mine = messages.read(own)
     for content in contents:
+        if content == own:
+            _must(identity.id > last, "BAD_SIGNATURE", at)
+            last = identity.id
+            yield Envelope(mine.header, mine.body, own, identity.public)
+            continue
         try:
             envelope = open_envelope(
                 content,
-                me=talk.identity.id,
+                me=identity.id,
                 roster=talk.roster,
                 now=stamp.now,
                 matter=matter,

@@ -76,7 +76,7 @@ def test_a_message_opens_to_what_was_sealed() -> None:
     assert envelope.content is content
     assert envelope.key == identity(0).public
     assert (envelope.header.sender, envelope.header.to, envelope.header.seq) == (0, 2, 5)
-    assert envelope.header.software == SOFTWARE
+    assert envelope.header.software.model_dump() == SOFTWARE.model_dump()
     assert messages.is_about(envelope.header, MATTER)
     assert not messages.is_about(envelope.header, replace(MATTER, run=2))
     assert 500 < len(content) < 1000
