@@ -22,7 +22,7 @@ from typing import BinaryIO, Final
 from zlib import crc32
 
 from protocols.errors import ConfigError, PeerError, Place
-from protocols.messages import LARGEST, U8, U32, U64, Body, Digest, Kept, Rest, Sized, u32
+from protocols.messages import LARGEST, U8, U32, U64, Body, Digest, Kept, Rest, Sized, imprint, u32
 from protocols.secagg.collector import Question
 
 HEAD: Final = 8  # bytes before the content
@@ -114,7 +114,7 @@ class Log:
             yield Event.decode(content, LONGEST)
 
     def recall(self, digest: bytes) -> bytes:
-        """A reply by the SHA-256 of its envelope. Errors: `KeyError` if it was not taken."""
+        """A reply by the imprint of its envelope. Errors: `KeyError` if it was not taken."""
         at, size = self._where[digest]
         self._file.seek(at)
         return self._file.read(size)
@@ -125,13 +125,13 @@ class Log:
     def remove(self, evidence: Iterable[bytes] = ()) -> None:
         """The conversation is over, and all that matters of it is kept elsewhere.
 
-        `evidence`: SHA-256 of envelopes that convict a city; they stay, each as `<64 hex digits>.message` where the log was.
+        `evidence`: imprints of envelopes that convict a city; they stay, each as `<its SHA-256>.message` where the log was.
         """
-        kept = [(digest, self.recall(digest)) for digest in evidence]
+        kept = [self.recall(imprint) for imprint in evidence]
         self.close()
         if self.path is not None:
-            for digest, content in kept:
-                path = self.path.with_name(f"{digest.hex()}.message")
+            for content in kept:
+                path = self.path.with_name(f"{sha256(content).hexdigest()}.message")
                 with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                     file.write(content)
                     file.flush()
@@ -158,7 +158,8 @@ class Log:
             return
         event = Event.decode(content, LONGEST)
         self.events += 1
-        self._where[sha256(event.content).digest()] = (at + len(content) - len(event.content), len(event.content))
+        if event.what == What.REPLY:
+            self._where[imprint(event.content)] = (at + len(content) - len(event.content), len(event.content))
 
     def _records(self) -> Iterator[tuple[bytes, int]]:
         """Every whole record, and where its content begins. What a crash left unfinished at the end is cut off."""

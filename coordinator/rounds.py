@@ -499,9 +499,9 @@ class Conversation:
             case What.REPLY:
                 return collector.step(state, bytes(event.content), stamp, self.log.recall)
             case What.WAIT_OVER:
-                return collector.wait_over(state, stamp, self.log.recall)
+                return collector.wait_over(state, stamp)
             case What.ROSTER:
-                return collector.renew(state, self_declared(bytes(event.content)), stamp, self.log.recall)
+                return collector.renew(state, self_declared(bytes(event.content)), stamp)
             case What.ASK if isinstance(state, Summed | RoundLost):
                 return collector.ask(state, Asking.decode(event.content, LONGEST).asks, stamp)
             case _:

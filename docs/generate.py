@@ -53,7 +53,7 @@ FORMS: Final = {  # named forms of fields, in words
     "_Sha | None": "64 hex digits, or left out",
     "_BodyMark": "length and SHA-256",
     "_RosterMark": "version and SHA-256",
-    "Software": "version and SHA-256",
+    "_SoftwareMark": "version and SHA-256",
     "Kind": "name of the message",
     "Small": "whole number below 2^16",
     "Cells": "whole number below 2^32",

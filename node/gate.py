@@ -147,7 +147,7 @@ class Gate:
                 return self._on_offer(request, stamp)
             case Kind.PING:
                 return self._sealed(messages.Ping.decode(request.body), request, stamp)
-            case Kind.OPEN:
+            case Kind.OPEN if about not in self.talks:  # to a conversation that is open it is out of order (G4)
                 return _first(self._on_open(request, about, stamp))
             case Kind.RECEIPT:
                 return self._on_receipt(request, about, stamp)

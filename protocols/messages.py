@@ -2,18 +2,20 @@
 
 `"HPFE" | u8 version | u32 header length | header (canonical JSON) | body | Ed25519 signature (64)`; the signature is
 over `"hpfed/envelope/1" 00 | header`, and the header holds length and SHA-256 of the body: one hash and one
-verification cover everything. Nothing else signs or verifies a message. Bodies are fixed binary records
+verification cover everything. A body is hashed once, when it is sealed and when it is opened; whatever else needs its
+digest takes that of the header. Nothing else signs or verifies a message. Bodies are fixed binary records
 (docs/protocol.md): big-endian integers, `LP(x)` = u32 length then x, a list = u16 count then
 items in strictly ascending order.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
-from itertools import pairwise
+from itertools import chain
+from operator import ge
+from struct import iter_unpack, pack, unpack
 from typing import Annotated, Any, Final, Self, get_type_hints
 
 from cryptography.exceptions import InvalidSignature
@@ -54,7 +56,7 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Form:
-    write: Callable[[Any], bytes]
+    write: Callable[[Any], bytes | memoryview]
     read: Callable[[_Reader], Any]
 
 
@@ -89,17 +91,49 @@ def _row(*forms: _Form) -> _Form:
     )
 
 
-def _many(item: _Form, ascending: bool = True) -> _Form:
-    """A list; of rows, the first column ascends. A list of envelopes ascends by sender, which its reader sees on opening them."""
+def _many(item: _Form) -> _Form:
+    """A list of items of any length."""
+    return _Form(
+        lambda values: b"".join((len(values).to_bytes(2, "big"), *map(item.write, values))),
+        lambda reader: tuple(item.read(reader) for _ in range(reader.whole(2))),
+    )
+
+
+def _ascending(listed: _Form) -> _Form:
+    """The list read strictly ascending, by its first column if it has many; ids are not 0."""
 
     def read(reader: _Reader) -> tuple[Any, ...]:
-        listed = tuple(item.read(reader) for _ in range(reader.whole(2)))
-        keys = [each[0] if isinstance(each, tuple) else each for each in listed]
-        if ascending and any(one >= other for one, other in pairwise(keys)):
+        found: tuple[Any, ...] = listed.read(reader)
+        keys = [each[0] for each in found] if found and isinstance(found[0], tuple) else found
+        if any(map(ge, keys, keys[1:])):
             raise ValueError
-        return listed
+        return found
 
-    return _Form(lambda values: len(values).to_bytes(2, "big") + b"".join(map(item.write, values)), read)
+    return _Form(listed.write, read)
+
+
+def _cities(size: Callable[[_Reader], int]) -> _Form:
+    """A list of (id, `size` bytes): read and written in one go, since the protocol has a great many of them."""
+
+    def read(reader: _Reader) -> tuple[tuple[int, bytes], ...]:
+        many, long = reader.whole(2), size(reader)
+        found = tuple(iter_unpack(f">I{long}s", reader.take(many * (4 + long))))
+        if found and found[0][0] == 0:
+            raise ValueError
+        return found
+
+    def write(rows: Sequence[tuple[int, bytes]]) -> bytes:
+        return b"".join((len(rows).to_bytes(2, "big"), *chain.from_iterable((u32(id_), each) for id_, each in rows)))
+
+    return _ascending(_Form(write, read))
+
+
+def _read_ids(reader: _Reader) -> tuple[int, ...]:
+    many = reader.whole(2)
+    found: tuple[int, ...] = unpack(f">{many}I", reader.take(4 * many))
+    if 0 in found:
+        raise ValueError
+    return found
 
 
 def _rest(reader: _Reader) -> memoryview:
@@ -108,7 +142,9 @@ def _rest(reader: _Reader) -> memoryview:
 
 _U16, _U32, _ID = _uint(2), _uint(4), _Form(u32, _identifier)
 _LP = _Form(lp, lambda reader: bytes(reader.take(reader.whole(4))))
-_BOX = _Form(bytes, lambda reader: bytes(reader.take(66 * reader.rounds + 16)))
+_VIEW = _Form(
+    lambda content: content, lambda reader: reader.take(reader.whole(4))
+)  # LP, neither written nor read as a copy
 
 U8 = Annotated[int, _uint(1)]
 U16 = Annotated[int, _U16]
@@ -117,14 +153,14 @@ U64 = Annotated[int, _uint(8)]
 Sixteen = Annotated[bytes, _fixed(16)]
 Digest = Annotated[bytes, _fixed(32)]
 Sized = Annotated[bytes, _LP]
-View = Annotated[bytes | memoryview, _Form(lp, lambda reader: reader.take(reader.whole(4)))]  # not copied when read
-Rest = Annotated[bytes | memoryview, _Form(bytes, _rest)]  # all that follows, not copied when read
-Ids = Annotated[tuple[int, ...], _many(_ID)]
-Envelopes = Annotated[tuple[bytes, ...], _many(_LP, ascending=False)]
-Boxes = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _BOX))]  # (peer, 66R + 16 bytes)
-Shares33 = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _fixed(33)))]
-Digests = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _fixed(32)))]
-Kept = Annotated[tuple[tuple[int, bytes], ...], _many(_row(_ID, _LP))]  # (city, something of it)
+Rest = Annotated[bytes | memoryview, _Form(lambda content: content, _rest)]  # all that follows, not copied
+View = Annotated[bytes | memoryview, _VIEW]
+Ids = Annotated[tuple[int, ...], _ascending(_Form(lambda ids: pack(f">H{len(ids)}I", len(ids), *ids), _read_ids))]
+Envelopes = Annotated[tuple[bytes, ...], _many(_LP)]  # they ascend by sender, which their reader sees on opening them
+Boxes = Annotated[tuple[tuple[int, bytes], ...], _cities(lambda reader: 66 * reader.rounds + 16)]  # by peer
+Shares33 = Annotated[tuple[tuple[int, bytes], ...], _cities(lambda _: 33)]
+Digests = Annotated[tuple[tuple[int, bytes], ...], _cities(lambda _: 32)]
+Kept = Annotated[tuple[tuple[int, bytes], ...], _ascending(_many(_row(_ID, _LP)))]  # (city, something of it)
 
 
 @dataclass(frozen=True)
@@ -133,7 +169,15 @@ class Body:
 
     def encode(self) -> bytes:
         """The bytes of the record."""
-        return b"".join(form.write(getattr(self, name)) for name, form in self._forms())
+        return b"".join(self.pieces())
+
+    def pieces(self) -> list[bytes | memoryview]:
+        """The bytes of the record one after the other: a vector among them is the caller's own, not a copy."""
+        found: list[bytes | memoryview] = []
+        for name, form in self._forms():
+            written = form.write(getattr(self, name))
+            found += (u32(len(written)), written) if form is _VIEW else (written,)
+        return found
 
     @classmethod
     def decode(cls, content: bytes | memoryview, limit: int = LARGEST_BODY, rounds: int = 1) -> Self:
@@ -183,7 +227,7 @@ class Plan(Body):
     waits: Annotated[tuple[int, ...], _row(*[_U32] * 5)]  # seconds: advert, shares, masked, confirm, reveal
     cities: Ids
     cannot: Annotated[
-        tuple[tuple[int, tuple[int, ...]], ...], _many(_row(_ID, _many(_U16)))
+        tuple[tuple[int, tuple[int, ...]], ...], _ascending(_many(_row(_ID, _ascending(_many(_U16)))))
     ]  # city, positions of variables
 
 
@@ -472,6 +516,11 @@ class _BodyMark(_Marks):
     sha256: _Sha
 
 
+class _SoftwareMark(_Marks):
+    version: Annotated[str, Field(pattern="^[0-9A-Za-z.+-]{1,64}$")]
+    sha256: _Sha
+
+
 class Header(_Marks):
     """The signed part of a message."""
 
@@ -488,7 +537,7 @@ class Header(_Marks):
     round: Annotated[int, Field(ge=0, lt=2**16)]
     run: Annotated[int, Field(ge=0, lt=2**16)]
     seq: Annotated[int, Field(ge=0, lt=2**53)]
-    software: Software
+    software: _SoftwareMark
     study: _Sha  # zeros where there is no study
     to: Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -530,6 +579,17 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Letter:
+    """An envelope that was read and is not believed yet. `content`: the whole of it, as received; `signed`: what its signature is over."""
+
+    header: Header
+    body: memoryview
+    content: bytes
+    signed: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
 class Envelope:
     """A message that opened. `content` is the whole envelope as received, `key` the public key that it verified under."""
 
@@ -538,14 +598,42 @@ class Envelope:
     content: bytes
     key: bytes
 
-    @property
+    @cached_property
     def sha256(self) -> bytes:
         """What `in_reply_to` of the answer names, and what a stored request is known by."""
         return sha256(self.content).digest()
 
 
+def imprint(content: bytes | memoryview) -> bytes:
+    """SHA-256 of an envelope without its body: what a message with a vector is known by.
+
+    The header in it holds length and SHA-256 of the body, so two envelopes that open and have one imprint are one. Pre-condition: it opens.
+    """
+    start = 9 + int.from_bytes(content[5:9], "big")
+    return sha256(b"".join((content[:start], content[-64:]))).digest()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A body as bytes, in pieces, hashed once for whatever needs its digest."""
+
+    kind: Kind
+    pieces: tuple[bytes | memoryview, ...]
+    length: int
+    sha256: bytes
+
+
+def written(body: Body) -> Written:
+    """A body that is to be sealed, once or for many recipients."""
+    pieces = tuple(body.pieces())
+    state = sha256()
+    for piece in pieces:
+        state.update(piece)
+    return Written(kind_of(body), pieces, sum(map(len, pieces)), state.digest())
+
+
 def seal(
-    body: Body,
+    body: Body | Written,
     *,
     identity: Identity,
     to: int,
@@ -560,45 +648,44 @@ def seal(
 
     Pre-condition: `matter.expires` is set. Errors: `PeerError` ENVELOPE_SIZE if it would be over the largest envelope.
     """
-    content = body.encode()
-    header: dict[str, Any] = {
-        "body": {"length": len(content), "sha256": sha256(content).hexdigest()},
-        "consortium": roster.entries.consortium,
-        "conversation": matter.conversation.hex(),
-        "expires": matter.expires,
-        "from": identity.id,
-        "issued": now,
-        "kind": kind_of(body).value,
-        "roster": {"version": roster.entries.version, "sha256": roster.sha256.hex()},
-        "round": matter.round,
-        "run": matter.run,
-        "seq": seq,
-        "software": {"version": identity.software.version, "sha256": identity.software.sha256},
-        "study": matter.study.hex(),
-        "to": to,
-    }
-    if in_reply_to is not None:
-        header["in_reply_to"] = in_reply_to.hex()
-    if poll_s is not None:
-        header["poll_s"] = poll_s
-    signed = _written(header)
-    if 73 + len(signed) + len(content) > LARGEST:
+    content = body if isinstance(body, Written) else written(body)
+    signed = _text(
+        Header.model_construct(
+            body=_BodyMark.model_construct(length=content.length, sha256=content.sha256.hex()),
+            consortium=roster.entries.consortium,
+            conversation=matter.conversation.hex(),
+            expires=matter.expires or 0,
+            sender=identity.id,
+            in_reply_to=None if in_reply_to is None else in_reply_to.hex(),
+            issued=now,
+            kind=content.kind,
+            poll_s=poll_s,
+            roster=_RosterMark.model_construct(version=roster.entries.version, sha256=roster.sha256.hex()),
+            round=matter.round,
+            run=matter.run,
+            seq=seq,
+            software=_SoftwareMark.model_construct(version=identity.software.version, sha256=identity.software.sha256),
+            study=matter.study.hex(),
+            to=to,
+        )
+    )
+    if 73 + len(signed) + content.length > LARGEST:
         raise PeerError("ENVELOPE_SIZE", limit=LARGEST)
-    return b"".join((_MAGIC, u32(len(signed)), signed, content, identity.key.sign(_PREFIX + signed)))
+    return b"".join((_MAGIC, u32(len(signed)), signed, *content.pieces, identity.key.sign(_PREFIX + signed)))
 
 
 def body_of(content: bytes) -> memoryview:
     """The body of an envelope that was opened before and kept."""
-    return _parse(content)[1]
+    return memoryview(content)[9 + int.from_bytes(content[5:9], "big") : -64]
 
 
 def peek(content: bytes) -> Header:
     """The header before anything is believed: only to find out whose message to open it as. Errors: `PeerError` ENVELOPE_…."""
-    return _parse(content)[0]
+    return read(content).header
 
 
 def open_envelope(
-    content: bytes,
+    content: bytes | Letter,
     *,
     me: int,
     roster: Roster,
@@ -622,8 +709,8 @@ def open_envelope(
     its `seq`, `in_reply_to`, `issued` and `expires` belong to that pair, and what is in its body makes it fresh. `seq`
     is judged by the caller, who keeps a `Window` per sender.
     """
-    header, body, signed, signature = _parse(content, largest)  # size, version, header
-    mark, kinds = header.roster, header.kind
+    letter = content if isinstance(content, Letter) else read(content, largest)  # size, version, header
+    header, body, mark, kinds = letter.header, letter.body, letter.header.roster, letter.header.kind
     most = largest_body(kinds) if limit is None else limit
 
     def need(name: str, holds: bool) -> None:
@@ -643,9 +730,9 @@ def open_envelope(
         keys = tuple(bytes.fromhex(each.key) for each in roster.keys(header.sender))
     else:
         keys = roster.keys_at(header.sender, now)
-    key = next((each for each in keys if _holds(each, signed, signature)), b"")
+    key = next((each for each in keys if _holds(each, letter.signed, letter.signature)), b"")
     need("SIGNATURE", key != b"" and (newest is None or newest.stands(header.sender, key)))
-    need("BODY", header.body.length == len(body) and header.body.sha256 == sha256(body).hexdigest())
+    need("BODY", header.body.sha256 == sha256(body).hexdigest())
     if not relayed:
         need("EXPIRES", now - CLOCK_S < header.expires <= header.issued + LONGEST_LIFE_S)
         need("ISSUED", header.issued < now + CLOCK_S)
@@ -661,7 +748,7 @@ def open_envelope(
         awaited = None if in_reply_to is None else in_reply_to.hex()
         need("IN_REPLY_TO", header.in_reply_to == awaited and (awaited is None or kinds not in REQUESTS))
         need("IN_REPLY_TO", awaited is not None or kinds not in REPLIES)
-    return Envelope(header, body, content, key)
+    return Envelope(header, body, letter.content, key)
 
 
 def open_kept(content: bytes, *, sender: int, roster: Roster) -> Envelope:
@@ -677,12 +764,12 @@ def open_kept(content: bytes, *, sender: int, roster: Roster) -> Envelope:
 
 def open_echo(content: bytes, *, me: int, keys: tuple[bytes, ...]) -> Ack:
     """An own Ack that the coordinator shows again in Open: only the own signature counts. Errors: `PeerError` ENVELOPE_…."""
-    header, body, signed, signature = _parse(content)
-    if header.sender != me or not any(_holds(key, signed, signature) for key in keys):
+    letter = read(content)
+    if letter.header.sender != me or not any(_holds(key, letter.signed, letter.signature) for key in keys):
         raise PeerError("ENVELOPE_SIGNATURE", who=str(me))
-    if header.body.sha256 != sha256(body).hexdigest() or header.kind is not Kind.ACK:
+    if letter.header.body.sha256 != sha256(letter.body).hexdigest() or letter.header.kind is not Kind.ACK:
         raise PeerError("ENVELOPE_BODY", kind="ack")
-    return Ack.decode(body)
+    return Ack.decode(letter.body)
 
 
 def _holds(key: bytes, signed: bytes, signature: bytes) -> bool:
@@ -693,11 +780,19 @@ def _holds(key: bytes, signed: bytes, signature: bytes) -> bool:
     return True
 
 
-def _written(header: dict[str, Any]) -> bytes:
-    """RFC 8785. Of names, whole numbers and text the standard library writes the same bytes, ten times as fast; a test compares them."""
-    if "poll_s" in header:
-        return canonical(header)
-    return json.dumps(header, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+def _text(header: Header) -> bytes:
+    """Canonical JSON (RFC 8785). No text of a header can hold what JSON would escape (its patterns), so the bytes are put down as they
+    are, ten times as fast as a library does it; a test compares the two."""
+    reply = "" if header.in_reply_to is None else f'"in_reply_to":"{header.in_reply_to}",'
+    hint = "" if header.poll_s is None else f'"poll_s":{canonical(header.poll_s).decode()},'
+    return (
+        f'{{"body":{{"length":{header.body.length},"sha256":"{header.body.sha256}"}},"consortium":"{header.consortium}",'
+        f'"conversation":"{header.conversation}","expires":{header.expires},"from":{header.sender},{reply}'
+        f'"issued":{header.issued},"kind":"{header.kind.value}",{hint}'
+        f'"roster":{{"sha256":"{header.roster.sha256}","version":{header.roster.version}}},"round":{header.round},'
+        f'"run":{header.run},"seq":{header.seq},"software":{{"sha256":"{header.software.sha256}",'
+        f'"version":"{header.software.version}"}},"study":"{header.study}","to":{header.to}}}'
+    ).encode()
 
 
 _NAMED: Final = {"consortium", "roster", "from", "to", "body", "issued", "expires", "study", "run", "conversation", "round"} | {
@@ -705,24 +800,24 @@ _NAMED: Final = {"consortium", "roster", "from", "to", "body", "issued", "expire
 }  # fmt: skip
 
 
-def _parse(content: bytes, largest: int = LARGEST) -> tuple[Header, memoryview, bytes, bytes]:
-    """Header, body, signed bytes, signature; nothing verified. Looks at lengths before it looks at anything else."""
+def read(content: bytes, largest: int = LARGEST) -> Letter:
+    """An envelope taken apart; nothing is verified. Looks at lengths before it looks at anything else. Errors: `PeerError` ENVELOPE_…."""
     size = int.from_bytes(content[5:9], "big")
     if not 73 <= len(content) <= largest or size > LARGEST_HEADER or 73 + size > len(content):
         raise PeerError("ENVELOPE_SIZE", limit=largest)
     if content[:5] != _MAGIC:
         raise PeerError("ENVELOPE_VERSION", speaks=VERSION)
-    text, view = content[9 : 9 + size], memoryview(content)
+    text = content[9 : 9 + size]
     try:
         header = Header.model_validate_json(text, strict=True)
     except ValidationError as fault:
         name = str((*fault.errors()[0]["loc"], "")[0])
         raise PeerError("ENVELOPE_" + (name.upper() if name in _NAMED else "HEADER")) from None
-    if _written(header.model_dump(by_alias=True, exclude_none=True, mode="json")) != text:
+    if _text(header) != text:
         raise PeerError("ENVELOPE_HEADER")
     if header.body.length != len(content) - 73 - size:
         raise PeerError("ENVELOPE_SIZE", limit=largest)
-    return header, view[9 + size : -64], _PREFIX + text, content[-64:]
+    return Letter(header, memoryview(content)[9 + size : -64], content, _PREFIX + text, content[-64:])
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def zeros(cells: int, bits: int) -> Words:
 
 def residues(vector: Vector, bits: int) -> Words:
     """The vector modulo 2^bits, as a new array of unsigned words."""
-    return vector.astype("<i8").view("<u8").astype("<u4" if bits == 32 else "<u8")
+    return vector.astype("<i8", copy=False).view("<u8").astype("<u4" if bits == 32 else "<u8")
 
 
 def centred(words: Words) -> Vector:

@@ -4,7 +4,7 @@ The transitions are the table `MOVES` below.
 
 A message that does not open, comes late or comes twice changes nothing: the very state that went in comes back. One
 that opens but breaks its rules takes its city out and names it (`Fault`). Vectors are added on arrival and not kept:
-`recall` gives back, by SHA-256, an envelope that was accepted, from the caller's log.
+`recall` gives back, by its imprint, an envelope that was accepted, from the caller's log.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,21 +17,34 @@ import numpy as np
 
 from protocols import messages, ring
 from protocols.errors import ABORT_NUMBERS, IncompleteError, PeerError, declined
-from protocols.messages import Body, Envelope, Identity, Kind, Outgoing, Plan, Stamp, matter_of, open_envelope, seal
+from protocols.messages import (
+    Body,
+    Envelope,
+    Identity,
+    Kind,
+    Letter,
+    Outgoing,
+    Plan,
+    Stamp,
+    imprint,
+    matter_of,
+    open_envelope,
+    seal,
+)
 from protocols.ring import Vector, Words
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, sharing
 from protocols.secagg.moves import Move
 from protocols.secagg.plan import STEPS, check, shares_to_open
 from protocols.secagg.recovery import unmask
-from protocols.secagg.transcript import Members, Transcript, digest_of
+from protocols.secagg.transcript import Members, Transcript
 
-Recall = Callable[[bytes], bytes]  # SHA-256 of an accepted envelope -> the envelope
+Recall = Callable[[bytes], bytes]  # imprint of an accepted envelope -> the envelope
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A city that broke the protocol. `evidence`: SHA-256 of its envelopes, which the log holds."""
+    """A city that broke the protocol. `evidence`: the imprints of its envelopes, which the log holds."""
 
     city: int
     step: str
@@ -55,6 +68,8 @@ class Talk:
     identity: Identity
     roster: Roster
     plan: Plan
+    plan_bytes: bytes
+    plan_digest: bytes
     requests: Mapping[int, bytes] = field(default_factory=dict)
     pinned: Mapping[int, bytes] = field(default_factory=dict)  # identity keys under which cities first spoke
     missing: Mapping[int, str] = field(default_factory=dict)  # reasons, of cities that are in no sum
@@ -64,14 +79,6 @@ class Talk:
     receipts: Mapping[int, tuple[bytes, messages.Receipt, int]] = field(default_factory=dict)  # request, body, round
     acks: Mapping[int, bytes] = field(default_factory=dict)  # last Ack envelope, to be shown in the next Open
     since: int = 0  # when the open step was asked, Unix s: its wait counts from here
-
-    @cached_property
-    def plan_bytes(self) -> bytes:
-        return self.plan.encode()
-
-    @cached_property
-    def plan_digest(self) -> bytes:
-        return keys.plan_digest(self.plan_bytes)
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Input:
-    """A vector that was added: SHA-256 of its envelope, and y_digest."""
+    """A vector that was added: the imprint of its envelope, and y_digest."""
 
     envelope: bytes
     y_digest: bytes
@@ -225,8 +232,9 @@ def start(
     breaks a rule.
     """
     check(plan)
-    talk = Talk(identity, roster, plan, acks=dict(acks))
-    bodies: dict[int, Body] = {city: messages.Open(talk.plan_bytes, acks.get(city, b"")) for city in plan.cities}
+    content = plan.encode()
+    talk = Talk(identity, roster, plan, content, keys.plan_digest(content), acks=dict(acks))
+    bodies: dict[int, Body] = {city: messages.Open(content, acks.get(city, b"")) for city in plan.cities}
     talk, sent = _send(talk, bodies, stamp)
     return Gathering(talk, question, {}), sent
 
@@ -235,12 +243,12 @@ def step(state: State, content: bytes, stamp: Stamp, recall: Recall) -> tuple[St
     """Take one reply. Log the event, with its stamp, whenever another state comes back, and before anything is sent."""
     talk = state.talk
     try:
-        header = messages.peek(content)
+        letter = messages.read(content)
     except PeerError:
         return state, ()
-    city = header.sender
+    header, city = letter.header, letter.header.sender
     if header.kind is Kind.ACK:
-        return _on_ack(state, content, stamp), ()
+        return _on_ack(state, letter, stamp), ()
     if not isinstance(state, Open) or header.kind not in (_REPLY[type(state)], Kind.ABORT):
         return state, ()  # a late Masked among them: unread
     if city not in talk.requests or city in talk.gone or (city in state.came and not isinstance(state, Summing)):
@@ -248,23 +256,23 @@ def step(state: State, content: bytes, stamp: Stamp, recall: Recall) -> tuple[St
     round_ = 0 if isinstance(state, Gathering | Sharing) else state.turn.round
     limit = _largest(state.turn, talk.plan) if isinstance(state, Summing) else messages.LARGEST_BODY
     try:
-        reply = _opened(talk, content, talk.requests[city], round_, stamp, limit)
+        reply = _opened(talk, letter, talk.requests[city], round_, stamp, limit)
     except PeerError:
         return state, ()
     following: Open = state
     try:
         following = _on_abort(state, reply) if header.kind is Kind.ABORT else _take(state, reply, recall)
     except PeerError as fault:
-        following = replace(state, talk=_name(talk, Fault(city, _STEP[type(state)], fault.code, (reply.sha256,))))
-    return (state, ()) if following is state else _advance(following, stamp, recall)
+        following = replace(state, talk=_name(talk, Fault(city, _STEP[type(state)], fault.code, (imprint(content),))))
+    return (state, ()) if following is state else _advance(following, stamp)
 
 
-def wait_over(state: State, stamp: Stamp, recall: Recall) -> tuple[State, Outgoing]:
+def wait_over(state: State, stamp: Stamp) -> tuple[State, Outgoing]:
     """The wait of the open step has passed: go on with those who came, or say that they are too few."""
-    return _advance(state, stamp, recall, over=True) if isinstance(state, Open) else (state, ())
+    return _advance(state, stamp, over=True) if isinstance(state, Open) else (state, ())
 
 
-def renew(state: State, newest: Roster, stamp: Stamp, recall: Recall) -> tuple[State, Outgoing]:
+def renew(state: State, newest: Roster, stamp: Stamp) -> tuple[State, Outgoing]:
     """A newer roster was accepted: cities that it revokes, or whose key it no longer lists, are lost from the open step on.
 
     What came of them counts, as of any city that falls silent; the conversation itself stays under the roster of its plan.
@@ -274,7 +282,7 @@ def renew(state: State, newest: Roster, stamp: Stamp, recall: Recall) -> tuple[S
     if not lost or isinstance(state, Failed | Closed):
         return state, ()
     following = replace(state, talk=replace(talk, gone=talk.gone | lost))
-    return _advance(following, stamp, recall) if isinstance(following, Open) else (following, ())
+    return _advance(following, stamp) if isinstance(following, Open) else (following, ())
 
 
 def _stands(talk: Talk, newest: Roster, city: int) -> bool:
@@ -325,8 +333,8 @@ def failure(state: Failed | RoundLost) -> IncompleteError:
 
 def transcript(state: Summed, recall: Recall) -> Transcript:
     """The record of the round (`verify`). It holds every masked vector."""
-    before, masked, between, reveals = _items(state.talk, state.turn, state.u3, state.confirms, state.reveals)
-    return Transcript(*before, tuple(recall(state.inputs[city].envelope) for city in masked), *between, reveals)
+    shown = _record(state.talk, state.turn, state.u3, state.confirms, state.reveals)
+    return replace(shown, masked=tuple(recall(state.inputs[city].envelope) for city in state.u3))
 
 
 # --- what arrives
@@ -383,18 +391,19 @@ def _on_masked(state: Summing, reply: Envelope, recall: Recall) -> Summing:
     talk, turn, city = state.talk, state.turn, reply.header.sender
     if city in state.came:
         first = state.came[city].envelope
-        if first == reply.sha256:
+        if first == imprint(reply.content):
             return state
         y = messages.Masked.decode(messages.body_of(recall(first)), _largest(turn, talk.plan)).y
-        fault = Fault(city, "masked", "SECAGG_EQUIVOCATION", (first, reply.sha256))
+        fault = Fault(city, "masked", "SECAGG_EQUIVOCATION", (first, imprint(reply.content)))
         talk = replace(_name(talk, fault), missing={**talk.missing, city: "equivocation"})
         came = {each: one for each, one in state.came.items() if each != city}
         return replace(state, talk=talk, came=came, total=state.total - np.frombuffer(y, state.total.dtype))
     masked = messages.Masked.decode(reply.body, _largest(turn, talk.plan))
-    if masked.rctx != turn.rctx or len(masked.y) != state.total.nbytes:
-        code = "SECAGG_FOREIGN_ROUND" if masked.rctx != turn.rctx else "SECAGG_FOREIGN_QUESTION"
-        raise PeerError(code, who=talk.roster.name(city), step="masked")
-    added = Input(reply.sha256, keys.y_digest(turn.rctx, city, masked.y))
+    if masked.rctx != turn.rctx:
+        raise PeerError("SECAGG_FOREIGN_ROUND", who=talk.roster.name(city), step="masked")
+    if len(masked.y) != state.total.nbytes:
+        raise PeerError("SECAGG_FOREIGN_QUESTION", who=talk.roster.name(city), step="masked")
+    added = Input(imprint(reply.content), keys.y_digest(turn.rctx, city, bytes.fromhex(reply.header.body.sha256)))
     total = state.total + np.frombuffer(masked.y, state.total.dtype)
     return replace(state, total=total, came={**state.came, city: added})
 
@@ -404,9 +413,7 @@ def _on_abort(state: Open, reply: Envelope) -> Open:
     abort, talk, city, at = messages.Abort.decode(reply.body), state.talk, reply.header.sender, _STEP[type(state)]
     if city in state.came:
         return state  # what it sent counts
-    strayed = (
-        abort.code == ABORT_NUMBERS["SECAGG_OUT_OF_ORDER"]
-    )  # it missed a step, so that it cannot follow: lost, no decline
+    strayed = abort.code == ABORT_NUMBERS["SECAGG_OUT_OF_ORDER"]  # it missed a step and cannot follow: lost, no decline
     reason = f"no_{at}" if strayed else declined(abort.code)
     reasons = {**talk.missing, city: reason} if at in STEPS[:3] else talk.missing
     talk = replace(talk, gone=talk.gone | {city}, missing=reasons)
@@ -418,28 +425,27 @@ def _on_abort(state: Open, reply: Envelope) -> Open:
     return replace(state, talk=talk)
 
 
-def _on_ack(state: State, content: bytes, stamp: Stamp) -> State:
+def _on_ack(state: State, letter: Letter, stamp: Stamp) -> State:
     """Keep the last Ack of a city: it shows the city's ledger head, and goes back to it in the next Open."""
-    talk, city = state.talk, messages.peek(content).sender
+    talk, city = state.talk, letter.header.sender
     if city not in talk.receipts:
         return state
     request, receipt, round_ = talk.receipts[city]
     try:
-        reply = _opened(talk, content, request, round_, stamp, messages.largest_body(Kind.ACK))
+        reply = _opened(talk, letter, request, round_, stamp, messages.largest_body(Kind.ACK))
         ack = messages.Ack.decode(reply.body)
     except PeerError:
         return state
-    if (ack.rctx, ack.receipt) != (receipt.rctx, keys.receipt_digest(receipt.encode())) or talk.acks.get(
-        city
-    ) == content:
+    answered = (ack.rctx, ack.receipt) == (receipt.rctx, keys.receipt_digest(receipt.encode()))
+    if not answered or talk.acks.get(city) == letter.content:
         return state
-    return replace(state, talk=replace(talk, acks={**talk.acks, city: content}))
+    return replace(state, talk=replace(talk, acks={**talk.acks, city: letter.content}))
 
 
 # --- what follows
 
 
-def _advance(state: Open, stamp: Stamp, recall: Recall, over: bool = False) -> tuple[State, Outgoing]:
+def _advance(state: Open, stamp: Stamp, over: bool = False) -> tuple[State, Outgoing]:
     """Close the step when everyone awaited has come, the wait is over, or too few can come."""
     talk, plan = state.talk, state.talk.plan
     needed = shares_to_open(plan) if isinstance(state, Unmasking) else plan.threshold
@@ -452,9 +458,8 @@ def _advance(state: Open, stamp: Stamp, recall: Recall, over: bool = False) -> t
     came = tuple(sorted(state.came))
     match state:
         case Gathering():
-            adverts = {
-                city: messages.Advert.decode(messages.body_of(state.came[city]), rounds=plan.rounds) for city in came
-            }
+            shown = {city: messages.body_of(state.came[city]) for city in came}
+            adverts = {city: messages.Advert.decode(each, rounds=plan.rounds) for city, each in shown.items()}
             body = messages.Adverts(talk.plan_digest, tuple(state.came[city] for city in came))
             room = Room(body.encode(), adverts, keys.ctx(talk.plan_digest, body.adverts), came)
             talk, sent = _send(talk, dict.fromkeys(came, body), stamp)
@@ -477,12 +482,12 @@ def _advance(state: Open, stamp: Stamp, recall: Recall, over: bool = False) -> t
             talk, sent = _send(talk, dict.fromkeys(came, confirms), stamp, state.turn.round)
             return Unmasking(talk, state.turn, state.total, state.inputs, state.u3, confirms.encode(), {}), sent
         case Unmasking():
-            return _unmasked(replace(state, talk=talk), stamp, recall)
+            return _unmasked(replace(state, talk=talk), stamp)
         case _:
             assert_never(state)
 
 
-def _unmasked(state: Unmasking, stamp: Stamp, recall: Recall) -> tuple[Summed | RoundLost, Outgoing]:
+def _unmasked(state: Unmasking, stamp: Stamp) -> tuple[Summed | RoundLost, Outgoing]:
     """Section 10: the sum, or nothing; culprits are named either way."""
     talk, turn, u3 = state.talk, state.turn, state.u3
     reveals = {city: state.came[city] for city in sorted(state.came)}
@@ -490,19 +495,17 @@ def _unmasked(state: Unmasking, stamp: Stamp, recall: Recall) -> tuple[Summed | 
     plan, digest = talk.plan, talk.plan_digest
     found = unmask(plan, digest, turn.rctx, turn.round, turn.room.adverts, u3, bodies, state.total)
     for city in sorted(found.bad_revealers):
-        talk = _name(talk, Fault(city, "reveal", "SECAGG_BAD_SHARE", (sha256(reveals[city]).digest(),)))
+        talk = _name(talk, Fault(city, "reveal", "SECAGG_BAD_SHARE", (imprint(reveals[city]),)))
     for dealer in found.blamed:
         talk = _name(talk, Fault(dealer, "shares", "SECAGG_BAD_DEALING"))
     if found.total is None:
         code = "SECAGG_ROUND_LOST" if found.blamed else "SECAGG_INCONSISTENT"
         return RoundLost(talk, turn, "reveal", len(reveals), shares_to_open(plan), missing(state), code), ()
-    total = found.total.astype("<i8")
-    before, _, between, shown = _items(talk, turn, u3, state.confirms, reveals)
-    masked = (recall(state.inputs[city].envelope) for city in u3)
+    total = found.total.astype("<i8", copy=False)
     receipt = messages.Receipt(
         turn.rctx,
-        keys.sum_digest(turn.rctx, keys.u3_digest(turn.rctx, u3), shown, total.tobytes()),
-        digest_of(before, masked, between, shown),
+        keys.sum_digest(turn.rctx, keys.u3_digest(turn.rctx, u3), reveals.values(), total.view(np.uint8).data),
+        _record(talk, turn, u3, state.confirms, reveals).digest(state.inputs[city].envelope for city in u3),
         tuple((city, state.inputs[city].y_digest) for city in u3),
     )
     talk, sent = _send(talk, dict.fromkeys(u3, receipt), stamp, turn.round)
@@ -533,13 +536,19 @@ def _summing(talk: Talk, turn: Turn) -> Summing:
     return Summing(talk, turn, ring.zeros(turn.ask.length, talk.plan.ring), {})
 
 
-def _items(
-    talk: Talk, turn: Turn, u3: tuple[int, ...], confirms: bytes, reveals: Mapping[int, bytes]
-) -> tuple[tuple[bytes, bytes, bytes, bytes, bytes], tuple[int, ...], tuple[bytes, bytes], tuple[bytes, ...]]:
-    """The items of a transcript in their order, with the cities in the place of their masked vectors."""
-    room = turn.room
-    before = (talk.roster.file, talk.plan_bytes, room.adverts_body, Members(room.cities).encode(), turn.ask.encode())
-    return before, u3, (messages.Survivors(turn.rctx, u3).encode(), confirms), tuple(reveals.values())
+def _record(talk: Talk, turn: Turn, u3: tuple[int, ...], confirms: bytes, reveals: Mapping[int, bytes]) -> Transcript:
+    """The transcript without its vectors."""
+    return Transcript(
+        talk.roster.file,
+        talk.plan_bytes,
+        turn.room.adverts_body,
+        Members(turn.room.cities).encode(),
+        turn.ask.encode(),
+        (),
+        messages.Survivors(turn.rctx, u3).encode(),
+        confirms,
+        tuple(reveals.values()),
+    )
 
 
 def _others(cities: tuple[int, ...], city: int) -> tuple[int, ...]:
@@ -551,9 +560,9 @@ def _name(talk: Talk, fault: Fault) -> Talk:
     return replace(talk, gone=talk.gone | {fault.city}, faults=(*talk.faults, fault))
 
 
-def _opened(talk: Talk, content: bytes, request: bytes, round_: int, stamp: Stamp, limit: int) -> Envelope:
+def _opened(talk: Talk, letter: Letter, request: bytes, round_: int, stamp: Stamp, limit: int) -> Envelope:
     return open_envelope(
-        content,
+        letter,
         me=COORDINATOR,
         roster=talk.roster,
         now=stamp.now,
@@ -566,11 +575,12 @@ def _opened(talk: Talk, content: bytes, request: bytes, round_: int, stamp: Stam
 
 def _send(talk: Talk, bodies: Mapping[int, Body], stamp: Stamp, round_: int = 0) -> tuple[Talk, Outgoing]:
     """Seal one request per city. The replies that are awaited from now on are the answers to these."""
+    forms = {id(body): messages.written(body) for body in bodies.values()}  # one that goes to many is hashed once
     sent = tuple(
         (
             city,
             seal(
-                body,
+                forms[id(body)],
                 identity=talk.identity,
                 to=city,
                 roster=talk.roster,

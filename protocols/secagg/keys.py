@@ -3,6 +3,7 @@
 Digests are taken over bytes as received. A label belongs to one function of this file; a test reads the file to see it.
 """
 
+import hmac
 from collections.abc import Iterable
 from enum import Enum
 from hashlib import sha256
@@ -11,8 +12,6 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from protocols.errors import PeerError
 from protocols.messages import lp, u32
@@ -43,12 +42,11 @@ class Label(Enum):
     TRANSCRIPT = b"transcript"
 
 
+_HEADS: Final = {label: lp(SUITE_NAME) + lp(label.value) for label in Label}
+
+
 def _digest(label: Label, *parts: bytes | memoryview) -> bytes:
-    return _digest_of(label, parts)
-
-
-def _digest_of(label: Label, parts: Iterable[bytes | memoryview]) -> bytes:
-    state = sha256(lp(SUITE_NAME) + lp(label.value))
+    state = sha256(_HEADS[label])
     for part in parts:
         state.update(u32(len(part)))
         state.update(part)
@@ -94,9 +92,9 @@ def b_commit(plan: bytes, city: int, round_: int, b: bytes) -> bytes:
     return _digest(Label.B_COMMIT, plan, u32(city), _u16(round_), b)
 
 
-def y_digest(context: bytes, city: int, y: bytes | memoryview) -> bytes:
-    """Of a masked vector."""
-    return _digest(Label.Y, context, u32(city), y)
+def y_digest(context: bytes, city: int, body: bytes) -> bytes:
+    """Of a masked vector. `body`: SHA-256 of the Masked body, as the signed header gives it, so that the vector is not hashed again."""
+    return _digest(Label.Y, context, u32(city), body)
 
 
 def input_commit(context: bytes, salt: bytes, snapshot: bytes, seed: bytes) -> bytes:
@@ -104,7 +102,7 @@ def input_commit(context: bytes, salt: bytes, snapshot: bytes, seed: bytes) -> b
     return _digest(Label.INPUT, context, salt, snapshot, seed)
 
 
-def sum_digest(context: bytes, u3: bytes, reveals: Iterable[bytes], total: bytes) -> bytes:
+def sum_digest(context: bytes, u3: bytes, reveals: Iterable[bytes], total: bytes | memoryview) -> bytes:
     """Of an opened sum (int64, little-endian). The Reveal envelopes in it keep suppressed cells from being tried out."""
     return _digest(Label.SUM, context, u3, _digest(Label.REVEALS, *reveals), total)
 
@@ -115,8 +113,8 @@ def receipt_digest(receipt: bytes) -> bytes:
 
 
 def transcript_digest(items: Iterable[bytes]) -> bytes:
-    """Of the items of a transcript in their order. `items` may be lazy: one vector is in memory at a time."""
-    return _digest_of(Label.TRANSCRIPT, items)
+    """Of the items of a transcript in their order; a Masked stands there as its imprint."""
+    return _digest(Label.TRANSCRIPT, *items)
 
 
 def point(public: bytes) -> int:
@@ -133,20 +131,24 @@ def agree(secret: X25519PrivateKey, public: bytes) -> bytes:
 
 
 def of_low_order(public: bytes) -> bool:
-    """Whether a key gives an all-zero secret with every key (every clamped scalar is a multiple of the cofactor)."""
-    try:
-        agree(_ANY, public)
-    except PeerError:
-        return True
-    return False
+    """Whether a key gives an all-zero secret with every key: u of a point whose order divides 8 (RFC 7748, 6.1)."""
+    return point(public) in _LOW_ORDER
 
 
-_ANY: Final = X25519PrivateKey.from_private_bytes(bytes(32))
+_LOW_ORDER: Final = frozenset(
+    (
+        0,
+        1,
+        2**255 - 20,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    )
+)
 
 
 def _expand(ikm: bytes, salt: bytes, info: bytes) -> bytes:
-    """HKDF-SHA256 (RFC 5869), 32 bytes."""
-    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(ikm)
+    """HKDF-SHA256 (RFC 5869), 32 bytes: extract, then the one block of expand."""
+    return hmac.digest(hmac.digest(salt, ikm, "sha256"), info + b"\x01", "sha256")
 
 
 def pair_key(shared: bytes, context: bytes, one: int, other: int) -> bytes:

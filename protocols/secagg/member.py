@@ -3,7 +3,8 @@
 The transitions are the table `MOVES`, at the end of this file.
 
 G1 what does not open is dropped; G2 the identical request gets the identical reply; G3 a signed message that breaks a
-check, and G4 one that is not in the table, end in Refused with a signed Abort; G5 after its time a state is Closed.
+check, and G4 one that is not in the table, end in Refused with a signed Abort; G5 after its wait a round is over here,
+and with the last round, or when the plan expires, the conversation.
 What only the city's gate can know (ledger, policy, approvals, rows) comes in as `Terms`. Safety rests on three
 sentences: an honest city signs one U3 per round (S3), opens shares only after t cities signed that same one (F3), and
 works out by itself whose share of which secret it gives (F4).
@@ -12,7 +13,7 @@ works out by itself whose share of which secret it gives (F4).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -55,7 +56,7 @@ class Terms(_Quiet):
     history: Objection  # P3: SECAGG_REPLAY (kept for good), SECAGG_ALREADY_ANSWERED, LEDGER_ROLLED_BACK (`messages.open_echo`)
     approved: (
         Plan | None
-    )  # P4: the plan as this city derives it from study, run and the cities of the offered plan; None: not approved
+    )  # P4: as this city derives it from study, run and the cities of the offered plan; None: not approved
     size: Objection  # P6: SECAGG_BOUND if there are more rows than the size class of this city on the roster
     snapshot: Objection  # P8: the own snapshot is of the run's `as_of`
     cannot: tuple[int, ...]  # P9: of the own approval, positions of the variables that this city cannot map
@@ -135,40 +136,44 @@ class Shared(_Quiet):
 
 
 @dataclass(frozen=True, repr=False)
-class Asked(_Quiet):
+class InRound(_Quiet):
+    """What every state from the first question on holds."""
+
     talk: Talk
     room: Room
     turn: Turn
+
+
+@dataclass(frozen=True, repr=False)
+class Asked(InRound):
     request: Envelope
 
 
 @dataclass(frozen=True, repr=False)
-class Masked(_Quiet):
-    talk: Talk
-    room: Room
-    turn: Turn
+class Masked(InRound):
     y_digest: bytes
 
 
 @dataclass(frozen=True, repr=False)
-class Confirmed(_Quiet):
-    talk: Talk
-    room: Room
-    turn: Turn
+class Confirmed(InRound):
     u3: tuple[int, ...]
     confirm: messages.Confirm
+    own: bytes  # its envelope
 
 
 @dataclass(frozen=True, repr=False)
-class Revealed(_Quiet):
-    talk: Talk
-    room: Room
-    turn: Turn
+class Revealed(InRound):
+    """The round is done; the next question may come."""
+
+
+@dataclass(frozen=True, repr=False)
+class Missed(InRound):
+    """A round that went on without this city. Its secrets are dropped, its messages are not answered; the next question is."""
 
 
 @dataclass(frozen=True, repr=False)
 class Refused(_Quiet):
-    """A check failed. `evidence`: the message that broke it, where one did."""
+    """A check failed. `evidence`: the message that broke it, as it came."""
 
     fault: HpfedError
     evidence: bytes
@@ -180,22 +185,26 @@ class Closed(_Quiet):
     """Ended by the coordinator's Abort, by `close`, or by time."""
 
 
-Live = Advertised | Shared | Asked | Masked | Confirmed | Revealed
+Live = Advertised | Shared | Asked | Masked | Confirmed | Revealed | Missed
 State = Idle | Live | Refused | Closed
 
 
 def join(terms: Terms, content: bytes, entropy: Entropy, stamp: Stamp) -> tuple[Idle | Advertised | Refused, Outgoing]:
-    """Answer an Open. Draws, in this order: c; per round s, b; per round the coefficients of b, then of s.
+    """Answer the first message of a conversation, an Open.
 
-    The gate reserves the budget before it calls this, so that `terms` can say so; it frees the reservation if Refused
-    or Idle comes back.
+    Draws, in this order: c; per round s, b; per round the coefficients of b, then of s. The gate reserves the budget before it calls this,
+    so that `terms` can say so; it frees the reservation if Refused or Idle comes back.
     """
     me, roster = terms.identity.id, terms.roster
     try:
-        request = open_envelope(content, me=me, roster=roster, now=stamp.now, kind=Kind.OPEN)
+        request = open_envelope(content, me=me, roster=roster, now=stamp.now)
     except PeerError:
         return Idle(), ()  # G1
+    if request.header.kind in (Kind.RECEIPT, Kind.ABORT):
+        return Idle(), ()
     try:
+        if request.header.kind is not Kind.OPEN:
+            raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step="advert")  # G4
         opened = messages.Open.decode(request.body)
         plan = Plan.decode(opened.plan)
         _decide(terms, plan, request, stamp.now)
@@ -226,7 +235,8 @@ def _decide(terms: Terms, plan: Plan, request: Envelope, now: int) -> None:
     _allow(terms.identity.public in roster.keys_at(me, now), "SECAGG_ROSTER")
     _object(terms.history)  # P3
     approved = terms.approved
-    if approved is None or _as_approved(plan, approved) != plan:  # P4
+    chosen: dict[str, Any] = {name: getattr(plan, name) for name in _NOT_OF_THE_STUDY}
+    if approved is None or replace(approved, **chosen) != plan:  # P4
         raise Refusal("SECAGG_NOT_APPROVED")
     in_time = now < plan.expires <= now + messages.LONGEST_LIFE_S
     _allow(in_time and all(1 <= wait <= LONGEST_WAIT_S for wait in plan.waits), "SECAGG_EXPIRED")  # P5
@@ -235,8 +245,7 @@ def _decide(terms: Terms, plan: Plan, request: Envelope, now: int) -> None:
     _object(terms.size)
     _allow(plan.noise == approved.noise, "SECAGG_NOISE")  # P7
     _object(terms.snapshot)  # P8
-    if dict(plan.cannot).get(me, ()) != terms.cannot:  # P9
-        _object(_own_entry())
+    _object(None if dict(plan.cannot).get(me, ()) == terms.cannot else _own_entry())  # P9
     _object(terms.able)
     _object(terms.exact)  # P10
     _object(terms.policy)
@@ -256,20 +265,8 @@ def _own_entry() -> Refusal:
     )
 
 
-def _as_approved(plan: Plan, approved: Plan) -> Plan:
-    """P4: what study, run and cities give. The coordinator chooses the first five; P6 and P7 judge the last four."""
-    return replace(
-        approved,
-        conversation=plan.conversation,
-        roster=plan.roster,
-        expires=plan.expires,
-        waits=plan.waits,
-        cannot=plan.cannot,
-        ring=plan.ring,
-        bound=plan.bound,
-        support=plan.support,
-        noise=plan.noise,
-    )
+# P4: the coordinator chooses the first five; P6, P7 and P9 judge the others.
+_NOT_OF_THE_STUDY: Final = ("conversation", "roster", "expires", "waits", "cannot", "ring", "bound", "support", "noise")
 
 
 def step(state: State, content: bytes, stamp: Stamp) -> tuple[State, Outgoing]:
@@ -280,17 +277,19 @@ def step(state: State, content: bytes, stamp: Stamp) -> tuple[State, Outgoing]:
     request_digest = sha256(content).digest()
     if isinstance(state, Refused):
         return state, answered.get(request_digest, ())
-    if late(state, stamp.now):
-        return Closed(), ()  # G5
+    state = timely(state, stamp.now)  # G5
+    if isinstance(state, Closed):
+        return state, ()
     if request_digest in answered:
         return state, answered[request_digest]  # G2
     talk = state.talk
     try:
-        header = messages.peek(content)
+        letter = messages.read(content)
+        header = letter.header
         # An Ask names a later round, its body the same one (Q1); an Abort may come from a round that passed this city by.
         expected = header.round if header.kind in (Kind.ASK, Kind.ABORT) else _round(state)
         request = open_envelope(
-            content,
+            letter,
             me=talk.identity.id,
             roster=talk.roster,
             now=stamp.now,
@@ -299,7 +298,7 @@ def step(state: State, content: bytes, stamp: Stamp) -> tuple[State, Outgoing]:
         )
     except PeerError:
         return state, ()  # G1
-    if request.header.kind is Kind.RECEIPT:
+    if request.header.kind is Kind.RECEIPT or (isinstance(state, Missed) and request.header.kind in _OF_A_ROUND):
         return state, ()
     try:
         take = _TAKES.get((type(state), request.header.kind))
@@ -317,7 +316,7 @@ def _on_adverts(state: Advertised, request: Envelope, stamp: Stamp) -> tuple[Sha
     body = messages.Adverts.decode(request.body)
     _must(body.plan_digest == talk.plan_digest, "FOREIGN_ADVERT", "shares")
     envelopes = {
-        each.header.sender: each for each in _relayed(talk, body.adverts, Kind.ADVERT, 0, "shares", stamp)
+        each.header.sender: each for each in _relayed(talk, body.adverts, Kind.ADVERT, 0, "shares", stamp, state.advert)
     }  # A1
     adverts = {}
     for city, envelope in envelopes.items():  # A2
@@ -370,9 +369,7 @@ def _on_deliver(state: Shared, request: Envelope, stamp: Stamp) -> tuple[Asked, 
     return _on_ask(talk, room, 0, ask, request, stamp)
 
 
-def _on_question(
-    state: Asked | Masked | Confirmed | Revealed, request: Envelope, stamp: Stamp
-) -> tuple[Asked, Outgoing]:
+def _on_question(state: InRound, request: Envelope, stamp: Stamp) -> tuple[Asked, Outgoing]:
     """The question of a later round."""
     ask = messages.Ask.decode(request.body, messages.largest_body(Kind.ASK))
     _must(ask.round == request.header.round, "ROUND_USED", "masked")
@@ -400,7 +397,7 @@ def _on_ask(
 
 def mask(
     state: Asked, vector: Vector, snapshot: bytes, seed: bytes, entropy: Entropy, stamp: Stamp
-) -> tuple[Masked | Refused | Closed, Outgoing]:
+) -> tuple[Masked | Missed | Refused | Closed, Outgoing]:
     """Mask this city's vector, noise already in it. Draws the 32 bytes of the commitment's salt.
 
     `snapshot`: digest of the rows, 32 bytes; `seed`: of the noise, 32 bytes (zeros in mode exact). The gate commits
@@ -410,8 +407,9 @@ def mask(
     talk, room, turn, plan = state.talk, state.room, state.turn, state.talk.plan
     if vector.dtype != np.int64 or vector.shape != (turn.ask.length,) or not vector.flags.c_contiguous:  # V1
         raise TypeError(f"an int64 vector of {turn.ask.length} cells, C-contiguous, is wanted")
-    if late(state, stamp.now):
-        return Closed(), ()
+    following = timely(state, stamp.now)
+    if isinstance(following, Missed | Closed):  # G5
+        return following, ()
     if not ring.within(vector, plan.bound + plan.support):  # V2
         return refuse(state, Refusal("SECAGG_BOUND"), stamp)
     me, (b, secrets) = talk.identity.id, room.masks[turn.round]
@@ -419,10 +417,9 @@ def mask(
     pairs = [(keys.pair_key(secret, turn.rctx, me, city), pair_sign(me, city)) for city, secret in secrets.items()]
     add_masks(y, [(keys.self_key(b, turn.rctx, me), 1), *pairs])
     commit = keys.input_commit(turn.rctx, exactly(entropy, 32), snapshot, seed)
-    content = y.view(np.uint8).data
-    body = messages.Masked(turn.rctx, commit, content)
+    body = messages.written(messages.Masked(turn.rctx, commit, y.view(np.uint8).data))
     talk, sent = _reply(talk, body, state.request, stamp, turn.round)
-    return Masked(talk, room.without(0, masks_of=turn.round), turn, keys.y_digest(turn.rctx, me, content)), sent
+    return Masked(talk, room.without(0, masks_of=turn.round), turn, keys.y_digest(turn.rctx, me, body.sha256)), sent
 
 
 def _on_survivors(state: Masked, request: Envelope, stamp: Stamp) -> tuple[Confirmed, Outgoing]:
@@ -434,7 +431,7 @@ def _on_survivors(state: Masked, request: Envelope, stamp: Stamp) -> tuple[Confi
     _must(inside and len(body.u3) >= talk.plan.threshold, "BAD_U3", "confirm")  # S2; exact: t is every city of the plan
     confirm = messages.Confirm(turn.rctx, keys.u3_digest(turn.rctx, body.u3))
     talk, sent = _reply(talk, confirm, request, stamp, turn.round)
-    return Confirmed(talk, state.room, turn, body.u3, confirm), sent
+    return Confirmed(talk, state.room, turn, body.u3, confirm, sent[0][1]), sent
 
 
 def _on_confirms(state: Confirmed, request: Envelope, stamp: Stamp) -> tuple[Revealed, Outgoing]:
@@ -443,7 +440,7 @@ def _on_confirms(state: Confirmed, request: Envelope, stamp: Stamp) -> tuple[Rev
     body = messages.Confirms.decode(request.body)
     _must(body.rctx == turn.rctx, "SPLIT_SURVIVORS", "reveal")
     signers = {me}
-    for envelope in _relayed(talk, body.confirms, Kind.CONFIRM, turn.round, "reveal", stamp):  # F1
+    for envelope in _relayed(talk, body.confirms, Kind.CONFIRM, turn.round, "reveal", stamp, state.own):  # F1
         _must(envelope.header.sender in state.u3, "BAD_SIGNATURE", "reveal")
         _must(messages.Confirm.decode(envelope.body) == state.confirm, "SPLIT_SURVIVORS", "reveal")  # F2
         signers.add(envelope.header.sender)
@@ -503,15 +500,21 @@ def acknowledge(
 
 
 def _relayed(
-    talk: Talk, contents: tuple[bytes, ...], kind: Kind, round_: int, at: str, stamp: Stamp
+    talk: Talk, contents: tuple[bytes, ...], kind: Kind, round_: int, at: str, stamp: Stamp, own: bytes
 ) -> Iterator[Envelope]:
-    """A1, F1: each opens as relayed, no city twice, ascending."""
-    last, matter = COORDINATOR, matter_of(talk.plan, round_)
+    """A1, F1: each opens as relayed, no city twice, ascending. `own`: what this city signed itself and need not verify."""
+    last, matter, identity = COORDINATOR, matter_of(talk.plan, round_), talk.identity
+    mine = messages.read(own)
     for content in contents:
+        if content == own:
+            _must(identity.id > last, "BAD_SIGNATURE", at)
+            last = identity.id
+            yield Envelope(mine.header, mine.body, own, identity.public)
+            continue
         try:
             envelope = open_envelope(
                 content,
-                me=talk.identity.id,
+                me=identity.id,
                 roster=talk.roster,
                 now=stamp.now,
                 matter=matter,
@@ -526,7 +529,8 @@ def _relayed(
         yield envelope
 
 
-_LIVE: Final = (Advertised, Shared, Asked, Masked, Confirmed, Revealed)
+_LIVE: Final = (Advertised, Shared, Asked, Masked, Confirmed, Revealed, Missed)
+_OF_A_ROUND: Final = (Kind.SURVIVORS, Kind.CONFIRMS)
 MOVES: Final = (
     Move((Idle,), Kind.OPEN, "P1-P11", Advertised, Kind.ADVERT),  # `join`
     Move((Advertised,), Kind.ADVERTS, "A1-A5", Shared, Kind.SHARES, take=_on_adverts),
@@ -535,7 +539,10 @@ MOVES: Final = (
     Move((Masked,), Kind.SURVIVORS, "S1-S3", Confirmed, Kind.CONFIRM, take=_on_survivors),
     Move((Confirmed,), Kind.CONFIRMS, "F1-F4", Revealed, Kind.REVEAL, take=_on_confirms),
     Move((Asked, Masked, Confirmed, Revealed), Kind.ASK, "Q1-Q3", Asked, None, take=_on_question),
+    Move((Missed,), Kind.ASK, "Q1-Q3", Asked, None, take=_on_question),
     Move(_LIVE, Kind.ABORT, "", Closed, None, take=_on_abort),
+    Move((Asked, Masked, Confirmed), "its wait is over", "G5, a round is left", Missed, None),
+    Move((Missed,), "`survivors`, `confirms` of that round", "", Missed, None),
     Move(_LIVE, "its time is over, or `close`", "G5", Closed, None),
     Move((Idle, *_LIVE), "a signed message that breaks a check or is not in this table", "G3, G4", Refused, Kind.ABORT),
 )
@@ -547,16 +554,19 @@ _STEP: Final[Mapping[type, str]] = {  # what each state waits for
     Masked: "confirm",
     Confirmed: "reveal",
     Revealed: "masked",
+    Missed: "masked",
 }
 
 
 def _round(state: Live) -> int:
-    return 0 if isinstance(state, Advertised | Shared) else state.turn.round
+    return state.turn.round if isinstance(state, InRound) else 0
 
 
-def late(state: Live, now: int) -> bool:
-    """G5: whether its time is over. A Revealed city waits for the next question until the plan expires."""
-    advert, shares, masked, confirm, _ = state.talk.plan.waits
+def timely(state: Live, now: int) -> Live | Closed:
+    """G5: the state at `now`. Inside a round its step's wait counts from the own last reply; a city that was left out of U3 cannot know, so
+    that ends this round for it, and the conversation if it was the last. Between rounds only the plan's end counts."""
+    talk = state.talk
+    advert, shares, masked, confirm, _ = talk.plan.waits
     match state:
         case Advertised():
             wait = advert
@@ -566,11 +576,22 @@ def late(state: Live, now: int) -> bool:
             wait = masked
         case Confirmed():
             wait = confirm
-        case Revealed():
-            wait = state.talk.plan.expires
+        case Revealed() | Missed():
+            wait = talk.plan.expires
         case _:
             assert_never(state)
-    return now > state.talk.plan.expires or now > state.talk.since + wait + GRACE_S
+    if now > talk.plan.expires:
+        return Closed()
+    if now <= talk.since + wait + GRACE_S:
+        return state
+    if isinstance(state, Asked | Masked | Confirmed) and state.turn.round + 1 < talk.plan.rounds:
+        return Missed(talk, state.room.without(state.turn.round + 1), state.turn)
+    return Closed()
+
+
+def late(state: Live, now: int) -> bool:
+    """G5: whether the conversation is over here."""
+    return isinstance(timely(state, now), Closed)
 
 
 def _allow(holds: bool, code: str) -> None:
@@ -594,7 +615,12 @@ def _enough(came: int, needed: int, at: str) -> None:
 
 
 def _sealed(
-    identity: Identity, roster: Roster, body: messages.Body, request: Envelope, round_: int, stamp: Stamp
+    identity: Identity,
+    roster: Roster,
+    body: messages.Body | messages.Written,
+    request: Envelope,
+    round_: int,
+    stamp: Stamp,
 ) -> Outgoing:
     header = request.header
     matter = Matter(header.expires, bytes.fromhex(header.study), header.run, bytes.fromhex(header.conversation), round_)
@@ -611,7 +637,9 @@ def _sealed(
     return ((COORDINATOR, content),)
 
 
-def _reply(talk: Talk, body: messages.Body, request: Envelope, stamp: Stamp, round_: int = 0) -> tuple[Talk, Outgoing]:
+def _reply(
+    talk: Talk, body: messages.Body | messages.Written, request: Envelope, stamp: Stamp, round_: int = 0
+) -> tuple[Talk, Outgoing]:
     """The sealed reply, and the conversation that remembers it (G2) and counts its time from it (G5)."""
     sent = _sealed(talk.identity, talk.roster, body, request, round_, stamp)
     return replace(talk, answered={**talk.answered, request.sha256: sent}, since=stamp.now), sent

@@ -4,7 +4,7 @@ A transcript is the coordinator's own view: it shows nothing beyond the sum. `ve
 `collector.py`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from protocols import messages, ring, roster
 from protocols.errors import PeerError, Refusal
-from protocols.messages import Body, Envelope, Envelopes, Ids, Kind, Plan, Sized, matter_of, open_envelope
+from protocols.messages import Body, Envelope, Envelopes, Ids, Kind, Plan, Sized, imprint, matter_of, open_envelope
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR
 from protocols.secagg import keys, sharing
@@ -41,28 +41,11 @@ class Transcript(Body):
     confirms: Sized  # body
     reveals: Envelopes  # every accepted one, by id
 
-    def digest(self) -> bytes:
-        """What the Receipt names."""
-        return digest_of(
-            (self.roster, self.plan, self.adverts, self.u2, self.ask),
-            self.masked,
-            (self.survivors, self.confirms),
-            self.reveals,
-        )
-
-
-def digest_of(
-    before: Iterable[bytes], masked: Iterable[bytes], between: Iterable[bytes], reveals: Iterable[bytes]
-) -> bytes:
-    """The digest of a transcript from its items; `masked` may be lazy, so that one vector is in memory at a time."""
-
-    def items() -> Iterator[bytes]:
-        yield from before
-        yield from masked
-        yield from between
-        yield from reveals
-
-    return keys.transcript_digest(items())
+    def digest(self, imprints: Iterable[bytes] | None = None) -> bytes:
+        """What the Receipt names. `imprints`: of the Masked envelopes, where those are not at hand."""
+        masked = map(imprint, self.masked) if imprints is None else imprints
+        before = (self.roster, self.plan, self.adverts, self.u2, self.ask)
+        return keys.transcript_digest((*before, *masked, self.survivors, self.confirms, *self.reveals))
 
 
 def verify(transcript: Transcript, root: bytes, announced: Vector) -> None:

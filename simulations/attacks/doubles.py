@@ -200,7 +200,7 @@ def _answer(
 # --- coordinator and readers
 
 
-def patient(state: collector.State, _stamp: Stamp, _recall: collector.Recall) -> tuple[collector.State, Outgoing]:
+def patient(state: collector.State, _stamp: Stamp) -> tuple[collector.State, Outgoing]:
     """A `wait_over` of a coordinator that waits for everyone, for ever."""
     return state, ()
 

@@ -34,7 +34,7 @@ SOFTWARE: Final = Software(version="0.1.0", sha256="0" * 64)
 Join = Callable[[member.Terms, bytes, Entropy, Stamp], tuple[member.State, Outgoing]]
 Step = Callable[[member.State, bytes, Stamp], tuple[member.State, Outgoing]]
 Mask = Callable[[member.Asked, Vector, bytes, bytes, Entropy, Stamp], tuple[member.State, Outgoing]]
-WaitOver = Callable[[collector.State, Stamp, collector.Recall], tuple[collector.State, Outgoing]]
+WaitOver = Callable[[collector.State, Stamp], tuple[collector.State, Outgoing]]
 Weaken = Callable[["World"], "World"]
 Opens = Callable[[bytes, Roster], object]
 
@@ -131,7 +131,7 @@ class Seat:
 
 @dataclass
 class Sitting:
-    """One conversation. `log`: every reply that reached the coordinator, by SHA-256; `wire`: every message (from, to, bytes) in order."""
+    """One conversation. `log`: every reply that the coordinator took, by imprint; `wire`: every message (from, to, bytes) in order."""
 
     world: World
     root: Ed25519PrivateKey
@@ -167,8 +167,10 @@ class Sitting:
         """A reply reaches the coordinator."""
         assert self.state is not None  # noqa: S101 started
         self.wire.append((city, 0, content))
-        self.log.setdefault(sha256(content).digest(), content)
-        self.state, sent = collector.step(self.state, content, self.stamp(), self.log.__getitem__)
+        following, sent = collector.step(self.state, content, self.stamp(), self.log.__getitem__)
+        if following is not self.state:
+            self.log[messages.imprint(content)] = content
+        self.state = following
         return sent
 
     def exchange(self, requests: Outgoing, lost: Sequence[int] = ()) -> Outgoing:
@@ -181,7 +183,7 @@ class Sitting:
                     following += self.reply(city, reply)
         self.now += 1
         if self.state is not None and type(self.state) is type(before) and not following:
-            self.state, following = self.world.wait_over(self.state, self.stamp(), self.log.__getitem__)
+            self.state, following = self.world.wait_over(self.state, self.stamp())
         return following
 
     def until(self, kind: Kind) -> Outgoing:

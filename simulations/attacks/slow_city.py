@@ -54,7 +54,7 @@ def flooded(world: World, entropy: Entropy) -> Sitting:
                     following += table.reply(city, other(table, number))
         table.now += 1
         if not following and isinstance(table.state, collector.Open):
-            table.state, following = world.wait_over(table.state, table.stamp(), table.log.__getitem__)
+            table.state, following = world.wait_over(table.state, table.stamp())
         sent = following
     return table
 

@@ -212,7 +212,7 @@ class Seat:
 
 @dataclass
 class Table:
-    """A whole conversation. `log` holds every envelope by its SHA-256, `wire` all of them in order with their direction."""
+    """A whole conversation. `log` holds every envelope that was taken by its imprint, `wire` all of them in order with their direction."""
 
     roster: Roster
     plan: Plan
@@ -239,13 +239,15 @@ class Table:
     def reply(self, content: bytes) -> Outgoing:
         """One reply reaches the coordinator. Logged if it changed anything, before anything is sent."""
         assert self.state is not None
-        self.log.setdefault(sha256(content).digest(), content)
-        self.state, out = collector.step(self.state, content, self.stamp(), self.recall)
+        following, out = collector.step(self.state, content, self.stamp(), self.recall)
+        if following is not self.state:
+            self.log[messages.imprint(content)] = content
+        self.state = following
         return out
 
     def wait_over(self) -> Outgoing:
         assert self.state is not None
-        self.state, out = collector.wait_over(self.state, self.stamp(), self.recall)
+        self.state, out = collector.wait_over(self.state, self.stamp())
         return out
 
     def exchange(self, requests: Outgoing, lost: Callable[[int, Kind, int], bool]) -> Outgoing:

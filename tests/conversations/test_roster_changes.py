@@ -190,10 +190,10 @@ def test_what_has_ended_heeds_no_roster(ended: type) -> None:
     state: collector.State = collector.Closed(table.state.talk)
     if ended is collector.Failed:
         state = collector.Failed(table.state.talk, "masked", 0, 4, {})
-    assert collector.renew(state, revoking(table.roster, 2), table.stamp(), table.recall) == (state, ())
+    assert collector.renew(state, revoking(table.roster, 2), table.stamp()) == (state, ())
     for reply in answers(table, out).values():
         table.reply(reply)
-    again = collector.renew(table.state, table.roster, table.stamp(), table.recall)
+    again = collector.renew(table.state, table.roster, table.stamp())
     assert again == (table.state, ())
 
 

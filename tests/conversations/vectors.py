@@ -200,7 +200,7 @@ def digests() -> dict[str, Any]:
         "round(a, b, 5, c)": keys.rctx(a, b, 5, c).hex(),
         "u3(a, 1, 2, high)": keys.u3_digest(a, THREE).hex(),
         "b-commit(a, high, 5, b)": keys.b_commit(a, high, 5, b).hex(),
-        "y(a, high, yz)": keys.y_digest(a, high, b"yz").hex(),
+        "y(a, high, b)": keys.y_digest(a, high, b).hex(),
         "input(a, b, c, d)": keys.input_commit(a, b, c, d).hex(),
         "sum(a, b, reveals(x, yz), c)": keys.sum_digest(a, b, [b"x", b"yz"], c).hex(),
         "receipt(x)": keys.receipt_digest(b"x").hex(),

@@ -336,12 +336,12 @@ class Conversation:
             self.adverts(),
             listed([u32(i) for i in self.sets["u2"]]),
             self.ask,
-            *(self.by["masked", i, self.r] for i in self.u3),
+            *(imprint(self.by["masked", i, self.r]) for i in self.u3),
             self.rctx + listed([u32(i) for i in self.u3]),
             self.confirms(),
             *reveals,
         )
-        inputs = [u32(i) + d("y", self.rctx, u32(i), self.y(i)) for i in self.u3]
+        inputs = [u32(i) + d("y", self.rctx, u32(i), body_digest(self.by["masked", i, self.r])) for i in self.u3]
         return self.rctx + sum_digest + transcript + listed(inputs)
 
     def adverts(self) -> bytes:
@@ -450,6 +450,17 @@ class Conversation:
                     key = hkdf(shared, self.rctx, lp(b"pair") + u32(min(i, j)) + u32(max(i, j)))
                     add(-1 if i < j else 1, words(key, cells, self.bits))
         return [x - mod if x >= mod // 2 else x for x in total]
+
+
+def imprint(envelope: bytes) -> bytes:
+    """Section 3: SHA-256 of an envelope without its body, which the header names by its digest."""
+    body = 9 + int.from_bytes(envelope[5:9], "big")
+    return sha256(envelope[:body] + envelope[-64:]).digest()
+
+
+def body_digest(envelope: bytes) -> bytes:
+    """SHA-256 of its body, from the bytes and not from the header."""
+    return sha256(envelope[9 + int.from_bytes(envelope[5:9], "big") : -64]).digest()
 
 
 def plan_bytes(plan: Mapping[str, Any]) -> bytes:

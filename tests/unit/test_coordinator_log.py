@@ -4,7 +4,6 @@ import os
 import stat
 import subprocess
 import sys
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from coordinator.log import HEAD, Event, Log, Opening, What
 from protocols.errors import ConfigError, PeerError
+from protocols.messages import imprint
 from tests.architecture.source import ROOT
 
 OPENING = Opening(5, 7, b"roster", b"plan", 3, b"l" * 32, b"question", ((1, b"ack"),), ((2, b"file"),), b"[]")
@@ -47,8 +47,8 @@ def test_what_was_written_comes_back_in_its_order(tmp_path: Path) -> None:
     written(path)
     assert read(path) == (OPENING, list(EVENTS))
     log = Log(path)
-    assert log.recall(sha256(b"first reply").digest()) == b"first reply"
-    assert log.recall(sha256(EVENTS[2].content).digest()) == EVENTS[2].content
+    assert log.recall(imprint(b"first reply")) == b"first reply"
+    assert log.recall(imprint(EVENTS[2].content)) == EVENTS[2].content
     with pytest.raises(KeyError):
         log.recall(bytes(32))
     log.append(Event(What.CLOSE, 9, 11, b""))
@@ -84,7 +84,7 @@ def test_a_log_in_memory_is_as_good_while_the_process_lives() -> None:
     log.open(OPENING)
     log.append(EVENTS[0])
     assert list(log.replay()) == [EVENTS[0]]
-    assert log.recall(sha256(b"first reply").digest()) == b"first reply"
+    assert log.recall(imprint(b"first reply")) == b"first reply"
     log.remove()
 
 

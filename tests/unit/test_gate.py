@@ -267,23 +267,28 @@ def test_an_asker_who_left_the_roster_after_the_approval_gets_no_advert(tiny: Ri
 def test_a_conversation_is_used_once(tiny: Rig) -> None:
     plan = tiny.plan(tiny.approved()[1])
     reply_to(tiny, opening(tiny, plan))
-    assert aborted(tiny, opening(tiny, plan)) == abort_number("SECAGG_REPLAY")
     held = tiny.gate.ledger.reservation(plan.conversation)
     assert held is not None
     assert held.state == "reserved"
+    assert aborted(tiny, opening(tiny, plan)) == abort_number(
+        "SECAGG_OUT_OF_ORDER"
+    )  # G4: the talk is over, its keys are gone
+    assert not tiny.gate.talks
+    assert aborted(tiny, opening(tiny, plan)) == abort_number("SECAGG_REPLAY")  # P3, for good
 
 
-def test_an_open_under_the_name_of_another_conversation_touches_neither(tiny: Rig) -> None:
+def test_an_open_under_the_name_of_another_conversation_ends_that_and_begins_none(tiny: Rig) -> None:
     agreement = tiny.approved()[1]
     plan = tiny.plan(agreement)
     reply_to(tiny, opening(tiny, plan))
     other = tiny.plan(agreement, b"d" * 16)
     content = tiny.sealed(messages.Open(other.encode(), b""), tiny.about(plan))
-    assert aborted(tiny, content) == abort_number("SECAGG_PLAN")
+    assert aborted(tiny, content) == abort_number("SECAGG_OUT_OF_ORDER")
     assert tiny.gate.ledger.reservation(other.conversation) is None
-    held = tiny.gate.ledger.reservation(plan.conversation)
-    assert held is not None
-    assert held.state == "reserved"
+    assert not tiny.gate.talks
+    assert aborted(tiny, tiny.sealed(messages.Open(other.encode(), b""), tiny.about(plan))) == abort_number(
+        "SECAGG_PLAN"
+    )
 
 
 @pytest.mark.parametrize("field", ["cities", "expires", "run"])
@@ -588,16 +593,19 @@ def test_an_open_that_is_refused_is_kept_as_it_came(tiny: Rig) -> None:
 
 
 @pytest.mark.parametrize("ack", [b"", b"no envelope"], ids=["known", "does not open"])
-def test_another_open_of_a_live_conversation_takes_nothing_from_it(tiny: Rig, ack: bytes) -> None:
+def test_another_open_of_a_live_conversation_is_out_of_order_and_ends_it(tiny: Rig, ack: bytes) -> None:
+    """G4: signed by the coordinator, and not in the table. No row was read, so nothing is spent, and nothing is held any more."""
     state, sent = reaching(tiny, Kind.DELIVER)
     assert isinstance(state, collector.Summing)
-    before = tiny.gate.talks[b"c" * 16].state
-    aborted(tiny, opening(tiny, state.talk.plan, ack))
+    another = opening(tiny, state.talk.plan, ack)
+    assert aborted(tiny, another) == abort_number("SECAGG_OUT_OF_ORDER")
     held = tiny.gate.ledger.reservation(b"c" * 16)
     assert held is not None
-    assert held.state == "reserved"
-    assert tiny.gate.talks[b"c" * 16].state is before
-    assert reply_to(tiny, dict(sent)[1]).header.kind is Kind.MASKED
+    assert held.state == "void"
+    assert not tiny.gate.talks
+    (said,) = [line for line in audit(tiny) if line.event is Event.REFUSED]
+    assert (said.of, said.codes) == ("open", ("SECAGG_OUT_OF_ORDER",))
+    assert tiny.gate.answer(dict(sent)[1], tiny.now) is None
 
 
 def test_a_message_of_a_conversation_that_this_gate_does_not_know_is_dropped(tiny: Rig) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -79,7 +78,7 @@ def test_a_signed_reply_that_breaks_its_rules_takes_its_city_out_and_names_it(
     bad = make(table, replies.pop(2))
     table.reply(bad)
     assert table.state is not None
-    assert table.state.talk.faults == (Fault(2, step, code, (sha256(bad).digest(),)),)
+    assert table.state.talk.faults == (Fault(2, step, code, (messages.imprint(bad),)),)
     finish(table, replies)
     assert isinstance(table.state, collector.Summed)
     answered = set(IDS) if step in ("confirm", "reveal") else set(IDS) - {2}
@@ -140,9 +139,15 @@ def test_two_different_vectors_of_one_city_take_both_out_again() -> None:
     before = table.state
     table.reply(first)
     assert table.state is before
+    for forged in (
+        first[:-70] + bytes([first[-70] ^ 1]) + first[-69:],
+        second[:-70] + bytes([second[-70] ^ 1]) + second[-69:],
+    ):
+        table.reply(forged)
+        assert table.state is before  # under an honest header: another body does not open
     table.reply(second)
     assert table.state is not None
-    evidence = (sha256(first).digest(), sha256(second).digest())
+    evidence = (messages.imprint(first), messages.imprint(second))
     assert table.state.talk.faults == (Fault(2, "masked", "SECAGG_EQUIVOCATION", evidence),)
     third = table.state
     table.reply(first)
@@ -202,7 +207,7 @@ def test_aborts_that_leave_fewer_than_t_end_the_conversation_at_once_and_tell_th
     ended = table.state
     assert collector.close(ended, table.stamp()) == (collector.Closed(ended.talk), ())
     assert table.reply(replies[3]) == ()
-    assert collector.wait_over(ended, table.stamp(), table.recall) == (ended, ())
+    assert collector.wait_over(ended, table.stamp()) == (ended, ())
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -422,7 +427,7 @@ def test_a_state_is_never_changed_by_a_step() -> None:
     start = table.state
     assert start is not None
     for reply in replies.values():
-        table.log[sha256(reply).digest()] = reply
+        table.log[messages.imprint(reply)] = reply
 
     def played() -> collector.State:
         state = start

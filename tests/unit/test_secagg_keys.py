@@ -51,7 +51,7 @@ def test_digests_are_those_of_the_plain_protocol() -> None:
     assert keys.rctx(a, b, 5, c) == plain.d("round", a, b, plain.u16(5), c)
     assert keys.u3_digest(a, [2]) == plain.d("u3", a, plain.u32(2))
     assert keys.b_commit(a, i, 3, b) == plain.d("b-commit", a, plain.u32(i), plain.u16(3), b)
-    assert keys.y_digest(a, 1, b"y") == plain.d("y", a, plain.u32(1), b"y")
+    assert keys.y_digest(a, 1, b) == plain.d("y", a, plain.u32(1), b)
     assert keys.input_commit(a, b, c, key) == plain.d("input", a, b, c, key)
     assert keys.sum_digest(a, b, [b"r"], b"s") == plain.d("sum", a, b, plain.d("reveals", b"r"), b"s")
     assert keys.receipt_digest(b"r") == plain.d("receipt", b"r")

@@ -136,6 +136,78 @@ def test_after_the_wait_of_its_step_a_city_hangs_up(kind: Kind, wait: int) -> No
     assert again.on(request, last + 1) == ()
 
 
+@pytest.mark.parametrize(("kind", "wait"), [(Kind.SURVIVORS, 600), (Kind.CONFIRMS, 60)])
+def test_a_city_that_a_round_went_on_without_answers_the_next_question_and_nothing_of_that_round(
+    kind: Kind, wait: int
+) -> None:
+    """Left out of U3, or out of the Confirms: it hears nothing, and its wait counts from its own last reply."""
+    table = table_of(IDS, rounds=3)
+    late, seat = before(table, kind, VICTIM), table.cities[VICTIM]
+    assert isinstance(seat.state, member.Masked | member.Confirmed)
+    ask, matter = replace(seat.state.turn.ask, round=2), messages.matter_of(table.plan, 2)
+    over = seat.state.talk.since + wait + member.GRACE_S + 1
+    assert not member.late(seat.state, over)
+    assert seat.on(late, over) == ()
+    missed = seat.state
+    assert isinstance(missed, member.Missed)
+    assert (
+        sorted(missed.room.shares) == sorted(missed.room.masks) == [1, 2]
+    )  # nothing that could open the round is left
+    assert seat.on(late, over) == ()
+    assert seat.state is missed
+    ((_, masked),) = seat.on(resealed(late, ask, matter=matter), table.plan.expires)
+    assert messages.peek(masked).kind is Kind.MASKED
+    last = seat.state
+    assert isinstance(last, member.Masked)
+    assert member.late(last, table.plan.expires + 1)
+    seat.state = missed
+    seat.on(resealed(late, messages.Deliver(bytes(32), (), (), b"")), over)
+    assert isinstance(seat.state, member.Refused)  # what was never of that round is out of order as ever
+    assert seat.state.fault.code == "SECAGG_OUT_OF_ORDER"
+
+
+def test_a_question_of_a_session_that_waits_too_long_for_its_vector_is_missed() -> None:
+    seat, request = seat_before(Kind.DELIVER, rounds=2)
+    asked, _ = member.step(seat.state, request, seat.stamp(NOW + 1))
+    assert isinstance(asked, member.Asked)
+    late = Stamp(asked.talk.since + 600 + member.GRACE_S + 1, {0: 99})
+    state, out = member.mask(asked, vector_of(seat.plan, VICTIM), bytes(32), bytes(32), seat.entropy, late)
+    assert isinstance(state, member.Missed)
+    assert out == ()
+
+
+@pytest.mark.parametrize("kind", [Kind.ADVERTS, Kind.SURVIVORS, Kind.RECEIPT, Kind.ABORT])
+def test_a_conversation_that_begins_with_anything_but_an_open_is_out_of_order(kind: Kind) -> None:
+    """G4; a receipt is the ledger's, and an abort of what is not there needs no answer."""
+    seat, request = seat_before(Kind.OPEN)
+    body: dict[Kind, messages.Body] = {
+        Kind.ADVERTS: messages.Adverts(bytes(32), ()),
+        Kind.SURVIVORS: messages.Survivors(bytes(32), IDS),
+        Kind.RECEIPT: messages.Receipt(bytes(32), bytes(32), bytes(32), ()),
+        Kind.ABORT: messages.Abort(8, 0),
+    }
+    content = resealed(request, body[kind])
+    state, out = member.join(seat.terms, content, seat.entropy, seat.stamp(NOW))
+    if kind in (Kind.RECEIPT, Kind.ABORT):
+        assert (state, out) == (member.Idle(), ())
+        return
+    assert isinstance(state, member.Refused)
+    assert (state.fault.code, state.evidence) == ("SECAGG_OUT_OF_ORDER", content)
+    assert messages.Abort.decode(messages.body_of(out[0][1])).code == ABORT_NUMBERS["SECAGG_OUT_OF_ORDER"]
+
+
+@pytest.mark.parametrize("kind", STEPS[1:])
+def test_another_open_to_a_conversation_that_is_open_ends_it(kind: Kind) -> None:
+    """G4: never a second plan, never a second set of keys; what it had goes."""
+    seat, request = seat_before(kind)
+    another = resealed(request, messages.Open(replace(seat.plan, waits=(61, 60, 600, 60, 60)).encode(), b""))
+    ((_, abort),) = seat.on(another, NOW + 1)
+    assert isinstance(seat.state, member.Refused)
+    assert (seat.state.fault.code, seat.state.evidence) == ("SECAGG_OUT_OF_ORDER", another)
+    assert seat.on(another, NOW + 2) == ((0, abort),)  # G2
+    assert seat.on(request, NOW + 2) == ()
+
+
 def test_after_the_plan_has_expired_every_state_is_closed() -> None:
     table = table_of(IDS)
     table.run(nobody)

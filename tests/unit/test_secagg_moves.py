@@ -1,6 +1,7 @@
 """The tables of transitions are what happens: no transition that is not in them, none in them that never happens."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -60,6 +61,12 @@ def outcomes() -> Iterator[Table]:
     for city, content in out:
         wrong = resealed(content, messages.Survivors(bytes(32), IDS))
         table.cities[city].on(wrong, table.now)
+    table, out = at_step("confirm", IDS, rounds=2)
+    seat, late = table.cities[1], out[0][1]
+    assert isinstance(seat.state, member.Masked)
+    ask = replace(seat.state.turn.ask, round=1)
+    seat.on(late, table.now + 700)  # the round went on without it
+    seat.on(resealed(late, ask, matter=messages.matter_of(table.plan, 1)), table.now + 700)
 
 
 def played(table: Table, losses: dict[str, tuple[int, ...]]) -> Table:
@@ -129,6 +136,8 @@ def test_the_city_s_table_is_what_it_does(monkeypatch: pytest.MonkeyPatch) -> No
         rows = [move for move in plain if at in move.at and move.on == on]
         if to is member.Refused:
             assert sent is Kind.ABORT
+        elif to is member.Missed:
+            assert (at, sent) in {(member.Masked, None), (member.Confirmed, None)}
         elif rows:
             assert [(move.to, move.sends) for move in rows] == [(to, sent)]
         else:

@@ -71,6 +71,20 @@ def test_every_byte_class_of_a_transcript_matters() -> None:
         assert code_of(mutated), at
 
 
+def test_a_vector_is_bound_by_its_header_so_one_that_was_changed_does_not_open() -> None:
+    """The digest stands on header and signature alone; a reader opens what it is over."""
+    table, transcript = played()
+    first, *others = transcript.masked
+    changed = replace(transcript, masked=(flipped(first, len(first) - 70), *others))
+    assert changed.digest() == transcript.digest()
+    assert code_of(changed) == "SECAGG_BAD_SIGNATURE"
+    masked = messages.Masked.decode(messages.body_of(first))
+    again = resealed(first, replace(masked, y=bytes(len(masked.y))))
+    assert replace(transcript, masked=(again, *others)).digest() != transcript.digest()
+    assert table.state is not None
+    assert collector.step(table.state, changed.masked[0], table.stamp(), table.recall) == (table.state, ())
+
+
 def swapped(transcript: Transcript, name: str, value: Any) -> Transcript:
     return replace(transcript, **{name: value})
 
