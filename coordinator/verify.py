@@ -303,7 +303,9 @@ class _Look:
             study = study.in_exact_mode()  # what --exact does to a study that was written for mode dp
         if study.digest != results.study.digest:
             raise _differs(manifest.STUDY, "study.digest", manifest.RESULTS)
-        self.known[Study] = study
+        if not 0 <= results.run.number < study.runs:
+            raise _differs(manifest.RESULTS, "run.number", manifest.STUDY)
+        study = self.known[Study] = study.at(results.run.number + 1)
         if study.file.as_of.isoformat() != results.run.as_of:
             yield _differs(manifest.STUDY, "as_of", manifest.RESULTS)
         try:
@@ -343,7 +345,7 @@ class _Look:
         survivors = tuple(sorted(ids[name] for name in results.cities.answered))
         missing = tuple(Missing(each.city, each.reason, each.detail) for each in results.cities.missing)
         try:
-            agreement = agree(study, tuple(found), roster, results.run.number + 1)
+            agreement = agree(study, tuple(found), roster)
         except HpfedError as fault:
             raise _placed(fault, "bundle/approvals") from None
         least = len(found) if study.exact else max(study.file.cities.least, FEWEST)

@@ -4,7 +4,7 @@ Entries say what was promised, read, sent and answered. For one round of a conve
 
 | entry | is on disk before | means |
 |---|---|---|
-| `reserved` | anything of the conversation leaves | the cost of the whole study is held, until the plan expires |
+| `reserved` | anything of the conversation leaves | the cost of the whole study is held, until the plan expires; the first of a repeat holds that of all its runs, until 30 days after the last |
 | `rows` | the first row is read | the round is charged, come what may |
 | `spent` | the masked vector leaves | charged for good; the reply is stored with it and is what a repeat gets |
 | `confirmed` | the signature over the survivors leaves | no other list of this round is ever signed |
@@ -14,7 +14,8 @@ Entries say what was promised, read, sent and answered. For one round of a conve
 A study whose tables are released by city has one more round, COUNTED, after all that a conversation can have: `rows`, then `spent` before
 the city's own answer leaves. It is charged from the same reservation; a study without a sum has a reservation of its own for it.
 
-`void` ends a conversation: what was held and not read is free again. Nothing else is ever given back. Costs are derived: `Book` computes
+`void` ends a conversation: what was held and not read is free again, or back among the runs that its repeat holds. `lapsed` frees those of
+a repeat that nobody began. Nothing else is ever given back. Costs are derived: `Book` computes
 each one again from its blocks, and an entry that states another is refused.
 """
 
@@ -46,7 +47,7 @@ Big = Annotated[int, Field(strict=False, ge=0), PlainSerializer(str)]  # written
 Name = str  # `sha256:…` of something; the chain covers it, so that its form need not be looked at again
 Ids = tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
 Key = tuple[str, str, int]  # asker, study, run: what an answer is kept under
-Why = Literal["expired", "superseded", "ended"]
+Why = Literal["expired", "superseded", "ended", "declined"]
 
 
 def named(content: bytes) -> str:
@@ -186,6 +187,11 @@ class Claim(_Closed):
         return (self.asker, self.study, self.runs[0])
 
     @property
+    def of_repeat(self) -> tuple[str, str]:
+        """What its run may be held under."""
+        return (self.asker, self.study)
+
+    @property
     def cost(self) -> Cost:
         """Of all blocks in all their rounds."""
         return _cost(self.charges, self.draws, self.delta)
@@ -298,12 +304,26 @@ class Declined(_Entry):
 
 
 class Reserved(_Entry):
-    """`cost`: at every order of `privacy.ORDERS`, in 2**-64, as `text` writes it. `sampler`: in 2**-176."""
+    """`cost`: of this run at every order of `privacy.ORDERS`, in 2**-64, as `text` writes it. `sampler`: in 2**-176.
+
+    `runs`: of a repeat, all that are held from here on, this one among them, each at this cost; `until` when.
+    """
 
     kind: Literal["reserved"] = "reserved"
     claim: Claim
     cost: str
     sampler: Big
+    runs: tuple[Annotated[int, Field(ge=1, lt=2**16)], ...] = ()
+    until: Seconds = 0
+
+
+class Lapsed(_Entry):
+    """What a repeat holds for runs that nobody began is free again."""
+
+    kind: Literal["lapsed"] = "lapsed"
+    asker: str
+    study: Name
+    why: Why
 
 
 class _Step(_Entry):
@@ -370,7 +390,7 @@ class ExactSet(_Step):
 
 
 Step = Rows | Spent | Confirmed | Revealed | Answered | Void | ExactSet  # of one conversation, after `reserved`
-Entry = Opened | PolicySet | CapSet | Approved | Declined | Reserved | Step
+Entry = Opened | PolicySet | CapSet | Approved | Declined | Reserved | Lapsed | Step
 ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
@@ -405,11 +425,12 @@ class Reservation(NamedTuple):
     rounds: Mapping[int, Round]
     exact: ExactSet | None = None
     void: bool = False
+    repeat: "Repeat | None" = None  # that it was held in, as it stood when this run was taken from it
 
     @property
     def year(self) -> int:
-        """The year whose budget it uses: that in which it was made."""
-        return year_of(self.at)
+        """The year whose budget it uses: that in which it was made, or its repeat was."""
+        return year_of(self.repeat.at if self.repeat else self.at)
 
     @property
     def unspent(self) -> tuple[int, ...]:
@@ -474,6 +495,28 @@ class Reservation(NamedTuple):
         return self.claim.cohort_class == cohort_class or (self.exact is not None and self.exact.rows == rows)
 
 
+class Repeat(NamedTuple):
+    """What is held for runs of a repeat that have not begun: `cost` for each of `open`, until `until`. `at`: when it was held."""
+
+    seq: int
+    at: int
+    until: int
+    asker: str
+    study: Name
+    runs: tuple[int, ...]
+    open: frozenset[int]
+    cost: Cost
+
+    @property
+    def charged(self) -> Cost:
+        return self.cost.times(len(self.open))
+
+    @property
+    def untouched(self) -> bool:
+        """No run of it was taken, or every one came back unread."""
+        return len(self.open) == len(self.runs)
+
+
 def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
     """The reservation after one more entry of its conversation. Errors: `ValueError` where that entry cannot come next."""
     if isinstance(entry, Void):
@@ -512,7 +555,7 @@ def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
 def _at(held: Reservation, left: tuple[int, ...], number: int, after: Round) -> Reservation:
     """The same with one round gone further."""
     rounds = {**held.rounds, number: after}
-    return Reservation(held.seq, held.at, held.claim, held.cost, left, rounds, held.exact, held.void)
+    return Reservation(held.seq, held.at, held.claim, held.cost, left, rounds, held.exact, held.void, held.repeat)
 
 
 def need(holds: bool) -> None:
@@ -548,6 +591,7 @@ class View:
     approvals: Mapping[str, Approved]
     declined: Mapping[str, Declined]
     caps: Mapping[Scope, Cap]
+    repeats: tuple[Repeat, ...] = ()
 
     def room(self, scope: Scope, asker: str, now: int) -> Room:
         """A cap for an asker and the year of `now`, also where the asker has used nothing of it. Pre-condition: the caps are written."""
@@ -571,6 +615,7 @@ class Book:
         self.reservations: dict[str, Reservation] = {}
         self.attempts: dict[Key, list[str]] = {}
         self.answers: dict[Key, str] = {}
+        self.repeats: dict[tuple[str, str], Repeat] = {}  # by asker and study, until they lapse
 
     def apply(self, entry: Entry, head: Head) -> None:
         """Take in the next entry; `head` is the chain's after it. Errors: `ValueError` where it cannot follow, or states a wrong cost."""
@@ -582,6 +627,8 @@ class Book:
                 self.reservations[entry.conversation] = held
                 if isinstance(entry, Answered):
                     self.answers[held.claim.key] = entry.conversation
+                if isinstance(entry, Void) and not held.rounds:
+                    self._returned(held)
             case Opened():
                 self.opened, self.policy = entry, entry.policy
             case PolicySet():
@@ -597,6 +644,9 @@ class Book:
                 self.approvals.pop(entry.study, None)
             case Reserved():
                 self._reserved(entry, head.seq)
+            case Lapsed():
+                need((entry.asker, entry.study) in self.repeats)
+                del self.repeats[entry.asker, entry.study]
             case _:
                 assert_never(entry)
         self.head, self.at = head, entry.at
@@ -605,12 +655,27 @@ class Book:
         claim, cost = entry.claim, entry.claim.cost
         need(claim.conversation not in self.reservations and claim.key not in self.answers)
         need(entry.cost == text(cost.curve) and entry.sampler == cost.sampler)
+        if entry.runs:
+            need(claim.of_repeat not in self.repeats and claim.runs[0] in entry.runs)
+            self.repeats[claim.of_repeat] = Repeat(
+                seq, entry.at, entry.until, claim.asker, claim.study, entry.runs, frozenset(entry.runs), cost
+            )
+        repeat = self.repeats.get(claim.of_repeat)
+        taken = repeat if repeat and claim.runs[0] in repeat.open else None
+        if taken:
+            self.repeats[claim.of_repeat] = taken._replace(open=taken.open - {claim.runs[0]})
         left = tuple(charge.rounds for charge in claim.charges) or (
             *(claim.rounds,) * claim.summed,
             *(1,) * claim.counted,
         )
-        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {})
+        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {}, repeat=taken)
         self.attempts.setdefault(claim.key, []).append(claim.conversation)
+
+    def _returned(self, held: Reservation) -> None:
+        """A run that was taken from a repeat, and of which no row was read, is held in it again, unless that is over."""
+        repeat = self.repeats.get(held.claim.of_repeat)
+        if repeat and held.repeat and repeat.seq == held.repeat.seq:
+            self.repeats[held.claim.of_repeat] = repeat._replace(open=repeat.open | {held.claim.runs[0]})
 
     def room(self, scope: Scope, asker: str, year: int) -> Room:
         """A cap, and what is spent and reserved under it, for an asker and a year where it has these."""
@@ -619,9 +684,14 @@ class Book:
             for each in self.reservations.values()
             if (scope == "total" or each.year == year) and (scope != "per_asker_year" or each.claim.asker == asker)
         )
+        kept.update(
+            each.charged
+            for each in self.repeats.values()
+            if (scope == "total" or year_of(each.at) == year) and (scope != "per_asker_year" or each.asker == asker)
+        )
         used = FREE
         for cost, times in kept.items():
-            used = used + Cost(tuple(times * at for at in cost.curve), times * cost.sampler)
+            used = used + cost.times(times)
         renews = None if scope == "total" else date(year + 1, 1, 1)
         return Room(scope, asker if scope == "per_asker_year" else "", self.caps[scope].cap, used, renews)
 
@@ -634,7 +704,15 @@ class Book:
         held = tuple(self.reservations.values())
         caps = {scope: each.cap for scope, each in self.caps.items()}
         return View(
-            self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals), dict(self.declined), caps
+            self.head,
+            self.policy,
+            tuple(rooms),
+            waiting,
+            held,
+            dict(self.approvals),
+            dict(self.declined),
+            caps,
+            tuple(self.repeats.values()),
         )
 
 

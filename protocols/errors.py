@@ -328,6 +328,12 @@ CODES: Final[dict[str, Texts]] = {
         "the study {study} was answered before and is not computed again, so that --drop has nothing to lose",
         "Ask another study, or use --seed",
     ),
+    "RUN_UNKNOWN": _t(
+        "这项研究没有第 {run} 期",
+        "期数从 0 数到 {last}",
+        "the study has no run {run}",
+        "Runs count from 0 to {last}",
+    ),
     "LOG_IN_USE": _t(
         "这项研究正由另一个进程计算",
         "请等它结束后再运行",
