@@ -89,6 +89,7 @@ def study_check(
             "cells": layout.length,
             "own_blocks": len(own.blocks),
             "own_cells": own.length,
+            "runs": found.runs,
             "reads": list(found.reads()),
         }
         parts = [(layout, "masked"), (own, "as its own numbers" + ("" if found.exact else ", noised"))]
@@ -97,11 +98,12 @@ def study_check(
             for each, how in parts
             if each.blocks
         )
+        runs = f", in each of {found.runs} monthly runs to {found.last_as_of}" if found.runs > 1 else ""
         _print(
             value,
             as_json,
             lambda: (
-                f"{found.file.study}: {value['questions']} questions, {leaves}\nreads {', '.join(found.reads())}\n{found.digest}"
+                f"{found.file.study}: {value['questions']} questions, {leaves}{runs}\nreads {', '.join(found.reads())}\n{found.digest}"
             ),
         )
 

@@ -231,9 +231,7 @@ def _short(given: Counted, needed: int) -> HpfedError:
     return IncompleteError("COUNT_TOO_FEW", came=len(given.cells), needed=needed)
 
 
-def _asked(
-    post: Post, body: Body, study: Study, cities: Sequence[int], life_s: int
-) -> tuple[Matter, dict[int, bytes]]:
+def _asked(post: Post, body: Body, study: Study, cities: Sequence[int], life_s: int) -> tuple[Matter, dict[int, bytes]]:
     """One request about a run of a study, outside any conversation, sealed for each city."""
     stamp = post.stamp()
     matter = Matter(stamp.now + life_s, digest_bytes(study.digest), study.run)

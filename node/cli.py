@@ -336,6 +336,7 @@ def requests(
                     "asker": each.asker,
                     "mode": file.privacy.mode,
                     "epsilon": file.privacy.epsilon if file.privacy.mode == "dp" else None,
+                    "runs": each.asked().runs,
                     "since": each.since,
                     "codes": list(each.codes or later.get(name, ())),
                 }
@@ -472,7 +473,7 @@ def releases(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_jso
         from node.sheet import released, stamp
 
         view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
-        found = [released(held) for held in view.reservations]
+        found = [released(held, view) for held in view.reservations]
         lines = (
             f"{r['conversation'][:12]}  {r['study'][7:19]}  {stamp(r['at'])}  {r['asker']}  {r['state']}  "
             + " ".join(each["bytes_sha256"][7:19] for each in r["sent"])
@@ -513,7 +514,7 @@ def outbox(
         ]
         if not held:
             raise Refusal("OUTBOX_EMPTY", name=study)
-        found = [released(each) for each in held]
+        found = [released(each, view) for each in held]
         _print(found, as_json, lambda: "\n".join(released_lines(found, spoken(lang))))
 
     guarded(lang, as_json, work)

@@ -4,7 +4,7 @@ Entries say what was promised, read, sent and answered. For one round of a conve
 
 | entry | is on disk before | means |
 |---|---|---|
-| `reserved` | anything of the conversation leaves | the cost of the whole study is held, until the plan expires; the first of a repeat holds that of all its runs, until 30 days after the last |
+| `reserved` | anything of the conversation leaves | the cost of the whole study is held, until the plan expires; the first run of a `repeat` holds that of all |
 | `rows` | the first row is read | the round is charged, come what may |
 | `spent` | the masked vector leaves | charged for good; the reply is stored with it and is what a repeat gets |
 | `confirmed` | the signature over the survivors leaves | no other list of this round is ever signed |
@@ -20,7 +20,7 @@ each one again from its blocks, and an entry that states another is refused.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -428,6 +428,14 @@ class Reservation(NamedTuple):
     repeat: "Repeat | None" = None  # that it was held in, as it stood when this run was taken from it
 
     @property
+    def asker(self) -> str:
+        return self.claim.asker
+
+    @property
+    def study(self) -> Name:
+        return self.claim.study
+
+    @property
     def year(self) -> int:
         """The year whose budget it uses: that in which it was made, or its repeat was."""
         return year_of(self.repeat.at if self.repeat else self.at)
@@ -506,6 +514,10 @@ class Repeat(NamedTuple):
     runs: tuple[int, ...]
     open: frozenset[int]
     cost: Cost
+
+    @property
+    def year(self) -> int:
+        return year_of(self.at)
 
     @property
     def charged(self) -> Cost:
@@ -677,23 +689,24 @@ class Book:
         if repeat and held.repeat and repeat.seq == held.repeat.seq:
             self.repeats[held.claim.of_repeat] = repeat._replace(open=repeat.open | {held.claim.runs[0]})
 
-    def room(self, scope: Scope, asker: str, year: int) -> Room:
-        """A cap, and what is spent and reserved under it, for an asker and a year where it has these."""
+    def room(self, scope: Scope, asker: str, year: int, besides: str = "") -> Room:
+        """A cap, and what is spent and reserved under it, for an asker and a year where it has these. `besides`: a study left out."""
         kept = Counter(
             each.charged
-            for each in self.reservations.values()
-            if (scope == "total" or each.year == year) and (scope != "per_asker_year" or each.claim.asker == asker)
-        )
-        kept.update(
-            each.charged
-            for each in self.repeats.values()
-            if (scope == "total" or year_of(each.at) == year) and (scope != "per_asker_year" or each.asker == asker)
+            for each in self._held()
+            if (scope == "total" or each.year == year)
+            and (scope != "per_asker_year" or each.asker == asker)
+            and each.study != besides
         )
         used = FREE
         for cost, times in kept.items():
             used = used + cost.times(times)
         renews = None if scope == "total" else date(year + 1, 1, 1)
         return Room(scope, asker if scope == "per_asker_year" else "", self.caps[scope].cap, used, renews)
+
+    def _held(self) -> Iterator[Reservation | Repeat]:
+        yield from self.reservations.values()
+        yield from self.repeats.values()
 
     def view(self, now: int, waiting: tuple[Scope, ...] = ()) -> View:
         """The ledger as a value at `now`."""

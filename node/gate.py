@@ -45,7 +45,7 @@ from node.policy import Policy, decide
 from node.station import Station
 from protocols import messages
 from protocols.answerable import shortages
-from protocols.approval import Approval, check_asker, sign_approval
+from protocols.approval import Allowance, Approval, check_asker, sign_approval
 from protocols.attestation import sign_attestation
 from protocols.canonical import digest_bytes
 from protocols.entropy import Entropy, aes_stream, exactly
@@ -197,7 +197,7 @@ class Gate:
             snapshot=study.file.as_of,
             min_cell=self.policy.file.exact.min_cell if study.exact else self.policy.file.dp.min_cell,
             min_pooled=self.policy.file.exact.min_pooled if study.exact else 0,
-            budget=() if study.exact else allowances(self.ledger.rooms(study.file.asker, stamp.now)),
+            budget=() if study.exact else self._budget(study, stamp.now),
             decided="officers" if taken.officers else "rule",
             officers=taken.signed,
             issued=taken.at,
@@ -206,6 +206,11 @@ class Gate:
             open_data=self.station.city.open_data,
         )
         return self._sealed(messages.Approval(sign_approval(approval, self.station.identity.key)), request, stamp)
+
+    def _budget(self, study: Study, now: int) -> tuple[Allowance, ...]:
+        """How full its caps are. What a repeat holds since its first run is part of what it takes, and not of what was used before."""
+        besides = study.digest if study.runs > 1 else ""
+        return allowances(self.ledger.rooms(study.file.asker, now, besides=besides))
 
     def _asked(self, study: Study) -> list[str]:
         """Cities of the roster that the study asks."""

@@ -223,10 +223,10 @@ class Ledger:
         """The ledger as a value, with the room of every cap."""
         return self._book.view(now, raised(self._book.caps, self._policy))
 
-    def rooms(self, asker: str, now: int) -> tuple[Room, ...]:
-        """Every cap that holds for an asker, and how much of it is used."""
+    def rooms(self, asker: str, now: int, *, besides: str = "") -> tuple[Room, ...]:
+        """Every cap that holds for an asker, and how much of it is used; by all but one study, where `besides` names it."""
         year = year_of(self._at(now))
-        return tuple(self._book.room(scope, asker, year) for scope in SCOPES)
+        return tuple(self._book.room(scope, asker, year, besides) for scope in SCOPES)
 
     def reservation(self, conversation: bytes) -> Reservation | None:
         """What became of a conversation, if it ever was one."""

@@ -130,7 +130,7 @@ class Agreement:
 
     @property
     def draws(self) -> int:
-        """Draws from finite tables that the guarantee rests on, in all runs: over all cities for the sum, of one city for its own answer."""
+        """Draws from finite tables that the guarantee rests on, in all runs: of all cities for the sum, of one for its own answer."""
         shared = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
         own = sum(b.cells * draws(v20) for b, v20 in zip(self.own.blocks, self.own_v20, strict=True) if v20)
         return self.study.runs * (shared * len(self.cities) * (1 + self.spare) + own)

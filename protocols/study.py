@@ -130,8 +130,8 @@ class Written:
 class Study:
     """A study and its dictionary; valid by construction (`load`, `from_wire`). `written`: of a study that was a file.
 
-    Of a study with `repeat` it is one run, the first unless `at` was asked for another: `file` has the dates of that run, and `whole`, where
-    it differs, is the file that was approved. All runs have one content and one digest.
+    Of a study with `repeat` it is one run, the first unless `at` was asked for another: `file` has the dates of that run, and `whole`,
+    where it differs, is the file that was approved. All runs have one content and one digest.
     """
 
     file: StudyFile

@@ -309,7 +309,9 @@ def run(
     drop: Annotated[list[str] | None, typer.Option("--drop", help="CITY@STEP: lose a city; may be repeated.")] = None,
     number: Annotated[
         int | None,
-        typer.Option("--run", min=0, help="Of a study with `repeat`, this run alone, from 0; also if cities lack its snapshot."),
+        typer.Option(
+            "--run", min=0, help="Of a study with `repeat`, this run alone, from 0; also if cities lack its snapshot."
+        ),
     ] = None,
     by_hand: Annotated[
         bool, typer.Option("--by-hand", help="No simulated officers: studies wait for `hpfed-node approve`.")
@@ -319,8 +321,8 @@ def run(
 ) -> None:
     """Ask a study of city folders: ingest, approve, sum under masks, release.
 
-    A study with `repeat` is asked for every run whose snapshots are there, each into a folder of its date: ingest, and run it again, for the
-    next. Runs that are answered already are given again.
+    A study with `repeat` is asked for every run whose snapshots are there, each into a folder of its date. When the next month's files are
+    there, run it again: what is answered already is given again.
 
     Example:  hpfed-simulate run study.yaml --cities cities --out result --drop chengdu@masked
     """
@@ -352,7 +354,9 @@ def run(
         if asked.file.repeat is None:
             code = made(asked, out)
         else:
-            code = max(made(one, out / one.file.as_of.isoformat()) for one in _due(asked, folder, homes, seed, number, spoken))
+            code = max(
+                made(one, out / one.file.as_of.isoformat()) for one in _due(asked, folder, homes, seed, number, spoken)
+            )
         if code:
             raise typer.Exit(code)
 
