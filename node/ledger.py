@@ -42,6 +42,7 @@ from node.entries import (
     Repeat,
     Reservation,
     Reserved,
+    Restored,
     Revealed,
     Room,
     Rows,
@@ -164,6 +165,7 @@ class Ledger:
         dictionary: str = "",
         officers: Collection[str] = (),
         most_stored: int = MOST_STORED,
+        restored: Restored | None = None,
     ) -> Self:
         """Open the ledger at `path`, or begin one; modes 0600, folder 0700. `audit/` stands beside it.
 
@@ -173,6 +175,7 @@ class Ledger:
         4 what a crash left open is closed: rows that were read and not charged are charged;
         5 a new key, a new policy and new caps are written down. A cap that rises needs two `officers`, else the old one stays.
 
+        `restored`: what two officers signed for an older copy to go on (`restore.py`), in place of 2. Pre-condition: it is about this copy.
         `city_key`: public identity key, 32 bytes. Errors: `Refusal` LEDGER_LOCKED (1), LEDGER_ROLLED_BACK (2), LEDGER_BROKEN (3),
         AUDIT_BROKEN, LEDGER_UNAVAILABLE.
         """
@@ -190,8 +193,10 @@ class Ledger:
         ledger = cls(path, db, audit, policy, entropy, most_stored)
         try:
             with _translated(path):
-                ledger._book = _load(db, path, audit.ledger)  # 2, 3
-            ledger._say(now)
+                ledger._book = _load(db, path, audit.ledger if restored is None else Head())  # 2, 3
+            if restored is not None:
+                ledger._write(restored)
+            ledger._caught_up(audit.ledger.seq, now)
             for held in [each for each in ledger._book.reservations.values() if each.unspent]:
                 ledger._write(*ledger._turned(held, now))  # 4
             ledger._declare(city, city_key.hex(), dictionary, sorted(set(officers)), now)  # 5
@@ -264,7 +269,8 @@ class Ledger:
         live = [
             each
             for each in held
-            if each.claim.counted and not each.void and each.claim.expires >= now and COUNTED not in each.rounds
+            if each.claim.counted and not each.void and not each.lost
+            if each.claim.expires >= now and COUNTED not in each.rounds
         ]
         return next(iter((*answered, *reversed(live))), None)
 
@@ -295,7 +301,9 @@ class Ledger:
         """A head that this city signed once (an echoed Ack) stands in this chain. Errors: `Refusal LEDGER_ROLLED_BACK`."""
         with _translated(self._path):
             found = self._db.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
-        if found is None or found[0] != head:
+        if head not in (found[0] if found else b"", self._book.gone_heads.get(seq)):
+            codes, shown = ("LEDGER_ROLLED_BACK",), {"ledger_seq": seq, "ledger_head": head.hex()}
+            self.audit.append(Line(event=Event.FAILED, at=self._book.at, codes=codes, **shown))  # for `restore.py`
             raise Refusal("LEDGER_ROLLED_BACK", Place(str(self._path)), entry=seq)
 
     # --- messages: their numbers, and replies that are given again
@@ -548,9 +556,14 @@ class Ledger:
             raise no
 
     def _check_exact(self, claim: Claim, now: int) -> None:
-        """Releases of the snapshot; inside one study the set of cities that was confirmed first; rule X1 as far as filters tell."""
+        """Releases of the snapshot; inside one study the set of cities that was confirmed first; rule X1 as far as filters tell.
+
+        Where a restored ledger lost some, nobody knows what they were about: none is left for as long as they would count.
+        """
         others = [each for each in self._book.reservations.values() if each.counts]
         most = self._policy.file.exact.most_releases_per_snapshot
+        if self._book.gone_exact > self._at(now) - X1_DAYS * DAY:
+            raise Refusal("EXACT_RELEASES", limit=most)
         if (
             sum(each.claim.snapshot == claim.snapshot for each in self._book.reservations.values() if each.releases)
             >= most
@@ -595,7 +608,7 @@ class Ledger:
 
     def _live(self, conversation: bytes, now: int) -> Reservation:
         held = self.reservation(conversation)
-        if held is None or held.void or held.claim.expires < now:
+        if held is None or held.void or held.lost or held.claim.expires < now:
             raise Refusal("SECAGG_BUDGET")
         return held
 
@@ -717,7 +730,7 @@ class Ledger:
         heads, rows = [self._book.head], []
         for entry in entries:
             body, salt = canonical(entry.model_dump(mode="json")), exactly(self._entropy, SALT)
-            heads.append(link(LABEL, heads[-1], salt, body))
+            heads.append(link(LABEL, _before(heads[-1], entry), salt, body))
             rows.append((heads[-1].seq, body.decode(), salt, heads[-1].hash))
 
         def store() -> None:
@@ -731,7 +744,9 @@ class Ledger:
         self._commit(store)
         for entry, head in zip(entries, heads[1:], strict=True):
             self._book.apply(entry, head)
-        self._say(self._book.at, entries[-1])
+        last = entries[-1]
+        held = self._book.reservations[last.claim.conversation] if isinstance(last, Reserved) else None
+        self._say(self._book.at, last.kind, getattr(last, "conversation", ""), held)
 
     def _commit(self, work: Callable[[], object]) -> None:
         """One transaction, on disk when this returns. Nobody wrote in between. A failure closes the ledger."""
@@ -747,19 +762,27 @@ class Ledger:
             self.close()
             raise
 
-    def _say(self, now: int, entry: Entry | None = None) -> None:
-        """Write the head into the audit file, if it is not there yet."""
-        head = self._book.head
-        if self.audit.ledger == head:
+    def _caught_up(self, known: int, now: int) -> None:
+        """Write the head into the audit file, if it is not there yet, and with it a reservation that a crash kept out of it."""
+        if self.audit.ledger == self._book.head:
             return
+        missed = [each for each in self._book.reservations.values() if each.seq > known]
+        self._say(now, "reserved" if missed else "caught up", held=missed[-1] if missed else None)
+
+    def _say(self, now: int, of: str, conversation: str = "", held: Reservation | None = None) -> None:
+        """Write the head into the audit file. `held`: a reservation that was just made."""
+        head = self._book.head
         line = Line(
             event=Event.LEDGER,
             at=now,
-            of=entry.kind if entry else "",
-            conversation=getattr(entry, "conversation", ""),
+            of=of,
+            conversation=conversation,
             ledger_seq=head.seq,
             ledger_head=head.hash.hex(),
         )
+        if held is not None:
+            runs = len(held.repeat.runs) if held.repeat and held.repeat.seq == held.seq else 1
+            line = line.model_copy(update={"asker": held.asker, **held.claim.priced(runs)})
         try:
             self.audit.append(line)
         except BaseException:
@@ -797,6 +820,14 @@ def verify(path: Path, audited: Head) -> Head:
         return _load(db, path, audited).head
 
 
+def heads(path: Path) -> tuple[Head, frozenset[Head]]:
+    """The head of a ledger, and every one that it ever had, also those that it lost. Errors: as `verify`, but for LEDGER_ROLLED_BACK."""
+    with _translated(path), closing(_read_only(path)) as db:
+        book = _load(db, path, Head())
+        chain = {Head(*each) for each in db.execute("SELECT seq, hash FROM entries")}
+    return book.head, frozenset(chain | {Head(*each) for each in book.gone_heads.items()})
+
+
 @contextmanager
 def _without_collector() -> Iterator[None]:
     """A long ledger becomes a million values and no garbage, which the collector would look through again and again."""
@@ -816,9 +847,10 @@ def _load(db: sqlite3.Connection, path: Path, audited: Head) -> Book:
     for seq, body, salt, hashed in db.execute("SELECT seq, body, salt, hash FROM entries ORDER BY seq"):
         try:
             content = body.encode()
-            head = link(LABEL, book.head, salt, content)
+            entry = ENTRY.validate_json(content)
+            head = link(LABEL, _before(book.head, entry), salt, content)
             need(seq == head.seq and hashed == head.hash)
-            book.apply(ENTRY.validate_json(content), head)
+            book.apply(entry, head)
         except (ValueError, TypeError, AttributeError, HpfedError):
             raise Refusal("LEDGER_BROKEN", Place(str(path)), entry=book.head.seq + 1) from None
         if seq == audited.seq and hashed != audited.hash:
@@ -826,6 +858,11 @@ def _load(db: sqlite3.Connection, path: Path, audited: Head) -> Book:
     if book.head.seq < audited.seq:
         raise Refusal("LEDGER_ROLLED_BACK", Place(str(path)), entry=audited.seq)
     return book
+
+
+def _before(head: Head, entry: Entry) -> Head:
+    """What an entry is chained to: the one before; where an older copy goes on, its last, under the numbers that are missing."""
+    return Head(entry.last, head.hash) if isinstance(entry, Restored) else head
 
 
 def _created(path: Path) -> sqlite3.Connection:

@@ -24,9 +24,10 @@ Officer = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]{0,60}$")]  # no fre
 
 
 class OfficerSaid(Record):
-    """The payload that an officer signs. `study`: its digest, or, where caps are raised, that of the policy that raises them."""
+    """The payload that an officer signs. `study`: its digest; where caps are raised, that of the policy that raises them; where an older
+    copy of the ledger is to go on, that of the copy and of what it lacks."""
 
-    answer: Literal["approve", "decline", "raise_caps"]
+    answer: Literal["approve", "decline", "raise_caps", "restore"]
     at: Seconds
     city: str
     officer: Officer

@@ -1090,9 +1090,15 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "LEDGER_ROLLED_BACK": _t(
         "账本比本市已记录的更旧（应有第 {entry} 条）；本市不再作答",
-        "请找回最新的 ledger.sqlite；旧备份不能代替它，否则已花的预算会被忘记",
+        "请找回最新的 ledger.sqlite；已无法找回时，可由两名审批人运行 hpfed-node audit restore，所缺部分按全部已花计",
         "the ledger is older than what this city recorded elsewhere (entry {entry}); this city answers nothing",
-        "Find the newest ledger.sqlite; an older copy cannot stand in for it, since it forgets what was spent",
+        "Find the newest ledger.sqlite. If it is lost for good, two officers may run `hpfed-node audit restore`; the gap counts as spent",
+    ),
+    "RESTORE_NOTHING": _t(
+        "账本没有缺少任何条目",
+        "无须恢复",
+        "the ledger lacks nothing that this city recorded",
+        "There is nothing to restore",
     ),
     "LEDGER_LOCKED": _t(
         "账本正由另一个进程使用",
