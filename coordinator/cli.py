@@ -409,6 +409,14 @@ NOTES: dict[str, dict[str, str]] = {
         "zh": "已由各市签名的自行作答重算其分市数值",
         "en": "every number by city was computed again from what that city signed",
     },
+    "sum_attested": {
+        "zh": "{count} 座城市签名确认的是同一个合计",
+        "en": "{count} cities signed the receipt of one and the same sum",
+    },
+    "own_unused": {
+        "zh": "{cities} 证明已自行作答并计费，但协调方没有收到；结果不含其分市数值",
+        "en": "{cities} attests an answer of its own, and was charged for it, that the coordinator did not get: it is not in the result",
+    },
     "sum_exact": {
         "zh": "未重新求和：精确模式的求和记录留在协调方；只核对了各行是否属于这项研究",
         "en": "the sum was not computed again: in mode exact its record stays with the coordinator; "

@@ -387,6 +387,11 @@ class _Look:
                 continue
             for what in _unlike(said, opened, city, terms["privacy"]):
                 yield _differs(path, what, manifest.RESULTS)
+        yield from self._one_sum()
+        lost = {each.city for each in opened.uncounted}
+        unused = sorted(name for name, said in self.attested.items() if name in lost and last(said, "by_city"))
+        if unused:
+            yield Note("own_unused", {"cities": ", ".join(unused)})
         answers = {each.id for each in (last(said, "pooled") for said in self.attested.values()) if each}
         if answers != {each.conversation for each in self._the(Manifest).transcripts}:
             yield _differs(manifest.MANIFEST, "transcripts", "attestations")
@@ -399,6 +404,16 @@ class _Look:
                 question, cannot
             ):
                 yield _differs(manifest.RESULTS, f"questions.{question.id}.cities", "approvals")
+
+    def _one_sum(self) -> Found:
+        """Cities sign the digest of the sum that the coordinator's receipt named to them: to all of them the same one."""
+        pooled = {name: last(said, "pooled") for name, said in self.attested.items()}
+        sums = {name: each.sum for name, each in pooled.items() if each is not None and each.sum}
+        for name in sums:
+            if sums[name] != next(iter(sums.values())):
+                yield _differs(manifest.attestation_of(name), "conversations.pooled.sum", "attestations")
+        if sums and len(set(sums.values())) == 1:
+            yield Note("sum_attested", {"count": len(sums)})
 
     def _cities(self) -> Found:
         opened, roster, content = self._the(Opened), self._the(Roster), self._the(Results).content

@@ -472,7 +472,8 @@ class Gate:
     def _own_terms(self, study: Study, asked: messages.Count, held: Reservation | None) -> Agreement:
         """What the study gives for an own answer, derived again, and held against what is asked. `held`: the conversation beside it.
 
-        Errors: `PeerError` SECAGG_OUT_OF_ORDER (a study with a sum is summed first), SECAGG_FOREIGN_QUESTION; `Refusal` of the policy.
+        Errors: `PeerError` SECAGG_OUT_OF_ORDER (a study with a sum is summed first), SECAGG_FOREIGN_QUESTION; `Refusal` of the policy,
+        COUNT_OTHER_CITIES: it was answered beside a sum over other cities, which may carry amounts in other units.
         """
         roster = self.station.roster
         if study.summed and held is None:
@@ -483,6 +484,8 @@ class Gate:
         ]
         agreement = agree(study, held.claim.cities if held else everyone, roster)
         if not study.counted or agreement.count != asked:
+            if held is not None and held.own is not None:
+                raise Refusal("COUNT_OTHER_CITIES", city=self.station.city.city)
             raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="count")
         cities = [roster.name(city) for city in agreement.cities]
         no = decide(study, role=self._role(study), cities=cities, cannot=None, policy=self.policy).refusal()

@@ -1266,6 +1266,12 @@ CODES: Final[dict[str, Texts]] = {
         "the block {block} declares a smaller effect of one holder than its cells allow",
         "Correct the blocks that its kind declares",
     ),
+    "COUNT_OTHER_CITIES": _t(
+        "{city} 已就这一期自行作答，当时的方案由另一些城市参加；不会重新作答",
+        "请以同样的城市再次运行，或提出下一版（revision）",
+        "{city} answered this run by itself already, under a plan over other cities, and answers it once",
+        "Run it again with the same cities, or ask the next `revision`",
+    ),
     "COUNT_TOO_FEW": _t(
         "各市自行作答：答复 {came} 个，至少需要 {needed} 个",
         "稍后再运行同一研究；已答复的城市给出同一答复，不再计费",
