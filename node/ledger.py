@@ -302,8 +302,9 @@ class Ledger:
         with _translated(self._path):
             found = self._db.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
         if head not in (found[0] if found else b"", self._book.gone_heads.get(seq)):
-            codes, shown = ("LEDGER_ROLLED_BACK",), {"ledger_seq": seq, "ledger_head": head.hex()}
-            self.audit.append(Line(event=Event.FAILED, at=self._book.at, codes=codes, **shown))  # for `restore.py`
+            codes, at = ("LEDGER_ROLLED_BACK",), self._book.at
+            line = Line(event=Event.FAILED, at=at, codes=codes, ledger_seq=seq, ledger_head=head.hex())
+            self.audit.append(line)  # what `restore.py` looks for
             raise Refusal("LEDGER_ROLLED_BACK", Place(str(self._path)), entry=seq)
 
     # --- messages: their numbers, and replies that are given again

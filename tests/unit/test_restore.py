@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from node import audit, cli, restore
 from node import ledger as ledgers
 from node.audit import Head
-from node.entries import COUNTED, Restored
+from node.entries import COUNTED, LostCost, Restored
 from node.identity import identity, key_file
 from node.ledger import AUDIT, DAY, FILE, Ledger
 from protocols import privacy
@@ -173,10 +173,7 @@ def test_a_reservation_that_a_crash_kept_out_of_the_audit_file_is_written_there_
     opened(tmp_path, now=NOW + 60).close()
     last = list(audit.lines(tmp_path / AUDIT))[-1]
     assert (last.of, last.asker) == ("reserved", "fund-lab")
-    assert (
-        restore.LostCost(asker="", at=0, events=last.events, sampler=int(last.sampler)).cost
-        == claim(1, total=SMALL).cost
-    )
+    assert LostCost(asker="", at=0, events=last.events, sampler=int(last.sampler)).cost == claim(1, total=SMALL).cost
 
 
 def test_all_runs_of_a_repeat_that_is_missing_count(tmp_path: Path) -> None:
