@@ -89,6 +89,7 @@ def study_check(
             "cells": layout.length,
             "own_blocks": len(own.blocks),
             "own_cells": own.length,
+            "runs": found.runs,
             "reads": list(found.reads()),
         }
         parts = [(layout, "masked"), (own, "as its own numbers" + ("" if found.exact else ", noised"))]
@@ -97,11 +98,12 @@ def study_check(
             for each, how in parts
             if each.blocks
         )
+        runs = f", in each of {found.runs} monthly runs to {found.last_as_of}" if found.runs > 1 else ""
         _print(
             value,
             as_json,
             lambda: (
-                f"{found.file.study}: {value['questions']} questions, {leaves}\nreads {', '.join(found.reads())}\n{found.digest}"
+                f"{found.file.study}: {value['questions']} questions, {leaves}{runs}\nreads {', '.join(found.reads())}\n{found.digest}"
             ),
         )
 
@@ -406,6 +408,14 @@ NOTES: dict[str, dict[str, str]] = {
     "own_recomputed": {
         "zh": "已由各市签名的自行作答重算其分市数值",
         "en": "every number by city was computed again from what that city signed",
+    },
+    "sum_attested": {
+        "zh": "{count} 座城市签名确认的是同一个合计",
+        "en": "{count} cities signed the receipt of one and the same sum",
+    },
+    "own_unused": {
+        "zh": "{cities} 证明已自行作答并计费，但协调方没有收到；结果不含其分市数值",
+        "en": "{cities} attests an answer of its own, and was charged for it, that the coordinator did not get: it is not in the result",
     },
     "sum_exact": {
         "zh": "未重新求和：精确模式的求和记录留在协调方；只核对了各行是否属于这项研究",

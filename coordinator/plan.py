@@ -254,6 +254,11 @@ def published(plan: Planned, wishes: Sequence[Wish]) -> dict[str, Any]:
             "dropouts": agreement.limits.d,
             "honest_share": agreement.honest,
         },
+        "runs": {
+            "of": study.runs,
+            "as_of": study.file.as_of.isoformat(),
+            "last_as_of": study.last_as_of.isoformat(),
+        },
         "cost": _cost(plan),
         "blocks": _blocks(plan),
         "questions": questions,
@@ -325,6 +330,7 @@ def _blocks(plan: Planned) -> list[dict[str, Any]]:
                     "ring": bits,
                     "bytes": block.cells * size,
                     "rounds": ROUNDS,
+                    "runs": plan.study.runs,
                 }
             )
             at += 1

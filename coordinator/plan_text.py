@@ -13,6 +13,11 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "en": "epsilon {epsilon} in each city (delta {delta}); {two} for a person with accounts in two of them",
     },
     "exact": {"zh": "精确模式：不加噪声，不消耗预算", "en": "mode exact: no noise, no budget is spent"},
+    "series": {
+        "zh": "共 {of} 期，每月一期，{as_of} 至 {last_as_of}：一次批准、一次预留，以上费用是全部各期之和；精度与字节数为每一期的",
+        "en": "{of} monthly runs, {as_of} to {last_as_of}: one approval and one reservation; this cost is that of all runs, "
+        "widths and bytes are those of each",
+    },
     "tolerance": {
         "zh": "{cities} 座城市，至少 {threshold} 座须参加到底（可缺 {dropouts} 座），容忍 {colluders} 座串通",
         "en": "{cities} cities, of which {threshold} must stay to the end ({dropouts} may drop out); {colluders} may collude",
@@ -152,7 +157,8 @@ def _cost(value: Mapping[str, Any], say: Any) -> list[str]:
         decides = say(city["decides"], codes=codes) if city["decides"] else say("unknown")
         lacks = say("unknown") if city["cannot"] is None else ", ".join(city["cannot"]) or "-"
         rows.append([city["city"], decides, caps, lacks])
-    return [head, say("cost"), "  " + price, "  " + say("tolerance", **tolerance), *aligned(rows)]
+    series = ["  " + say("series", **value["runs"])] if value["runs"]["of"] > 1 else []
+    return [head, say("cost"), "  " + price, *series, "  " + say("tolerance", **tolerance), *aligned(rows)]
 
 
 def _part(cap: Mapping[str, Any]) -> str:

@@ -195,7 +195,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
             "software": SOFTWARE,
             "as_of": study.file.as_of.isoformat(),
             "number": opened.agreement.run - 1,
-            "of": 1,
+            "of": study.runs,
         },
         "cities": _cities(opened, roster, names),
         "privacy": _privacy(opened, roster, seeded),
@@ -229,6 +229,8 @@ def _study(opened: Opened, roster: Roster) -> dict[str, Any]:
     }
     if file.cohort is not None:
         entry["cohort"] = file.cohort.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if file.repeat is not None:
+        entry["repeat"] = file.repeat.model_dump(mode="json")
     if file.window is not None:
         entry["window"] = file.window.model_dump(mode="json", by_alias=True)
     return entry

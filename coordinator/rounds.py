@@ -92,10 +92,13 @@ class Answers:
     refusals: tuple[Refusal, ...] = ()
 
 
-def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int], run: int = 1) -> Answers:
-    """Ask each city for its approval. `signed`: the asker's signed file. A reply that is no valid approval makes the city missing."""
+def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int]) -> Answers:
+    """Ask each city for its approval. `signed`: the asker's signed file. A reply that is no valid approval makes the city missing.
+
+    Of a repeat, each run is offered by its number: a city that said yes to one said yes to all, and answers if it has that run's snapshot.
+    """
     body = messages.Offer(study.content, signed, study.dictionary.content)
-    matter, requests = _asked(post, body, study, cities, run, OFFER_LIFE_S)
+    matter, requests = _asked(post, body, study, cities, OFFER_LIFE_S)
     approvals: dict[int, Approval] = {}
     files: dict[int, bytes] = {}
 
@@ -115,12 +118,12 @@ class Attested:
     without: Mapping[int, str] = field(default_factory=dict)
 
 
-def attested(post: Post, study: Study, cities: Sequence[int], run: int = 1) -> Attested:
+def attested(post: Post, study: Study, cities: Sequence[int]) -> Attested:
     """Ask cities that answered what they released. A city that does not say, or says it of something else, is named; the sum stays.
 
     The reason is that of the link, the code of the city's refusal, or the code by which its reply fails.
     """
-    matter, requests = _asked(post, messages.Attest(), study, cities, run, ATTEST_LIFE_S)
+    matter, requests = _asked(post, messages.Attest(), study, cities, ATTEST_LIFE_S)
     files: dict[int, bytes] = {}
     without: dict[int, str] = {}
     for city, reply in post.send(Kind.ATTEST, tuple(requests.items()), OFFER_TIMEOUT_S):
@@ -136,7 +139,7 @@ def attested(post: Post, study: Study, cities: Sequence[int], run: int = 1) -> A
                 raise PeerError("ENVELOPE_KIND", who=post.roster.name(city))
             file = bytes(messages.Attestation.decode(answer.body).file)
             said = read_attestation(file, city, post.roster)
-            if (said.study, said.run) != (study.digest, run - 1):
+            if (said.study, said.run) != (study.digest, study.run - 1):
                 raise PeerError("ENVELOPE_STUDY", who=post.roster.name(city))
             files[city] = file
         except PeerError as fault:
@@ -160,7 +163,7 @@ def counted(post: Post, agreement: Agreement, cities: Sequence[int]) -> Counted:
     study = agreement.study
     if not study.counted:
         return Counted()
-    matter, requests = _asked(post, agreement.count, study, cities, agreement.run, LIFE_S)
+    matter, requests = _asked(post, agreement.count, study, cities, LIFE_S)
     cells: dict[int, Vector] = {}
     kept: dict[int, bytes] = {}
 
@@ -198,12 +201,10 @@ def _short(given: Counted, needed: int) -> HpfedError:
     return IncompleteError("COUNT_TOO_FEW", came=len(given.cells), needed=needed)
 
 
-def _asked(
-    post: Post, body: Body, study: Study, cities: Sequence[int], run: int, life_s: int
-) -> tuple[Matter, dict[int, bytes]]:
+def _asked(post: Post, body: Body, study: Study, cities: Sequence[int], life_s: int) -> tuple[Matter, dict[int, bytes]]:
     """One request about a run of a study, outside any conversation, sealed for each city."""
     stamp = post.stamp()
-    matter = Matter(stamp.now + life_s, digest_bytes(study.digest), run)
+    matter = Matter(stamp.now + life_s, digest_bytes(study.digest), study.run)
     sealed = {
         city: seal(
             body,
@@ -303,7 +304,7 @@ def _limits(reasons: messages.Reasons) -> str:
     return ", ".join(told) or "-"
 
 
-def agreed(post: Post, study: Study, answers: Answers, run: int = 1) -> Agreement:
+def agreed(post: Post, study: Study, answers: Answers) -> Agreement:
     """The plan's terms over the cities that approved.
 
     In mode exact nothing is computed while a city says no: a sum without it would tell its numbers apart. Otherwise fewer cities go on,
@@ -321,7 +322,7 @@ def agreed(post: Post, study: Study, answers: Answers, run: int = 1) -> Agreemen
     short = shortages(study, cannot, min_unmapped=1 if loose else 3, loose=loose)
     if short:
         raise _first([each.refusal() for each in short])
-    return agree(study, tuple(answers.approvals), post.roster, run)
+    return agree(study, tuple(answers.approvals), post.roster)
 
 
 def _first(found: Sequence[HpfedError]) -> HpfedError:
@@ -555,7 +556,7 @@ def summed(
 
 
 def resumed(post: Post, study: Study, log: Log, opening: Opening) -> Summing:
-    """Go on with a conversation that a crash of this coordinator left, or rebuild its sum.
+    """Go on with a conversation that a crash of this coordinator left, or rebuild its sum. `study`: the run that it was about.
 
     Errors: as of `summed`; `PeerError LOG_DAMAGED`.
     """
@@ -564,7 +565,7 @@ def resumed(post: Post, study: Study, log: Log, opening: Opening) -> Summing:
     approvals = {city: read_approval(file, city, study, talk.roster, opening.now) for city, file in opening.approvals}
     missing = tuple(Missing(**each) for each in json.loads(opening.missing))
     answers = Answers(approvals, dict(opening.approvals), missing)
-    return _summed(talk, agree(study, plan.cities, talk.roster, plan.run), answers)
+    return _summed(talk, agree(study, plan.cities, talk.roster), answers)
 
 
 def _summed(talk: Conversation, agreement: Agreement, answers: Answers) -> Summing:

@@ -303,7 +303,9 @@ class _Look:
             study = study.in_exact_mode()  # what --exact does to a study that was written for mode dp
         if study.digest != results.study.digest:
             raise _differs(manifest.STUDY, "study.digest", manifest.RESULTS)
-        self.known[Study] = study
+        if not 0 <= results.run.number < study.runs:
+            raise _differs(manifest.RESULTS, "run.number", manifest.STUDY)
+        study = self.known[Study] = study.at(results.run.number + 1)
         if study.file.as_of.isoformat() != results.run.as_of:
             yield _differs(manifest.STUDY, "as_of", manifest.RESULTS)
         try:
@@ -343,7 +345,7 @@ class _Look:
         survivors = tuple(sorted(ids[name] for name in results.cities.answered))
         missing = tuple(Missing(each.city, each.reason, each.detail) for each in results.cities.missing)
         try:
-            agreement = agree(study, tuple(found), roster, results.run.number + 1)
+            agreement = agree(study, tuple(found), roster)
         except HpfedError as fault:
             raise _placed(fault, "bundle/approvals") from None
         least = len(found) if study.exact else max(study.file.cities.least, FEWEST)
@@ -385,6 +387,11 @@ class _Look:
                 continue
             for what in _unlike(said, opened, city, terms["privacy"]):
                 yield _differs(path, what, manifest.RESULTS)
+        yield from self._one_sum()
+        lost = {each.city for each in opened.uncounted}
+        unused = sorted(name for name, said in self.attested.items() if name in lost and last(said, "by_city"))
+        if unused:
+            yield Note("own_unused", {"cities": ", ".join(unused)})
         answers = {each.id for each in (last(said, "pooled") for said in self.attested.values()) if each}
         if answers != {each.conversation for each in self._the(Manifest).transcripts}:
             yield _differs(manifest.MANIFEST, "transcripts", "attestations")
@@ -397,6 +404,17 @@ class _Look:
                 question, cannot
             ):
                 yield _differs(manifest.RESULTS, f"questions.{question.id}.cities", "approvals")
+
+    def _one_sum(self) -> Found:
+        """Cities sign the digest of the sum that the coordinator's receipt named to them: to all of them the same one."""
+        pooled = {name: last(said, "pooled") for name, said in self.attested.items()}
+        sums = {name: each.sum for name, each in pooled.items() if each is not None and each.sum}
+        for name in sums:
+            if sums[name] != next(iter(sums.values())):
+                yield _differs(manifest.attestation_of(name), "conversations.pooled.sum", "attestations")
+        recomputed_ = any(each.included for each in self._the(Manifest).transcripts)
+        if len(set(sums.values())) == 1 and not recomputed_:  # else a later step does more
+            yield Note("sum_attested", {"count": len(sums)})
 
     def _cities(self) -> Found:
         opened, roster, content = self._the(Opened), self._the(Roster), self._the(Results).content

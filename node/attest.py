@@ -78,6 +78,7 @@ def _sent(held: Reservation, agreement: Agreement) -> Iterator[Sent]:
             cells=cells,
             bytes=cells * (OWN_BYTES if own else agreement.ring // 8),
             sha256=(each.spent.y if own else each.spent.reply).removeprefix("sha256:"),
+            sum=each.answered.sum if each.answered else "",
         )
 
 

@@ -5,7 +5,8 @@
 
 Salts are fresh and never leave the city, so a hash that does leave cannot be tried out against candidate contents. A body holds codes,
 names of the protocol and digests; never a row, a count, a path or a text from elsewhere. A ledger's heads are written here after each of
-its commits: this is the second place that a rolled-back ledger is compared with.
+its commits: this is the second place that a rolled-back ledger is compared with, and, as a line about a reservation says what it holds, the
+one from which a ledger that is restored on purpose learns what it lost.
 
 A line is on disk before `append` returns. One process at a time: the file is locked while it is open.
 """
@@ -65,7 +66,10 @@ class Event(StrEnum):
 
 
 class Line(Record):
-    """One entry. `at`: Unix s. `of`: kind of envelope or of ledger entry. `by`: a rule, or who approved. Most may be empty."""
+    """One entry. `at`: Unix s. `of`: kind of envelope or of ledger entry. `by`: a rule, or who approved. Most may be empty.
+
+    `asker`, `events`, `sampler`: of a reservation, who asks and what it costs: D1, D2, v20 and times of its blocks; none in mode exact.
+    """
 
     event: Event
     at: Annotated[int, Field(ge=0, lt=2**53)]
@@ -80,6 +84,9 @@ class Line(Record):
     by: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\[\] -]{0,60}$")], ...] = ()
     ledger_seq: Annotated[int, Field(ge=1, lt=2**53)] | None = None
     ledger_head: Hex64 | Literal[""] = ""
+    asker: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")] | Literal[""] = ""
+    events: Annotated[str, Field(pattern=r"^([0-9]+(:[0-9]+){3}( |$))*$")] = ""
+    sampler: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
 
 
 @dataclass(frozen=True)

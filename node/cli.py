@@ -336,6 +336,7 @@ def requests(
                     "asker": each.asker,
                     "mode": file.privacy.mode,
                     "epsilon": file.privacy.epsilon if file.privacy.mode == "dp" else None,
+                    "runs": each.asked().runs,
                     "since": each.since,
                     "codes": list(each.codes or later.get(name, ())),
                 }
@@ -472,7 +473,7 @@ def releases(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_jso
         from node.sheet import released, stamp
 
         view = ledger.look(_books(folder, home) / ledger.FILE, now=_now())
-        found = [released(held) for held in view.reservations]
+        found = [released(held, view) for held in view.reservations]
         lines = (
             f"{r['conversation'][:12]}  {r['study'][7:19]}  {stamp(r['at'])}  {r['asker']}  {r['state']}  "
             + " ".join(each["bytes_sha256"][7:19] for each in r["sent"])
@@ -513,7 +514,7 @@ def outbox(
         ]
         if not held:
             raise Refusal("OUTBOX_EMPTY", name=study)
-        found = [released(each) for each in held]
+        found = [released(each, view) for each in held]
         _print(found, as_json, lambda: "\n".join(released_lines(found, spoken(lang))))
 
     guarded(lang, as_json, work)
@@ -634,6 +635,76 @@ def audit_evidence(folder: Folder = HERE, home: Home = None, lang: Lang = None, 
         _print(found, as_json, lambda: "\n".join(lines) or none)
 
     guarded(lang, as_json, work)
+
+
+@audit_app.command("restore")
+def audit_restore(
+    key: Annotated[Path | None, typer.Option("--key", help="Sign for it, as an officer, with your own key.")] = None,
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let an older copy of the ledger go on, where the newest is gone for good. Two officers sign; what the copy lacks counts as spent.
+
+    Without --key it only says what is missing. With the second signature it is done.
+
+    Example:  hpfed-node audit restore --key /media/li/li.key
+    """
+
+    def work() -> None:
+        from node import city, ledger, mapping, policy, restore
+        from protocols.entropy import operating_system
+
+        here, desk, where = city.load(folder), _desk(folder, home), _books(folder, home)
+        rules = policy.load(folder, loose=here.synthetic or here.open_data)
+        gap, now, days = restore.gap(where), _now(), rules.file.expiry.approval_days
+        if key is not None:
+            desk.sign_restore(gap.digest, _key(key), now)
+        signers = desk.restorers(gap.digest, days, now)
+        done = key is not None and len(signers) >= 2
+        if done:
+            with ledger.Ledger.open(
+                where / ledger.FILE,
+                policy=rules,
+                city=here.city,
+                city_key=desk.key,
+                now=now,
+                entropy=operating_system,
+                dictionary=mapping.load(folder).meant.digest,
+                officers=desk.raisers(rules.digest, days, now),
+                restored=gap.restored(signers, now),
+            ):
+                pass
+        value = {
+            "first": gap.first,
+            "last": gap.last,
+            "reservations": len(gap.reservations),
+            "known": gap.known,
+            "signed": list(signers),
+            "restored": done,
+        }
+        _print(value, as_json, lambda: _restore_text(value, spoken(lang)))
+
+    guarded(lang, as_json, work)
+
+
+def _restore_text(value: dict[str, Any], language: str) -> str:
+    n = 0 if language == "zh" else 1
+    missing = (
+        f"账本缺第 {value['first']} 至 {value['last']} 条",
+        f"entries {value['first']} to {value['last']} are missing",
+    )[n]
+    held = (
+        f"其中有 {value['reservations']} 笔预留，恢复后按全部已花计；未完成的预留同样计为已花",
+        f"of them {value['reservations']} reservations, which will count as spent in full; so will what is held and not finished",
+    )[n]
+    all_ = ("缺了什么无从得知：恢复后各项上限按用完计", "what they held is not known: every cap will count as used up")[
+        n
+    ]
+    signed = (f"已有 {len(value['signed'])} 人签字，须 2 人", f"{len(value['signed'])} of 2 officers signed")[n]
+    done = ("已恢复", "restored")[n]
+    return "\n".join([missing, held if value["known"] else all_, done if value["restored"] else signed])
 
 
 def main() -> None:

@@ -4,6 +4,7 @@
     <home>/requests/<digest>/request.json    one study as it was offered, who asks, and what became of it
     <home>/requests/<digest>/<name>.json     an officer's yes or no to it, signed
     <home>/caps/<digest>/<name>.json         an officer's yes to a policy that raises caps, by the policy's digest
+    <home>/restores/<digest>/<name>.json     an officer's yes to an older copy of the ledger that is to go on
 
 The gate keeps requests here and reads what officers signed; officers sign from the command line, beside a running node. What a city has
 decided stands in its ledger: an officer's yes counts from when the gate writes it down, a no from the next message on. A signature counts
@@ -209,9 +210,18 @@ class Desk:
 
     def sign_caps(self, policy: str, key: Ed25519PrivateKey, now: int) -> str:
         """An officer's yes to the caps of a policy, by its digest; returns the name. Errors: `ConfigError OFFICER_UNKNOWN`."""
+        return self._sign("caps", "raise_caps", policy, key, now)
+
+    def sign_restore(self, gap: str, key: Ed25519PrivateKey, now: int) -> str:
+        """An officer's yes to a copy of the ledger with a gap, by its digest; returns the name. Errors: `ConfigError OFFICER_UNKNOWN`."""
+        return self._sign("restores", "restore", gap, key, now)
+
+    def _sign(
+        self, folder: str, answer: Literal["raise_caps", "restore"], what: str, key: Ed25519PrivateKey, now: int
+    ) -> str:
         officer = self.name_of(key)
-        said = OfficerSaid(answer="raise_caps", at=now, city=self.city, officer=officer, study=policy)
-        _write(self.home / "caps" / policy.removeprefix("sha256:") / f"{officer}.json", sign_said(said, key))
+        said = OfficerSaid(answer=answer, at=now, city=self.city, officer=officer, study=what)
+        _write(self.home / folder / what.removeprefix("sha256:") / f"{officer}.json", sign_said(said, key))
         return officer
 
     def opinions(self, study: str) -> tuple[Opinion, ...]:
@@ -239,8 +249,14 @@ class Desk:
 
     def raisers(self, policy: str, days: int, now: int) -> tuple[str, ...]:
         """Officers who signed for the caps of a policy, no longer than `days` ago."""
-        folder = self.home / "caps" / policy.removeprefix("sha256:")
-        found = self._signed(folder, policy, ("raise_caps",))
+        return self._signers("caps", "raise_caps", policy, days, now)
+
+    def restorers(self, gap: str, days: int, now: int) -> tuple[str, ...]:
+        """Officers who signed for a copy of the ledger with a gap, no longer than `days` ago."""
+        return self._signers("restores", "restore", gap, days, now)
+
+    def _signers(self, folder: str, answer: str, what: str, days: int, now: int) -> tuple[str, ...]:
+        found = self._signed(self.home / folder / what.removeprefix("sha256:"), what, (answer,))
         return tuple(each.said.officer for each in found if 0 <= now - each.said.at < days * DAY)
 
     def _signed(self, folder: Path, about: str, answers: Sequence[str]) -> Iterator[Opinion]:

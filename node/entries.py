@@ -4,7 +4,7 @@ Entries say what was promised, read, sent and answered. For one round of a conve
 
 | entry | is on disk before | means |
 |---|---|---|
-| `reserved` | anything of the conversation leaves | the cost of the whole study is held, until the plan expires |
+| `reserved` | anything of it leaves | the cost of the whole study is held, until the plan expires; the first run of a repeat holds all |
 | `rows` | the first row is read | the round is charged, come what may |
 | `spent` | the masked vector leaves | charged for good; the reply is stored with it and is what a repeat gets |
 | `confirmed` | the signature over the survivors leaves | no other list of this round is ever signed |
@@ -14,12 +14,14 @@ Entries say what was promised, read, sent and answered. For one round of a conve
 A study whose tables are released by city has one more round, COUNTED, after all that a conversation can have: `rows`, then `spent` before
 the city's own answer leaves. It is charged from the same reservation; a study without a sum has a reservation of its own for it.
 
-`void` ends a conversation: what was held and not read is free again. Nothing else is ever given back. Costs are derived: `Book` computes
+`void` ends a conversation: what was held and not read is free again, or back among the runs that its repeat holds. `lapsed` frees those of
+a repeat that nobody began. Nothing else is ever given back. `restored`: an older copy of the ledger goes on, on purpose; whatever it lost,
+and whatever it still held, counts as spent. Costs are derived: `Book` computes
 each one again from its blocks, and an entry that states another is refused.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -46,7 +48,7 @@ Big = Annotated[int, Field(strict=False, ge=0), PlainSerializer(str)]  # written
 Name = str  # `sha256:…` of something; the chain covers it, so that its form need not be looked at again
 Ids = tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
 Key = tuple[str, str, int]  # asker, study, run: what an answer is kept under
-Why = Literal["expired", "superseded", "ended"]
+Why = Literal["expired", "superseded", "ended", "declined"]
 
 
 def named(content: bytes) -> str:
@@ -186,9 +188,22 @@ class Claim(_Closed):
         return (self.asker, self.study, self.runs[0])
 
     @property
+    def of_repeat(self) -> tuple[str, str]:
+        """What its run may be held under."""
+        return (self.asker, self.study)
+
+    @property
     def cost(self) -> Cost:
         """Of all blocks in all their rounds."""
         return _cost(self.charges, self.draws, self.delta)
+
+    def priced(self, runs: int) -> dict[str, str]:
+        """Its cost for so many runs, as a line of the audit file holds it."""
+        kinds = Counter[tuple[int, int, int]]()
+        for each in self.charges:
+            kinds[each.l1, each.l2sq, each.total] += each.rounds * runs
+        events = " ".join(f"{l1}:{l2sq}:{total}:{times}" for (l1, l2sq, total), times in kinds.items())
+        return {"events": events, "sampler": str(runs * self.cost.sampler) if events else ""}
 
     def blocks(self, *, own: bool) -> tuple[int, ...]:
         """Which entries of `left` the sum, or the city's own answer, uses up."""
@@ -298,12 +313,26 @@ class Declined(_Entry):
 
 
 class Reserved(_Entry):
-    """`cost`: at every order of `privacy.ORDERS`, in 2**-64, as `text` writes it. `sampler`: in 2**-176."""
+    """`cost`: of this run at every order of `privacy.ORDERS`, in 2**-64, as `text` writes it. `sampler`: in 2**-176.
+
+    `runs`: of a repeat, all that are held from here on, this one among them, each at this cost; `until` when.
+    """
 
     kind: Literal["reserved"] = "reserved"
     claim: Claim
     cost: str
     sampler: Big
+    runs: tuple[Annotated[int, Field(ge=1, lt=2**16)], ...] = ()
+    until: Seconds = 0
+
+
+class Lapsed(_Entry):
+    """What a repeat holds for runs that nobody began is free again."""
+
+    kind: Literal["lapsed"] = "lapsed"
+    asker: str
+    study: Name
+    why: Why
 
 
 class _Step(_Entry):
@@ -370,7 +399,45 @@ class ExactSet(_Step):
 
 
 Step = Rows | Spent | Confirmed | Revealed | Answered | Void | ExactSet  # of one conversation, after `reserved`
-Entry = Opened | PolicySet | CapSet | Approved | Declined | Reserved | Step
+
+
+class LostHead(_Closed):
+    seq: int
+    head: str  # hex, as in the audit file
+
+
+class LostCost(_Closed):
+    """A reservation that is not in the ledger any more, as the audit file knows it. `events`, `sampler`: as there."""
+
+    asker: str
+    at: Seconds
+    events: str
+    sampler: Big
+
+    @property
+    def cost(self) -> Cost:
+        blocks = [[int(number) for number in block.split(":")] for block in self.events.split()]
+        return Cost(privacy.compose(privacy.rdp(privacy.Event(*block)) for block in blocks), self.sampler)
+
+
+class Restored(_Entry):
+    """An older copy of the ledger goes on. Entries `first` to `last` are missing: their numbers are never used again.
+
+    `heads`: what the audit file knows of them, so that heads which this city signed are known again. `lost`: reservations among them; not
+    `known`: there may be others, and every cap is used up. `exact`: some were of mode exact. `officers`: two, who signed for it.
+    """
+
+    kind: Literal["restored"] = "restored"
+    first: Annotated[int, Field(ge=1)]
+    last: int
+    heads: tuple[LostHead, ...]
+    lost: tuple[LostCost, ...]
+    known: bool
+    exact: bool
+    officers: Annotated[tuple[str, ...], Field(min_length=2)]
+
+
+Entry = Opened | PolicySet | CapSet | Approved | Declined | Reserved | Lapsed | Restored | Step
 ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
@@ -405,11 +472,21 @@ class Reservation(NamedTuple):
     rounds: Mapping[int, Round]
     exact: ExactSet | None = None
     void: bool = False
+    repeat: "Repeat | None" = None  # that it was held in, as it stood when this run was taken from it
+    lost: bool = False  # the ledger was restored since: how far it went is not known, and all of it is spent
+
+    @property
+    def asker(self) -> str:
+        return self.claim.asker
+
+    @property
+    def study(self) -> Name:
+        return self.claim.study
 
     @property
     def year(self) -> int:
-        """The year whose budget it uses: that in which it was made."""
-        return year_of(self.at)
+        """The year whose budget it uses: that in which it was made, or its repeat was."""
+        return year_of(self.repeat.at if self.repeat else self.at)
 
     @property
     def unspent(self) -> tuple[int, ...]:
@@ -419,7 +496,7 @@ class Reservation(NamedTuple):
     @property
     def charged(self) -> Cost:
         """What it takes from every cap: all of it until it is void, then the rounds that were spent."""
-        if not self.void:
+        if not self.void or self.lost:
             return self.cost
         times = tuple(charge.rounds - left for charge, left in zip(self.claim.charges, self.left, strict=False))
         return Cost(_part(self.claim.charges, times), self.cost.sampler if any(times) else 0)
@@ -431,7 +508,7 @@ class Reservation(NamedTuple):
             return "answered"
         if self.unspent:
             return "read"
-        if self.rounds:
+        if self.rounds or self.lost:
             return "spent"
         return "void" if self.void else "reserved"
 
@@ -443,8 +520,8 @@ class Reservation(NamedTuple):
     def attempted(self) -> bool:
         """Somebody may know an answer: a round was charged; in mode exact, its survivors were signed here."""
         if self.claim.mode == "exact":
-            return self.confirmed or self.own is not None
-        return any(each.spent for each in self.rounds.values())
+            return self.confirmed or self.own is not None or self.lost
+        return any(each.spent for each in self.rounds.values()) or self.lost
 
     @property
     def own(self) -> Spent | None:
@@ -466,25 +543,66 @@ class Reservation(NamedTuple):
     def frees(self) -> bool:
         """Ending it would change something: rounds are held that were not read, or an exact set could be forgotten."""
         if self.claim.mode == "exact":
-            return not self.void and not self.confirmed and self.own is None
-        return not self.void and any(times > 0 for times in self.left)
+            return not self.void and not self.confirmed and self.own is None and not self.lost
+        return not self.void and any(times > 0 for times in self.left) and not self.lost
 
     def same_cohort(self, cohort_class: str, rows: str | None) -> bool:
         """An equal filter; or equal rows here, where they are known of both."""
         return self.claim.cohort_class == cohort_class or (self.exact is not None and self.exact.rows == rows)
 
 
+class Gone(NamedTuple):
+    """What a restored ledger counts as spent without knowing the study. `asker`: empty for what may be anybody's."""
+
+    at: int
+    asker: str
+    charged: Cost
+    study: Name = ""
+
+    @property
+    def year(self) -> int:
+        return year_of(self.at)
+
+
+class Repeat(NamedTuple):
+    """What is held for runs of a repeat that have not begun: `cost` for each of `open`, until `until`. `at`: when it was held."""
+
+    seq: int
+    at: int
+    until: int
+    asker: str
+    study: Name
+    runs: tuple[int, ...]
+    open: frozenset[int]
+    cost: Cost
+
+    @property
+    def year(self) -> int:
+        return year_of(self.at)
+
+    @property
+    def charged(self) -> Cost:
+        return self.cost.times(len(self.open))
+
+    @property
+    def untouched(self) -> bool:
+        """No run of it was taken, or every one came back unread."""
+        return len(self.open) == len(self.runs)
+
+
 def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
     """The reservation after one more entry of its conversation. Errors: `ValueError` where that entry cannot come next."""
     if isinstance(entry, Void):
         need(not held.void and not held.unspent and not (held.claim.mode == "exact" and held.confirmed))
+        need(not held.lost)
         return held._replace(void=True)
     if isinstance(entry, ExactSet):
         need(held.claim.mode == "exact" and held.exact is None and not held.void)
         return held._replace(exact=entry)
     if isinstance(entry, Rows):
         asked = set(entry.blocks) if held.claim.charges else set(held.claim.blocks(own=entry.round == COUNTED))
-        need(not held.void and entry.round not in held.rounds and len(asked) == max(1, len(entry.blocks)))
+        need(not held.void and not held.lost and entry.round not in held.rounds)
+        need(len(asked) == max(1, len(entry.blocks)))
         need(asked <= {block for block, times in enumerate(held.left) if times > 0})
         left = tuple(times - (block in asked) for block, times in enumerate(held.left))
         return _at(held, left, entry.round, Round(entry))
@@ -512,7 +630,9 @@ def followed(held: Reservation, entry: Step, seq: int = 0) -> Reservation:
 def _at(held: Reservation, left: tuple[int, ...], number: int, after: Round) -> Reservation:
     """The same with one round gone further."""
     rounds = {**held.rounds, number: after}
-    return Reservation(held.seq, held.at, held.claim, held.cost, left, rounds, held.exact, held.void)
+    return Reservation(
+        held.seq, held.at, held.claim, held.cost, left, rounds, held.exact, held.void, held.repeat, held.lost
+    )
 
 
 def need(holds: bool) -> None:
@@ -548,6 +668,7 @@ class View:
     approvals: Mapping[str, Approved]
     declined: Mapping[str, Declined]
     caps: Mapping[Scope, Cap]
+    repeats: tuple[Repeat, ...] = ()
 
     def room(self, scope: Scope, asker: str, now: int) -> Room:
         """A cap for an asker and the year of `now`, also where the asker has used nothing of it. Pre-condition: the caps are written."""
@@ -571,6 +692,10 @@ class Book:
         self.reservations: dict[str, Reservation] = {}
         self.attempts: dict[Key, list[str]] = {}
         self.answers: dict[Key, str] = {}
+        self.repeats: dict[tuple[str, str], Repeat] = {}  # by asker and study, until they lapse
+        self.gone: list[Gone] = []
+        self.gone_heads: dict[int, bytes] = {}
+        self.gone_exact = 0  # when it was restored without releases of mode exact, Unix s; 0: never
 
     def apply(self, entry: Entry, head: Head) -> None:
         """Take in the next entry; `head` is the chain's after it. Errors: `ValueError` where it cannot follow, or states a wrong cost."""
@@ -582,6 +707,8 @@ class Book:
                 self.reservations[entry.conversation] = held
                 if isinstance(entry, Answered):
                     self.answers[held.claim.key] = entry.conversation
+                if isinstance(entry, Void) and not held.rounds:
+                    self._returned(held)
             case Opened():
                 self.opened, self.policy = entry, entry.policy
             case PolicySet():
@@ -597,6 +724,11 @@ class Book:
                 self.approvals.pop(entry.study, None)
             case Reserved():
                 self._reserved(entry, head.seq)
+            case Restored():
+                self._restored(entry, head.seq)
+            case Lapsed():
+                need((entry.asker, entry.study) in self.repeats)
+                del self.repeats[entry.asker, entry.study]
             case _:
                 assert_never(entry)
         self.head, self.at = head, entry.at
@@ -605,36 +737,79 @@ class Book:
         claim, cost = entry.claim, entry.claim.cost
         need(claim.conversation not in self.reservations and claim.key not in self.answers)
         need(entry.cost == text(cost.curve) and entry.sampler == cost.sampler)
+        if entry.runs:
+            need(claim.of_repeat not in self.repeats and claim.runs[0] in entry.runs)
+            self.repeats[claim.of_repeat] = Repeat(
+                seq, entry.at, entry.until, claim.asker, claim.study, entry.runs, frozenset(entry.runs), cost
+            )
+        repeat = self.repeats.get(claim.of_repeat)
+        taken = repeat if repeat and claim.runs[0] in repeat.open else None
+        if taken:
+            self.repeats[claim.of_repeat] = taken._replace(open=taken.open - {claim.runs[0]})
         left = tuple(charge.rounds for charge in claim.charges) or (
             *(claim.rounds,) * claim.summed,
             *(1,) * claim.counted,
         )
-        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {})
+        self.reservations[claim.conversation] = Reservation(seq, entry.at, claim, cost, left, {}, repeat=taken)
         self.attempts.setdefault(claim.key, []).append(claim.conversation)
 
-    def room(self, scope: Scope, asker: str, year: int) -> Room:
-        """A cap, and what is spent and reserved under it, for an asker and a year where it has these."""
+    def _restored(self, entry: Restored, seq: int) -> None:
+        """Nothing that was open goes on; nothing that is missing was free."""
+        need(self.head.seq + 1 == entry.first <= entry.last == seq - 1)
+        self.gone += [Gone(each.at, each.asker, each.cost) for each in entry.lost]
+        if not entry.known:
+            room = self.caps["total"].cap.room if self.caps else 0
+            self.gone.append(Gone(entry.at, "", Cost((room,) * len(privacy.ORDERS), 0)))
+        self.gone_heads |= {each.seq: bytes.fromhex(each.head) for each in entry.heads}
+        self.gone_exact = entry.at if entry.exact else self.gone_exact
+        for name, held in self.reservations.items():
+            if held.frees or held.unspent:
+                self.reservations[name] = held._replace(lost=True)
+
+    def _returned(self, held: Reservation) -> None:
+        """A run that was taken from a repeat, and of which no row was read, is held in it again, unless that is over."""
+        repeat = self.repeats.get(held.claim.of_repeat)
+        if repeat and held.repeat and repeat.seq == held.repeat.seq:
+            self.repeats[held.claim.of_repeat] = repeat._replace(open=repeat.open | {held.claim.runs[0]})
+
+    def room(self, scope: Scope, asker: str, year: int, besides: str = "") -> Room:
+        """A cap, and what is spent and reserved under it, for an asker and a year where it has these. `besides`: a study left out."""
         kept = Counter(
             each.charged
-            for each in self.reservations.values()
-            if (scope == "total" or each.year == year) and (scope != "per_asker_year" or each.claim.asker == asker)
+            for each in self._held()
+            if (scope == "total" or each.year == year)
+            and (scope != "per_asker_year" or each.asker in (asker, ""))
+            and (not besides or each.study != besides)
         )
         used = FREE
         for cost, times in kept.items():
-            used = used + Cost(tuple(times * at for at in cost.curve), times * cost.sampler)
+            used = used + cost.times(times)
         renews = None if scope == "total" else date(year + 1, 1, 1)
         return Room(scope, asker if scope == "per_asker_year" else "", self.caps[scope].cap, used, renews)
+
+    def _held(self) -> Iterator[Reservation | Repeat | Gone]:
+        yield from self.reservations.values()
+        yield from self.repeats.values()
+        yield from self.gone
 
     def view(self, now: int, waiting: tuple[Scope, ...] = ()) -> View:
         """The ledger as a value at `now`."""
         year = year_of(max(now, self.at))
-        askers = sorted({each.claim.asker for each in self.reservations.values() if each.year == year})
+        askers = sorted({each.asker for each in self._held() if each.year == year and each.asker})
         rooms = [self.room("per_asker_year", asker, year) for asker in askers]
         rooms += [self.room("per_year", "", year), self.room("total", "", year)] if self.caps else []
         held = tuple(self.reservations.values())
         caps = {scope: each.cap for scope, each in self.caps.items()}
         return View(
-            self.head, self.policy, tuple(rooms), waiting, held, dict(self.approvals), dict(self.declined), caps
+            self.head,
+            self.policy,
+            tuple(rooms),
+            waiting,
+            held,
+            dict(self.approvals),
+            dict(self.declined),
+            caps,
+            tuple(self.repeats.values()),
         )
 
 

@@ -45,7 +45,7 @@ from node.policy import Policy, decide
 from node.station import Station
 from protocols import messages
 from protocols.answerable import shortages
-from protocols.approval import Approval, check_asker, sign_approval
+from protocols.approval import Allowance, Approval, check_asker, sign_approval
 from protocols.attestation import sign_attestation
 from protocols.canonical import digest_bytes
 from protocols.entropy import Entropy, aes_stream, exactly
@@ -193,6 +193,7 @@ class Gate:
             if request.header.study != digest_bytes(study.digest).hex():
                 raise PeerError("ENVELOPE_STUDY", who="coordinator")
             check_asker(offer.signed, study, self.station.roster, stamp.now)  # 1: whose question it is
+            study = _of_run(study, request.header.run)
             cities, asker = self._asked(study), self.station.roster.askers[study.file.asker]
             kept = Request.of(offer, asker, cities, request.header.expires, stamp.now)
             taken = self._approved(study, cities, stamp.now)  # 2 approval
@@ -216,7 +217,7 @@ class Gate:
             snapshot=study.file.as_of,
             min_cell=self.policy.file.exact.min_cell if study.exact else self.policy.file.dp.min_cell,
             min_pooled=self.policy.file.exact.min_pooled if study.exact else 0,
-            budget=() if study.exact else allowances(self.ledger.rooms(study.file.asker, stamp.now)),
+            budget=() if study.exact else self._budget(study, stamp.now),
             decided="officers" if taken.officers else "rule",
             officers=taken.signed,
             issued=taken.at,
@@ -225,6 +226,11 @@ class Gate:
             open_data=self.station.city.open_data,
         )
         return self._sealed(messages.Approval(sign_approval(approval, self.station.identity.key)), request, stamp)
+
+    def _budget(self, study: Study, now: int) -> tuple[Allowance, ...]:
+        """How full its caps are. What a repeat holds since its first run is part of what it takes, and not of what was used before."""
+        besides = study.digest if study.runs > 1 else ""
+        return allowances(self.ledger.rooms(study.file.asker, now, besides=besides))
 
     def _asked(self, study: Study) -> list[str]:
         """Cities of the roster that the study asks."""
@@ -299,7 +305,7 @@ class Gate:
             if not is_about(request.header, matter_of(plan)) or not set(plan.cities) <= station.roster.cities.keys():
                 raise Refusal("SECAGG_PLAN")
             study = self._not_used(opened, plan, now)  # 3 replay
-            agreement = agree(study, plan.cities, station.roster, plan.run)  # 2 approval: everything derived again
+            agreement = agree(study, plan.cities, station.roster)  # 2 approval: everything derived again
             lacking = open_positions(plan, study)
             rows = snapshot.open_for(station.home, study.file.as_of)
         except HpfedError as no:
@@ -344,15 +350,13 @@ class Gate:
         return study
 
     def _standing(self, study: str, run: int, now: int) -> Study:
-        """A study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…."""
+        """A run of a study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…, SECAGG_NOT_APPROVED."""
         approved = self.ledger.approval("sha256:" + study, now)
         self._not_declined(approved.study, approved.asker, now)
         asker = self.station.roster.askers.get(approved.asker)
         if asker is None or asker.until <= now:
             raise Refusal("APPROVAL_ASKER", asker=approved.asker)
-        if run != 1:  # a study without `repeat` has one run
-            raise Refusal("SECAGG_NOT_APPROVED")
-        return self.ledger.study(approved.study)
+        return _of_run(self.ledger.study(approved.study), run)
 
     def _held(
         self, terms: member.Terms, agreement: Agreement, plan: Plan, rows: snapshot.Snapshot, now: int
@@ -367,7 +371,7 @@ class Gate:
             agreement, plan.conversation, keys.plan_digest(plan.encode()), plan.expires, rows, counted=once
         )
         try:
-            self.ledger.reserve(claim, now=now)  # 4 budget
+            self._reserve(claim, study, now)  # 4 budget
         except Refusal as no:
             return replace(terms, budget=no)
         if not study.exact:
@@ -383,6 +387,12 @@ class Gate:
         except Refusal as no:
             return replace(terms, policy=no)
         return terms
+
+    def _reserve(self, claim: Claim, study: Study, now: int) -> Reservation:
+        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds."""
+        runs = range(1, study.runs + 1) if study.runs > 1 else ()
+        until = self.ledger.approval(study.digest, now).expires if runs else 0
+        return self.ledger.reserve(claim, now=now, runs=runs, until=until)
 
     def _cohort(self, study: Study, rows: snapshot.Snapshot) -> tuple[int, bytes]:
         """How many holders are in the cohort, and a keyed digest of which ones, so that equal cohorts are known for equal."""
@@ -447,7 +457,7 @@ class Gate:
                 claim = self._claim(
                     agreement, exactly(self.entropy, 16), plan, request.header.expires, rows, counted=True
                 )
-                held = self.ledger.reserve(claim, now=stamp.now)  # 4 budget
+                held = self._reserve(claim, study, stamp.now)  # 4 budget
             about = bytes.fromhex(held.claim.conversation)
             if held.claim.snapshot != self._named(rows):
                 raise Refusal("SNAPSHOT_DATE", as_of=study.file.as_of.isoformat())
@@ -484,7 +494,8 @@ class Gate:
     def _own_terms(self, study: Study, asked: messages.Count, held: Reservation | None) -> Agreement:
         """What the study gives for an own answer, derived again, and held against what is asked. `held`: the conversation beside it.
 
-        Errors: `PeerError` SECAGG_OUT_OF_ORDER (a study with a sum is summed first), SECAGG_FOREIGN_QUESTION; `Refusal` of the policy.
+        Errors: `PeerError` SECAGG_OUT_OF_ORDER (a study with a sum is summed first), SECAGG_FOREIGN_QUESTION; `Refusal` of the policy,
+        COUNT_OTHER_CITIES: it was answered beside a sum over other cities, which may carry amounts in other units.
         """
         roster = self.station.roster
         if study.summed and held is None:
@@ -493,8 +504,10 @@ class Gate:
         everyone = [
             city.id for city in roster.entries.cities if city.state == "active" and city.name in (named or (city.name,))
         ]
-        agreement = agree(study, held.claim.cities if held else everyone, roster, asked.run)
+        agreement = agree(study, held.claim.cities if held else everyone, roster)
         if not study.counted or agreement.count != asked:
+            if held is not None and held.own is not None:
+                raise Refusal("COUNT_OTHER_CITIES", city=self.station.city.city)
             raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="count")
         cities = [roster.name(city) for city in agreement.cities]
         no = decide(study, role=self._role(study), cities=cities, cannot=None, policy=self.policy).refusal()
@@ -563,7 +576,7 @@ class Gate:
         name, run, station = "sha256:" + request.header.study, request.header.run, self.station
         try:
             released = self.ledger.released(name, run)
-            agreement = agree(released.study, released.conversations[-1].claim.cities, station.roster, run)
+            agreement = agree(released.study, released.conversations[-1].claim.cities, station.roster)
         except Refusal as no:
             self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
             return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=False)), request, stamp)
@@ -638,6 +651,13 @@ def _stands(talk: member.Talk, roster: Roster) -> bool:
     """Whether coordinator and city of a conversation still stand on a newer roster, under the keys that they opened it with."""
     parties = {COORDINATOR: talk.pinned[COORDINATOR], talk.identity.id: talk.identity.public}
     return all(roster.stands(party, key) for party, key in parties.items())
+
+
+def _of_run(study: Study, run: int) -> Study:
+    """A run of a study, from 1; one that has no `repeat` has one run. Errors: `Refusal SECAGG_NOT_APPROVED`."""
+    if not 1 <= run <= study.runs:
+        raise Refusal("SECAGG_NOT_APPROVED")
+    return study.at(run)
 
 
 def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:

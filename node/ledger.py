@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Self
@@ -36,10 +36,13 @@ from node.entries import (
     Declined,
     Entry,
     ExactSet,
+    Lapsed,
     Opened,
     PolicySet,
+    Repeat,
     Reservation,
     Reserved,
+    Restored,
     Revealed,
     Room,
     Rows,
@@ -83,6 +86,7 @@ FILE: Final = "ledger.sqlite"
 AUDIT: Final = Path("audit") / "audit.jsonl"
 DAY: Final = 86_400
 X1_DAYS: Final = 365  # how long a set of cities counts
+REPEAT_DAYS: Final = 30  # how long a repeat is held after its last run
 KEPT_DAYS: Final = 30  # how long a stored reply outlives what it answers
 MOST_STORED: Final = 1 << 30  # bytes of stored replies; beyond, those that end first go
 AHEAD: Final = 1024  # numbers of own messages that one write covers
@@ -107,7 +111,7 @@ class Finished:
 class Released:
     """What left this city for one run of a study: its conversations, oldest first, each with a vector that left.
 
-    `cap`: room of the cap on everything, at its order; `before`: what all else uses of it; `after`: with this run. In 2**-64.
+    `cap`: room of the cap on everything, at its order; `before`: what all else uses of it; `after`: with this study. In 2**-64.
     """
 
     study: Study
@@ -161,6 +165,7 @@ class Ledger:
         dictionary: str = "",
         officers: Collection[str] = (),
         most_stored: int = MOST_STORED,
+        restored: Restored | None = None,
     ) -> Self:
         """Open the ledger at `path`, or begin one; modes 0600, folder 0700. `audit/` stands beside it.
 
@@ -170,6 +175,7 @@ class Ledger:
         4 what a crash left open is closed: rows that were read and not charged are charged;
         5 a new key, a new policy and new caps are written down. A cap that rises needs two `officers`, else the old one stays.
 
+        `restored`: what two officers signed for an older copy to go on (`restore.py`), in place of 2. Pre-condition: it is about this copy.
         `city_key`: public identity key, 32 bytes. Errors: `Refusal` LEDGER_LOCKED (1), LEDGER_ROLLED_BACK (2), LEDGER_BROKEN (3),
         AUDIT_BROKEN, LEDGER_UNAVAILABLE.
         """
@@ -187,8 +193,10 @@ class Ledger:
         ledger = cls(path, db, audit, policy, entropy, most_stored)
         try:
             with _translated(path):
-                ledger._book = _load(db, path, audit.ledger)  # 2, 3
-            ledger._say(now)
+                ledger._book = _load(db, path, audit.ledger if restored is None else Head())  # 2, 3
+            if restored is not None:
+                ledger._write(restored)
+            ledger._caught_up(audit.ledger.seq, now)
             for held in [each for each in ledger._book.reservations.values() if each.unspent]:
                 ledger._write(*ledger._turned(held, now))  # 4
             ledger._declare(city, city_key.hex(), dictionary, sorted(set(officers)), now)  # 5
@@ -220,10 +228,10 @@ class Ledger:
         """The ledger as a value, with the room of every cap."""
         return self._book.view(now, raised(self._book.caps, self._policy))
 
-    def rooms(self, asker: str, now: int) -> tuple[Room, ...]:
-        """Every cap that holds for an asker, and how much of it is used."""
+    def rooms(self, asker: str, now: int, *, besides: str = "") -> tuple[Room, ...]:
+        """Every cap that holds for an asker, and how much of it is used; by all but one study, where `besides` names it."""
         year = year_of(self._at(now))
-        return tuple(self._book.room(scope, asker, year) for scope in SCOPES)
+        return tuple(self._book.room(scope, asker, year, besides) for scope in SCOPES)
 
     def reservation(self, conversation: bytes) -> Reservation | None:
         """What became of a conversation, if it ever was one."""
@@ -261,7 +269,8 @@ class Ledger:
         live = [
             each
             for each in held
-            if each.claim.counted and not each.void and each.claim.expires >= now and COUNTED not in each.rounds
+            if each.claim.counted and not each.void and not each.lost
+            if each.claim.expires >= now and COUNTED not in each.rounds
         ]
         return next(iter((*answered, *reversed(live))), None)
 
@@ -281,15 +290,21 @@ class Ledger:
             raise Refusal("ATTEST_NOTHING", city=self._city)
         room = self._book.room("total", "", year_of(self._book.at))
         after, order = privacy.cost_at(room.used.curve, room.cap.order), room.cap.order
-        own = sum(privacy.cost_at(held.charged.curve, order) for held in gone)
+        mine: list[Reservation | Repeat] = [each for each in self._book.repeats.values() if each.study == study]
+        others = (held for held in self._book.reservations.values() if held.claim.study == study)
+        mine += [*gone, *(held for held in others if held.claim.runs[0] != run)]  # of a repeat
+        own = sum(privacy.cost_at(each.charged.curve, order) for each in mine)
         cannot = self._approved(study).cannot
-        return Released(self.study(study), cannot, gone, room.cap.room, after - own, after)
+        return Released(self.study(study).at(run), cannot, gone, room.cap.room, after - own, after)
 
     def check_echo(self, seq: int, head: bytes) -> None:
         """A head that this city signed once (an echoed Ack) stands in this chain. Errors: `Refusal LEDGER_ROLLED_BACK`."""
         with _translated(self._path):
             found = self._db.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
-        if found is None or found[0] != head:
+        if head not in (found[0] if found else b"", self._book.gone_heads.get(seq)):
+            codes, at = ("LEDGER_ROLLED_BACK",), self._book.at
+            line = Line(event=Event.FAILED, at=at, codes=codes, ledger_seq=seq, ledger_head=head.hex())
+            self.audit.append(line)  # what `restore.py` looks for
             raise Refusal("LEDGER_ROLLED_BACK", Place(str(self._path)), entry=seq)
 
     # --- messages: their numbers, and replies that are given again
@@ -341,7 +356,8 @@ class Ledger:
     def approve(
         self, study: Study, decision: Decision, *, signed: Sequence[OfficerYes], cannot: Sequence[str], now: int
     ) -> Approved:
-        """Write down this city's yes, and keep what it said yes to. It ends `approval_days` after the oldest of what officers signed.
+        """Write down this city's yes, and keep what it said yes to. It ends `approval_days` after the oldest of what officers signed; to
+        a repeat not before REPEAT_DAYS after its last run: it is one yes to all of them.
 
         Errors: `Refusal APPROVAL_MISSING` where the decision asks for more officers, or is no.
         """
@@ -349,6 +365,10 @@ class Ledger:
         if not decision.met(officers):
             raise Refusal("APPROVAL_MISSING", city=self._city)
         since = min((each.at for each in signed), default=at)
+        expires = since + self._policy.file.expiry.approval_days * DAY
+        if study.runs > 1:
+            last = datetime.combine(study.last_as_of, time(), UTC)
+            expires = max(expires, int(max(at, last.timestamp())) + REPEAT_DAYS * DAY)
         entry = Approved(
             at=at,
             study=study.digest,
@@ -358,7 +378,7 @@ class Ledger:
             rule=decision.rule,
             officers=officers,
             cannot=tuple(cannot),
-            expires=since + self._policy.file.expiry.approval_days * DAY,
+            expires=expires,
             signed=tuple(signed),
         )
         self._write(entry, documents=(study.content, study.dictionary.content))
@@ -379,18 +399,22 @@ class Ledger:
         entry = Declined(at=at, study=study, asker=asker, codes=tuple(codes), officers=by, reason=reason)
         known = self._book.declined.get(study)
         if known is None or known.model_copy(update={"at": at}) != entry:
-            self._write(entry)
+            self._write(entry, *(self._lapsed((asker, study), "declined", now)))
 
     # --- one conversation
 
-    def reserve(self, claim: Claim, *, now: int) -> Reservation:
-        """Hold the cost of a whole run, before a row is read.
+    def reserve(self, claim: Claim, *, now: int, runs: Collection[int] = (), until: int = 0) -> Reservation:
+        """Hold the cost of a whole run, before a row is read; of the first run of a repeat, the cost of all of them.
 
         1 the conversation was never used, and the run has no answer yet;
         2 what is over is ended: expired reservations, and an earlier conversation of the same run, whose secrets must be gone by now;
         3 there is an attempt left, and a conversation of the day;
-        4 mode exact: a release of this snapshot is left, and the set of cities obeys X1 as far as filters tell; dp: every cap has room;
+        4 mode exact: a release of this snapshot is left, and the set of cities obeys X1 as far as filters tell; dp: every cap has room for
+          what is not held already;
         5 it is on disk.
+
+        `runs`: all of a repeat, held together until `until`, but for those that were charged before. A run is taken from what its repeat
+        holds once; what is asked again after rows were read is charged anew.
 
         Errors: `Refusal` SECAGG_REPLAY, SECAGG_ALREADY_ANSWERED (1), BUDGET_RETRIES, BUSY (3), EXACT_RELEASES,
         SECAGG_COHORT_DIFFERENCE, BUDGET_ASKER, BUDGET_YEAR, BUDGET_TOTAL: all of these caps that have no room (4).
@@ -404,11 +428,25 @@ class Ledger:
         self._check_attempts(claim, now)  # 3
         if claim.mode == "exact":  # 4
             self._check_exact(claim, now)
-        else:
-            self._check_budget(claim, now)
-        cost = claim.cost
-        self._write(Reserved(at=self._at(now), claim=claim, cost=text(cost.curve), sampler=cost.sampler))  # 5
+        repeat = book.repeats.get(claim.of_repeat)
+        left = self._unread(claim, runs) if runs and repeat is None and claim.mode == "dp" else ()
+        if claim.mode == "dp":
+            covered = repeat.cost if repeat and claim.runs[0] in repeat.open else privacy.FREE
+            self._check_budget(claim, claim.cost.times(max(1, len(left))).beyond(covered), now)
+        cost, at = claim.cost, self._at(now)
+        held = Reserved(at=at, claim=claim, cost=text(cost.curve), sampler=cost.sampler, runs=left, until=until)
+        self._write(held)  # 5
         return book.reservations[claim.conversation]
+
+    def _unread(self, claim: Claim, runs: Collection[int]) -> tuple[int, ...]:
+        """Of a repeat, the runs of which no row was ever read; none if the run that is asked for is not among them: it is asked again."""
+        read = {
+            run
+            for run in runs
+            for each in self._book.attempts.get((claim.asker, claim.study, run), ())
+            if self._book.reservations[each].rounds
+        }
+        return tuple(sorted(set(runs) - read)) if claim.runs[0] not in read else ()
 
     def exact(self, conversation: bytes, *, rows: bytes, cells: int, now: int) -> None:
         """Mode exact: the cohort was read and is large enough. X1 again, now also against cohorts of equal rows; before the Advert.
@@ -505,19 +543,28 @@ class Ledger:
         if sum(each.at > since for each in self._book.reservations.values()) >= a_day:
             raise Refusal("BUSY", limit=a_day, key="limits.conversations_per_day")
 
-    def _check_budget(self, claim: Claim, now: int) -> None:
+    def _check_budget(self, claim: Claim, cost: privacy.Cost, now: int) -> None:
+        if cost == privacy.FREE:  # all of it is held
+            return
         year = year_of(self._at(now))
         rooms = [(code, self._book.room(scope, claim.asker, year)) for scope, code in BUDGETS]
         no = joined(
-            _no_room(code, room, claim) for code, room in rooms if not privacy.fits(room.cap, room.used, claim.cost)
+            _no_room(code, room, claim.asker, cost)
+            for code, room in rooms
+            if not privacy.fits(room.cap, room.used, cost)
         )
         if no:
             raise no
 
     def _check_exact(self, claim: Claim, now: int) -> None:
-        """Releases of the snapshot; inside one study the set of cities that was confirmed first; rule X1 as far as filters tell."""
+        """Releases of the snapshot; inside one study the set of cities that was confirmed first; rule X1 as far as filters tell.
+
+        Where a restored ledger lost some, nobody knows what they were about: none is left for as long as they would count.
+        """
         others = [each for each in self._book.reservations.values() if each.counts]
         most = self._policy.file.exact.most_releases_per_snapshot
+        if self._book.gone_exact > self._at(now) - X1_DAYS * DAY:
+            raise Refusal("EXACT_RELEASES", limit=most)
         if (
             sum(each.claim.snapshot == claim.snapshot for each in self._book.reservations.values() if each.releases)
             >= most
@@ -562,7 +609,7 @@ class Ledger:
 
     def _live(self, conversation: bytes, now: int) -> Reservation:
         held = self.reservation(conversation)
-        if held is None or held.void or held.claim.expires < now:
+        if held is None or held.void or held.lost or held.claim.expires < now:
             raise Refusal("SECAGG_BUDGET")
         return held
 
@@ -572,6 +619,9 @@ class Ledger:
                 self._end(held, "superseded", now)
             elif held.claim.expires < now:
                 self._end(held, "expired", now)
+        for of, repeat in tuple(self._book.repeats.items()):
+            if repeat.until < now:
+                self._write(*self._lapsed(of, "expired", now))
 
     def _end(self, held: Reservation, why: Why, now: int) -> None:
         entries: list[Entry] = list(self._turned(held, now))
@@ -579,6 +629,14 @@ class Ledger:
             entries.append(Void(at=self._at(now), conversation=held.claim.conversation, why=why))
         if entries:
             self._write(*entries)
+        repeat = self._book.repeats.get(held.claim.of_repeat)
+        if repeat and repeat.untouched:  # no row was read for any run: nothing of it is held any longer
+            self._write(*self._lapsed(held.claim.of_repeat, why, now))
+
+    def _lapsed(self, of: tuple[str, str], why: Why, now: int) -> tuple[Lapsed, ...]:
+        """The end of what a repeat holds, if it holds anything."""
+        asker, study = of
+        return (Lapsed(at=self._at(now), asker=asker, study=study, why=why),) if of in self._book.repeats else ()
 
     def _turned(self, held: Reservation, now: int) -> tuple[Spent, ...]:
         """Charges for the rounds whose rows were read and of which nothing left: what was read cannot be told any more."""
@@ -673,7 +731,7 @@ class Ledger:
         heads, rows = [self._book.head], []
         for entry in entries:
             body, salt = canonical(entry.model_dump(mode="json")), exactly(self._entropy, SALT)
-            heads.append(link(LABEL, heads[-1], salt, body))
+            heads.append(link(LABEL, _before(heads[-1], entry), salt, body))
             rows.append((heads[-1].seq, body.decode(), salt, heads[-1].hash))
 
         def store() -> None:
@@ -687,7 +745,9 @@ class Ledger:
         self._commit(store)
         for entry, head in zip(entries, heads[1:], strict=True):
             self._book.apply(entry, head)
-        self._say(self._book.at, entries[-1])
+        last = entries[-1]
+        held = self._book.reservations[last.claim.conversation] if isinstance(last, Reserved) else None
+        self._say(self._book.at, last.kind, getattr(last, "conversation", ""), held)
 
     def _commit(self, work: Callable[[], object]) -> None:
         """One transaction, on disk when this returns. Nobody wrote in between. A failure closes the ledger."""
@@ -703,19 +763,27 @@ class Ledger:
             self.close()
             raise
 
-    def _say(self, now: int, entry: Entry | None = None) -> None:
-        """Write the head into the audit file, if it is not there yet."""
-        head = self._book.head
-        if self.audit.ledger == head:
+    def _caught_up(self, known: int, now: int) -> None:
+        """Write the head into the audit file, if it is not there yet, and with it a reservation that a crash kept out of it."""
+        if self.audit.ledger == self._book.head:
             return
+        missed = [each for each in self._book.reservations.values() if each.seq > known]
+        self._say(now, "reserved" if missed else "caught up", held=missed[-1] if missed else None)
+
+    def _say(self, now: int, of: str, conversation: str = "", held: Reservation | None = None) -> None:
+        """Write the head into the audit file. `held`: a reservation that was just made."""
+        head = self._book.head
         line = Line(
             event=Event.LEDGER,
             at=now,
-            of=entry.kind if entry else "",
-            conversation=getattr(entry, "conversation", ""),
+            of=of,
+            conversation=conversation,
             ledger_seq=head.seq,
             ledger_head=head.hash.hex(),
         )
+        if held is not None:
+            runs = len(held.repeat.runs) if held.repeat and held.repeat.seq == held.seq else 1
+            line = line.model_copy(update={"asker": held.asker, **held.claim.priced(runs)})
         try:
             self.audit.append(line)
         except BaseException:
@@ -753,6 +821,14 @@ def verify(path: Path, audited: Head) -> Head:
         return _load(db, path, audited).head
 
 
+def heads(path: Path) -> tuple[Head, frozenset[Head]]:
+    """The head of a ledger, and every one that it ever had, also those that it lost. Errors: as `verify`, but for LEDGER_ROLLED_BACK."""
+    with _translated(path), closing(_read_only(path)) as db:
+        book = _load(db, path, Head())
+        chain = {Head(*each) for each in db.execute("SELECT seq, hash FROM entries")}
+    return book.head, frozenset(chain | {Head(*each) for each in book.gone_heads.items()})
+
+
 @contextmanager
 def _without_collector() -> Iterator[None]:
     """A long ledger becomes a million values and no garbage, which the collector would look through again and again."""
@@ -772,9 +848,10 @@ def _load(db: sqlite3.Connection, path: Path, audited: Head) -> Book:
     for seq, body, salt, hashed in db.execute("SELECT seq, body, salt, hash FROM entries ORDER BY seq"):
         try:
             content = body.encode()
-            head = link(LABEL, book.head, salt, content)
+            entry = ENTRY.validate_json(content)
+            head = link(LABEL, _before(book.head, entry), salt, content)
             need(seq == head.seq and hashed == head.hash)
-            book.apply(ENTRY.validate_json(content), head)
+            book.apply(entry, head)
         except (ValueError, TypeError, AttributeError, HpfedError):
             raise Refusal("LEDGER_BROKEN", Place(str(path)), entry=book.head.seq + 1) from None
         if seq == audited.seq and hashed != audited.hash:
@@ -782,6 +859,11 @@ def _load(db: sqlite3.Connection, path: Path, audited: Head) -> Book:
     if book.head.seq < audited.seq:
         raise Refusal("LEDGER_ROLLED_BACK", Place(str(path)), entry=audited.seq)
     return book
+
+
+def _before(head: Head, entry: Entry) -> Head:
+    """What an entry is chained to: the one before; where an older copy goes on, its last, under the numbers that are missing."""
+    return Head(entry.last, head.hash) if isinstance(entry, Restored) else head
 
 
 def _created(path: Path) -> sqlite3.Connection:
@@ -817,14 +899,14 @@ def _translated(path: Path) -> Iterator[None]:
         raise Refusal("LEDGER_UNAVAILABLE", Place(str(path))) from None
 
 
-def _no_room(code: str, room: Room, claim: Claim) -> Refusal:
+def _no_room(code: str, room: Room, asker: str, needed: privacy.Cost) -> Refusal:
     """Amounts in units of the cap's order, to six decimals: the cost rounded up, what is left rounded down."""
-    cost = -(-privacy.cost_at(claim.cost.curve, room.cap.order) * 1_000_000 // privacy.COST_UNIT)
+    cost = -(-privacy.cost_at(needed.curve, room.cap.order) * 1_000_000 // privacy.COST_UNIT)
     left = room.left * 1_000_000 // privacy.COST_UNIT
     renews = datetime(room.renews.year, 1, 1, tzinfo=UTC) if room.renews else None
     return Refusal(
         code,
-        asker=claim.asker,
+        asker=asker,
         cost=f"{Decimal(cost) / 1_000_000:.6f}",
         left=f"{Decimal(left) / 1_000_000:.6f}",
         cost_millionths=cost,

@@ -131,6 +131,24 @@ class Sheet:
         return ("全部缴存人", "all account holders") if condition is None else self._filter(condition)
 
     @property
+    def series(self) -> Both | None:
+        """Of a repeat: that one yes is to all of its runs."""
+        if self.study.file.repeat is None:
+            return None
+        runs, first, last = self.study.runs, self.study.file.as_of, self.study.last_as_of
+        cost = ("", "")
+        if not self.study.exact:
+            cost = (
+                f"费用一次预留，epsilon {self.study.epsilon} 是全部各期之和；",
+                f"one reservation, whose epsilon {self.study.epsilon} is that of all runs; ",
+            )
+        return (
+            f"每月一期，共 {runs} 期，{first} 至 {last}：一次批准、{cost[0]}每期各答一次，数据为当期快照。",
+            f"{runs} monthly runs, {first} to {last}, under one approval: {cost[1]}each run answers once, from the snapshot "
+            "of its own date.",
+        )
+
+    @property
     def leaves(self) -> tuple[Both, ...]:
         """What would leave this city, in sentences."""
         summed, own, found = self.study.workload.layout, self.study.workload.own, list[Both]()
@@ -252,6 +270,7 @@ def sheet(
     except HpfedError as no:
         reasons += [each for each in no.every() if each.code not in {reason.code for reason in reasons}]
     held = any(each.claim.study == digest and each.state != "void" for each in view.reservations)
+    held = held or any(each.study == digest for each in view.repeats)
     cost = agreement.cost if agreement is not None and not held else privacy.FREE  # what is held is in `used` already
     rooms = [] if study.exact else [view.room(scope, request.asker, now) for scope in SCOPES]
     shares = tuple(_share(room, view, cost, now) for room in rooms)
@@ -316,9 +335,10 @@ def _plain(value: object) -> str:
 # --- what has left
 
 
-def released(held: Reservation) -> dict[str, Any]:
-    """One conversation as the ledger knows it: what was promised, what left, what it cost."""
+def released(held: Reservation, view: View) -> dict[str, Any]:
+    """One conversation as the ledger knows it: what was promised, what left, what it cost; of a repeat, what else is held for it."""
     claim = held.claim
+    further = next((each for each in view.repeats if held.repeat and each.seq == held.repeat.seq), None)
     blocks = [
         {
             "block": each.block,
@@ -334,6 +354,7 @@ def released(held: Reservation) -> dict[str, Any]:
         "conversation": claim.conversation,
         "study": claim.study,
         "asker": claim.asker,
+        "run": claim.runs[0] - 1,
         "at": held.at,
         "mode": claim.mode,
         "state": held.state,
@@ -343,6 +364,7 @@ def released(held: Reservation) -> dict[str, Any]:
         "cities": len(claim.cities),
         "blocks": blocks,
         "epsilon": f"{epsilon:.4f}" if claim.mode == "dp" else None,
+        "repeat": {"held": [run - 1 for run in sorted(further.open)], "until": further.until} if further else None,
         "sent": [
             {"round": number, "bytes_sha256": each.spent.reply, "vector": each.spent.y, "snapshot": each.spent.snapshot}
             for number, each in held.rounds.items()
@@ -388,6 +410,15 @@ def released_lines(found: Sequence[dict[str, Any]], language: str) -> list[str]:
         ]
         if each["epsilon"] is not None:
             out.append("  " + say("计费", "charged") + f": epsilon {each['epsilon']}")
+        if each["repeat"] is not None:
+            runs, until = ", ".join(map(str, each["repeat"]["held"])) or "-", stamp(each["repeat"]["until"])
+            out.append(
+                "  "
+                + say(
+                    f"第 {each['run']} 期；另为以下各期预留至 {until}：{runs}",
+                    f"run {each['run']}; held until {until} for runs {runs}",
+                )
+            )
     return [escaped(line) for line in out]
 
 
@@ -410,6 +441,7 @@ def value(found: Sheet, now: int) -> dict[str, Any]:
         "purpose": file.purpose.model_dump(),
         "asker": {"id": found.request.asker, "role": found.request.role, "name": found.request.name},
         "as_of": file.as_of.isoformat(),
+        "runs": {"of": found.study.runs, "last_as_of": found.study.last_as_of.isoformat()},
         "cities": list(found.request.cities),
         "cohort": dict(zip(("zh", "en"), found.cohort, strict=True)),
         "questions": [
@@ -449,6 +481,7 @@ def lines(found: Sheet, language: str, now: int) -> list[str]:
         say("提问方", "asked by") + f": {found.request.name} ({found.request.asker}, {ROLES[found.request.role][n]})",
         say("目的", "purpose") + f": {file.purpose.text('zh' if zh else 'en')}",
         say("数据日期", "as of") + f": {file.as_of}; " + say("城市", "cities") + f": {', '.join(found.request.cities)}",
+        *([say("期数", "runs") + f": {found.series[n]}"] if found.series else []),
         say("对象", "about") + f": {found.cohort[n]}",
         "",
         say("问题", "questions"),

@@ -24,9 +24,10 @@ Officer = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]{0,60}$")]  # no fre
 
 
 class OfficerSaid(Record):
-    """The payload that an officer signs. `study`: its digest, or, where caps are raised, that of the policy that raises them."""
+    """The payload that an officer signs. `study`: its digest; where caps are raised, that of the policy that raises them; where an older
+    copy of the ledger is to go on, that of the copy and of what it lacks."""
 
-    answer: Literal["approve", "decline", "raise_caps"]
+    answer: Literal["approve", "decline", "raise_caps", "restore"]
     at: Seconds
     city: str
     officer: Officer
@@ -126,11 +127,11 @@ def sign_approval(approval: Approval, key: Ed25519PrivateKey) -> bytes:
 
 
 def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int) -> Approval:
-    """A city's approval of exactly this study, in force at `now`.
+    """A city's approval of exactly this study, in force at `now`; of a repeat, as it was given for this run.
 
     What officers decided holds by itself: each of them signed, none twice, under keys that are all different.
 
-    Errors: `PeerError` of the signed file, APPROVAL_OFFICERS; `Refusal` APPROVAL_MISSING (another city, study or dictionary),
+    Errors: `PeerError` of the signed file, APPROVAL_OFFICERS; `Refusal` APPROVAL_MISSING (another city, study, dictionary or date),
     APPROVAL_EXPIRED.
     """
     signed = verified(file, FileType.APPROVAL, roster.keys_at(city, now))
@@ -138,8 +139,8 @@ def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int
         approval = Approval.model_validate_json(signed.payload, strict=True)
     except ValidationError:
         raise PeerError("SIGNED_SHAPE", kind=FileType.APPROVAL.value) from None
-    named = (approval.city, approval.study, approval.dictionary)
-    if named != (roster.name(city), study.digest, study.dictionary.digest):
+    named = (approval.city, approval.study, approval.dictionary, approval.snapshot)
+    if named != (roster.name(city), study.digest, study.dictionary.digest, study.file.as_of):
         raise Refusal("APPROVAL_MISSING", city=roster.name(city))
     if not _known(approval, study):
         raise PeerError("SIGNED_SHAPE", kind=FileType.APPROVAL.value)

@@ -42,6 +42,7 @@ class Sent(Record):
     cells: Cells
     bytes: Cells  # of the vector, without its envelope
     sha256: Hex64  # of the envelope that was sent; of an own answer, which is sealed anew whenever it is asked for, of the body
+    sum: Sha256Name | Literal[""] = ""  # digest of the sum that the coordinator's receipt named, where one came
 
 
 class Asked(Record):

@@ -328,6 +328,12 @@ CODES: Final[dict[str, Texts]] = {
         "the study {study} was answered before and is not computed again, so that --drop has nothing to lose",
         "Ask another study, or use --seed",
     ),
+    "RUN_UNKNOWN": _t(
+        "这项研究没有第 {run} 期",
+        "期数从 0 数到 {last}",
+        "the study has no run {run}",
+        "Runs count from 0 to {last}",
+    ),
     "LOG_IN_USE": _t(
         "这项研究正由另一个进程计算",
         "请等它结束后再运行",
@@ -1120,9 +1126,15 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "LEDGER_ROLLED_BACK": _t(
         "账本比本市已记录的更旧（应有第 {entry} 条）；本市不再作答",
-        "请找回最新的 ledger.sqlite；旧备份不能代替它，否则已花的预算会被忘记",
+        "请找回最新的 ledger.sqlite；已无法找回时，可由两名审批人运行 hpfed-node audit restore，所缺部分按全部已花计",
         "the ledger is older than what this city recorded elsewhere (entry {entry}); this city answers nothing",
-        "Find the newest ledger.sqlite; an older copy cannot stand in for it, since it forgets what was spent",
+        "Find the newest ledger.sqlite. If it is lost for good, two officers may run `hpfed-node audit restore`; the gap counts as spent",
+    ),
+    "RESTORE_NOTHING": _t(
+        "账本没有缺少任何条目",
+        "无须恢复",
+        "the ledger lacks nothing that this city recorded",
+        "There is nothing to restore",
     ),
     "LEDGER_LOCKED": _t(
         "账本正由另一个进程使用",
@@ -1289,6 +1301,12 @@ CODES: Final[dict[str, Texts]] = {
         "请改正该统计量声明的块 (blocks)",
         "the block {block} declares a smaller effect of one holder than its cells allow",
         "Correct the blocks that its kind declares",
+    ),
+    "COUNT_OTHER_CITIES": _t(
+        "{city} 已就这一期自行作答，当时的方案由另一些城市参加；不会重新作答",
+        "请以同样的城市再次运行，或提出下一版（revision）",
+        "{city} answered this run by itself already, under a plan over other cities, and answers it once",
+        "Run it again with the same cities, or ask the next `revision`",
     ),
     "COUNT_TOO_FEW": _t(
         "各市自行作答：答复 {came} 个，至少需要 {needed} 个",

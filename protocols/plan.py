@@ -39,7 +39,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A study over `cities` (roster ids, ascending): all its questions in one round.
+    """One run of a study over `cities` (roster ids, ascending): all its questions in one round.
 
     `layout`: what is summed, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
     `own`, `own_v20`: the same of what each city answers by itself, with all of that noise. What asks for sum after sum says so in `sums`,
@@ -47,7 +47,6 @@ class Agreement:
     """
 
     study: Study
-    run: int
     cities: tuple[int, ...]
     most_rows: int
     limits: Thresholds
@@ -55,6 +54,11 @@ class Agreement:
     v20: tuple[int, ...]
     own: Layout = NOTHING
     own_v20: tuple[int, ...] = ()
+
+    @property
+    def run(self) -> int:
+        """Which run of the study it is, from 1."""
+        return self.study.run
 
     @property
     def honest(self) -> int:
@@ -115,24 +119,25 @@ class Agreement:
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
-        """What the ledger charges for; nothing in mode exact."""
+        """What the study releases, in all runs of a repeat; nothing in mode exact."""
+        runs = self.study.runs
         blocks = zip(self.layout.blocks, self.v20, strict=True)
         own = zip(self.own.blocks, self.own_v20, strict=True)
         return (
-            *(Event(b.l1, b.l2sq, total, 1 + self.spare) for b, total in blocks if total),
-            *(Event(b.l1, b.l2sq, total) for b, total in own if total),
+            *(Event(b.l1, b.l2sq, total, runs * (1 + self.spare)) for b, total in blocks if total),
+            *(Event(b.l1, b.l2sq, total, runs) for b, total in own if total),
         )
 
     @property
     def draws(self) -> int:
-        """Draws from finite tables that the guarantee rests on: over all cities for the sum, of one city for its own answer."""
+        """Draws from finite tables that the guarantee rests on, in all runs: of all cities for the sum, of one for its own answer."""
         shared = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
         own = sum(b.cells * draws(v20) for b, v20 in zip(self.own.blocks, self.own_v20, strict=True) if v20)
-        return shared * len(self.cities) * (1 + self.spare) + own
+        return self.study.runs * (shared * len(self.cities) * (1 + self.spare) + own)
 
     @cached_property
     def cost(self) -> Cost:
-        """What a city's ledger reserves and spends."""
+        """What a city's ledger reserves for all runs, and spends in them."""
         return privacy.cost(self.events, self.draws, self.study.delta) if self.events else privacy.FREE
 
     @property
@@ -213,12 +218,12 @@ class Agreement:
         )
 
 
-def agree(study: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> Agreement:
+def agree(study: Study, cities: Sequence[int], roster: Roster) -> Agreement:
     """The agreement that these cities would be held to. Errors: as `between`."""
-    return between(study, cities, max(roster.cities[city].size_class for city in cities), run)
+    return between(study, cities, max(roster.cities[city].size_class for city in cities))
 
 
-def between(study: Study, cities: Sequence[int], most_rows: int, run: int = 1) -> Agreement:
+def between(study: Study, cities: Sequence[int], most_rows: int) -> Agreement:
     """The same for cities of at most `most_rows` rows each, whoever they are.
 
     Errors: `Refusal` SECAGG_COHORT_SIZE, SECAGG_COLLUDERS, SECAGG_THRESHOLD, SECAGG_RING, NOISE_VARIANCE; `ConfigError`
@@ -229,7 +234,7 @@ def between(study: Study, cities: Sequence[int], most_rows: int, run: int = 1) -
     limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
     layout, own, v20 = noised(study, limits.t - tolerate.colluders)
     first = len(layout.blocks)
-    return Agreement(study, run, ascending, most_rows, limits, layout, v20[:first], own, v20[first:])
+    return Agreement(study, ascending, most_rows, limits, layout, v20[:first], own, v20[first:])
 
 
 def noised(study: Study, h: int) -> tuple[Layout, Layout, tuple[int, ...]]:

@@ -89,6 +89,15 @@ class Cost:
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(compose((self.curve, other.curve)), self.sampler + other.sampler)
 
+    def times(self, number: int) -> "Cost":
+        """So many of it."""
+        return Cost(tuple(number * at for at in self.curve), number * self.sampler)
+
+    def beyond(self, held: "Cost") -> "Cost":
+        """What is not covered by a cost that is held already, at each order."""
+        more = [max(0, one - other) for one, other in zip(self.curve, held.curve, strict=True)]
+        return Cost(tuple(more), max(0, self.sampler - held.sampler))
+
 
 FREE: Final = Cost(NOTHING, 0)
 

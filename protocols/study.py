@@ -4,6 +4,7 @@ A `Study` is the parsed file together with the dictionary that it means. Its can
 dictionary, so that neither can change after a city said yes.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -31,6 +32,7 @@ from protocols.yamltext import Document, Real, Record, Tree, Whole, fit, read
 MOST_CELLS_PER_QUESTION: Final = (
     262_144  # what one table can hold and still be read, and one carrier can count in cache
 )
+MOST_RUNS: Final = 120  # of a repeat: ten years of months
 MOST_CELLS: Final = 1_048_576  # 8 MiB of masked vector in the wide ring
 Mode = Literal["dp", "exact"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
@@ -89,6 +91,13 @@ class Window(Record):
         return self
 
 
+class Repeat(Record):
+    """The same questions again, a month later each time: `times` runs in all, under one approval and for one epsilon."""
+
+    every: Literal["month"]
+    times: Annotated[Whole, Field(ge=1, le=MOST_RUNS)]
+
+
 class StudyFile(Record):
     """The keys of `study.yaml`."""
 
@@ -100,6 +109,7 @@ class StudyFile(Record):
     as_of: date
     revision: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     window: Window | None = None
+    repeat: Repeat | None = None
     cohort: Filter | None = None
     cities: Cities = Cities()
     release: Release = "pooled"
@@ -118,21 +128,52 @@ class Written:
 
 @dataclass(frozen=True)
 class Study:
-    """A study and its dictionary; valid by construction (`load`, `from_wire`). `written`: of a study that was a file."""
+    """A study and its dictionary; valid by construction (`load`, `from_wire`). `written`: of a study that was a file.
+
+    Of a study with `repeat` it is one run, the first unless `at` was asked for another: `file` has the dates of that run, and `whole`,
+    where it differs, is the file that was approved. All runs have one content and one digest.
+    """
 
     file: StudyFile
     dictionary: Dictionary
     written: Written | None = field(default=None, repr=False, compare=False)
+    run: int = 1
+    whole: StudyFile | None = None
 
     @cached_property
     def content(self) -> bytes:
         """Canonical JSON with every default filled in, and the dictionary by name and digest."""
-        filled = self.file.model_dump(mode="json", by_alias=True, exclude_none=True)
+        filled = (self.whole or self.file).model_dump(mode="json", by_alias=True, exclude_none=True)
         return canonical({**filled, "dictionary": self.dictionary.name, "dictionary_digest": self.dictionary.digest})
 
     @cached_property
     def digest(self) -> str:
         return digest(self.content)
+
+    @property
+    def runs(self) -> int:
+        """How often its questions are asked: once, but for a `repeat`."""
+        return 1 if self.file.repeat is None else self.file.repeat.times
+
+    def at(self, run: int) -> "Study":
+        """The study as one of its runs asks it, each a month after the one before. `run`: from 1 to `runs`."""
+        if run == self.run:
+            return self
+        if not 1 <= run <= self.runs:
+            raise ValueError(f"run {run} of {self.runs}")
+        whole = self.whole or self.file
+        if run == 1:
+            return Study(whole, self.dictionary, self.written)
+        window = whole.window and whole.window.model_copy(
+            update={"from_": _month_later(whole.window.from_, run - 1), "to": _month_later(whole.window.to, run - 1)}
+        )
+        file = whole.model_copy(update={"as_of": months_later(whole.as_of, run - 1), "window": window})
+        return Study(file, self.dictionary, self.written, run, whole)
+
+    @property
+    def last_as_of(self) -> date:
+        """The date of its last run."""
+        return self.at(self.runs).file.as_of
 
     @cached_property
     def workload(self) -> Workload:
@@ -173,12 +214,13 @@ class Study:
         return self.calibrated(self.workload.layout, self.workload.own)
 
     def calibrated(self, layout: Layout, own: Layout) -> tuple[int, ...]:
-        """The same for the blocks of the workload in the units that they are carried in: all of them together cost the study's epsilon."""
+        """The same for the blocks of the workload in the units that they are carried in: all of them together, in all runs, cost the
+        study's epsilon."""
         blocks = (*layout.blocks, *own.blocks)
         if self.exact:
             return (0,) * len(blocks)
         shares = self.workload.shares()
-        needs = [Need(block.l1, block.l2sq, share) for block, share in zip(blocks, shares, strict=True)]
+        needs = [Need(block.l1, block.l2sq, share, self.runs) for block, share in zip(blocks, shares, strict=True)]
         return calibrate(needs, self.epsilon, self.delta)
 
     @property
@@ -219,7 +261,20 @@ class Study:
     def in_exact_mode(self) -> "Study":
         """The same study with `privacy.mode: exact`: another digest, and other approvals."""
         privacy = self.file.privacy.model_copy(update={"mode": "exact"})
-        return Study(self.file.model_copy(update={"privacy": privacy}), self.dictionary, self.written)
+        first = self.at(1).file.model_copy(update={"privacy": privacy})
+        return Study(first, self.dictionary, self.written).at(self.run)
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of a later month, or its last one where it has no such day; the last day of a month stays the last day."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    last = monthrange(year, month + 1)[1]
+    ends = day.day == monthrange(day.year, day.month)[1]
+    return date(year, month + 1, last if ends else min(day.day, last))
+
+
+def _month_later(month: str, months: int) -> str:
+    return months_later(date.fromisoformat(f"{month}-01"), months).isoformat()[:7]
 
 
 def load(path: Path) -> Study:
@@ -285,6 +340,11 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     for key, words in (("title", file.title), ("purpose", file.purpose)):
         if not words.text("zh"):
             yield ConfigError("SCHEMA_MISSING", document.at(key), key="zh")
+    try:
+        _ = study.last_as_of
+    except ValueError:
+        problem = "the last run lies beyond the calendar"
+        yield ConfigError("SCHEMA_VALUE", document.at("repeat"), problem=problem)
     if file.cohort is not None:
         try:
             meant.check_filter(file.cohort, "cohort")
@@ -328,7 +388,7 @@ def _of_this_version(tree: Tree) -> Tree:
     """The tree without the keys that `_not_yet` names; a question of no kind here becomes a count, so that the others keep their places."""
     if not isinstance(tree, dict):
         return tree
-    kept = {key: value for key, value in tree.items() if key != "repeat"}
+    kept = dict(tree)
     cities, questions = kept.get("cities"), kept.get("questions")
     if isinstance(cities, dict):
         kept["cities"] = {key: value for key, value in cities.items() if key != "attributes"}
@@ -354,8 +414,6 @@ def _not_yet(document: Document) -> Iterator[HpfedError]:
     tree = document.tree
     if not isinstance(tree, dict):
         return
-    if "repeat" in tree:
-        yield ConfigError("NOT_YET", document.at("repeat"), thing="`repeat`")
     cities = tree.get("cities")
     if isinstance(cities, dict) and "attributes" in cities:
         yield ConfigError("NOT_YET", document.at("cities", "attributes"), thing="`cities.attributes`")

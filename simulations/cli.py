@@ -65,6 +65,11 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "this answer was stored before there were bundles: it comes without signatures to verify",
     },
     "next": {"zh": "下一步：", "en": "next:"},
+    "run": {"zh": "第 {number} 期，共 {of} 期（{as_of}）", "en": "run {number} of {of} ({as_of})"},
+    "later": {
+        "zh": "尚未到期：{as_of}（--run {number}）；{count} 座城市还没有这一日期的快照：{cities}",
+        "en": "not yet: {as_of} (--run {number}); {count} cities have no snapshot of that date: {cities}",
+    },
 }
 
 
@@ -302,6 +307,12 @@ def run(
     engine: Annotated[str, typer.Option("--engine", help="inprocess (flower: with deployment).")] = "inprocess",
     seed: Seed = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", help="CITY@STEP: lose a city; may be repeated.")] = None,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--run", min=0, help="Of a study with `repeat`, this run alone, from 0; also if cities lack its snapshot."
+        ),
+    ] = None,
     by_hand: Annotated[
         bool, typer.Option("--by-hand", help="No simulated officers: studies wait for `hpfed-node approve`.")
     ] = False,
@@ -310,20 +321,19 @@ def run(
 ) -> None:
     """Ask a study of city folders: ingest, approve, sum under masks, release.
 
+    A study with `repeat` is asked for every run whose snapshots are there, each into a folder of its date. When the next month's files are
+    there, run it again: what is answered already is given again.
+
     Example:  hpfed-simulate run study.yaml --cities cities --out result --drop chengdu@masked
     """
     spoken = language(lang)
 
     def work() -> None:
-        import time
-        from dataclasses import replace
-
         from coordinator import askers, output
         from protocols import study as studies
         from protocols.errors import ConfigError
-        from simulations import standins, world
+        from simulations import world
 
-        began = time.perf_counter()
         if engine != "inprocess":
             raise ConfigError("NOT_YET", thing=f"--engine {engine}")
         if by_hand and seed is not None:
@@ -333,27 +343,80 @@ def run(
         drops = [world.drop(text) for text in drop or ()]
         output.usable(out, [folder])
         homes = None if seed is None else world.fresh_homes(out)
+        if number is not None and number >= asked.runs:
+            raise ConfigError("RUN_UNKNOWN", run=number, last=asked.runs - 1)
         beside = askers.signature_beside(study)
         signed = beside.read_bytes() if beside.is_file() else None
-        outcome = world.run(
-            asked,
-            folder,
-            homes,
-            seed=seed,
-            drops=drops,
-            by_hand=by_hand,
-            signed=signed,
-            progress=told,
-            **({} if accept_noisy else {"before_asking": standins.refuse_noise}),
-        )
-        since = time.perf_counter()
-        files = output.write(out, outcome.results, outcome.events, outcome.sealer, stored=outcome.stored)
-        outcome = replace(outcome, seconds={**outcome.seconds, "report": time.perf_counter() - since})
-        _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
-        if world.exit_code(outcome):
-            raise typer.Exit(world.exit_code(outcome))
+
+        def made(one: Any, place: Path) -> int:
+            return _asked(one, folder, place, homes, seed, drops, by_hand, signed, accept_noisy, spoken, as_json)
+
+        if asked.file.repeat is None:
+            code = made(asked, out)
+        else:
+            code = max(
+                made(one, out / one.file.as_of.isoformat()) for one in _due(asked, folder, homes, seed, number, spoken)
+            )
+        if code:
+            raise typer.Exit(code)
 
     guarded(spoken, as_json, work)
+
+
+def _due(study: Any, folder: Path, homes: Path | None, seed: int | None, number: int | None, spoken: str) -> list[Any]:
+    """The runs of a repeat to be asked, or given again: one that was named; else all that can be, and the first where none can."""
+    from simulations import world
+
+    if number is not None:
+        return [study.at(number + 1)]
+    runs = world.due(study, folder, homes, seed=seed)
+    least = max(study.file.cities.least, 3)
+    for each in runs:
+        if not each.ready(least):
+            named = {"as_of": each.as_of, "number": each.run - 1, "count": len(each.waiting)}
+            told(say("later", spoken, cities=", ".join(each.waiting), **named))
+    return [study.at(each.run) for each in runs if each.ready(least)] or [study]
+
+
+def _asked(
+    study: Any,
+    folder: Path,
+    out: Path,
+    homes: Path | None,
+    seed: int | None,
+    drops: list[Any],
+    by_hand: bool,
+    signed: bytes | None,
+    accept_noisy: bool,
+    spoken: str,
+    as_json: bool,
+) -> int:
+    """One study, or one run of it, into a folder of its own. Returns the exit code."""
+    import time
+    from dataclasses import replace
+
+    from coordinator import output
+    from simulations import standins, world
+
+    began = time.perf_counter()
+    if study.runs > 1:
+        told(say("run", spoken, number=study.run, of=study.runs, as_of=study.file.as_of))
+    outcome = world.run(
+        study,
+        folder,
+        homes,
+        seed=seed,
+        drops=drops,
+        by_hand=by_hand,
+        signed=signed,
+        progress=told,
+        **({} if accept_noisy else {"before_asking": standins.refuse_noise}),
+    )
+    since = time.perf_counter()
+    files = output.write(out, outcome.results, outcome.events, outcome.sealer, stored=outcome.stored)
+    outcome = replace(outcome, seconds={**outcome.seconds, "report": time.perf_counter() - since})
+    _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
+    return world.exit_code(outcome)
 
 
 def _finish(outcome: Any, files: tuple[Path, ...], spoken: str, as_json: bool, total: float) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -23,7 +24,7 @@ from coordinator import askers, bundle, release, rounds
 from coordinator.exchange import Failure
 from coordinator.log import Log
 from node import city as cities
-from node import ingest, mapping
+from node import ingest, mapping, snapshot
 from node import policy as policies
 from node.city import City
 from node.desk import Desk, nobody
@@ -236,16 +237,12 @@ def run(
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)
-    store = _Store(base, f"{study.file.asker}-{study.digest.removeprefix('sha256:')}")
+    store = _store(study, base)
     if seed is None and store.answered:
         if drops:
             raise ConfigError("DROP_STORED", study=study.file.study)
         return _stored(study, found, folder, homes, clock, store, watch)
-    source = _source(seed)
-    for party in found:
-        name = party.city.city
-        done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
-        progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
+    _ingested(found, homes, seed, progress)
     watch.mark("ingest")
     here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed)
     for path in store.unfinished():
@@ -256,6 +253,49 @@ def run(
         before_asking(study, found, homes)
         watch.mark("forecast")
     return here.asked()
+
+
+def _ingested(
+    found: Sequence[Party], homes: Path | None, seed: int | None, progress: Callable[[str], None] = lambda _line: None
+) -> None:
+    source = _source(seed)
+    for party in found:
+        name = party.city.city
+        done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
+        progress(f"{name}: {done.rows:,} rows{' (unchanged)' if done.unchanged else ''}")
+
+
+@dataclass(frozen=True)
+class Due:
+    """A run of a study: whether its answer is stored, and which of its cities have no snapshot of its date (yet)."""
+
+    run: int
+    as_of: date
+    answered: bool
+    waiting: tuple[str, ...]
+    cities: int
+
+    def ready(self, least: int) -> bool:
+        """It can be asked, or is answered: as many cities as the study demands have the snapshot."""
+        return self.answered or self.cities - len(self.waiting) >= least
+
+
+def due(study: Study, folder: Path, homes: Path | None, *, seed: int | None) -> tuple[Due, ...]:
+    """Every run of a study, after its cities have taken in their files. Errors: `ConfigError`, the faults of every city."""
+    found = parties(folder, study)
+    _ingested(found, homes, seed)
+    base, runs = coordinator_home(folder, homes), [study.at(number) for number in range(1, study.runs + 1)]
+    dates = {party.city.city: snapshot.current(home(party.folder, homes)).dates.keys() for party in found}
+    return tuple(
+        Due(
+            each.run,
+            each.file.as_of,
+            seed is None and _store(each, base).answered,
+            tuple(city for city, known in dates.items() if each.file.as_of not in known),
+            len(found),
+        )
+        for each in runs
+    )
 
 
 @dataclass(frozen=True)
@@ -405,10 +445,16 @@ def _written(study: Study) -> Written:
 
 @dataclass(frozen=True)
 class _Store:
-    """Where the coordinator keeps the answer of one study: the results, and a folder with what its bundle is made from."""
+    """Where the coordinator keeps the answer of one run of a study: the results, and a folder with what its bundle is made from."""
 
     base: Path
-    name: str
+    study: str
+    run: int
+    of: int
+
+    @property
+    def name(self) -> str:
+        return self.study if self.of == 1 else f"{self.study}.{self.run}"
 
     @property
     def answered(self) -> bool:
@@ -435,7 +481,7 @@ class _Store:
 
     @property
     def _runs(self) -> Path:
-        return self.base / "runs" / self.name / "1"
+        return self.base / "runs" / self.study / str(self.run)
 
     def unsealed(self) -> bundle.Unsealed | None:
         """None for an answer from before there were bundles."""
@@ -458,6 +504,10 @@ class _Store:
         _write(self._folder, {RECORD: unsealed.record})
         if not self.answered:
             _write(self._file.parent, {self._file.name: results})
+
+
+def _store(study: Study, base: Path) -> _Store:
+    return _Store(base, f"{study.file.asker}-{study.digest.removeprefix('sha256:')}", study.run, study.runs)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Ledgers for tests: claims by hand, a policy of few words, and one whole conversation, step by step."""
 
+import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -148,3 +150,9 @@ def whole(ledger: Ledger, number: int, now: int = NOW, **words: Any) -> None:
 
 def years_later(now: int, years: int) -> int:
     return now + years * 366 * DAY
+
+
+def altered(home: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(home / FILE)) as db, db:
+        for statement in statements:
+            db.execute(statement)

@@ -216,6 +216,9 @@ def _meta(wording: Wording) -> tuple[Pair, ...]:
         (wording.say("meta_cohort"), wording.cohort()),
         (wording.say("meta_snapshot"), _dates(wording)),
     ]
+    run = wording.content.run
+    if run.of > 1:
+        pairs.append((wording.say("meta_run"), wording.say("run_of_series", number=run.number + 1, of=run.of)))
     if study.window:
         months = wording.say("window_months", first=study.window.from_, last=study.window.to)
         pairs.append((wording.say("meta_window"), months))
@@ -630,7 +633,13 @@ def _terms(wording: Wording) -> tuple[Pair, ...]:
     ]
     if privacy.mode == "dp":
         if privacy.epsilon is not None and privacy.delta is not None:
-            price = wording.say("epsilon_delta", epsilon=epsilon(privacy.epsilon), delta=delta(privacy.delta))
+            amounts = {"epsilon": epsilon(privacy.epsilon), "delta": delta(privacy.delta)}
+            runs = wording.content.run.of
+            price = (
+                wording.say("epsilon_series", of=runs, **amounts)
+                if runs > 1
+                else wording.say("epsilon_delta", **amounts)
+            )
             pairs.append((wording.say("term_epsilon"), price))
         if privacy.person_in_two_cities is not None:
             twice = wording.say("epsilon_two", epsilon=epsilon(privacy.person_in_two_cities.epsilon))

@@ -105,6 +105,9 @@ def _lines(results: Results, words: Words, names: dict[str, str]) -> Iterator[tu
     yield line(_twice(words, "xlsx_purpose"), Wording.purpose)
     yield line(_twice(words, "meta_cohort"), Wording.cohort)
     yield line(_twice(words, "meta_snapshot"), lambda _: content.run.as_of)
+    run = content.run
+    if run.of > 1:
+        yield line(_twice(words, "meta_run"), lambda each: each.say("run_of_series", number=run.number + 1, of=run.of))
     yield line(_twice(words, "strip_cities"), lambda each: each.cities(content.cities.answered))
     released = f"badge_{html.release(results.questions.values())}"
     yield line(_twice(words, "xlsx_release"), lambda each: each.say(released))
@@ -112,8 +115,10 @@ def _lines(results: Results, words: Words, names: dict[str, str]) -> Iterator[tu
     for key in (*private, *html.caveats(results)):
         yield line(_twice(words, "privacy_title"), _says(key))
     if privacy.mode == "dp" and privacy.epsilon is not None and privacy.delta is not None:
-        price = {"epsilon": epsilon(privacy.epsilon), "delta": delta(privacy.delta)}
-        yield line(_twice(words, "privacy_title"), lambda each: each.say("epsilon_delta", **price))
+        price, key = {"epsilon": epsilon(privacy.epsilon), "delta": delta(privacy.delta)}, "epsilon_delta"
+        if run.of > 1:
+            price, key = {**price, "of": str(run.of)}, "epsilon_series"
+        yield line(_twice(words, "privacy_title"), lambda each: each.say(key, **price))
     yield line(_twice(words, "xlsx_columns"), lambda each: each.say("xlsx_columns_why", confidence=each.percent()))
     for letter in "buxzc":
         status = "conf_status = C" if letter == "c" else f"obs_status: {letter}"

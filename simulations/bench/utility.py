@@ -220,7 +220,7 @@ class Workload:
         n, d, c = federation.cities, federation.dropouts, federation.colluders
         asked = studied(self.sizes, d, c)
         limits = thresholds(n, c, d, asked.file.cities.least, exact=False)
-        own = Agreement(asked, 1, tuple(range(1, n + 1)), HOLDERS, limits, self.layout, v20).node_v20
+        own = Agreement(asked, tuple(range(1, n + 1)), HOLDERS, limits, self.layout, v20).node_v20
         return self.errors(partial(self.drawn, own, n), [n * each for each in own], times)
 
     def errors_both(self, calibrate: Calibrate, times: int) -> Ways:

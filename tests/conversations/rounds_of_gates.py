@@ -43,7 +43,7 @@ class OneByOne(Agreement):
 
 
 def one_by_one(agreement: Agreement, spare: int) -> OneByOne:
-    held = (agreement.study, agreement.run, agreement.cities, agreement.most_rows, agreement.limits)
+    held = (agreement.study, agreement.cities, agreement.most_rows, agreement.limits)
     return OneByOne(*held, agreement.layout, agreement.v20, extra=spare)
 
 
@@ -57,8 +57,8 @@ def session_rig(
         for city in FIVE:
             (folder / city / "policy.yaml").write_text(POLICY, encoding="utf-8")
 
-    def agreed(asked: Study, cities: Sequence[int], roster: Roster, run: int = 1) -> Agreement:
-        return one_by_one(plan.agree(asked, cities, roster, run), spare)
+    def agreed(asked: Study, cities: Sequence[int], roster: Roster) -> Agreement:
+        return one_by_one(plan.agree(asked, cities, roster), spare)
 
     monkeypatch.setattr(gate, "agree", agreed)
     asked = study.load(folder / "study.yaml")

@@ -1,7 +1,8 @@
 """T32: ledger deleted, edited, rolled back or doubled (second home, same key) to reset the budget.
 
 Two heads stand outside the ledger: one in `audit/`, one in the Acks that this city signed and that its coordinator echoes. A coordinator
-can withhold the second, but not forge it. Edited entries: `tests/unit/test_ledger.py`.
+can withhold the second, but not forge it. Edited entries: `tests/unit/test_ledger_file.py`.
+An older copy that goes on on purpose: `tests/unit/test_restore.py`.
 """
 
 import shutil

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,8 @@ def ran(command: str) -> str:
             text, _, file = words
             with Path(file).open("a", encoding="utf-8") as out:
                 out.write(text + "\n")
+        case "cp":
+            shutil.copy(*words)
         case "sed":
             _, rule, file = words
             old, new = rule.removeprefix("s/").removesuffix("/").split("/")

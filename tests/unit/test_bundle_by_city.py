@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from coordinator import output
+from coordinator.verify import verify
 from protocols import manifest
 from protocols.messages import body_of
 from simulations import world
@@ -128,6 +129,43 @@ def test_a_city_whose_answer_is_said_to_be_lost_has_no_numbers(sealed: Sealed) -
     tree["cities"]["uncounted"] = [{"city": "paris", "reason": "no_counted", "detail": ""}]
     sealed.published(tree)
     assert ("BUNDLE_DIFFERS", manifest.RESULTS) in failing(sealed)["approvals"]
+
+
+def notes(sealed: Sealed) -> dict[str, Any]:
+    return {note.key: note.values for step in verify(sealed.out) for note in step.notes}
+
+
+def test_cities_sign_one_sum_and_one_that_signed_another_is_found(sealed: Sealed) -> None:
+    """Also in mode exact, where nobody else can recompute it."""
+    summed = "left_each_city" in sealed.results()["privacy"]
+    exact = sealed.results()["privacy"]["mode"] == "exact"
+    assert notes(sealed).get("sum_attested") == ({"count": 3} if exact else None), "else it is recomputed"
+    if not summed:
+        return
+
+    def change(said: Any) -> Any:
+        sent = tuple(
+            each.model_copy(update={"sum": "sha256:" + "0" * 64}) if each.kind == "pooled" else each
+            for each in said.conversations
+        )
+        return said.model_copy(update={"conversations": sent})
+
+    sealed.attest("north", change)
+    assert failing(sealed)["attestations"] == {("BUNDLE_DIFFERS", manifest.attestation_of("north"))}
+    assert "sum_attested" not in notes(sealed)
+
+
+def test_a_city_that_attests_an_answer_which_did_not_arrive_is_named(sealed: Sealed) -> None:
+    """It was charged for it: a reader is told, and nothing is wrong."""
+    tree = sealed.results()
+    if tree["privacy"]["mode"] == "exact" or "left_each_city" not in tree["privacy"]:
+        return
+    assert "own_unused" not in notes(sealed)
+    tree["cities"]["uncounted"] = [{"city": "east", "reason": "no_counted", "detail": "unreachable"}]
+    (sealed.out / COUNTED).unlink()
+    sealed.published(tree)
+    assert notes(sealed)["own_unused"] == {"cities": "east"}
+    assert "attestations" not in failing(sealed)
 
 
 def test_the_bundle_of_mode_exact_shows_what_is_published_and_nothing_of_the_sum(sealed: Sealed) -> None:

@@ -126,6 +126,15 @@ def test_another_question_or_less_noise_is_not_what_was_approved(
     assert audit(own)[-2].event == "refused"
 
 
+def test_an_answer_beside_a_sum_over_other_cities_stays_the_one_and_the_no_says_so(own: Rig) -> None:
+    """A plan that is made again over other cities may carry amounts in other units: the city answered, and does not answer twice."""
+    _, agreement = own.approved()
+    first, head = answered(own, agreement), own.gate.ledger.head
+    assert refused(own, asking(own, agreement, layout=b"x" * 32)) == ("COUNT_OTHER_CITIES",)
+    assert own.gate.ledger.head == head
+    assert np.array_equal(answered(own, agreement), first)
+
+
 def test_nothing_is_answered_that_was_not_approved_or_whose_asker_is_gone(own: Rig) -> None:
     agreement = _agreement(own)
     assert refused(own, asking(own, agreement)) == ("APPROVAL_MISSING",)

@@ -62,7 +62,7 @@ def test_noise_divided_by_all_that_may_answer_colluders_among_them_is_noticed(
 def test_amounts_paid_for_by_their_sum_are_noticed(tmp_path: Path, monkeypatch: Patch) -> None:
     named = test_plan.test_every_block_pays_its_share_whatever_its_unit
     assert not killed(named, agreed(tmp_path))
-    monkeypatch.setattr(study, "Need", lambda l1, _l2sq, share: Need(l1, l1, share))
+    monkeypatch.setattr(study, "Need", lambda l1, _l2sq, share, times: Need(l1, l1, share, times))
     assert killed(named, agreed(tmp_path))
 
 

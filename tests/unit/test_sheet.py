@@ -193,7 +193,7 @@ def test_what_left_is_told_as_the_ledger_knows_it(tmp_path: Path) -> None:
         rows(ledger, 2)
         ledger.end(bytes.fromhex(claim(2).conversation), now=NOW)
         ledger.reserve(claim(3, study="c", exact=True), now=NOW)
-        held = [sheet.released(each) for each in ledger.view(NOW).reservations]
+        held = [sheet.released(each, ledger.view(NOW)) for each in ledger.view(NOW).reservations]
     assert [(each["state"], len(each["sent"]), each["charged_without_sending"]) for each in held] == [
         ("answered", 1, 0),
         ("spent", 0, 1),

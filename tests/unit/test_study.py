@@ -101,6 +101,13 @@ FAULTS: Final = {
     "cohort of an unknown variable": (
         ASKER, ASKER + "cohort: {variable: sexx, is: male}\n", "SCHEMA_VALUE", 5, "cohort", "did you mean 'sex'?",
     ),
+    "repeat of weeks": (ASKER, ASKER + "repeat: {every: week, times: 2}\n", "SCHEMA_VALUE", 5, "repeat.every", "month"),
+    "repeat of eleven years": (
+        ASKER, ASKER + "repeat: {every: month, times: 121}\n", "SCHEMA_VALUE", 5, "repeat.times", "120",
+    ),
+    "repeat beyond the calendar": (
+        "as_of: 2022-05-31\n", "as_of: 9999-11-30\nrepeat: {every: month, times: 3}\n", "SCHEMA_VALUE", 7, "repeat", "calendar",
+    ),
     "date that is none": ("2022-05-31", "2022-02-30", "SCHEMA_VALUE", 6, "as_of", "day"),
     "no date": ("as_of: 2022-05-31\n", "", "SCHEMA_MISSING", 1, "as_of", "Add it"),
     "title without words": ("{zh: 偏好, en: Preference}", "{}", "SCHEMA_MISSING", 2, "title", "zh"),
@@ -108,7 +115,6 @@ FAULTS: Final = {
         "hpf-flexible-employment@1", "hpf-flexible@1", "DICTIONARY_UNKNOWN", 5, "dictionary", "hpf-flexible-employment@1",
     ),
     # parts of the contract that this version says it does not have
-    "repeated study": (ASKER, ASKER + "repeat: {every: month, times: 12}\n", "NOT_YET", 5, "repeat", "`repeat`"),
     "attributes of cities": (
         ASKER, ASKER + "cities: {attributes: {west: {c1: true}}}\n", "NOT_YET", 5, "cities.attributes", "attributes",
     ),
@@ -159,11 +165,11 @@ def test_a_question_of_an_unknown_kind_hides_no_other_fault(tmp_path: Path) -> N
         ("STUDY_KIND", "questions[2].kind"),
         ("SCHEMA_KEY", "notes"),
     ]
-    path.write_text(text.replace("notes: none\n", "repeat: {every: month, times: 12}\n"))
+    path.write_text(text.replace("notes: none\n", "cities: {attributes: {west: {c1: true}}}\n"))
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert [(fault.code, fault.at and fault.at.key) for fault in caught.value.every()] == [
-        ("NOT_YET", "repeat"),
+        ("NOT_YET", "cities.attributes"),
         ("STUDY_KIND", "questions[2].kind"),
         ("STUDY_VARIABLE", "questions[1].by"),
     ]
