@@ -212,7 +212,7 @@ class Planned:
         workload = self.study.workload
         blocks = (*workload.layout.blocks, *workload.own.blocks)
         shares: dict[Any, Fraction] = {}
-        for block, share in zip(blocks, workload.shares(), strict=True):
+        for block, share in zip(blocks, self.study.shares, strict=True):
             shares[block] = shares.get(block, Fraction(0)) + share
         users = {block: [name for name, each in workload.blocks.items() if block in each.values()] for block in shares}
         return {
@@ -300,7 +300,7 @@ def _cap(plan: Planned, allowance: Any) -> dict[str, Any]:
 
 
 def _blocks(plan: Planned) -> list[dict[str, Any]]:
-    agreement, shares = plan.agreement, plan.study.workload.shares()
+    agreement, shares = plan.agreement, plan.study.shares
     ring = agreement.ring if agreement.layout.blocks else 0
     parts = (
         ("sum", agreement.layout, agreement.v20, agreement.node_v20, ring, ring // 8),

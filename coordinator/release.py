@@ -248,7 +248,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
 
 def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
     agreement = opened.agreement
-    study, shares = agreement.study, agreement.study.workload.shares()
+    study, shares = agreement.study, agreement.study.shares
     epsilon = significant(float(agreement.epsilon))
     approvals = [opened.approvals[city] for city in opened.survivors]
     entry: dict[str, Any] = {
@@ -257,7 +257,7 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         "epsilon": None if study.exact else float(study.epsilon),
         "delta": None if study.exact else float(study.delta),
         "mechanism": "none" if study.exact else "skellam",
-        "accounting": "none" if study.exact else "rdp",
+        "accounting": study.accounting,
         "spent": [
             {"city": roster.name(city), "epsilon": epsilon, "caps": _caps(opened.approvals[city], agreement)}
             for city in opened.survivors

@@ -11,7 +11,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from protocols import privacy, ring
+from protocols import pld, privacy, ring
 from protocols.canonical import canonical, digest_bytes
 from protocols.errors import Refusal
 from protocols.messages import Count, Plan
@@ -81,7 +81,9 @@ class Agreement:
         blocks = [NoiseBlock(b.name, b.cells, b.shift, total) for b, total in zip(layout.blocks, v20, strict=True)]
         if self.study.exact:
             return noise_plan(blocks, h=0)
-        return noise_plan(blocks, h=h, accounting="rdp", epsilon=privacy_.epsilon or "", delta=privacy_.delta)
+        return noise_plan(
+            blocks, h=h, accounting=self.study.accounting, epsilon=privacy_.epsilon or "", delta=privacy_.delta
+        )
 
     @property
     def count(self) -> Count:
@@ -135,16 +137,19 @@ class Agreement:
         """What a city's ledger reserves and spends."""
         return privacy.cost(self.events, self.draws, self.study.delta) if self.events else privacy.FREE
 
-    @property
+    @cached_property
     def epsilon(self) -> Decimal:
-        """Epsilon of one holder in one city, at the study's delta."""
+        """Epsilon of one holder in one city, at the study's delta, by the accounting of the study."""
+        if self.study.accounting == "pld":
+            return pld.epsilon_of(self.events, self.study.delta)
         return privacy.epsilon_of(self.cost.curve, self.study.delta) if self.events else Decimal(0)
 
-    @property
+    @cached_property
     def epsilon_in_two_cities(self) -> Decimal:
         """The same for a person with accounts in two of the cities: twice the change, four times the squares."""
         doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20, event.times)) for event in self.events]
-        return privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
+        found = privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
+        return min(found, pld.epsilon_of(self.events, self.study.delta, 2)) if self.study.accounting == "pld" else found
 
     def cells_of(self, question: Question) -> int:
         """How many cells that leave a city are about a question; shared ones count for each question that they are about."""
