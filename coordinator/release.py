@@ -288,6 +288,8 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         }
         of_own = shares[len(agreement.layout.blocks) :]
         entry["own_blocks"] = _blocks(own, of_own, agreement.own_v20, agreement.own_v20, study.exact)
+    if study.file.privacy.noise is not None:
+        entry["noise"] = study.file.privacy.noise.model_dump(mode="json", exclude_none=True)
     flags = {
         "seeded": seeded,
         "synthetic": any(each.synthetic for each in approvals),

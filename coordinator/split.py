@@ -118,7 +118,7 @@ class Problem:
         parts: list[Part] = []
         for (layout, first), own in zip(places, (False, True), strict=True):
             asked = [
-                (float(q.weight), frozenset(axis.name for axis in block.axes))
+                (float(q.weight) ** 2, frozenset(axis.name for axis in block.axes))
                 for q in questions
                 for block in workload.blocks[q.id].values()
                 if (study.release_of(q) != "pooled") == own
