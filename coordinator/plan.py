@@ -10,25 +10,28 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 from functools import cached_property
+from statistics import median
 from typing import Any, Final
 
 from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
-from protocols import privacy
+from coordinator.split import restated, stated
+from protocols import pld, privacy
 from protocols.answerable import shortages
 from protocols.errors import ConfigError, Place
 from protocols.filters import decimal
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement, between
+from protocols.privacy import Event
+from protocols.statistics.layout import Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import significant
 from protocols.study import Study
 
 LEAST_EPSILON, MOST_EPSILON = Decimal("0.001"), Decimal(1000)  # between which a wish is looked for
 SPAN: Final = 60.0  # twofold more or less noise than planned, so many times
-HALVINGS: Final = 20  # of that span: to one part in ten thousand
-STEPS: Final = 8
+STEP: Final = 1 / 64  # of those, the first of a search; to a quarter of it noise is found, and epsilon to 0.15 %
 CLOSE: Final = 1e-3  # relative, between two epsilons
 TRIALS: Final = 4
 ROUNDS: Final = 1  # of a study without models
@@ -129,62 +132,83 @@ class Planned:
 
     # --- what would do
 
-    def epsilon_for(self, question: Question, does: Callable[[Sequence[Cell]], bool]) -> Decimal | None:
+    def epsilon_for(
+        self, question: Question, does: Callable[[Sequence[Cell]], bool], limit: Callable[[Cell], float | None]
+    ) -> Decimal | None:
         """The least epsilon, up to three digits, at which the rows of a question do; None where no amount of it would.
 
-        Noise is scaled until the rows do; then epsilon is looked for that gives so little noise, and tried.
+        `limit`: the half-width at which a row begins to do, of those that count. Noise is scaled until the rows do; what so little noise
+        costs is that epsilon. Where the least noise there is, or units of amounts, change with it, it is tried.
         """
-        forecast = self.forecast
-        if not does(forecast.widths(question, 0.0)):
+        scale = self._most_noise(question, does, limit)
+        found = None if scale is None else self._epsilon_of(scale)
+        if scale is None or found is None:
             return None
-        low, high = -SPAN, SPAN  # of log2 of the scale: what does, and what does not
-        if does(forecast.widths(question, 2.0**high)):
-            return LEAST_EPSILON
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if does(forecast.widths(question, 2.0**middle)) else (low, middle)
-        found = self._epsilon_of(2.0**low)
-        if found is None:
-            return None
+        blocks = self.study.workload.blocks[question.id].values()
+        if all(block.measure is Measure.ONE for block in blocks) and min(self._noise_of(scale)) > privacy.LEAST_V20:
+            return found
         for _ in range(TRIALS):  # units and the least noise there is may ask for a little more, or make it impossible
             if does(replace(self, study=_at(self.study, found)).forecast.widths(question)):
                 return found
             found = _up(found * (1 + 5 * Decimal(repr(CLOSE))))
         return None
 
-    def _epsilon_of(self, scale: float) -> Decimal | None:
-        """The least epsilon that gives no more than `scale` times the noise variance of the plan, or the least there is; None if none does.
+    def _most_noise(
+        self, question: Question, does: Callable[[Sequence[Cell]], bool], limit: Callable[[Cell], float | None]
+    ) -> float | None:
+        """The most noise variance, beside that of the plan, with which the rows do; None where none would do.
 
-        Noise falls about as 1 / epsilon^2: a few steps on a line through logarithms, and then up, digit by digit, until it holds.
+        Squares of half-widths grow about linearly with it, so that the middle row says where to look.
         """
-        now = (*self.agreement.v20, *self.agreement.own_v20)
-
-        def noise(epsilon: float) -> float:
-            """Beside that of the plan; infinite below what any noise can give."""
-            try:
-                then = _at(self.study, Decimal(repr(epsilon))).calibrated(self.agreement.layout, self.agreement.own)
-            except ConfigError:
-                return math.inf
-            more = [new / old for old, new in zip(now, then, strict=True) if new > privacy.LEAST_V20]
-            return max(more, default=2.0**-SPAN)
-
-        least, most = float(LEAST_EPSILON), float(MOST_EPSILON)
-        if noise(most) > scale:
+        none, now = self.forecast.widths(question, 0.0), self.forecast.widths(question)
+        if not does(none):
             return None
-        at, slope = float(self.study.epsilon), -2.0
-        reached = 1.0
-        for _ in range(STEPS):
-            step = (math.log(scale) - math.log(reached)) / slope
-            after = min(max(at * math.exp(step), least), most)
-            then = noise(after)
-            if not math.isfinite(then) or abs(math.log(after / at)) < CLOSE:
+        found = []
+        for least, planned in zip(none, now, strict=True):
+            ends, wished = (least.half_width or 0.0, planned.half_width or planned.of_noise or 0.0), limit(planned)
+            if wished is not None and ends[1] > ends[0]:
+                found.append((wished**2 - ends[0] ** 2) / (ends[1] ** 2 - ends[0] ** 2))
+        middle = median(found) if found else 1.0
+
+        def fits(at: float) -> bool:
+            return does(self.forecast.widths(question, 2.0**at))
+
+        at = math.log2(middle) if middle > 2.0**-SPAN else 0.0
+        fitted, step = fits(at), STEP
+        while True:
+            beyond = at + step if fitted else at - step
+            if abs(beyond) > SPAN:
+                return 2.0**SPAN if fitted else None
+            if fits(beyond) != fitted:
                 break
-            slope = min(math.log(then / reached) / math.log(after / at), -0.5)
-            at, reached = after, then
-        found = _up(Decimal(repr(max(at * (1 - CLOSE), least))))
-        while noise(float(found)) > scale:
-            found = _up(found * (1 + Decimal(repr(CLOSE))))
-        return found
+            at, step = beyond, 2 * step
+        low, high = sorted((at, beyond))  # what does, and what does not
+        while high - low > STEP / 4:
+            middle = (low + high) / 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return 2.0**low
+
+    def _noise_of(self, scale: float) -> tuple[int, ...]:
+        """v20 of every block, with `scale` times the noise of the plan, or the least there is."""
+        needs = self.study.needs(self.agreement.layout, self.agreement.own)
+        now = (*self.agreement.v20, *self.agreement.own_v20)
+        rates = [Fraction(v20) * need.share / need.l2sq for v20, need in zip(now, needs, strict=True)]
+        free = [rate for rate, v20 in zip(rates, now, strict=True) if v20 > privacy.LEAST_V20]
+        rate = (max(free) if free else min(rates)) * Fraction(scale)  # lambda
+        return tuple(max(privacy.LEAST_V20, math.ceil(need.l2sq * rate / need.share)) for need in needs)
+
+    def _epsilon_of(self, scale: float) -> Decimal | None:
+        """The least epsilon, up to three digits, that gives no more than `scale` times the noise variance of the plan, or the least there
+        is; None above MOST_EPSILON. It is what that noise costs: no search."""
+        study, delta = self.study, self.study.delta
+        needs = study.needs(self.agreement.layout, self.agreement.own)
+        events = [Event(n.l1, n.l2sq, v20, n.times) for n, v20 in zip(needs, self._noise_of(scale), strict=True)]
+        found = privacy.epsilon_of(privacy.compose(map(privacy.rdp, events)), delta)
+        if study.accounting == "pld":
+            found = min(found, pld.epsilon_of(events, delta))
+        above = found / pld.BELOW * (1 + Decimal("1e-6"))
+        found = _up(max(above, privacy.epsilon_of(privacy.NOTHING, delta), LEAST_EPSILON))
+        return None if found > MOST_EPSILON else found
 
     def drops_for(self, question: Question, does: Callable[[Sequence[Cell]], bool]) -> tuple[str, ...] | None:
         """The fewest other questions, dearest first, without which its rows do at the same epsilon; None if all are too few."""
@@ -195,8 +219,9 @@ class Planned:
         def without(count: int) -> bool:
             gone = set(others[:count])
             kept = tuple(q for q in study.file.questions if q.id not in gone)
-            left = Study(study.file.model_copy(update={"questions": kept}), study.dictionary)
-            return does(self._forecast(left).widths(question))
+            asked = {"questions": kept, "privacy": study.file.privacy.model_copy(update={"noise": None})}
+            left = Study(study.file.model_copy(update=asked), study.dictionary)
+            return does(self._forecast(left if study.file.privacy.noise is None else stated(left)).widths(question))
 
         if not without(len(others)):
             return None
@@ -387,13 +412,18 @@ def headline(cells: Sequence[Cell]) -> str:
 def _noisy(plan: Planned, name: str) -> dict[str, Any]:
     question = next(each for each in plan.study.file.questions if each.id == name)
     cells = judged(plan.forecast.widths(question))
-    epsilon = plan.epsilon_for(question, lambda cells: not mostly_noise(cells))
+    epsilon = plan.epsilon_for(question, lambda cells: not mostly_noise(cells), _of_noise)
     return {
         "question": name,
         "rows": len(cells),
         "noise": sum(cell.noise for cell in cells),
         "epsilon": None if epsilon is None else float(epsilon),
     }
+
+
+def _of_noise(cell: Cell) -> float | None:
+    """From which half-width a row is noise."""
+    return abs(cell.expected) if judged([cell]) and cell.expected is not None else None
 
 
 def _width(plan: Planned, wished: Wish) -> dict[str, Any]:
@@ -428,7 +458,7 @@ def _width(plan: Planned, wished: Wish) -> dict[str, Any]:
     }
     if now is None or plan.study.exact:
         return found
-    epsilon = plan.epsilon_for(question, does)
+    epsilon = plan.epsilon_for(question, does, lambda cell: wished.width if cell.measure == measure else None)
     drops = () if found["reached"] else plan.drops_for(question, does)
     return found | {
         "epsilon": None if epsilon is None else float(epsilon),
@@ -476,9 +506,11 @@ def refuse_noise(plan: Planned) -> None:
 
 
 def _at(study: Study, epsilon: Decimal) -> Study:
-    """The same questions for another epsilon."""
-    privacy_ = study.file.privacy.model_copy(update={"epsilon": f"{epsilon:f}"})
-    return Study(study.file.model_copy(update={"privacy": privacy_}), study.dictionary)
+    """The same questions for another epsilon, split as they are."""
+    noise = study.file.privacy.noise
+    privacy_ = study.file.privacy.model_copy(update={"epsilon": f"{epsilon:f}", "noise": None})
+    found = Study(study.file.model_copy(update={"privacy": privacy_}), study.dictionary)
+    return found if noise is None else restated(found, noise.shares)
 
 
 def _up(epsilon: Decimal) -> Decimal:
