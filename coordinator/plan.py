@@ -16,7 +16,7 @@ from typing import Any, Final
 from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
-from coordinator.split import restated, stated
+from coordinator.split import gain, restated, stated
 from protocols import pld, privacy
 from protocols.answerable import shortages
 from protocols.errors import ConfigError, Place
@@ -31,9 +31,11 @@ from protocols.study import Study
 
 LEAST_EPSILON, MOST_EPSILON = Decimal("0.001"), Decimal(1000)  # between which a wish is looked for
 SPAN: Final = 60.0  # twofold more or less noise than planned, so many times
-STEP: Final = 1 / 64  # of those, the first of a search; to a quarter of it noise is found, and epsilon to 0.15 %
+GUESSES: Final = 3
+STEP: Final = 1 / 64  # of those, the first of a search; noise is found to a quarter of it, and epsilon to 0.14 %
 CLOSE: Final = 1e-3  # relative, between two epsilons
 TRIALS: Final = 4
+UNEQUAL: Final = 1.5  # times the noise variance, from which equal shares are told of
 ROUNDS: Final = 1  # of a study without models
 HEADLINE: Final = (
     "index",
@@ -119,6 +121,11 @@ class Planned:
         return frozenset(each.name for each in found if each.of == "able")
 
     @cached_property
+    def equal(self) -> float:
+        """How many times the noise variance of the study equal shares of its cost would give, in the mean of `split`."""
+        return 1.0 if self.study.exact else gain(self.study)
+
+    @cached_property
     def cells(self) -> dict[str, tuple[Cell, ...]]:
         """Rows to come, by question."""
         return {question.id: self.forecast.cells(question) for question in self.study.file.questions}
@@ -160,33 +167,29 @@ class Planned:
 
         Squares of half-widths grow about linearly with it, so that the middle row says where to look.
         """
-        none, now = self.forecast.widths(question, 0.0), self.forecast.widths(question)
-        if not does(none):
+        least = self.forecast.widths(question, 0.0)
+        if not does(least):
             return None
-        found = []
-        for least, planned in zip(none, now, strict=True):
-            ends, wished = (least.half_width or 0.0, planned.half_width or planned.of_noise or 0.0), limit(planned)
-            if wished is not None and ends[1] > ends[0]:
-                found.append((wished**2 - ends[0] ** 2) / (ends[1] ** 2 - ends[0] ** 2))
-        middle = median(found) if found else 1.0
 
         def fits(at: float) -> bool:
-            return does(self.forecast.widths(question, 2.0**at))
+            return does(self.forecast.widths(question, math.exp2(at)))
 
-        at = math.log2(middle) if middle > 2.0**-SPAN else 0.0
+        at = 0.0
+        for _ in range(GUESSES):
+            at = min(max(at + _ahead(least, self.forecast.widths(question, math.exp2(at)), limit), -SPAN), SPAN)
         fitted, step = fits(at), STEP
         while True:
             beyond = at + step if fitted else at - step
             if abs(beyond) > SPAN:
-                return 2.0**SPAN if fitted else None
+                return math.exp2(SPAN) if fitted else None
             if fits(beyond) != fitted:
                 break
             at, step = beyond, 2 * step
-        low, high = sorted((at, beyond))  # what does, and what does not
+        low, high = (at, beyond) if fitted else (beyond, at)
         while high - low > STEP / 4:
             middle = (low + high) / 2
             low, high = (middle, high) if fits(middle) else (low, middle)
-        return 2.0**low
+        return math.exp2(low)
 
     def _noise_of(self, scale: float) -> tuple[int, ...]:
         """v20 of every block, with `scale` times the noise of the plan, or the least there is."""
@@ -279,6 +282,7 @@ def published(plan: Planned, wishes: Sequence[Wish]) -> dict[str, Any]:
             "honest_share": agreement.honest,
         },
         "cost": _cost(plan),
+        "split": {"stated": study.file.privacy.noise is not None, "equal": significant(plan.equal)},
         "blocks": _blocks(plan),
         "questions": questions,
         "noisy": [_noisy(plan, name) for name in plan.noisy],
@@ -293,6 +297,7 @@ def _cost(plan: Planned) -> dict[str, Any]:
     return {
         "epsilon": epsilon,
         "delta": None if plan.study.exact else float(plan.study.delta),
+        "accounting": plan.study.accounting,
         "epsilon_in_two_cities": None if plan.study.exact else significant(float(agreement.epsilon_in_two_cities)),
         "cities": [
             {
@@ -421,6 +426,17 @@ def _noisy(plan: Planned, name: str) -> dict[str, Any]:
     }
 
 
+def _ahead(least: Sequence[Cell], now: Sequence[Cell], limit: Callable[[Cell], float | None]) -> float:
+    """About how many times noise must double until the middle row is at its limit. `least`: the rows without noise."""
+    found: list[float] = []
+    for none, cell in zip(least, now, strict=True):
+        width, wished = cell.half_width or cell.of_noise, limit(cell)
+        if width is not None and wished is not None and width > (none.half_width or 0.0):
+            found.append((wished**2 - (none.half_width or 0.0) ** 2) / (width**2 - (none.half_width or 0.0) ** 2))
+    middle = median(found) if found else 1.0
+    return math.log2(middle) if middle > 0 else 0.0
+
+
 def _of_noise(cell: Cell) -> float | None:
     """From which half-width a row is noise."""
     return abs(cell.expected) if judged([cell]) and cell.expected is not None else None
@@ -480,6 +496,8 @@ def _warnings(plan: Planned) -> list[dict[str, Any]]:
     if plan.cannot is None:
         found.append({"warning": "cannot_unknown"})
     found += [{"warning": "too_few_able", "question": name} for name in sorted(plan.short)]
+    if plan.equal > UNEQUAL:
+        found.append({"warning": "equal_split", "times": significant(plan.equal)})
     if plan.noisy:
         found.append({"warning": "noisy", "questions": list(plan.noisy)})
     for each in plan.cities:

@@ -170,7 +170,7 @@ class Problem:
 
 
 def _parts(layout: Layout, first: int, asked: Sequence[tuple[float, AxisSet]]) -> Iterator[Part]:
-    """The parts of all tables of counts of a layout, whose blocks stand from `first` on. `asked`: weights and axes of the tables in question."""
+    """The parts of all tables of counts of a layout, whose blocks stand from `first` on. `asked`: weight and axes of each table in F."""
     counts = [(at, block) for at, block in enumerate(layout.blocks, first) if block.measure is Measure.ONE]
     resolution = Resolution.of(layout)
     axes, named = resolution.axes, [(at, frozenset(axis.name for axis in block.axes)) for at, block in counts]

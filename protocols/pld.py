@@ -155,13 +155,13 @@ def _epsilon(cells: tuple[tuple[int, int], ...], delta: float, step: int) -> flo
         one = _on_grid(losses / interval, masses, points, interval)
         spectrum = spectrum * np.fft.rfft(one) ** count
         widest = max(widest, sqrt(one.max()))  # the squares of masses add up to no more than the largest
-    found = np.roll(np.maximum(np.fft.irfft(spectrum, points), 0.0), -ceil(low / interval))
+    found: Floats = np.roll(np.maximum(np.fft.irfft(spectrum, points), 0.0), -ceil(low / interval))
     transforms = 2 * (number + len(cells) + 2) * log2(points) * 16 * ROUNDING * sqrt(points) * widest
     lost = number * TAIL + 2 * OUTSIDE + transforms
     relative = 8 * (number * max(len(losses) for losses, _ in laws) + points) * ROUNDING
     target = delta / (1 + relative) - lost
-    losses = (ceil(low / interval) + np.arange(points)) * interval
-    return _reached(losses, found, target) + relative if target > 0 else inf
+    grid: Floats = (ceil(low / interval) + np.arange(points)) * interval
+    return _reached(grid, found, target) + relative if target > 0 else inf
 
 
 def _reached(losses: Floats, masses: Floats, delta: float) -> float:

@@ -374,8 +374,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
-    elif sound and (problem := study.unfit_noise()):
-        yield ConfigError("STUDY_NOISE", document.at("privacy", "noise"), problem=worded(problem))
+    elif sound and (unfit := study.unfit_noise()):
+        yield ConfigError("STUDY_NOISE", document.at("privacy", "noise"), problem=worded(unfit))
     elif sound and file.privacy.epsilon is not None:
         try:
             _ = study.variances
