@@ -3,8 +3,9 @@
 Noise that is split equally over blocks is not the best that a budget buys: after least squares, tables that others say much about need less
 of it. Searched is the split with the least
 
-    F = sum over questions of  weight * mean over the cells of its table of their noise variance after least squares.
+    F = sum over questions of  weight^2 * mean over the cells of its table of their noise variance after least squares.
 
+Weights are squared so that, where tables say nothing about each other, twice the weight is half the variance, as it is with equal shares.
 With precisions p_b = share_b of the blocks and C_A(p) the covariance of part A (`consistency.py`), F = sum over A of trace(C_A(p) T_A),
 where T_A holds what questions make of part A; C_A is the inverse of a sum of p_b G_bA. That is an A-optimal design: F is convex, and shares
 times the root of what a little more of each would gain, over and over, converge on its least value (Yu 2010, "Monotonic convergence of a
@@ -80,8 +81,17 @@ def best(study: Study) -> Split:
         return Split(_exact(study.workload.shares()))
     found, gap = problem.solved(equal)
     shares = tuple(max(1, round(share * GRID)) for share in found.tolist())
-    gain = problem.value(equal) / problem.value(np.array(shares) / sum(shares))
-    return Split(shares, gain, gap) if gain > 1 + WORTH else Split(_exact(study.workload.shares()), 1.0, gap)
+    gained = problem.value(equal) / problem.value(np.array(shares) / sum(shares))
+    return Split(shares, gained, gap) if gained > 1 + WORTH else Split(_exact(study.workload.shares()), 1.0, gap)
+
+
+def gain(study: Study) -> float:
+    """F of equal shares over that of the shares of the study."""
+    problem = None if study.file.privacy.noise is None else Problem.of(study)
+    if problem is None:
+        return 1.0
+    equal, stated_ = (np.array([float(each) for each in found]) for found in (study.workload.shares(), study.shares))
+    return problem.value(equal) / problem.value(stated_)
 
 
 @dataclass(frozen=True)

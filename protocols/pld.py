@@ -140,9 +140,8 @@ def _epsilon(cells: tuple[tuple[int, int], ...], delta: float, step: int) -> flo
     if max(v20 for v20, _ in cells) > MOST_V20:
         return inf
     number = sum(count for _, count in cells)
-    spread = step * sqrt(
-        sum(count * UNIT / v20 for v20, count in cells)
-    )  # about the standard deviation of all losses together
+    inverse = sum(count * UNIT / v20 for v20, count in cells)
+    spread = step * sqrt(inverse)  # about the standard deviation of all losses together
     interval = 2.0 ** floor(log2(spread / sqrt(number) / FINE))
     laws = _laws(tuple(v20 for v20, _ in cells), step)
     low, high = _window(laws, [count for _, count in cells], spread, interval)
@@ -155,12 +154,13 @@ def _epsilon(cells: tuple[tuple[int, int], ...], delta: float, step: int) -> flo
         one = _on_grid(losses / interval, masses, points, interval)
         spectrum = spectrum * np.fft.rfft(one) ** count
         widest = max(widest, sqrt(one.max()))  # the squares of masses add up to no more than the largest
-    found: Floats = np.roll(np.maximum(np.fft.irfft(spectrum, points), 0.0), -ceil(low / interval))
+    ring: Floats = np.fft.irfft(spectrum, points)
+    found: Floats = np.roll(np.maximum(ring, 0.0), -ceil(low / interval))
     transforms = 2 * (number + len(cells) + 2) * log2(points) * 16 * ROUNDING * sqrt(points) * widest
     lost = number * TAIL + 2 * OUTSIDE + transforms
     relative = 8 * (number * max(len(losses) for losses, _ in laws) + points) * ROUNDING
     target = delta / (1 + relative) - lost
-    grid: Floats = (ceil(low / interval) + np.arange(points)) * interval
+    grid = (ceil(low / interval) + np.arange(points, dtype=np.float64)) * interval
     return _reached(grid, found, target) + relative if target > 0 else inf
 
 
