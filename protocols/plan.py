@@ -6,7 +6,7 @@ conversation, the roster in force, its times, and what cities cannot map (docs/p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
@@ -26,6 +26,7 @@ from protocols.study import Study
 
 WAITS_S: Final = (60, 60, 600, 60, 60)  # advert, shares, masked, confirm, reveal
 LIFE_S: Final = 7200  # of a conversation
+_FOUR_DIGITS: Final = Context(prec=4, rounding=ROUND_CEILING)  # of what comes from floats
 OWN_BYTES: Final = 8  # of a cell of a city's own answer, which is a little-endian int64
 
 
@@ -139,9 +140,12 @@ class Agreement:
 
     @cached_property
     def epsilon(self) -> Decimal:
-        """Epsilon of one holder in one city, at the study's delta, by the accounting of the study."""
-        if self.study.accounting == "pld":
-            return pld.epsilon_of(self.events, self.study.delta)
+        """Epsilon of one holder in one city, at the study's delta, by the accounting of the study.
+
+        Of `pld` it is that of the study itself, which its noise was found to cost no more than: no two machines print another float.
+        """
+        if self.study.accounting == "pld" and not self.spare:
+            return self.study.epsilon
         return privacy.epsilon_of(self.cost.curve, self.study.delta) if self.events else Decimal(0)
 
     @cached_property
@@ -149,7 +153,9 @@ class Agreement:
         """The same for a person with accounts in two of the cities: twice the change, four times the squares."""
         doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20, event.times)) for event in self.events]
         found = privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
-        return min(found, pld.epsilon_of(self.events, self.study.delta, 2)) if self.study.accounting == "pld" else found
+        if self.study.accounting != "pld":
+            return found
+        return min(found, _FOUR_DIGITS.plus(pld.epsilon_of(self.events, self.study.delta, cities=2)))
 
     def cells_of(self, question: Question) -> int:
         """How many cells that leave a city are about a question; shared ones count for each question that they are about."""
