@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 from functools import cached_property
-from statistics import median
+from statistics import median_high
 from typing import Any, Final
 
 from coordinator.beforehand import Known
@@ -31,8 +31,8 @@ from protocols.study import Study
 
 LEAST_EPSILON, MOST_EPSILON = Decimal("0.001"), Decimal(1000)  # between which a wish is looked for
 SPAN: Final = 60.0  # twofold more or less noise than planned, so many times
-GUESSES: Final = 3
-STEP: Final = 1 / 64  # of those, the first of a search; noise is found to a quarter of it, and epsilon to 0.14 %
+NEAR: Final = 1 / 256  # of those: how closely noise is found, and epsilon to 0.14 %
+LEAP: Final = 2.0  # doublings of a half-width that a search steps over at most
 CLOSE: Final = 1e-3  # relative, between two epsilons
 TRIALS: Final = 4
 UNEQUAL: Final = 1.5  # times the noise variance, from which equal shares are told of
@@ -151,45 +151,52 @@ class Planned:
         found = None if scale is None else self._epsilon_of(scale)
         if scale is None or found is None:
             return None
+        free = min(self._noise_of(scale)) > privacy.LEAST_V20
         blocks = self.study.workload.blocks[question.id].values()
-        if all(block.measure is Measure.ONE for block in blocks) and min(self._noise_of(scale)) > privacy.LEAST_V20:
+        if free and all(block.measure is Measure.ONE for block in blocks):
             return found
         for _ in range(TRIALS):  # units and the least noise there is may ask for a little more, or make it impossible
-            if does(replace(self, study=_at(self.study, found)).forecast.widths(question)):
+            then = replace(self, study=_at(self.study, found))
+            if does(self.forecast.widths(question, self._beside(then)) if free else then.forecast.widths(question)):
                 return found
             found = _up(found * (1 + 5 * Decimal(repr(CLOSE))))
         return None
+
+    def _beside(self, then: "Planned") -> float:
+        """The largest noise variance of a block in another plan of the study, beside that in this one; whatever the units of both."""
+        noise = [
+            [total << 2 * block.shift for block, total in zip(blocks, totals, strict=True)]
+            for plan in (then.agreement, self.agreement)
+            for blocks, totals in [((*plan.layout.blocks, *plan.own.blocks), (*plan.v20, *plan.own_v20))]
+        ]
+        return float(max(Fraction(other, mine) for other, mine in zip(*noise, strict=True)))
 
     def _most_noise(
         self, question: Question, does: Callable[[Sequence[Cell]], bool], limit: Callable[[Cell], float | None]
     ) -> float | None:
         """The most noise variance, beside that of the plan, with which the rows do; None where none would do.
 
-        Squares of half-widths grow about linearly with it, so that the middle row says where to look.
+        Half-widths grow about as the root of it, so that the middle row says where to look; what is between two tries is halved.
         """
-        least = self.forecast.widths(question, 0.0)
-        if not does(least):
+        if not does(self.forecast.widths(question, 0.0)):
             return None
-
-        def fits(at: float) -> bool:
-            return does(self.forecast.widths(question, math.exp2(at)))
-
-        at = 0.0
-        for _ in range(GUESSES):
-            at = min(max(at + _ahead(least, self.forecast.widths(question, math.exp2(at)), limit), -SPAN), SPAN)
-        fitted, step = fits(at), STEP
-        while True:
-            beyond = at + step if fitted else at - step
-            if abs(beyond) > SPAN:
-                return math.exp2(SPAN) if fitted else None
-            if fits(beyond) != fitted:
-                break
-            at, step = beyond, 2 * step
-        low, high = (at, beyond) if fitted else (beyond, at)
-        while high - low > STEP / 4:
-            middle = (low + high) / 2
-            low, high = (middle, high) if fits(middle) else (low, middle)
-        return math.exp2(low)
+        at, stride, halve = 0.0, 1.0, False
+        known: dict[bool, tuple[float, float]] = {}  # of what does, and of what does not: where, and its slack
+        while len(known) < 2 or known[False][0] - known[True][0] > NEAR:
+            cells = self.forecast.widths(question, math.exp2(at))
+            fitted, slack = does(cells), _slack(cells, limit)
+            known[fitted] = (at, slack)
+            if len(known) == 2:
+                (low, over), (high, under) = known[True], known[False]
+                part, halve = over / (over - under) if over > 0 > under and not halve else 0.5, not halve
+                aimed = low + part * (high - low) + (NEAR if fitted else -NEAR) / 2  # past what is known on this side
+                at = min(max(aimed, low + NEAR / 2), high - NEAR / 2)
+            else:
+                at += stride * max(2 * abs(slack), NEAR) * (1 if fitted else -1)
+                stride *= 1.5
+                if abs(at) > SPAN:
+                    return math.exp2(SPAN) if fitted else None
+        return math.exp2(known[True][0])
 
     def _noise_of(self, scale: float) -> tuple[int, ...]:
         """v20 of every block, with `scale` times the noise of the plan, or the least there is."""
@@ -426,20 +433,20 @@ def _noisy(plan: Planned, name: str) -> dict[str, Any]:
     }
 
 
-def _ahead(least: Sequence[Cell], now: Sequence[Cell], limit: Callable[[Cell], float | None]) -> float:
-    """About how many times noise must double until the middle row is at its limit. `least`: the rows without noise."""
-    found: list[float] = []
-    for none, cell in zip(least, now, strict=True):
+def _slack(cells: Sequence[Cell], limit: Callable[[Cell], float | None]) -> float:
+    """How many times the half-width of the middle row could double up to its limit; below 0 where it passed it."""
+    found = []
+    for cell in judged(cells):
         width, wished = cell.half_width or cell.of_noise, limit(cell)
-        if width is not None and wished is not None and width > (none.half_width or 0.0):
-            found.append((wished**2 - (none.half_width or 0.0) ** 2) / (width**2 - (none.half_width or 0.0) ** 2))
-    middle = median(found) if found else 1.0
-    return math.log2(middle) if middle > 0 else 0.0
+        if wished is not None:
+            found.append(wished / width if width else 0.0 if width is None else math.inf)
+    middle = median_high(found) if found else 1.0
+    return min(max(math.log2(middle), -LEAP), LEAP) if middle > 0 else -LEAP
 
 
 def _of_noise(cell: Cell) -> float | None:
     """From which half-width a row is noise."""
-    return abs(cell.expected) if judged([cell]) and cell.expected is not None else None
+    return None if cell.expected is None else abs(cell.expected)
 
 
 def _width(plan: Planned, wished: Wish) -> dict[str, Any]:
