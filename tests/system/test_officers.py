@@ -23,7 +23,7 @@ from tests.unit.test_desk import key
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three tiny cities, and a study for which two officers are needed."""
-    gates.write(tmp_path / "cities", study=gates.STUDY.replace("epsilon: 1.0", "epsilon: 2.5"))
+    gates.write(tmp_path / "cities", study=gates.STUDY.replace("epsilon: 1.0", "epsilon: 2.1"))
     return tmp_path / "cities"
 
 
