@@ -86,7 +86,7 @@ def test_nothing_left_for_a_study_that_nobody_asked(folder: Path, tmp_path: Path
         code, text = says(folder / "east", "outbox", name)
         assert (code, "nothing left" in text) == (3, True)
     (waiting,) = at(folder / "east", "requests")
-    assert (waiting["state"], waiting["study"], waiting["epsilon"]) == ("pending", "tiny-study", "2.5")
+    assert (waiting["state"], waiting["study"], waiting["epsilon"]) == ("pending", "tiny-study", "2.1")
 
 
 def test_a_cap_that_is_raised_holds_once_two_officers_signed_for_it(folder: Path, tmp_path: Path) -> None:
