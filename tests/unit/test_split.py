@@ -3,13 +3,14 @@
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from coordinator import release, split
+from coordinator import plan, plan_text, release, split
+from coordinator.beforehand import Known
 from coordinator.consistency import reconcile
 from protocols.statistics.estimates import Floats
 from protocols.statistics.layout import Layout, Measure
@@ -139,3 +140,29 @@ def test_what_is_released_both_ways_keeps_a_tenth_for_the_sum(tmp_path: Path) ->
     assert found.gain > 1
     for name in ("1 by (product)", "1 by (product, sex)"):
         assert float(share["city", name] / share["sum", name]) == pytest.approx(9, rel=0.01)
+
+
+def test_a_plan_says_how_it_is_accounted_and_what_equal_shares_would_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = asked(
+        tmp_path,
+        "id: sex, kind: frequency, of: sex",
+        "id: both, kind: crosstab, by: [sex, product]",
+        "id: more, kind: crosstab, by: [sex, channel]",
+    )
+    cities = tuple(Known(city=name) for name in ("north", "south", "east"))
+
+    def published(of: Study) -> dict[str, Any]:
+        return plan.published(plan.planned(of, cities, "study", lambda _: None), [])
+
+    before, after = published(study), published(split.stated(study))
+    assert (before["split"], before["cost"]["accounting"]) == ({"stated": False, "equal": 1.0}, "rdp")
+    assert after["cost"]["accounting"] == "pld"
+    assert after["split"]["equal"] == pytest.approx(split.best(study).gain, rel=1e-9)
+    assert "accounted by PLD; the budget is split for the least variance" in plan_text.table(after, "en")
+    assert "equally over blocks" in plan_text.table(before, "en")
+    assert not [each for each in after["warnings"] if each["warning"] == "equal_split"]
+    monkeypatch.setattr(plan, "UNEQUAL", 1.0)
+    warned = published(split.stated(study))
+    assert "equal ones would give" in plan_text.table(warned, "en")
