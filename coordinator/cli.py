@@ -76,9 +76,10 @@ def study_check(
     """
 
     def work() -> None:
+        from coordinator import split
         from protocols import study
 
-        found = study.load(file)
+        found = split.stated(study.load(file))
         layout, own = found.workload.layout, found.workload.own
         value = {
             "study": found.file.study,
@@ -158,10 +159,10 @@ def study_sign(
     """
 
     def work() -> None:
-        from coordinator import askers
+        from coordinator import askers, split
         from protocols import study
 
-        found = study.load(file)
+        found = split.stated(study.load(file))
         found = found.in_exact_mode() if exact else found
         out = askers.signature_beside(file)
         out.write_bytes(askers.signature(home, found))
@@ -225,10 +226,10 @@ def study_plan(
     """
 
     def work() -> None:
-        from coordinator import beforehand, plan, plan_text
+        from coordinator import beforehand, plan, plan_text, split
         from protocols import study
 
-        asked = study.load(file)
+        asked = split.stated(study.load(file))
         wishes = [plan.wish(text, asked) for text in width or ()]
         folder = cities if cities is not None and not cities.is_file() else None
         try:

@@ -284,7 +284,7 @@ class Solved:
 
     def covariance(self, axes: Sequence[str], resolution: Resolution) -> Floats:
         """V_A over the positions of whole `axes`: an array of their sizes, twice over."""
-        rows = _rows(axes, self, resolution)
+        rows = rows_of(axes, self, resolution)
         sizes = [resolution.axes[axis].size for axis in axes]
         return np.asarray(rows @ self.noise @ rows.T).reshape((*sizes, *sizes))
 
@@ -396,7 +396,7 @@ def _kron(factors: Sequence[Floats]) -> Floats:
     return found
 
 
-def _rows(axes: Sequence[str], solved: Solved, resolution: Resolution) -> Floats:
+def rows_of(axes: Sequence[str], solved: Solved, resolution: Resolution) -> Floats:
     """The design at the resolution of whole `axes`: one row per combination of their positions."""
     dims = sorted(resolution.dims(axes))
     atoms = solved.design(dims, resolution)
@@ -405,25 +405,30 @@ def _rows(axes: Sequence[str], solved: Solved, resolution: Resolution) -> Floats
     return rows
 
 
-def _solved(part: AxisSet, measured: Sequence[Measured], resolution: Resolution) -> Solved:
-    """Part A of every table at once: a mean weighted by precision, or a dense least squares where axes are kept whole."""
-    holding = [each for each in measured if part <= each.names]
-    sets = {frozenset(inside) for each in holding for inside in subsets(resolution.dims(resolution.shared(each.names)))}
+def unsolved(part: AxisSet, holding: Sequence[AxisSet], resolution: Resolution) -> Solved:
+    """Where the unknowns of part A stand that blocks on the axes `holding` speak about."""
+    sets = {frozenset(inside) for names in holding for inside in subsets(resolution.dims(resolution.shared(names)))}
     at, end = dict[Dims, slice](), 0
     for chosen in sorted(sets, key=lambda chosen: (len(chosen), sorted(chosen))):
         unknowns = prod(resolution.size(dim) - 1 for dim in chosen)
         at[chosen] = slice(end, end + unknowns)
         end += unknowns
-    blank = Solved(part, at, np.zeros((end, 0)), np.zeros((end, end)))
+    return Solved(part, at, np.zeros((end, 0)), np.zeros((end, end)))
+
+
+def _solved(part: AxisSet, measured: Sequence[Measured], resolution: Resolution) -> Solved:
+    """Part A of every table at once: a mean weighted by precision, or a dense least squares where axes are kept whole."""
+    holding = [each for each in measured if part <= each.names]
+    blank = unsolved(part, [each.names for each in holding], resolution)
     designs, sums = [], []
     for each in holding:
         whole = resolution.shared(each.names)
         scale = np.sqrt(each.margin_variance(part | set(whole)))
-        designs.append(_rows(whole, blank, resolution) / scale)
+        designs.append(rows_of(whole, blank, resolution) / scale)
         sums.append(_parted(each, part, whole) / scale)
     design, observed = np.concatenate(designs), np.concatenate(sums)
     inverse = np.linalg.pinv(design, rcond=1e-10)
-    return Solved(part, at, inverse @ observed, inverse @ inverse.T)
+    return Solved(part, blank.at, inverse @ observed, inverse @ inverse.T)
 
 
 def _parted(measured: Measured, part: AxisSet, whole: Sequence[str]) -> Floats:

@@ -10,27 +10,32 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 from functools import cached_property
+from statistics import median_high
 from typing import Any, Final
 
 from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
-from protocols import privacy
+from coordinator.split import gain, restated, stated
+from protocols import pld, privacy
 from protocols.answerable import shortages
 from protocols.errors import ConfigError, Place
 from protocols.filters import decimal
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement, between
+from protocols.privacy import Event
+from protocols.statistics.layout import Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import significant
 from protocols.study import Study
 
 LEAST_EPSILON, MOST_EPSILON = Decimal("0.001"), Decimal(1000)  # between which a wish is looked for
 SPAN: Final = 60.0  # twofold more or less noise than planned, so many times
-HALVINGS: Final = 20  # of that span: to one part in ten thousand
-STEPS: Final = 8
+NEAR: Final = 1 / 256  # of those: how closely noise is found, and epsilon to 0.14 %
+LEAP: Final = 2.0  # doublings of a half-width that a search steps over at most
 CLOSE: Final = 1e-3  # relative, between two epsilons
 TRIALS: Final = 4
+UNEQUAL: Final = 1.5  # times the noise variance, from which equal shares are told of
 ROUNDS: Final = 1  # of a study without models
 HEADLINE: Final = (
     "index",
@@ -117,6 +122,11 @@ class Planned:
         return frozenset(each.name for each in found if each.of == "able")
 
     @cached_property
+    def equal(self) -> float:
+        """How many times the noise variance of the study equal shares of its cost would give, in the mean of `split`."""
+        return 1.0 if self.study.exact else gain(self.study)
+
+    @cached_property
     def cells(self) -> dict[str, tuple[Cell, ...]]:
         """Rows to come, by question."""
         return {question.id: self.forecast.cells(question) for question in self.study.file.questions}
@@ -130,62 +140,86 @@ class Planned:
 
     # --- what would do
 
-    def epsilon_for(self, question: Question, does: Callable[[Sequence[Cell]], bool]) -> Decimal | None:
+    def epsilon_for(
+        self, question: Question, does: Callable[[Sequence[Cell]], bool], limit: Callable[[Cell], float | None]
+    ) -> Decimal | None:
         """The least epsilon, up to three digits, at which the rows of a question do; None where no amount of it would.
 
-        Noise is scaled until the rows do; then epsilon is looked for that gives so little noise, and tried.
+        `limit`: the half-width at which a row begins to do, of those that count. Noise is scaled until the rows do; what so little noise
+        costs is that epsilon. Where the least noise there is, or units of amounts, change with it, it is tried.
         """
-        forecast = self.forecast
-        if not does(forecast.widths(question, 0.0)):
+        scale = self._most_noise(question, does, limit)
+        found = None if scale is None else self._epsilon_of(scale)
+        if scale is None or found is None:
             return None
-        low, high = -SPAN, SPAN  # of log2 of the scale: what does, and what does not
-        if does(forecast.widths(question, 2.0**high)):
-            return LEAST_EPSILON
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if does(forecast.widths(question, 2.0**middle)) else (low, middle)
-        found = self._epsilon_of(2.0**low)
-        if found is None:
-            return None
+        free = min(self._noise_of(scale)) > privacy.LEAST_V20
+        blocks = self.study.workload.blocks[question.id].values()
+        if free and all(block.measure is Measure.ONE for block in blocks):
+            return found
         for _ in range(TRIALS):  # units and the least noise there is may ask for a little more, or make it impossible
-            if does(replace(self, study=_at(self.study, found)).forecast.widths(question)):
+            then = replace(self, study=_at(self.study, found))
+            if does(self.forecast.widths(question, self._beside(then)) if free else then.forecast.widths(question)):
                 return found
             found = _up(found * (1 + 5 * Decimal(repr(CLOSE))))
         return None
 
-    def _epsilon_of(self, scale: float) -> Decimal | None:
-        """The least epsilon that gives no more than `scale` times the noise variance of the plan, or the least there is; None if none does.
+    def _beside(self, then: "Planned") -> float:
+        """The largest noise variance of a block in another plan of the study, beside that in this one; whatever the units of both."""
+        noise = [
+            [total << 2 * block.shift for block, total in zip(blocks, totals, strict=True)]
+            for plan in (then.agreement, self.agreement)
+            for blocks, totals in [((*plan.layout.blocks, *plan.own.blocks), (*plan.v20, *plan.own_v20))]
+        ]
+        return float(max(Fraction(other, mine) for other, mine in zip(*noise, strict=True)))
 
-        Noise falls about as 1 / epsilon^2: a few steps on a line through logarithms, and then up, digit by digit, until it holds.
+    def _most_noise(
+        self, question: Question, does: Callable[[Sequence[Cell]], bool], limit: Callable[[Cell], float | None]
+    ) -> float | None:
+        """The most noise variance, beside that of the plan, with which the rows do; None where none would do.
+
+        Half-widths grow about as the root of it, so that the middle row says where to look; what is between two tries is halved.
         """
-        now = (*self.agreement.v20, *self.agreement.own_v20)
-
-        def noise(epsilon: float) -> float:
-            """Beside that of the plan; infinite below what any noise can give."""
-            try:
-                then = _at(self.study, Decimal(repr(epsilon))).calibrated(self.agreement.layout, self.agreement.own)
-            except ConfigError:
-                return math.inf
-            more = [new / old for old, new in zip(now, then, strict=True) if new > privacy.LEAST_V20]
-            return max(more, default=2.0**-SPAN)
-
-        least, most = float(LEAST_EPSILON), float(MOST_EPSILON)
-        if noise(most) > scale:
+        if not does(self.forecast.widths(question, 0.0)):
             return None
-        at, slope = float(self.study.epsilon), -2.0
-        reached = 1.0
-        for _ in range(STEPS):
-            step = (math.log(scale) - math.log(reached)) / slope
-            after = min(max(at * math.exp(step), least), most)
-            then = noise(after)
-            if not math.isfinite(then) or abs(math.log(after / at)) < CLOSE:
-                break
-            slope = min(math.log(then / reached) / math.log(after / at), -0.5)
-            at, reached = after, then
-        found = _up(Decimal(repr(max(at * (1 - CLOSE), least))))
-        while noise(float(found)) > scale:
-            found = _up(found * (1 + Decimal(repr(CLOSE))))
-        return found
+        at, stride, halve = 0.0, 1.0, False
+        known: dict[bool, tuple[float, float]] = {}  # of what does, and of what does not: where, and its slack
+        while len(known) < 2 or known[False][0] - known[True][0] > NEAR:
+            cells = self.forecast.widths(question, math.exp2(at))
+            fitted, slack = does(cells), _slack(cells, limit)
+            known[fitted] = (at, slack)
+            if len(known) == 2:
+                (low, over), (high, under) = known[True], known[False]
+                part, halve = over / (over - under) if over > 0 > under and not halve else 0.5, not halve
+                aimed = low + part * (high - low) + (NEAR if fitted else -NEAR) / 2  # past what is known on this side
+                at = min(max(aimed, low + NEAR / 2), high - NEAR / 2)
+            else:
+                at += stride * max(2 * abs(slack), NEAR) * (1 if fitted else -1)
+                stride *= 1.5
+                if abs(at) > SPAN:
+                    return math.exp2(SPAN) if fitted else None
+        return math.exp2(known[True][0])
+
+    def _noise_of(self, scale: float) -> tuple[int, ...]:
+        """v20 of every block, with `scale` times the noise of the plan, or the least there is."""
+        needs = self.study.needs(self.agreement.layout, self.agreement.own)
+        now = (*self.agreement.v20, *self.agreement.own_v20)
+        rates = [Fraction(v20) * need.share / need.l2sq for v20, need in zip(now, needs, strict=True)]
+        free = [rate for rate, v20 in zip(rates, now, strict=True) if v20 > privacy.LEAST_V20]
+        rate = (max(free) if free else min(rates)) * Fraction(scale)  # lambda
+        return tuple(max(privacy.LEAST_V20, math.ceil(need.l2sq * rate / need.share)) for need in needs)
+
+    def _epsilon_of(self, scale: float) -> Decimal | None:
+        """The least epsilon, up to three digits, that gives no more than `scale` times the noise variance of the plan, or the least there
+        is; None above MOST_EPSILON. It is what that noise costs: no search."""
+        study, delta = self.study, self.study.delta
+        needs = study.needs(self.agreement.layout, self.agreement.own)
+        events = [Event(n.l1, n.l2sq, v20, n.times) for n, v20 in zip(needs, self._noise_of(scale), strict=True)]
+        found = privacy.epsilon_of(privacy.compose(map(privacy.rdp, events)), delta)
+        if study.accounting == "pld":
+            found = min(found, pld.epsilon_of(events, delta))
+        above = found / pld.BELOW * (1 + Decimal("1e-6"))
+        found = _up(max(above, privacy.epsilon_of(privacy.NOTHING, delta), LEAST_EPSILON))
+        return None if found > MOST_EPSILON else found
 
     def drops_for(self, question: Question, does: Callable[[Sequence[Cell]], bool]) -> tuple[str, ...] | None:
         """The fewest other questions, dearest first, without which its rows do at the same epsilon; None if all are too few."""
@@ -196,8 +230,9 @@ class Planned:
         def without(count: int) -> bool:
             gone = set(others[:count])
             kept = tuple(q for q in study.file.questions if q.id not in gone)
-            left = Study(study.file.model_copy(update={"questions": kept}), study.dictionary)
-            return does(self._forecast(left).widths(question))
+            asked = {"questions": kept, "privacy": study.file.privacy.model_copy(update={"noise": None})}
+            left = Study(study.file.model_copy(update=asked), study.dictionary)
+            return does(self._forecast(left if study.file.privacy.noise is None else stated(left)).widths(question))
 
         if not without(len(others)):
             return None
@@ -213,7 +248,7 @@ class Planned:
         workload = self.study.workload
         blocks = (*workload.layout.blocks, *workload.own.blocks)
         shares: dict[Any, Fraction] = {}
-        for block, share in zip(blocks, workload.shares(), strict=True):
+        for block, share in zip(blocks, self.study.shares, strict=True):
             shares[block] = shares.get(block, Fraction(0)) + share
         users = {block: [name for name, each in workload.blocks.items() if block in each.values()] for block in shares}
         return {
@@ -260,6 +295,7 @@ def published(plan: Planned, wishes: Sequence[Wish]) -> dict[str, Any]:
             "last_as_of": study.last_as_of.isoformat(),
         },
         "cost": _cost(plan),
+        "split": {"stated": study.file.privacy.noise is not None, "equal": significant(plan.equal)},
         "blocks": _blocks(plan),
         "questions": questions,
         "noisy": [_noisy(plan, name) for name in plan.noisy],
@@ -274,6 +310,7 @@ def _cost(plan: Planned) -> dict[str, Any]:
     return {
         "epsilon": epsilon,
         "delta": None if plan.study.exact else float(plan.study.delta),
+        "accounting": plan.study.accounting,
         "epsilon_in_two_cities": None if plan.study.exact else significant(float(agreement.epsilon_in_two_cities)),
         "cities": [
             {
@@ -306,7 +343,7 @@ def _cap(plan: Planned, allowance: Any) -> dict[str, Any]:
 
 
 def _blocks(plan: Planned) -> list[dict[str, Any]]:
-    agreement, shares = plan.agreement, plan.study.workload.shares()
+    agreement, shares = plan.agreement, plan.study.shares
     ring = agreement.ring if agreement.layout.blocks else 0
     parts = (
         ("sum", agreement.layout, agreement.v20, agreement.node_v20, ring, ring // 8),
@@ -394,13 +431,29 @@ def headline(cells: Sequence[Cell]) -> str:
 def _noisy(plan: Planned, name: str) -> dict[str, Any]:
     question = next(each for each in plan.study.file.questions if each.id == name)
     cells = judged(plan.forecast.widths(question))
-    epsilon = plan.epsilon_for(question, lambda cells: not mostly_noise(cells))
+    epsilon = plan.epsilon_for(question, lambda cells: not mostly_noise(cells), _of_noise)
     return {
         "question": name,
         "rows": len(cells),
         "noise": sum(cell.noise for cell in cells),
         "epsilon": None if epsilon is None else float(epsilon),
     }
+
+
+def _slack(cells: Sequence[Cell], limit: Callable[[Cell], float | None]) -> float:
+    """How many times the half-width of the middle row could double up to its limit; below 0 where it passed it."""
+    found = []
+    for cell in judged(cells):
+        width, wished = cell.half_width or cell.of_noise, limit(cell)
+        if wished is not None:
+            found.append(wished / width if width else 0.0 if width is None else math.inf)
+    middle = median_high(found) if found else 1.0
+    return min(max(math.log2(middle), -LEAP), LEAP) if middle > 0 else -LEAP
+
+
+def _of_noise(cell: Cell) -> float | None:
+    """From which half-width a row is noise."""
+    return None if cell.expected is None else abs(cell.expected)
 
 
 def _width(plan: Planned, wished: Wish) -> dict[str, Any]:
@@ -435,7 +488,7 @@ def _width(plan: Planned, wished: Wish) -> dict[str, Any]:
     }
     if now is None or plan.study.exact:
         return found
-    epsilon = plan.epsilon_for(question, does)
+    epsilon = plan.epsilon_for(question, does, lambda cell: wished.width if cell.measure == measure else None)
     drops = () if found["reached"] else plan.drops_for(question, does)
     return found | {
         "epsilon": None if epsilon is None else float(epsilon),
@@ -457,6 +510,8 @@ def _warnings(plan: Planned) -> list[dict[str, Any]]:
     if plan.cannot is None:
         found.append({"warning": "cannot_unknown"})
     found += [{"warning": "too_few_able", "question": name} for name in sorted(plan.short)]
+    if plan.equal > UNEQUAL:
+        found.append({"warning": "equal_split", "times": significant(plan.equal)})
     if plan.noisy:
         found.append({"warning": "noisy", "questions": list(plan.noisy)})
     for each in plan.cities:
@@ -483,9 +538,11 @@ def refuse_noise(plan: Planned) -> None:
 
 
 def _at(study: Study, epsilon: Decimal) -> Study:
-    """The same questions for another epsilon."""
-    privacy_ = study.file.privacy.model_copy(update={"epsilon": f"{epsilon:f}"})
-    return Study(study.file.model_copy(update={"privacy": privacy_}), study.dictionary)
+    """The same questions for another epsilon, split as they are."""
+    noise = study.file.privacy.noise
+    privacy_ = study.file.privacy.model_copy(update={"epsilon": f"{epsilon:f}", "noise": None})
+    found = Study(study.file.model_copy(update={"privacy": privacy_}), study.dictionary)
+    return found if noise is None else restated(found, noise.shares)
 
 
 def _up(epsilon: Decimal) -> Decimal:

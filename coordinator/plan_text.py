@@ -12,6 +12,15 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "zh": "每城 epsilon {epsilon}（delta {delta}）；在两座城市都有账户的人 {two}",
         "en": "epsilon {epsilon} in each city (delta {delta}); {two} for a person with accounts in two of them",
     },
+    "accounted": {
+        "zh": "按 {accounting} 核算；预算{split}",
+        "en": "accounted by {accounting}; the budget is split {split}",
+    },
+    "equally": {"zh": "按权重平分给各数据块", "en": "equally over blocks, times their weight"},
+    "best": {
+        "zh": "按最小二乘后的精度分给各数据块（平分则方差为 {times} 倍）",
+        "en": "for the least variance after least squares (equal shares: {times} times as much)",
+    },
     "exact": {"zh": "精确模式：不加噪声，不消耗预算", "en": "mode exact: no noise, no budget is spent"},
     "series": {
         "zh": "共 {of} 期，每月一期，{as_of} 至 {last_as_of}：一次批准、一次预留，以上费用是全部各期之和；精度与字节数为每一期的",
@@ -109,6 +118,10 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "zh": "{question}：能回答的城市太少，各市会拒绝整项研究",
         "en": "{question}: too few cities can answer it; every city would refuse the study",
     },
+    "equal_split": {
+        "zh": "各数据块所占预算相差很大：平分时噪声方差为 {times} 倍；请核对各题的 weight",
+        "en": "shares of the budget differ much: equal ones would give {times} times the noise variance; look at the weights of questions",
+    },
     "refuses": {"zh": "{city} 会拒绝：{codes}", "en": "{city} will refuse: {codes}"},
     "over_cap": {"zh": "{city} 的预算不够：{scopes}", "en": "{city} has too little budget left: {scopes}"},
     "warnings": {"zh": "请注意", "en": "Mind"},
@@ -158,7 +171,23 @@ def _cost(value: Mapping[str, Any], say: Any) -> list[str]:
         lacks = say("unknown") if city["cannot"] is None else ", ".join(city["cannot"]) or "-"
         rows.append([city["city"], decides, caps, lacks])
     series = ["  " + say("series", **value["runs"])] if value["runs"]["of"] > 1 else []
-    return [head, say("cost"), "  " + price, *series, "  " + say("tolerance", **tolerance), *aligned(rows)]
+    return [
+        head,
+        say("cost"),
+        "  " + price,
+        *_accounted(value, say),
+        *series,
+        "  " + say("tolerance", **tolerance),
+        *aligned(rows),
+    ]
+
+
+def _accounted(value: Mapping[str, Any], say: Any) -> list[str]:
+    if value["cost"]["epsilon"] is None:
+        return []
+    equal = value["split"]["equal"]
+    split = say("best", times=f"{equal:.3g}") if equal > 1 else say("equally")
+    return ["  " + say("accounted", accounting=value["cost"]["accounting"].upper(), split=split)]
 
 
 def _part(cap: Mapping[str, Any]) -> str:

@@ -255,7 +255,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
 
 def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
     agreement = opened.agreement
-    study, shares = agreement.study, agreement.study.workload.shares()
+    study, shares = agreement.study, agreement.study.shares
     epsilon = significant(float(agreement.epsilon))
     approvals = [opened.approvals[city] for city in opened.survivors]
     entry: dict[str, Any] = {
@@ -264,7 +264,7 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         "epsilon": None if study.exact else float(study.epsilon),
         "delta": None if study.exact else float(study.delta),
         "mechanism": "none" if study.exact else "skellam",
-        "accounting": "none" if study.exact else "rdp",
+        "accounting": study.accounting,
         "spent": [
             {"city": roster.name(city), "epsilon": epsilon, "caps": _caps(opened.approvals[city], agreement)}
             for city in opened.survivors
@@ -295,6 +295,8 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         }
         of_own = shares[len(agreement.layout.blocks) :]
         entry["own_blocks"] = _blocks(own, of_own, agreement.own_v20, agreement.own_v20, study.exact)
+    if study.file.privacy.noise is not None:
+        entry["noise"] = study.file.privacy.noise.model_dump(mode="json", exclude_none=True)
     flags = {
         "seeded": seeded,
         "synthetic": any(each.synthetic for each in approvals),

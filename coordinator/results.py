@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from protocols.canonical import canonical, digest
 from protocols.errors import ConfigError, Place
 from protocols.filters import Filter
+from protocols.study import Noise
 
 if TYPE_CHECKING:
     import pandas
@@ -184,6 +185,7 @@ class PrivacyPart(Read):
     blocks: tuple[Block, ...] = ()
     own_of_each_city: Left | None = None
     own_blocks: tuple[Block, ...] = ()
+    noise: Noise | None = None  # as the study states it
     seeded: bool = False
     synthetic: bool = False
     open_data: bool = False

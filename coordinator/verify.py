@@ -55,7 +55,7 @@ from protocols.ring import Vector
 from protocols.roster import Roster, self_declared
 from protocols.secagg import keys
 from protocols.secagg.transcript import Transcript, recomputed
-from protocols.study import Study, Written, from_files
+from protocols.study import Noise, Study, Written, from_files
 
 NAMES: Final = (
     "layout",
@@ -301,6 +301,8 @@ class _Look:
         study = from_files(Written(self._content(files[0]), self._content(files[1])), files)
         if results.privacy.mode == "exact":
             study = study.in_exact_mode()  # what --exact does to a study that was written for mode dp
+        elif results.privacy.noise is not None:
+            study = self._with_noise(study, results.privacy.noise)
         if study.digest != results.study.digest:
             raise _differs(manifest.STUDY, "study.digest", manifest.RESULTS)
         if not 0 <= results.run.number < study.runs:
@@ -312,6 +314,13 @@ class _Look:
             check_asker(self._content(manifest.ASKED), study, roster, self._at())
         except HpfedError as fault:
             yield _placed(fault, manifest.ASKED)
+
+    def _with_noise(self, study: Study, noise: Noise) -> Study:
+        """What the coordinator adds to a study before it is signed. Errors: of noise that does not fit, or costs more than epsilon."""
+        try:
+            return study.with_noise(noise)
+        except HpfedError as fault:
+            raise _placed(fault, manifest.RESULTS) from None
 
     def _at(self) -> int:
         """When the results were released, Unix s. Errors: `PeerError BUNDLE_DIFFERS` where it is no moment."""

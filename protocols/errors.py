@@ -304,6 +304,12 @@ CODES: Final[dict[str, Texts]] = {
         "most rows of these questions would be noise (intervals wider than the numbers themselves): {questions}",
         "Raise epsilon to {epsilon} (-: none would do), ask for fewer categories, or go on with --accept-noisy; see study plan",
     ),
+    "PLAN_COSTS_MORE": _t(
+        "研究写明的噪声要花费 epsilon {cost}，超过研究所说的 {epsilon}",
+        "请用协调方重新计算噪声（study sign），再请各市批准",
+        "the noise that the study states costs epsilon {cost}, more than the {epsilon} that it says",
+        "Have the noise found again (study sign), and ask cities anew",
+    ),
     "PLAN_CITIES": _t(
         "{path} 中没有这项研究要问的城市",
         "请给出城市文件夹的上级目录或名册文件",
@@ -477,6 +483,12 @@ CODES: Final[dict[str, Texts]] = {
         "请减少类别或分组变量",
         "{what} has {cells} cells; the limit is {limit}",
         "Ask for fewer categories or variables",
+    ),
+    "STUDY_NOISE": _t(
+        "privacy.noise 与研究不符：{problem}",
+        "请删去 privacy.noise，由程序填写",
+        "privacy.noise does not fit the study: {problem}",
+        "Leave privacy.noise out; the program fills it in",
     ),
     "STUDY_KIND": _t(
         "没有 {kind!r} 这种问题{near}",

@@ -6,12 +6,12 @@ conversation, the roster in force, its times, and what cities cannot map (docs/p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
-from protocols import privacy, ring
+from protocols import pld, privacy, ring
 from protocols.canonical import canonical, digest_bytes
 from protocols.errors import Refusal
 from protocols.messages import Count, Plan
@@ -26,6 +26,7 @@ from protocols.study import Study
 
 WAITS_S: Final = (60, 60, 600, 60, 60)  # advert, shares, masked, confirm, reveal
 LIFE_S: Final = 7200  # of a conversation
+_FOUR_DIGITS: Final = Context(prec=4, rounding=ROUND_CEILING)  # of what comes from floats
 OWN_BYTES: Final = 8  # of a cell of a city's own answer, which is a little-endian int64
 
 
@@ -85,7 +86,9 @@ class Agreement:
         blocks = [NoiseBlock(b.name, b.cells, b.shift, total) for b, total in zip(layout.blocks, v20, strict=True)]
         if self.study.exact:
             return noise_plan(blocks, h=0)
-        return noise_plan(blocks, h=h, accounting="rdp", epsilon=privacy_.epsilon or "", delta=privacy_.delta)
+        return noise_plan(
+            blocks, h=h, accounting=self.study.accounting, epsilon=privacy_.epsilon or "", delta=privacy_.delta
+        )
 
     @property
     def count(self) -> Count:
@@ -140,16 +143,24 @@ class Agreement:
         """What a city's ledger reserves for all runs, and spends in them."""
         return privacy.cost(self.events, self.draws, self.study.delta) if self.events else privacy.FREE
 
-    @property
+    @cached_property
     def epsilon(self) -> Decimal:
-        """Epsilon of one holder in one city, at the study's delta."""
+        """Epsilon of one holder in one city, at the study's delta, by the accounting of the study.
+
+        Of `pld` it is that of the study itself, which its noise was found to cost no more than: no two machines print another float.
+        """
+        if self.study.accounting == "pld" and not self.spare:
+            return self.study.epsilon
         return privacy.epsilon_of(self.cost.curve, self.study.delta) if self.events else Decimal(0)
 
-    @property
+    @cached_property
     def epsilon_in_two_cities(self) -> Decimal:
         """The same for a person with accounts in two of the cities: twice the change, four times the squares."""
         doubled = [privacy.rdp(Event(2 * event.l1, 4 * event.l2sq, event.v20, event.times)) for event in self.events]
-        return privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
+        found = privacy.epsilon_of(privacy.compose(doubled), self.study.delta) if doubled else Decimal(0)
+        if self.study.accounting != "pld":
+            return found
+        return min(found, _FOUR_DIGITS.plus(pld.epsilon_of(self.events, self.study.delta, cities=2)))
 
     def cells_of(self, question: Question) -> int:
         """How many cells that leave a city are about a question; shared ones count for each question that they are about."""

@@ -16,7 +16,7 @@ Every epsilon and delta is a `Decimal` of the text that was written: finite, eps
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
@@ -47,6 +47,7 @@ _DOWN: Final = Context(prec=_DIGITS, rounding=ROUND_FLOOR)
 # Candidates for lambda: (2**20 + i mod 2**20) * 2**(i div 2**20 - 64 - 20), i = 0 .. 2**27; neighbours differ by 1e-6 at most.
 _GRID: Final = 1 << 20
 _OCTAVES: Final = 128
+SPARSE: Final = 8  # orders, one of which is looked at first
 _LAMBDA_UNIT: Final = 1 << (_OCTAVES // 2 + 20)
 
 
@@ -195,15 +196,39 @@ def calibrate(needs: Sequence[Need], epsilon: Decimal, delta: Decimal) -> tuple[
         slope = slopes[need]
         return max(LEAST_V20, -(-slope.numerator * steps * UNIT // (slope.denominator * _LAMBDA_UNIT)))
 
-    def meets(index: int) -> bool:
+    prices = dict(zip(ORDERS, _prices(delta), strict=True))
+
+    def at(index: int, orders: Sequence[int]) -> list[Decimal]:
+        """Epsilon at each of these orders."""
         events = (Event(n.l1, n.l2sq, v20(n, index), n.times * count) for n, count in parts.items())
-        return epsilon_of(compose(_costs(event, ORDERS) for event in events), delta) <= epsilon
+        costs = map(sum, zip(*(_costs(event, orders) for event in events), strict=True))
+        found = (_UP.divide(Decimal(cost), COST_UNIT) for cost in costs)
+        return [_UP.add(each, prices[order]) for each, order in zip(found, orders, strict=True)]
+
+    def meets(index: int, orders: Sequence[int] = ORDERS) -> bool:
+        return max(Decimal(0), min(at(index, orders))) <= epsilon
 
     most = _OCTAVES * _GRID
     if not meets(most):
         raise _too_small(epsilon, delta)
-    least = bisect_left(range(most), True, key=meets)
+    some = bisect_left(range(most), True, key=lambda index: meets(index, ORDERS[::SPARSE]))
+    there = at(some, ORDERS)
+    best = there.index(
+        min(there)
+    )  # the order that counts, up to a neighbour: few are looked at on the way, all where it ends
+    close = ORDERS[max(0, best - 2) : best + 3]
+    least = _least(meets, bisect_left(range(most), True, key=lambda index: meets(index, close)), most)
     return tuple(v20(need, least) for need in needs)
+
+
+def _least(meets: Callable[[int], bool], near: int, most: int) -> int:
+    """The least index up to `most`, which meets the budget, that does. Cost falls with the index; `near`: about where."""
+    low, high, step = max(near - 1, 0), min(near, most), 1
+    while not meets(high):
+        low, high, step = high, min(high + step, most), 2 * step
+    while low > 0 and meets(low):
+        high, low, step = low, max(low - step, 0), 2 * step
+    return low + bisect_left(range(low, high), True, key=meets)
 
 
 # --- caps

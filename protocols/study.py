@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -16,10 +17,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from protocols import dictionary as dictionaries
-from protocols import yamltext
+from protocols import pld, yamltext
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
-from protocols.errors import ConfigError, HpfedError, PeerError, Unfit, joined, worded
+from protocols.errors import ConfigError, HpfedError, PeerError, Refusal, Unfit, joined, worded
 from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
@@ -35,6 +36,8 @@ MOST_CELLS_PER_QUESTION: Final = (
 MOST_RUNS: Final = 120  # of a repeat: ten years of months
 MOST_CELLS: Final = 1_048_576  # 8 MiB of masked vector in the wide ring
 Mode = Literal["dp", "exact"]
+Accounting = Literal["pld", "rdp", "none"]
+MOST_EXACT: Final = (1 << 53) - 1  # integers that every reader of JSON keeps
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
 City = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
@@ -63,6 +66,19 @@ class Tolerance(Record):
     colluders: Annotated[Whole, Field(ge=0, le=512)] = 1
 
 
+class Noise(Record):
+    """How much noise every block gets, as the coordinator found it: a part of what is signed and approved, so that nobody finds another.
+
+    `shares`: what each block of the sum, then of each city's own answer, pays of the whole cost, in parts of their sum. `scale`: lambda, in
+    2^-20, of V = D2 lambda / share. It is said under `pld` alone, which everybody checks in floats; the Rényi orders of `rdp` find it in
+    exact arithmetic. A study without this pays equally for every block, times its weight, by Rényi orders.
+    """
+
+    accounting: Literal["pld", "rdp"]
+    shares: Annotated[tuple[Annotated[Whole, Field(ge=1, le=MOST_EXACT)], ...], Field(min_length=1)]
+    scale: Annotated[Whole, Field(ge=1, le=MOST_EXACT)] | None = None
+
+
 class Privacy(Record):
     """`epsilon` and `delta` stay the decimal text that was written. They say nothing in mode exact."""
 
@@ -70,6 +86,7 @@ class Privacy(Record):
     epsilon: PositiveText | None = None
     delta: ProbabilityText = "1e-6"
     tolerate: Tolerance = Tolerance()
+    noise: Noise | None = None
 
 
 class Cities(Record):
@@ -209,19 +226,68 @@ class Study:
     def variances(self) -> tuple[int, ...]:
         """Total noise variance of each block of the layout, then of each city's own, in 2^-20; zeros in mode exact.
 
-        Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`.
+        Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`; `Refusal PLAN_COSTS_MORE` where stated noise costs more than epsilon.
         """
         return self.calibrated(self.workload.layout, self.workload.own)
+
+    @property
+    def accounting(self) -> Accounting:
+        """How the cost of this one study is computed. Ledgers and caps always add Rényi curves."""
+        noise = self.file.privacy.noise
+        return "none" if self.exact else "rdp" if noise is None else noise.accounting
+
+    @cached_property
+    def shares(self) -> tuple[Fraction, ...]:
+        """The part of the whole cost that each block pays, of the layout and then of each city's own; sum 1."""
+        noise = self.file.privacy.noise
+        if noise is None or self.exact:
+            return self.workload.shares()
+        whole = sum(noise.shares)
+        return tuple(Fraction(share, whole) for share in noise.shares)
+
+    def needs(self, layout: Layout, own: Layout) -> list[Need]:
+        """The blocks of the workload, in the units that they are carried in, with what each pays."""
+        blocks = (*layout.blocks, *own.blocks)
+        return [Need(block.l1, block.l2sq, share, self.runs) for block, share in zip(blocks, self.shares, strict=True)]
+
+    def with_noise(self, noise: Noise | None) -> "Study":
+        """The same study with stated noise: another digest. Errors: as `variances`; `ConfigError STUDY_NOISE` for one that does not fit."""
+        privacy = self.file.privacy.model_copy(update={"noise": noise})
+        first = self.at(1).file.model_copy(update={"privacy": privacy})
+        found = Study(first, self.dictionary, self.written).at(self.run)
+        if noise is not None and (problem := found.unfit_noise()):
+            raise ConfigError("STUDY_NOISE", problem=worded(problem))
+        _ = found.variances
+        return found
+
+    def unfit_noise(self) -> Unfit | None:
+        """What is wrong with the stated noise, but for its cost."""
+        noise, blocks = self.file.privacy.noise, (*self.workload.layout.blocks, *self.workload.own.blocks)
+        if noise is None:
+            return None
+        if self.exact:
+            return Unfit("exact 模式没有噪声", "mode exact has no noise")
+        if len(noise.shares) != len(blocks):
+            given = len(noise.shares)
+            return Unfit(f"给出 {given} 份，而研究有 {len(blocks)} 块", f"{given} shares for {len(blocks)} blocks")
+        if (noise.scale is not None) != (noise.accounting == "pld"):
+            return Unfit("scale 须随 pld 给出，且只随 pld 给出", "scale belongs to pld, and to nothing else")
+        if noise.accounting == "pld" and not pld.counts(self.needs(self.workload.layout, self.workload.own)):
+            return Unfit("pld 只用于全是计数的研究", "pld is for studies of nothing but counts")
+        return None
 
     def calibrated(self, layout: Layout, own: Layout) -> tuple[int, ...]:
         """The same for the blocks of the workload in the units that they are carried in: all of them together, in all runs, cost the
         study's epsilon."""
-        blocks = (*layout.blocks, *own.blocks)
         if self.exact:
-            return (0,) * len(blocks)
-        shares = self.workload.shares()
-        needs = [Need(block.l1, block.l2sq, share, self.runs) for block, share in zip(blocks, shares, strict=True)]
-        return calibrate(needs, self.epsilon, self.delta)
+            return (0,) * (len(layout.blocks) + len(own.blocks))
+        needs, noise = self.needs(layout, own), self.file.privacy.noise
+        if noise is None or noise.scale is None:
+            return calibrate(needs, self.epsilon, self.delta)
+        cost = pld.cost(needs, noise.scale, self.delta)
+        if cost > self.epsilon:
+            raise Refusal("PLAN_COSTS_MORE", cost=f"{cost:.6g}", epsilon=self.epsilon)
+        return pld.variances(needs, noise.scale)
 
     @property
     def exact(self) -> bool:
@@ -260,7 +326,7 @@ class Study:
 
     def in_exact_mode(self) -> "Study":
         """The same study with `privacy.mode: exact`: another digest, and other approvals."""
-        privacy = self.file.privacy.model_copy(update={"mode": "exact"})
+        privacy = self.file.privacy.model_copy(update={"mode": "exact", "noise": None})
         first = self.at(1).file.model_copy(update={"privacy": privacy})
         return Study(first, self.dictionary, self.written).at(self.run)
 
@@ -371,6 +437,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
+    elif sound and (unfit := study.unfit_noise()):
+        yield ConfigError("STUDY_NOISE", document.at("privacy", "noise"), problem=worded(unfit))
     elif sound and file.privacy.epsilon is not None:
         try:
             _ = study.variances

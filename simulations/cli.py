@@ -246,11 +246,12 @@ def stand_ins(
     def work() -> None:
         import time
 
+        from coordinator import split
         from coordinator.beforehand import Beforehand
         from protocols import study as studies
         from simulations import standins
 
-        asked = studies.load(study)
+        asked = split.stated(studies.load(study))
         known = standins.known(asked, folder, int(time.time())) if folder else ()  # noqa: TID251 a shell
         found = Beforehand(cities=known, twin=standins.twin(asked, twin) if twin else ())
         sys.stdout.write(found.model_dump_json() + "\n")
@@ -329,7 +330,7 @@ def run(
     spoken = language(lang)
 
     def work() -> None:
-        from coordinator import askers, output
+        from coordinator import askers, output, split
         from protocols import study as studies
         from protocols.errors import ConfigError
         from simulations import world
@@ -339,7 +340,7 @@ def run(
         if by_hand and seed is not None:
             raise ConfigError("SIMULATE_BY_HAND")
         asked = studies.load(study)
-        asked = asked.in_exact_mode() if exact else asked
+        asked = asked.in_exact_mode() if exact else split.stated(asked)
         drops = [world.drop(text) for text in drop or ()]
         output.usable(out, [folder])
         homes = None if seed is None else world.fresh_homes(out)

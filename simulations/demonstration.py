@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from coordinator import output
+from coordinator import output, split
 from protocols import study
 from protocols.errors import ConfigError, Place
 from simulations import cities, world
@@ -55,7 +55,8 @@ def make(
     asked = (resources.files("coordinator.studies") / STUDY).read_bytes()
     (out / "study.yaml").write_bytes(asked)
     homes = None if seed is None else world.fresh_homes(out)
-    outcome = world.run(study.load(out / "study.yaml"), out / "cities", homes, seed=seed, progress=progress)
+    found = split.stated(study.load(out / "study.yaml"))
+    outcome = world.run(found, out / "cities", homes, seed=seed, progress=progress)
     since = time.perf_counter()
     files = output.write(out, outcome.results, outcome.events, outcome.sealer, {"study.yaml": asked})
     seconds = {"cities": made, **outcome.seconds, "report": time.perf_counter() - since}

@@ -10,8 +10,9 @@ cells; epsilon 1, delta 10^-6, one holder. Error: root of the mean over tables o
 Ours: the cities' shares of the noise as their gates draw them, added up, least squares. Nobody drops out. Against B no federation can do
 better than sqrt(n / h): n cities add noise of which h suffice. What a run finds below that is chance.
 
-Noise is calibrated by privacy loss distributions (`protocols/pld.py`), for B and C as well. Plans use the Rényi orders alone so far: what
-these give, beside the same peers, stands in the notes.
+Noise is that of the plan of such a study: calibrated by privacy loss distributions (`protocols/pld.py`), and for the 29 tables split over
+them as `coordinator/split.py` finds best; for B as well, and C has the former. What equal shares by the Rényi orders alone give, beside the
+same peers, stands in the notes.
 """
 
 import math
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.consistency import reconcile, reconcile_cities
+from coordinator.split import stated
 from node import gate
 from protocols import pld, privacy, study
 from protocols.dictionary import Column, Table
@@ -98,12 +100,12 @@ def lines(quick: bool = False) -> Iterator[Line]:
 def _tables(workload: "Workload", times: int) -> Iterator[Line]:
     touched = len(workload.layout.blocks)
     library = opendp_gaussian(touched, workload.layout.length)
-    total, by_orders = (workload.calibrated(calibrate) for calibrate in CALIBRATED.values())
+    total, (equal, by_orders) = workload.total, (workload.calibrated(each) for each in CALIBRATED.values())
     a = workload.errors(library, None, times)
     b = workload.errors(partial(workload.drawn, total), total, times)
     for federation in FEDERATIONS:
         ours, orders = (workload.errors_of(federation, v20, times) for v20 in (total, by_orders))
-        c = workload.errors(partial(workload.drawn, total, federation.cities), None, times)
+        c = workload.errors(partial(workload.drawn, equal, federation.cities), None, times)
         peers = (
             (a, "A: opendp, all rows in one place", 0.0),
             (b, "B: our methods, all rows in one place", federation.floor),
@@ -199,8 +201,13 @@ class Workload:
         truth = encode(asked.workload.layout, crowd, asked.dictionary, asked.file.as_of, None, False)
         return cls(sizes, truth)
 
+    @property
+    def total(self) -> tuple[int, ...]:
+        """Total variance of every block, as its plan has it."""
+        return stated(self.asked).variances
+
     def calibrated(self, calibrate: Calibrate) -> tuple[int, ...]:
-        """Total variance of every block at the whole budget."""
+        """The same of equal shares."""
         shares_ = self.asked.workload.shares()
         needs = [Need(b.l1, b.l2sq, share) for b, share in zip(self.layout.blocks, shares_, strict=True)]
         return calibrate(needs, EPSILON, DELTA)
@@ -340,7 +347,7 @@ def beside(
     note = (
         f"95 %: {low:.3f} .. {high:.3f}; "
         + (f"no less than {floor:.3f} may be claimed; " if floor else "")
-        + f"by Rényi orders alone {math.sqrt(orders.mean()):.4g}, {other:.3f}x ({other_low:.3f} .. {other_high:.3f})"
+        + f"equal shares by Rényi orders {math.sqrt(orders.mean()):.4g}, {other:.3f}x ({other_low:.3f} .. {other_high:.3f})"
     )
     mine, theirs = (math.sqrt(each.mean()) for each in (ours, peer))
     return line(name, unit, mine, theirs, peer_name, most, "less", note)

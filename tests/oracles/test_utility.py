@@ -34,10 +34,10 @@ def test_the_library_finds_the_published_scale() -> None:
 def test_every_target_follows_from_declared_variances(federation: Federation) -> None:
     """And nothing below the floor: a federation adds n shares of noise of which h suffice."""
     n = federation.cities
-    total = WORKLOAD.calibrated(pld.calibrate)
+    total, equal = WORKLOAD.total, WORKLOAD.calibrated(pld.calibrate)
     honest = n - federation.dropouts - federation.colluders
     ours = declared([n * node_v20(each, honest) for each in total])
-    one_place, every_city = declared(list(total)), math.sqrt(n * total[0] / UNIT)
+    one_place, every_city = declared(list(total)), math.sqrt(n * equal[0] / UNIT)
     ratios = ours / utility.opendp_scale(29), ours / one_place, ours / every_city
     assert all(found <= most for found, most in zip(ratios, federation.most, strict=True))
     assert ratios[1] == pytest.approx(federation.floor, rel=1e-6)
@@ -45,7 +45,7 @@ def test_every_target_follows_from_declared_variances(federation: Federation) ->
 
 
 def test_errors_that_are_measured_are_those_declared() -> None:
-    total = WORKLOAD.calibrated(pld.calibrate)
+    total = WORKLOAD.total
     found = utility.Workload.of(utility.SIZES, 0).errors_of(FEDERATIONS[1], total, 30)
     expected = declared([20 * node_v20(each, 16) for each in total])
     assert math.sqrt(found.mean()) == pytest.approx(expected, rel=0.1)  # the mean of 30 is right to 2 %

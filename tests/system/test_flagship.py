@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from coordinator import release
+from coordinator import release, split
 from node import ingest
 from protocols import study
 from protocols.entropy import seeded
@@ -50,7 +50,7 @@ def test_nine_of_ten_pooled_numbers_and_the_whole_of_table_1_carry_no_mark(
     world: Path, homes: Path, tmp_path: Path, seed: int
 ) -> None:
     """At epsilon 1 and over six cities."""
-    asked = study.load(FLAGSHIP)
+    asked = split.stated(study.load(FLAGSHIP))
     assert str(asked.epsilon) == "1.0"
     shutil.copytree(homes, tmp_path / "homes")
     found = json.loads(worlds.run(asked, world, tmp_path / "homes", seed=seed).results)

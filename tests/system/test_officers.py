@@ -26,7 +26,7 @@ from tests.unit.test_desk import key
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three tiny cities, and a study for which two officers are needed."""
-    gates.write(tmp_path / "cities", study=gates.STUDY.replace("epsilon: 1.0", "epsilon: 2.5"))
+    gates.write(tmp_path / "cities", study=gates.STUDY.replace("epsilon: 1.0", "epsilon: 2.1"))
     return tmp_path / "cities"
 
 
@@ -89,7 +89,7 @@ def test_nothing_left_for_a_study_that_nobody_asked(folder: Path, tmp_path: Path
         code, text = says(folder / "east", "outbox", name)
         assert (code, "nothing left" in text) == (3, True)
     (waiting,) = at(folder / "east", "requests")
-    assert (waiting["state"], waiting["study"], waiting["epsilon"]) == ("pending", "tiny-study", "2.5")
+    assert (waiting["state"], waiting["study"], waiting["epsilon"]) == ("pending", "tiny-study", "2.1")
 
 
 def test_a_cap_that_is_raised_holds_once_two_officers_signed_for_it(folder: Path, tmp_path: Path) -> None:
