@@ -7,7 +7,8 @@
     3 replay      a repeated request gets the stored bytes; a message number only counts once; no conversation, no run twice
     4 budget      the whole study fits every cap and is held
     5 rows        the snapshot of `as_of`, its cohort streamed through step 7
-    6 disclosure  mode exact: the cohort is large enough, cities and cohort obey the rules of differencing. Mode dp: nothing looks at rows
+    6 disclosure  mode exact: the cohort is large enough, cities and cohort obey the rules of differencing; own cells that are too small
+                  are withheld. Mode dp: nothing looks at rows
     7 encode      measures over batches, this city's noise, the mask
     8 spend       charge, digest of the reply and the reply itself are on disk; only then are the bytes returned
 
@@ -39,6 +40,7 @@ import numpy as np
 from node import disclosure, snapshot
 from node.attest import allowances, attestation
 from node.audit import Event, Line
+from node.cohorts import Cohort, Cohorts
 from node.desk import Desk, Request
 from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
@@ -350,26 +352,32 @@ class Gate:
             return replace(terms, budget=no)
         if not study.exact:
             return terms
-        holders, cohort = self._cohort(study, rows)  # 5 rows
-        small = disclosure.cohort(
-            study, holders, self.station.cannot, self.policy.file.exact, by_city=study.counted
-        )  # 6 disclosure
-        if small:
-            return replace(terms, policy=small)
-        try:
-            self.ledger.exact(plan.conversation, rows=cohort, cells=study.workload.layout.length, now=now)
-        except Refusal as no:
-            return replace(terms, policy=no)
-        return terms
+        return replace(terms, policy=self._told_apart(study, rows, plan.conversation, now))
 
-    def _cohort(self, study: Study, rows: snapshot.Snapshot) -> tuple[int, bytes]:
-        """How many holders are in the cohort, and a keyed digest of which ones, so that equal cohorts are known for equal."""
-        holders, which = 0, hmac.new(self.station.holder_key, b"hpfed-cohort/1" + bytes.fromhex(rows.content), sha256)
-        for table in rows.batches(study.cohort_reads(), BATCH):
-            inside = measures.members(table, study.dictionary, study.file.as_of, study.file.cohort)
-            holders += int(inside.sum())
-            which.update(np.packbits(inside).tobytes())
-        return holders, which.digest()
+    def _told_apart(self, study: Study, rows: snapshot.Snapshot, about: bytes, now: int) -> Refusal | None:
+        """Mode exact: the no of steps 5 and 6, if the cohort is too small, or tells of a few beside earlier ones. Else it is kept."""
+        exact, kept = self.policy.file.exact, Cohorts(self.station.home, self.station.holder_key)
+        inside = [  # 5 rows
+            measures.members(table, study.dictionary, study.file.as_of, study.file.cohort)
+            for table in rows.batches(study.cohort_reads(), BATCH)
+        ]
+        cohort = Cohort(self._named(rows), np.concatenate(inside), rows.holders())
+        earlier = self.ledger.cohorts(about)
+        alone = [each for each in earlier if each.by_city] if study.counted else ()
+        ruled = not self.ledger.approval(study.digest, now).officers
+        no = (  # 6 disclosure
+            disclosure.cohort(study, cohort.number, self.station.cannot, exact, by_city=study.counted)
+            or kept.differs(cohort, earlier, exact.min_cohort)
+            or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.counted else None)
+            or (kept.one_too_many(cohort, earlier) if ruled else None)
+        )
+        try:
+            if no is None:
+                cells = study.workload.cells
+                self.ledger.exact(about, rows=bytes.fromhex(kept.keep(cohort)), cells=cells, now=now)
+        except Refusal as overlap:
+            return overlap
+        return no
 
     def _claim(
         self,
@@ -429,14 +437,12 @@ class Gate:
             about = bytes.fromhex(held.claim.conversation)
             if held.claim.snapshot != self._named(rows):
                 raise Refusal("SNAPSHOT_DATE", as_of=study.file.as_of.isoformat())
-            if study.exact and not study.summed:
+            if study.exact and held.exact is None:
                 read = True
-                small = disclosure.cohort(
-                    study, self._cohort(study, rows)[0], self.station.cannot, self.policy.file.exact, by_city=True
-                )  # 5 rows, 6 disclosure
-                if small:
+                no = self._told_apart(study, rows, about, stamp.now)  # 5 rows, 6 disclosure
+                if no:
                     self.ledger.end(about, now=stamp.now)
-                    raise small
+                    raise no
             self.ledger.rows(
                 about, COUNTED, request.sha256, now=stamp.now
             )  # 5 rows: charged from here on, come what may

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from node.audit import NOTHING, SALT, Audit, Event, Head, Line, link
+from node.cohorts import Released as Cohort
 from node.disclosure import city_set
 from node.entries import (
     COUNTED,
@@ -285,6 +286,14 @@ class Ledger:
         cannot = self._approved(study).cannot
         return Released(self.study(study), cannot, gone, room.cap.room, after - own, after)
 
+    def cohorts(self, conversation: bytes) -> tuple[Cohort, ...]:
+        """The cohorts of exact releases that were made, or may still be, oldest first; but for those of this conversation."""
+        return tuple(
+            Cohort(held.claim.study, held.claim.snapshot, held.exact.rows, held.claim.counted)
+            for name, held in self._book.reservations.items()
+            if held.releases and held.exact is not None and name != conversation.hex()
+        )
+
     def check_echo(self, seq: int, head: bytes) -> None:
         """A head that this city signed once (an echoed Ack) stands in this chain. Errors: `Refusal LEDGER_ROLLED_BACK`."""
         with _translated(self._path):
@@ -418,7 +427,7 @@ class Ledger:
         """
         held = self._live(conversation, now)
         alike, isolates = self._isolates(held.claim, rows.hex(), now)
-        if isolates:
+        if held.claim.summed and isolates:
             raise Refusal("EXACT_OVERLAP", study=alike[-1].claim.study)
         self._follow(held, ExactSet(at=self._at(now), conversation=conversation.hex(), rows=rows.hex(), cells=cells))
 
