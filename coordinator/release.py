@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from coordinator.consistency import Reconciled, reconcile_cities
+from coordinator.consistency import Reconciled, reconcile, reconcile_cities
 from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
@@ -25,6 +25,7 @@ from protocols.ring import Vector
 from protocols.roster import Roster
 from protocols.statistics.estimates import Estimates, Families
 from protocols.statistics.layout import NOTHING, Layout, Measure
+from protocols.statistics.own_tables import WITHHELD, OwnTables
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, significant
@@ -88,11 +89,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     """Rows and tests of every question, by its id: what sum and own answers say. Errors: those of `reconcile_cities`."""
     study, survivors = opened.agreement.study, opened.survivors
     of_sum, of_cities = reconciled(opened)
+    said = own_tables(opened)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
     strictest = [
         max(getattr(opened.approvals[city], name) for city in survivors) for name in ("min_cell", "min_pooled")
     ]
-    covers = hidden(opened.agreement, of_sum.pooled, *strictest) if study.exact and opened.known else None
+    known = study.exact and study.summed and opened.known
+    covers = hidden(opened.agreement, of_sum.pooled, *strictest) if known else None
     questions = {}
     for number, question in enumerate(study.file.questions):
         release = study.release_of(question)
@@ -103,12 +106,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         if release != "by_city":
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
             answer = _answer(study, question, found.pooled, min_cell, "")
-            if covers is not None:
-                answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+            over = covers if release == "pooled" else said[None].withheld if said else None
+            answer = _covered(answer, question, study, over)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
             answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, name)
+            answer = _covered(answer, question, study, said[city].withheld if said else None)
             given = enough and name in able and (city in opened.own or not opened.known)
             scopes.append((name, answer if given else answer.unavailable()))
         rows = [(scope, row) for scope, answer in scopes for row in answer.rows]
@@ -127,6 +131,10 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             ],
         }
     return questions
+
+
+def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:
+    return answer if over is None else over.covered(answer, study.workload.blocks[question.id]["holders"].axes)
 
 
 def hidden(agreement: Agreement, families: Families, least: int, fewest: int) -> Withheld | None:
@@ -154,6 +162,16 @@ def estimates(study: Study, question: Question, families: Families, min_cell: in
     )
 
 
+def own_tables(opened: Opened) -> Mapping[int | None, OwnTables]:
+    """Mode exact, where a city withheld cells: the tables of each survivor by roster id, and under None their sum. Else nothing."""
+    own, said = opened.agreement.own, opened.own
+    if not opened.agreement.study.exact or not any((cells == WITHHELD).any() for cells in said.values()):
+        return {}
+    nobody = np.zeros(own.length, dtype=np.int64)
+    tables: dict[int | None, OwnTables] = {city: OwnTables.of(own, said.get(city, nobody)) for city in opened.survivors}
+    return {None: OwnTables.together(tuple(tables.values())), **tables}
+
+
 def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
     """Tables that agree: those of questions that are released pooled, and those of the others. What is not known here is taken for that of
     nobody: only its shape is used then."""
@@ -162,6 +180,11 @@ def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
     own = [Fraction(v20, UNIT) for v20 in agreement.own_v20]
     nobody, none = (np.zeros(layout.length, dtype=np.int64) for layout in (agreement.own, agreement.layout))
     everyone = dict.fromkeys(survivors, nobody) if agreement.own.blocks else {}
+    said = own_tables(opened)
+    if said:
+        of_sum = reconcile(agreement.layout, opened.total, summed)
+        of_cities = Reconciled(said[None].families, {city: said[city].families for city in survivors})
+        return Reconciled(of_sum, {}), of_cities
 
     def fitted(layout: Layout, total: Vector, answers_: Mapping[int, Vector]) -> Reconciled:
         noise = summed if layout.blocks else ()

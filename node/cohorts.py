@@ -3,8 +3,8 @@
     <home>/cohorts/<digest of the cohort>.rows       the number of rows of the snapshot (u64), and one bit for each, in their order
     <home>/cohorts/<name of the snapshot>.holders    keyed hashes of the holders, 16 bytes each, in that order; empty where there is no key
 
-Files have mode 0600, and are on disk before the ledger speaks of them. Their names are digests under the city's own key, so that a file that
-was changed is known. They are read in mode exact alone, and never leave.
+Files have mode 0600, and are on disk before the ledger speaks of them. Their names are digests under the city's own key, so that a changed
+file is known for one. They are read in mode exact alone, and never leave.
 """
 
 import hmac
@@ -110,6 +110,12 @@ class Cohorts:
             if found is not None:
                 return overlap(listed[found].study) if listed else Refusal("EXACT_OUTSIDE", limit=least)
         return None
+
+    def beside(self, new: Cohort, earlier: Iterable[Released], *, by_city: bool) -> Refusal | None:
+        """Where cells are withheld: these very holders are told of in sums over cities, or by city, and never both ways. What one city
+        withholds would be the sum less what the others say."""
+        mine = new.digest(self.key)
+        return next((overlap(each.study) for each in earlier if each.rows == mine and each.by_city != by_city), None)
 
     def one_too_many(self, new: Cohort, earlier: Iterable[Released]) -> Refusal | None:
         """Of a cohort that no officer looked at: it is one more than rules may answer of its snapshot."""

@@ -73,6 +73,7 @@ from protocols.roster import COORDINATOR
 from protocols.secagg import keys, member
 from protocols.statistics import measures
 from protocols.statistics.layout import Layout
+from protocols.statistics.own_tables import Earlier, beside, suppressed
 from protocols.study import Study, from_wire
 
 BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the processor, and below 300 MiB
@@ -369,6 +370,7 @@ class Gate:
             disclosure.cohort(study, cohort.number, self.station.cannot, exact, by_city=study.counted)
             or kept.differs(cohort, earlier, exact.min_cohort)
             or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.counted else None)
+            or (kept.beside(cohort, earlier, by_city=study.counted) if exact.min_cell > 1 else None)
             or (kept.one_too_many(cohort, earlier) if ruled else None)
         )
         try:
@@ -448,7 +450,10 @@ class Gate:
             )  # 5 rows: charged from here on, come what may
             read = True
             seed = bytes(32) if study.exact else exactly(self.entropy, 32)
-            vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
+            if study.exact:
+                vector = self._own_cells(study, agreement.own, rows, held)  # 7 encode
+            else:
+                vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
             body = messages.Counted(asked.layout, vector.astype("<i8").tobytes())
             reply = self._sealed(body, request, stamp)
             self.ledger.count(
@@ -464,6 +469,15 @@ class Gate:
             self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
             return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=read)), request, stamp)
         return reply
+
+    def _own_cells(self, study: Study, own: Layout, rows: snapshot.Snapshot, held: Reservation) -> Vector:
+        """Mode exact: this city's own cells, without those that would give a small count away, beside all that it said of these holders."""
+        least = self.policy.file.exact.min_cell
+        if least <= 1:
+            return encoded(study, own, rows)
+        earlier = [Earlier(asked.workload.own, _cells(said)) for asked, said in self.ledger.said(held)]
+        every = Layout((*own.blocks, *beside(own, earlier)))
+        return suppressed(own, encoded(study, every, rows), least, earlier)  # 6 disclosure
 
     def _own_terms(self, study: Study, asked: messages.Count, held: Reservation | None) -> Agreement:
         """What the study gives for an own answer, derived again, and held against what is asked. `held`: the conversation beside it.
@@ -551,7 +565,9 @@ class Gate:
         except Refusal as no:
             self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
             return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=False)), request, stamp)
-        said = attestation(station.city.city, run, released, agreement, self.ledger.audit.head.hash, stamp.now)
+        counted = next((each for each in map(self.ledger.own, released.conversations) if each is not None), None)
+        own = None if counted is None else _cells(counted)
+        said = attestation(station.city.city, run, released, agreement, self.ledger.audit.head.hash, stamp.now, own)
         return self._sealed(messages.Attestation(sign_attestation(said, station.identity.key)), request, stamp)
 
     def _over(self, about: bytes, now: int) -> None:
@@ -639,6 +655,11 @@ def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
         for block, v20 in zip(layout.blocks, v20s, strict=True)
     ]
     return np.concatenate(shares)
+
+
+def _cells(body: bytes) -> Vector:
+    """The cells of a `counted` body."""
+    return np.frombuffer(messages.Counted.decode(body, len(body)).cells, "<i8").astype(np.int64)
 
 
 def _first(sent: Outgoing) -> bytes | None:

@@ -270,6 +270,17 @@ class Ledger:
         """The body of the city's own answer as it left, whatever was ingested since; None while there is none."""
         return None if held.own is None else self._document(held.own.y)
 
+    def said(self, held: Reservation) -> tuple[tuple[Study, bytes], ...]:
+        """Mode exact: what this city answered by itself about the very holders of a reservation, study and body of each, oldest first."""
+        rows = None if held.exact is None else held.exact.rows
+        return tuple(
+            (self.study(each.claim.study), own)
+            for each in self._book.reservations.values()
+            if rows is not None and each.exact is not None and each.exact.rows == rows
+            for own in [self.own(each)]
+            if own is not None
+        )
+
     def released(self, study: str, run: int) -> Released:
         """What left this city for a run, whether or not it got an answer. Errors: `Refusal` ATTEST_NOTHING, APPROVAL_MISSING."""
         gone = tuple(

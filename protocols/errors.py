@@ -1206,8 +1206,8 @@ CODES: Final[dict[str, Texts]] = {
     "EXACT_OVERLAP": _t(
         "与较早的精确统计 {study} 相减，会得到本市少数几人的数字（人群或城市名单只差少数），或两者无法比较",
         "改用与它相同的人群和城市名单，或 dp 模式",
-        "beside the earlier exact study {study}, differences would tell of a few holders of this city (cohorts or cities differ by too few), "
-        "or the two cannot be compared",
+        "beside the earlier exact study {study}, differences would tell of a few holders of this city: cohorts or cities differ by too "
+        "few, or cannot be compared",
         "Ask about the same cohort and cities, or use mode dp",
     ),
     "EXACT_OUTSIDE": _t(

@@ -1,4 +1,4 @@
-"""T13, T19, laws of differencing: whatever histories of cohorts a node accepts, no combination of them tells of fewer than the least cohort."""
+"""T13, T19, laws of differencing: whatever cohorts a node accepts, no combination of them tells of fewer than the least cohort."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
