@@ -24,6 +24,7 @@ from simulations import world as worlds
 from simulations.attacks.parties import World
 
 CODES: Final = 60  # of the variable `job`
+FIRST_DATE: Final = "2022-05-31"  # of the snapshots
 DICTIONARY: Final = f"""dictionary: towns
 version: 1
 variables:
@@ -35,10 +36,10 @@ title: {{zh: 攻击, en: An attack}}
 purpose: {{zh: 攻击, en: an attack}}
 asker: analyst
 dictionary: {folder}/dictionary.yaml
-as_of: 2022-05-31
+as_of: {as_of}
 cities: {{least: 3{names}}}
 privacy: {{mode: {mode}, {epsilon}tolerate: {{dropouts: {dropouts}, colluders: 1}}}}
-questions:
+{cohort}questions:
   - {{id: jobs, kind: crosstab, by: [job, sex]}}
 """
 CITY: Final = 'city: {city}\nname: {{zh: {city}, en: {city}}}\ncode: "000000"\nsynthetic: true\n'
@@ -75,9 +76,11 @@ class Towns:
     def gate(self, city: int) -> Gate:
         return self.present.link.gates[f"t{city}"]
 
-    def study(self, name: str, cities: Sequence[int] = (), mode: str = "dp") -> Study:
-        """A study over these cities, all by default."""
-        return written(self.folder, name, cities, mode)
+    def study(
+        self, name: str, cities: Sequence[int] = (), mode: str = "dp", cohort: str = "", as_of: str = FIRST_DATE
+    ) -> Study:
+        """A study over these cities, all by default. `cohort`: a filter as a study file has it."""
+        return written(self.folder, name, cities, mode, cohort=cohort, as_of=as_of)
 
     def signed(self, study: Study) -> bytes:
         """What the asker makes of it."""
@@ -121,7 +124,14 @@ def word(code: str) -> str:
 
 
 def written(
-    folder: Path, name: str, cities: Sequence[int] = (), mode: str = "dp", epsilon: str = "1.0", dropouts: int = 1
+    folder: Path,
+    name: str,
+    cities: Sequence[int] = (),
+    mode: str = "dp",
+    epsilon: str = "1.0",
+    dropouts: int = 1,
+    cohort: str = "",
+    as_of: str = FIRST_DATE,
 ) -> Study:
     """A study file, read back."""
     names = f", names: [{', '.join(f't{city}' for city in cities)}]" if cities else ""
@@ -132,13 +142,15 @@ def written(
         mode=mode,
         epsilon=f"epsilon: {epsilon}, " if mode == "dp" else "",
         dropouts=dropouts if mode == "dp" else 0,
+        cohort=f"cohort: {cohort}\n" if cohort else "",
+        as_of=as_of,
     )
     path = folder / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")
     return studies.load(path)
 
 
-def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], rows: int) -> None:
+def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], rows: int, policy: str = POLICY) -> None:
     """The files of n cities. `unmapped`: cities that do not keep the variable `job`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
@@ -148,7 +160,7 @@ def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], row
         job = UNMAPPED if number in unmapped else "{from: main.job}"
         files: Mapping[str, str] = {
             "city.yaml": CITY.format(city=city),
-            "policy.yaml": POLICY,
+            "policy.yaml": policy,
             "mapping.yaml": MAPPING.format(city=city, job=job),
         }
         for name, text in files.items():
@@ -164,12 +176,14 @@ def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], row
 
 
 @contextmanager
-def towns(world: World, entropy: Entropy, n: int, *, unmapped: Sequence[int] = (), rows: int = 300) -> Iterator[Towns]:
+def towns(
+    world: World, entropy: Entropy, n: int, *, unmapped: Sequence[int] = (), rows: int = 300, policy: str = POLICY
+) -> Iterator[Towns]:
     """n tiny cities, ingested, their gates open, each as `world` has it; gone on leaving."""
     seed = int.from_bytes(exactly(entropy, 6), "big")
     with TemporaryDirectory() as place:
         folder, homes = Path(place) / "cities", Path(place) / "homes"
-        lay_out(folder, entropy, n, unmapped, rows)
+        lay_out(folder, entropy, n, unmapped, rows, policy)
         first = written(folder, "first")
         found = worlds.parties(folder, first)
         for party in found:
