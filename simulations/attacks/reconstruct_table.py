@@ -68,7 +68,7 @@ def attacked(tables: list[Vector]) -> Any:
     aim = np.concatenate([np.zeros(cells), np.ones(2 * sums.shape[0])])
     everyone = np.concatenate([np.ones(cells), np.zeros(2 * sums.shape[0])])[None]
     known: Any = vstack([hstack([sums, wide, -wide]), csr_array(everyone)])
-    found = linprog(aim, A_eq=known, b_eq=np.concatenate([*(table.ravel() for table in tables), [HOLDERS]]))
+    found: Any = linprog(aim, A_eq=known, b_eq=np.concatenate([*(table.ravel() for table in tables), [HOLDERS]]))
     return found.x[:cells].reshape((SIZE,) * 3)
 
 
