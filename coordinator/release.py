@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
 from coordinator.consistency import Reconciled, reconcile, reconcile_cities
+from coordinator.published import Published, beside
 from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
@@ -55,7 +57,8 @@ class Opened:
     """What a study gave: the sum over `survivors` (roster ids, ascending), and who else was asked.
 
     `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
-    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered.
+    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
+    what was published exactly of the same holders.
     """
 
     agreement: Agreement
@@ -66,6 +69,7 @@ class Opened:
     own: Mapping[int, Vector] = field(default_factory=dict)
     uncounted: tuple[Missing, ...] = ()
     known: bool = True
+    before: tuple[Published, ...] = ()
 
     @property
     def computed(self) -> frozenset[str]:
@@ -75,6 +79,16 @@ class Opened:
         if self.known:
             return frozenset(question.id for question in asked)
         return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
+
+    @cached_property
+    def covers(self) -> Withheld | None:
+        """Cells of the exact sum that are not printed, by the strictest of its cities; None where none is asked to be withheld."""
+        answered = [self.approvals[city] for city in self.survivors]
+        least, fewest = (max(getattr(each, name) for each in answered) for name in ("min_cell", "min_pooled"))
+        study = self.agreement.study
+        if not (study.exact and study.summed and self.known and max(least, fewest) > 1):
+            return None
+        return beside(self.agreement.layout, self.total, self.before, least, fewest)
 
 
 def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, seeded: bool) -> bytes:
@@ -91,11 +105,6 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     of_sum, of_cities = reconciled(opened)
     said = own_tables(opened)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
-    strictest = [
-        max(getattr(opened.approvals[city], name) for city in survivors) for name in ("min_cell", "min_pooled")
-    ]
-    known = study.exact and study.summed and opened.known
-    covers = hidden(opened.agreement, of_sum.pooled, *strictest) if known else None
     questions = {}
     for number, question in enumerate(study.file.questions):
         release = study.release_of(question)
@@ -106,7 +115,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         if release != "by_city":
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
             answer = _answer(study, question, found.pooled, min_cell, "")
-            over = covers if release == "pooled" else said[None].withheld if said else None
+            over = opened.covers if release == "pooled" else said[None].withheld if said else None
             answer = _covered(answer, question, study, over)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():

@@ -123,8 +123,10 @@ def withheld(
         printed = np.zeros(len(attack.values), dtype=bool)
         for part, cells in known.items():
             printed[attack.tables[part][cells]] = True
-        hidden = _primary(attack, least) & ~printed
+        small = _primary(attack, least)
+        hidden = small & ~printed
         _complement(attack, hidden, least, printed)
+        hidden |= small
     return Withheld(family.axes, {part: hidden[cells] for part, cells in attack.tables.items()})
 
 
