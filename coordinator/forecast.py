@@ -180,10 +180,14 @@ class Forecast:
     def _made_up(self) -> tuple["Tables", "Tables"]:
         """Two worlds of the same noise and other holders."""
 
+        exact = (
+            self.agreement.study.exact
+        )  # tables that share margins would not agree; nobody is in them, and nothing is noise
+
         def world(holders: int) -> Tables:
             def cells(layout: Layout, times: int) -> Vector:
                 parts = [
-                    np.full(block.cells, times * holders if block.measure is Measure.ONE else 0)
+                    np.full(block.cells, times * holders if block.measure is Measure.ONE and not exact else 0)
                     for block in layout.blocks
                 ]
                 return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)

@@ -8,10 +8,12 @@ from protocols.messages import Counted, Envelope, Kind, largest_body
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
+from protocols.statistics.layout import Measure
+from protocols.statistics.own_tables import WITHHELD
 
 
 def own_cells(message: Envelope, agreement: Agreement, roster: Roster) -> Vector:
-    """The cells of a `counted` message that opened: int64, as long as the layout of own answers.
+    """The cells of a `counted` message that opened: int64, as long as the layout of own answers; in mode exact some counts may be WITHHELD.
 
     Errors: `PeerError` ENVELOPE_KIND, ENVELOPE_BODY, SECAGG_TOO_LONG; SECAGG_FOREIGN_QUESTION (another layout); SUM_LENGTH; SUM_BOUND for a
     cell that rows and noise of this city cannot give.
@@ -26,6 +28,8 @@ def own_cells(message: Envelope, agreement: Agreement, roster: Roster) -> Vector
         raise PeerError("SUM_LENGTH", cells=len(said.cells) // OWN_BYTES, expected=own.length)
     cells = np.frombuffer(said.cells, "<i8").astype(np.int64)
     bound = agreement.own_bound(roster.cities[message.header.sender].size_class)
-    if cells.min() < -bound or cells.max() > bound:
+    counts = all(block.measure is Measure.ONE for block in own.blocks)
+    known = cells[cells != WITHHELD] if agreement.study.exact and counts else cells
+    if known.min(initial=0) < -bound or known.max(initial=0) > bound:
         raise PeerError("SUM_BOUND", block=who, limit=bound)
     return cells

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
-from coordinator.consistency import Reconciled, reconcile_cities
+from coordinator.consistency import Reconciled, reconcile, reconcile_cities
+from coordinator.published import Published, beside
 from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
@@ -25,6 +27,7 @@ from protocols.ring import Vector
 from protocols.roster import Roster
 from protocols.statistics.estimates import Estimates, Families
 from protocols.statistics.layout import NOTHING, Layout, Measure
+from protocols.statistics.own_tables import WITHHELD, OwnTables
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, significant
@@ -54,7 +57,8 @@ class Opened:
     """What a study gave: the sum over `survivors` (roster ids, ascending), and who else was asked.
 
     `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
-    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered.
+    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
+    what was published exactly of the same holders.
     """
 
     agreement: Agreement
@@ -65,6 +69,7 @@ class Opened:
     own: Mapping[int, Vector] = field(default_factory=dict)
     uncounted: tuple[Missing, ...] = ()
     known: bool = True
+    before: tuple[Published, ...] = ()
 
     @property
     def computed(self) -> frozenset[str]:
@@ -74,6 +79,16 @@ class Opened:
         if self.known:
             return frozenset(question.id for question in asked)
         return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
+
+    @cached_property
+    def covers(self) -> Withheld | None:
+        """Cells of the exact sum that are not printed, by the strictest of its cities; None where none is asked to be withheld."""
+        answered = [self.approvals[city] for city in self.survivors]
+        least, fewest = (max(getattr(each, name) for each in answered) for name in ("min_cell", "min_pooled"))
+        study = self.agreement.study
+        if not (study.exact and study.summed and self.known and max(least, fewest) > 1):
+            return None
+        return beside(self.agreement.layout, self.total, self.before, least, fewest)
 
 
 def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, seeded: bool) -> bytes:
@@ -88,11 +103,8 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     """Rows and tests of every question, by its id: what sum and own answers say. Errors: those of `reconcile_cities`."""
     study, survivors = opened.agreement.study, opened.survivors
     of_sum, of_cities = reconciled(opened)
+    said = own_tables(opened)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
-    strictest = [
-        max(getattr(opened.approvals[city], name) for city in survivors) for name in ("min_cell", "min_pooled")
-    ]
-    covers = hidden(opened.agreement, of_sum.pooled, *strictest) if study.exact and opened.known else None
     questions = {}
     for number, question in enumerate(study.file.questions):
         release = study.release_of(question)
@@ -103,12 +115,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         if release != "by_city":
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
             answer = _answer(study, question, found.pooled, min_cell, able)
-            if covers is not None:
-                answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+            over = opened.covers if release == "pooled" else said[None].withheld if said else None
+            answer = _covered(answer, question, study, over)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
             answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, (name,), name)
+            answer = _covered(answer, question, study, said[city].withheld if said else None)
             given = enough and name in able and (city in opened.own or not opened.known)
             scopes.append((name, answer if given else answer.unavailable()))
         rows = [(scope, row) for scope, answer in scopes for row in answer.rows]
@@ -127,6 +140,10 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             ],
         }
     return questions
+
+
+def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:
+    return answer if over is None else over.covered(answer, study.workload.blocks[question.id]["holders"].axes)
 
 
 def hidden(agreement: Agreement, families: Families, least: int, fewest: int) -> Withheld | None:
@@ -159,6 +176,16 @@ def estimates(
     )
 
 
+def own_tables(opened: Opened) -> Mapping[int | None, OwnTables]:
+    """Mode exact, where a city withheld cells: the tables of each survivor by roster id, and under None their sum. Else nothing."""
+    own, said = opened.agreement.own, opened.own
+    if not opened.agreement.study.exact or not any((cells == WITHHELD).any() for cells in said.values()):
+        return {}
+    nobody = np.zeros(own.length, dtype=np.int64)
+    tables: dict[int | None, OwnTables] = {city: OwnTables.of(own, said.get(city, nobody)) for city in opened.survivors}
+    return {None: OwnTables.together(tuple(tables.values())), **tables}
+
+
 def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
     """Tables that agree: those of questions that are released pooled, and those of the others. What is not known here is taken for that of
     nobody: only its shape is used then."""
@@ -167,6 +194,11 @@ def reconciled(opened: Opened) -> tuple[Reconciled, Reconciled]:
     own = [Fraction(v20, UNIT) for v20 in agreement.own_v20]
     nobody, none = (np.zeros(layout.length, dtype=np.int64) for layout in (agreement.own, agreement.layout))
     everyone = dict.fromkeys(survivors, nobody) if agreement.own.blocks else {}
+    said = own_tables(opened)
+    if said:
+        of_sum = reconcile(agreement.layout, opened.total, summed)
+        of_cities = Reconciled(said[None].families, {city: said[city].families for city in survivors})
+        return Reconciled(of_sum, {}), of_cities
 
     def fitted(layout: Layout, total: Vector, answers_: Mapping[int, Vector]) -> Reconciled:
         noise = summed if layout.blocks else ()

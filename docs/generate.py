@@ -101,7 +101,8 @@ D2. The noise is made for D1 and D2. Every axis ends with `_missing`.
 MESSAGES: Final = """## Messages
 
 Every message is one signed envelope: a header and a body. R is the number of rounds of the conversation. A city's own numbers are in
-`masked.y`, under masks, and in `counted.cells`, with the city's whole noise; nothing else in this list depends on its rows.
+`masked.y`, under masks, and in `counted.cells`, with the city's whole noise, or in mode exact without the cells that it
+withholds; nothing else in this list depends on its rows.
 """
 
 TEXTS: Final = """## Texts

@@ -12,12 +12,22 @@ from protocols import privacy
 from protocols.approval import Allowance
 from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of
 from protocols.plan import OWN_BYTES, Agreement
+from protocols.ring import Vector
+from protocols.statistics.own_tables import WITHHELD
+from protocols.statistics.question import Question
 
 
 def attestation(
-    city: str, run: int, released: Released, agreement: Agreement, audit_head: bytes, now: int
+    city: str,
+    run: int,
+    released: Released,
+    agreement: Agreement,
+    audit_head: bytes,
+    now: int,
+    own: Vector | None = None,
 ) -> Attestation:
-    """`run`: counted from 1, as in messages. `agreement`: over the cities of the last conversation in `released`. `now`: Unix s."""
+    """`run`: counted from 1, as in messages. `agreement`: over the cities of the last conversation in `released`. `own`: the cells that
+    this city answered by itself. `now`: Unix s."""
     study, last = released.study, released.conversations[-1]
     mine = set(study.reads()) & set(released.cannot)
     return Attestation(
@@ -34,7 +44,8 @@ def attestation(
         layout=(agreement.layout if study.summed else agreement.own).digest,
         conversations=tuple(each for held in released.conversations for each in _sent(held, agreement)),
         questions=tuple(
-            Asked(id=question.id, cells=agreement.cells_of(question), suppressed=0) for question in study.file.questions
+            Asked(id=question.id, cells=agreement.cells_of(question), suppressed=_withheld(question, agreement, own))
+            for question in study.file.questions
         ),
         ledger=Charged(
             epsilon=epsilon_text(agreement.epsilon),
@@ -46,6 +57,15 @@ def attestation(
         audit_head=audit_head.hex(),
         at=now,
     )
+
+
+def _withheld(question: Question, agreement: Agreement, own: Vector | None) -> int:
+    """How many cells about a question this city did not say; mode exact."""
+    if own is None or not agreement.study.exact:
+        return 0
+    blocks = set(agreement.study.workload.blocks[question.id].values())
+    spans = [agreement.own.span(block) for block in agreement.own.blocks if block in blocks]
+    return sum(int((own[span] == WITHHELD).sum()) for span in spans)
 
 
 def allowances(rooms: Iterable[Room]) -> tuple[Allowance, ...]:

@@ -550,7 +550,7 @@ def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
     from protocols.roster import self_declared
 
     where, here, desk = _home(folder, home), city.load(folder), _desk(folder, home)
-    kept, loose = desk.requests(), here.synthetic or here.open_data
+    kept, loose, means = desk.requests(), here.synthetic or here.open_data, mapping.load(folder)
     wanted = wanted.removeprefix("sha256:")
     named = [
         name
@@ -567,7 +567,8 @@ def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
         origins=policy.origin(folder, loose=loose),
         view=ledger.look(where / ledger.FILE, now=now),
         roster=self_declared(yamltext.content(where / ROSTER)),
-        cannot=mapping.load(folder).cannot,
+        cannot=means.cannot,
+        unused=means.unused,
         opinions=desk.opinions(named[0]),
         now=now,
     )

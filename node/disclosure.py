@@ -4,9 +4,13 @@ Sums without noise are seen by the coordinator before anything is suppressed, so
 mode dp nothing here looks at rows: there the noise protects, for any overlap.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from node.policy import Exact
 from protocols.errors import HpfedError, Refusal
@@ -19,6 +23,8 @@ TOLD: Final = frozenset(
     {"count", "limit", "got", "least", "most", "n", "found", "cost_millionths", "left_millionths", "renews_s"}
 )
 MILLION: Final = 10**6
+PATTERNS: Final = 31  # cohorts at a time: their pattern, beside the number of one of 2^31 atoms, fits a whole number
+Bools: TypeAlias = npt.NDArray[np.bool_]
 LARGEST: Final = 2**53  # of an integer in JSON
 
 
@@ -56,6 +62,82 @@ def classes(sets: Collection[frozenset[int]]) -> tuple[frozenset[int], ...]:
     for city in sorted(frozenset[int]().union(*sets)):
         groups.setdefault(tuple(city in each for each in sets), set()).add(city)
     return tuple(map(frozenset, groups.values()))
+
+
+# --- differencing: what sums and differences of exact releases would tell of a few
+
+
+def atoms(sets: Sequence[Bools]) -> npt.NDArray[np.int64]:
+    """How many rows each non-empty atom of the Boolean algebra of some cohorts holds; who is in none of them is an atom too."""
+    pattern: npt.NDArray[np.int64] = np.zeros(len(sets[0]), dtype=np.int64)
+    for number, inside in enumerate(sets, 1):
+        pattern = 2 * pattern + inside
+        if number % PATTERNS == 0:
+            pattern = np.unique(pattern, return_inverse=True)[1]
+    return np.asarray(np.unique(pattern, return_counts=True)[1], dtype=np.int64)
+
+
+def isolates(new: Bools, earlier: Sequence[Bools], least: int) -> int | None:
+    """On one snapshot: which of the earlier cohorts, beside `new`, leave 1 .. least - 1 rows in an atom; None where none do.
+
+    An equal cohort was released before and tells nothing new. Where it takes several of them, the latest is named. With none before, 0
+    says that too few rows are left outside the new cohort: totals of all holders are known from elsewhere.
+    """
+    if any(np.array_equal(new, each) for each in earlier) or _apart([new, *earlier], least):
+        return None
+    alone = (at for at, each in enumerate(earlier) if not _apart([new, each], least))
+    return next(alone, max(0, len(earlier) - 1))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Two snapshots by their holders: keyed hashes, rows x 16 bytes each, no rows where a snapshot has no key."""
+
+    old: npt.NDArray[np.uint8]
+    new: npt.NDArray[np.uint8]
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """Of each new row, where its holder stands among the old ones; -1 where he does not."""
+        old, new = (np.ascontiguousarray(each).view("S16").ravel() for each in (self.old, self.new))
+        order = np.argsort(old, kind="stable")
+        at = np.minimum(np.searchsorted(old, new, sorter=order), len(old) - 1)
+        found = order[at]
+        return np.where(old[found] == new, found, -1)
+
+
+def between(new: Bools, earlier: Sequence[Bools], both: Overlap, least: int) -> int | None:
+    """The same for cohorts of another snapshot: atoms inside any of the cohorts, of all of them and of both snapshots.
+
+    Who joined, left, or came to belong to a cohort in between, inside it, is nobody or at least `least`. Without keys none can be compared.
+    """
+    if not (len(both.old) and len(both.new)):
+        return 0
+    places = both.places
+    fresh = places < 0
+    rows = len(both.old) + int(fresh.sum())
+    at = np.where(fresh, len(both.old) + np.cumsum(fresh) - 1, places)
+
+    def over_all(where: npt.NDArray[np.int64] | slice, inside: Bools) -> Bools:
+        found = np.zeros(rows, dtype=bool)
+        found[where] = inside
+        return found
+
+    before = slice(0, len(both.old))
+    mine, others = over_all(at, new), [over_all(before, each) for each in earlier]
+    snapshots = [over_all(at, np.ones_like(new)), over_all(before, np.ones(len(both.old), dtype=bool))]
+
+    def apart(cohorts: Sequence[Bools]) -> bool:
+        inside = np.logical_or.reduce(cohorts)
+        return _apart([each[inside] for each in (*cohorts, *snapshots)], least)
+
+    if apart([mine, *others]):
+        return None
+    return next((number for number, each in enumerate(others) if not apart([mine, each])), len(others) - 1)
+
+
+def _apart(sets: Sequence[Bools], least: int) -> bool:
+    return int(atoms(sets).min(initial=least)) >= least
 
 
 def outward(no: HpfedError, *, rows_read: bool) -> Reasons:

@@ -7,7 +7,8 @@
     3 replay      a repeated request gets the stored bytes; a message number only counts once; no conversation, no run twice
     4 budget      the whole study fits every cap and is held
     5 rows        the snapshot of `as_of`, its cohort streamed through step 7
-    6 disclosure  mode exact: the cohort is large enough, cities and cohort obey the rules of differencing. Mode dp: nothing looks at rows
+    6 disclosure  mode exact: the cohort is large enough, cities and cohort obey the rules of differencing; own cells that are too small
+                  are withheld. Mode dp: nothing looks at rows
     7 encode      measures over batches, this city's noise, the mask
     8 spend       charge, digest of the reply and the reply itself are on disk; only then are the bytes returned
 
@@ -39,6 +40,7 @@ import numpy as np
 from node import disclosure, evidence, snapshot
 from node.attest import allowances, attestation
 from node.audit import Event, Line
+from node.cohorts import Cohort, Cohorts
 from node.desk import Desk, Request
 from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
@@ -71,6 +73,7 @@ from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, member
 from protocols.statistics import measures
 from protocols.statistics.layout import Layout
+from protocols.statistics.own_tables import Earlier, beside, suppressed
 from protocols.study import Study, from_wire
 
 BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the processor, and below 300 MiB
@@ -376,17 +379,7 @@ class Gate:
             return replace(terms, budget=no)
         if not study.exact:
             return terms
-        holders, cohort = self._cohort(study, rows)  # 5 rows
-        small = disclosure.cohort(
-            study, holders, self.station.cannot, self.policy.file.exact, by_city=study.counted
-        )  # 6 disclosure
-        if small:
-            return replace(terms, policy=small)
-        try:
-            self.ledger.exact(plan.conversation, rows=cohort, cells=study.workload.layout.length, now=now)
-        except Refusal as no:
-            return replace(terms, policy=no)
-        return terms
+        return replace(terms, policy=self._told_apart(study, rows, plan.conversation, now))
 
     def _reserve(self, claim: Claim, study: Study, now: int) -> Reservation:
         """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds."""
@@ -394,14 +387,31 @@ class Gate:
         until = self.ledger.approval(study.digest, now).expires if runs else 0
         return self.ledger.reserve(claim, now=now, runs=runs, until=until)
 
-    def _cohort(self, study: Study, rows: snapshot.Snapshot) -> tuple[int, bytes]:
-        """How many holders are in the cohort, and a keyed digest of which ones, so that equal cohorts are known for equal."""
-        holders, which = 0, hmac.new(self.station.holder_key, b"hpfed-cohort/1" + bytes.fromhex(rows.content), sha256)
-        for table in rows.batches(study.cohort_reads(), BATCH):
-            inside = measures.members(table, study.dictionary, study.file.as_of, study.file.cohort)
-            holders += int(inside.sum())
-            which.update(np.packbits(inside).tobytes())
-        return holders, which.digest()
+    def _told_apart(self, study: Study, rows: snapshot.Snapshot, about: bytes, now: int) -> Refusal | None:
+        """Mode exact: the no of steps 5 and 6, if the cohort is too small, or tells of a few beside earlier ones. Else it is kept."""
+        exact, kept = self.policy.file.exact, Cohorts(self.station.home, self.station.holder_key)
+        inside = [  # 5 rows
+            measures.members(table, study.dictionary, study.file.as_of, study.file.cohort)
+            for table in rows.batches(study.cohort_reads(), BATCH)
+        ]
+        cohort = Cohort(self._named(rows), np.concatenate(inside), rows.holders())
+        earlier = self.ledger.cohorts(about)
+        alone = [each for each in earlier if each.by_city] if study.counted else ()
+        ruled = not self.ledger.approval(study.digest, now).officers
+        no = (  # 6 disclosure
+            disclosure.cohort(study, cohort.number, self.station.cannot, exact, by_city=study.counted)
+            or kept.differs(cohort, earlier, exact.min_cohort)
+            or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.counted else None)
+            or (kept.beside(cohort, earlier, by_city=study.counted) if exact.min_cell > 1 else None)
+            or (kept.one_too_many(cohort, earlier) if ruled else None)
+        )
+        try:
+            if no is None:
+                cells = study.workload.cells
+                self.ledger.exact(about, rows=bytes.fromhex(kept.keep(cohort)), cells=cells, now=now)
+        except Refusal as overlap:
+            return overlap
+        return no
 
     def _claim(
         self,
@@ -461,20 +471,21 @@ class Gate:
             about = bytes.fromhex(held.claim.conversation)
             if held.claim.snapshot != self._named(rows):
                 raise Refusal("SNAPSHOT_DATE", as_of=study.file.as_of.isoformat())
-            if study.exact and not study.summed:
+            if study.exact and held.exact is None:
                 read = True
-                small = disclosure.cohort(
-                    study, self._cohort(study, rows)[0], self.station.cannot, self.policy.file.exact, by_city=True
-                )  # 5 rows, 6 disclosure
-                if small:
+                no = self._told_apart(study, rows, about, stamp.now)  # 5 rows, 6 disclosure
+                if no:
                     self.ledger.end(about, now=stamp.now)
-                    raise small
+                    raise no
             self.ledger.rows(
                 about, COUNTED, request.sha256, now=stamp.now
             )  # 5 rows: charged from here on, come what may
             read = True
             seed = bytes(32) if study.exact else exactly(self.entropy, 32)
-            vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
+            if study.exact:
+                vector = self._own_cells(study, agreement.own, rows, held)  # 7 encode
+            else:
+                vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
             body = messages.Counted(asked.layout, vector.astype("<i8").tobytes())
             reply = self._sealed(body, request, stamp)
             self.ledger.count(
@@ -490,6 +501,15 @@ class Gate:
             self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
             return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=read)), request, stamp)
         return reply
+
+    def _own_cells(self, study: Study, own: Layout, rows: snapshot.Snapshot, held: Reservation) -> Vector:
+        """Mode exact: this city's own cells, without those that would give a small count away, beside all that it said of these holders."""
+        least = self.policy.file.exact.min_cell
+        if least <= 1:
+            return encoded(study, own, rows)
+        earlier = [Earlier(asked.workload.own, _cells(said)) for asked, said in self.ledger.said(held)]
+        every = Layout((*own.blocks, *beside(own, earlier)))
+        return suppressed(own, encoded(study, every, rows), least, earlier)  # 6 disclosure
 
     def _own_terms(self, study: Study, asked: messages.Count, held: Reservation | None) -> Agreement:
         """What the study gives for an own answer, derived again, and held against what is asked. `held`: the conversation beside it.
@@ -580,7 +600,9 @@ class Gate:
         except Refusal as no:
             self._note(Event.REFUSED, stamp.now, request, codes=[each.code for each in no.every()])
             return self._sealed(messages.Refusal.of(disclosure.outward(no, rows_read=False)), request, stamp)
-        said = attestation(station.city.city, run, released, agreement, self.ledger.audit.head.hash, stamp.now)
+        counted = next((each for each in map(self.ledger.own, released.conversations) if each is not None), None)
+        own = None if counted is None else _cells(counted)
+        said = attestation(station.city.city, run, released, agreement, self.ledger.audit.head.hash, stamp.now, own)
         return self._sealed(messages.Attestation(sign_attestation(said, station.identity.key)), request, stamp)
 
     def _refused(self, state: member.State, now: int, request: Envelope) -> None:
@@ -686,6 +708,11 @@ def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
         for block, v20 in zip(layout.blocks, v20s, strict=True)
     ]
     return np.concatenate(shares)
+
+
+def _cells(body: bytes) -> Vector:
+    """The cells of a `counted` body."""
+    return np.frombuffer(messages.Counted.decode(body, len(body)).cells, "<i8").astype(np.int64)
 
 
 def _first(sent: Outgoing) -> bytes | None:

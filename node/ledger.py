@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from node.audit import NOTHING, SALT, Audit, Event, Head, Line, link
+from node.cohorts import Released as Cohort
 from node.disclosure import city_set
 from node.entries import (
     COUNTED,
@@ -278,6 +279,17 @@ class Ledger:
         """The body of the city's own answer as it left, whatever was ingested since; None while there is none."""
         return None if held.own is None else self._document(held.own.y)
 
+    def said(self, held: Reservation) -> tuple[tuple[Study, bytes], ...]:
+        """Mode exact: what this city answered by itself about the very holders of a reservation, study and body of each, oldest first."""
+        rows = None if held.exact is None else held.exact.rows
+        return tuple(
+            (self.study(each.claim.study), own)
+            for each in self._book.reservations.values()
+            if rows is not None and each.exact is not None and each.exact.rows == rows
+            for own in [self.own(each)]
+            if own is not None
+        )
+
     def released(self, study: str, run: int) -> Released:
         """What left this city for a run, whether or not it got an answer. Errors: `Refusal` ATTEST_NOTHING, APPROVAL_MISSING."""
         gone = tuple(
@@ -296,6 +308,14 @@ class Ledger:
         own = sum(privacy.cost_at(each.charged.curve, order) for each in mine)
         cannot = self._approved(study).cannot
         return Released(self.study(study).at(run), cannot, gone, room.cap.room, after - own, after)
+
+    def cohorts(self, conversation: bytes) -> tuple[Cohort, ...]:
+        """The cohorts of exact releases that were made, or may still be, oldest first; but for those of this conversation."""
+        return tuple(
+            Cohort(held.claim.study, held.claim.snapshot, held.exact.rows, held.claim.counted)
+            for name, held in self._book.reservations.items()
+            if held.releases and held.exact is not None and name != conversation.hex()
+        )
 
     def check_echo(self, seq: int, head: bytes) -> None:
         """A head that this city signed once (an echoed Ack) stands in this chain. Errors: `Refusal LEDGER_ROLLED_BACK`."""
@@ -456,7 +476,7 @@ class Ledger:
         """
         held = self._live(conversation, now)
         alike, isolates = self._isolates(held.claim, rows.hex(), now)
-        if isolates:
+        if held.claim.summed and isolates:
             raise Refusal("EXACT_OVERLAP", study=alike[-1].claim.study)
         self._follow(held, ExactSet(at=self._at(now), conversation=conversation.hex(), rows=rows.hex(), cells=cells))
 

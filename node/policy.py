@@ -438,8 +438,8 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
-    """Exact tables with small cells that cannot be withheld yet: at cities whose cohorts are not kept apart from earlier ones; by city; and
-    amounts, of which a few holders may be most."""
+    """Where cells are withheld: exact amounts, of some of which a few holders may be most, while no rule looks at that yet; and tables by
+    city beside pooled ones, since what one city withholds is the sum less what the others say."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
@@ -449,25 +449,20 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         if question.kind in MODELS or (ALL not in allowed and question.kind not in allowed):
             continue
         counts = all(block.measure is Measure.ONE for block in study.workload.blocks[question.id].values())
-        pooled = study.release_of(question) == "pooled"
-        if policy.loose and counts and pooled:
+        if counts and not (study.summed and study.counted):
             continue
-        why = WHY["real" if not policy.loose else "amounts" if pooled else "by_city"]
+        why = WHY["mixed" if counts else "amounts"]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
 WHY: Final = {
-    "real": {
-        "zh": "；本版本尚不能对照先前公布的表隐去更小的单元格",
-        "en": "; this version cannot suppress smaller cells against earlier exact tables yet",
-    },
     "amounts": {
         "zh": "；本版本尚不能隐去由少数人占大部分的金额",
         "en": "; this version cannot suppress amounts of which a few holders are most yet",
     },
-    "by_city": {
-        "zh": "；本版本尚不能隐去分市公布的较小单元格",
-        "en": "; this version cannot suppress smaller cells of a city's own tables yet",
+    "mixed": {
+        "zh": "；分市公布的表不能与只公布合计的表同在一项研究：相减即得隐去的单元格",
+        "en": "; tables by city cannot stand beside pooled ones: subtraction gives a withheld cell back",
     },
 }
 

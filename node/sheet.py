@@ -4,18 +4,19 @@ Everything here follows from the study, the roster, the policy and the ledger. N
 `page` makes the approval sheet (审批单): A4, Chinese first, to be printed, signed and filed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, assert_never
 
 from node.city import City
 from node.desk import Opinion, Request
 from node.entries import Approved, Declined, Reservation, Room, View
 from node.outlook import SCOPES, outlook
-from node.policy import Decision, Origin, Policy, Scope, decide
+from node.policy import Decision, Exact, Origin, Policy, Scope, decide
 from protocols import privacy
 from protocols.errors import HpfedError, Refusal, escaped
 from protocols.filters import All, Any_, Filter, Leaf, Not
@@ -81,7 +82,8 @@ class Share:
 class Sheet:
     """One study before one city. `agreement`: what the plan would be if every city that is asked took part; None where it cannot be.
 
-    `rule`, `place`: what matched, as it is written, and file and line; `reasons`: all that speak against it now.
+    `rule`, `place`: what matched, as it is written, and file and line; `reasons`: all that speak against it now. `unused`: of the variables
+    that it reads, the codes that no local text becomes. `limits`: this city's thresholds of mode exact.
     """
 
     city: City
@@ -95,6 +97,8 @@ class Sheet:
     shares: tuple[Share, ...]
     reasons: tuple[HpfedError, ...]
     cannot: tuple[str, ...]
+    unused: Mapping[str, tuple[str, ...]]
+    limits: Exact
     opinions: tuple[Opinion, ...]
     approved: Approved | None
     declined: Declined | None
@@ -171,6 +175,7 @@ class Sheet:
             )
         if self.study.exact:
             found.append(("不加噪声：数值是精确的。", "no noise is added: the numbers are exact."))
+            found += self._exact_leaves
         elif self.agreement is not None:
             shared = (
                 f"至少 {self.agreement.honest} 个诚实城市分担合计的噪声",
@@ -190,6 +195,16 @@ class Sheet:
                 "no holder's record is in it, and no code of this city.",
             )
         )
+        for name, codes in sorted(self.unused.items()):
+            listed = [self.study.dictionary.code_label(name, code, "zh") for code in codes]
+            in_english = [self.study.dictionary.code_label(name, code, "en") for code in codes]
+            found.append(
+                (
+                    f"批准书写明：本市没有一个值对应 {self.variable(name)[0]} 的 {'、'.join(listed)}（已并入其他代码，或本市不记）。",
+                    f"the approval says that no value of this city becomes {', '.join(in_english)} of {self.variable(name)[1]}: "
+                    "merged into another code, or not kept.",
+                )
+            )
         found.append(
             (
                 "另附：批准书、参与证明、本市不能提供的变量名。其余一概不出本市（docs/what-leaves.md）。",
@@ -197,6 +212,53 @@ class Sheet:
             )
         )
         return tuple(found)
+
+    @property
+    def _exact_leaves(self) -> Iterator[Both]:
+        """What leaves without noise, and what is withheld where."""
+        least = self.limits.min_cell
+        small = (f"小于 {least} 的格以及能推算出它们的格", f"cells below {least}, and those that give them away,")
+        if self.study.summed:
+            yield "协调方看到各市合计的每一格。", "the coordinator sees every cell of the sum over all cities."
+            yield "缺一市即不计算；不会公布少一市的结果。", "one city missing: nothing is computed; no sum without it."
+        if least <= 1:
+            yield "任何一格都不隐去。", "no cell is withheld."
+        elif self.study.counted:
+            yield f"{small[0]}，送出之前由本市隐去。", f"{small[1]} are withheld by this city before anything leaves."
+        else:
+            yield (
+                f"{small[0]}，公布之前由协调方隐去。",
+                f"{small[1]} are withheld by the coordinator before it publishes.",
+            )
+
+    @property
+    def undone(self) -> tuple[Both, ...]:
+        """Mode exact: what a yes binds this city to, for good."""
+        if not self.study.exact:
+            return ()
+        limits = self.limits
+        own = limits.min_cohort_by_city if self.study.counted else limits.min_cohort
+        most = limits.most_releases_per_snapshot
+        later = (
+            f"本市从此记住这是哪些人（只存在本市）：以后的精确研究若与它只差 1 至 {own - 1} 人，一律拒绝；dp 模式不受影响。",
+            "from now on this city remembers who they were, here and nowhere else: later exact studies that differ from it by "
+            f"1 to {own - 1} holders are refused; mode dp is not affected.",
+        )
+        alone = (
+            "本市的规则允许精确结果只涉及一人。",
+            "the rules of this city allow exact results about a single holder.",
+        )
+        return (
+            (
+                "由精确的数能推算出的一切，送出后都不能收回；也没有预算会用完，来拦住以后的推算。",
+                "what can be worked out from exact numbers can never be taken back, and no budget runs out that would stop it later.",
+            ),
+            later if own > 1 else alone,
+            (
+                f"同一快照的精确研究至多 {most} 次，这是其中一次。",
+                f"one snapshot answers {most} exact studies at most; this is one of them.",
+            ),
+        )
 
     def variable(self, name: str) -> Both:
         """Label and name."""
@@ -254,10 +316,12 @@ def sheet(
     cannot: Sequence[str],
     opinions: Sequence[Opinion],
     now: int,
+    unused: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Sheet:
     """All that an officer of `city` should know of one study. Pure.
 
-    `origins`: of the values of the policy in force; `cannot`: variables that the city cannot map.
+    `origins`: of the values of the policy in force; `cannot`: variables that the city cannot map; `unused`: of others, codes that no local
+    text becomes.
     """
     study = request.asked()
     names = {each.name: each.id for each in roster.entries.cities if each.state == "active"}
@@ -288,6 +352,8 @@ def sheet(
         shares=shares,
         reasons=tuple(reasons),
         cannot=tuple(cannot),
+        unused={name: tuple(codes) for name, codes in unused.items() if name in study.reads()},
+        limits=policy.file.exact,
         opinions=tuple(opinions),
         approved=view.approvals.get(digest),
         declined=view.declined.get(digest),
@@ -449,6 +515,8 @@ def value(found: Sheet, now: int) -> dict[str, Any]:
         ],
         "variables": [{"name": name, "class": level, "here": has} for name, _, level, has in found.variables],
         "leaves": [sentence[1] for sentence in found.leaves],
+        "unused": {name: list(codes) for name, codes in found.unused.items()},
+        "undone": [sentence[1] for sentence in found.undone],
         "mode": file.privacy.mode,
         "epsilon": str(found.study.epsilon) if not found.study.exact else None,
         "budget": [
@@ -493,6 +561,8 @@ def lines(found: Sheet, language: str, now: int) -> list[str]:
         ),
         say("送出什么", "what leaves"),
         *(f"  {sentence[n]}" for sentence in found.leaves),
+        *([say("不能撤回的事", "what cannot be undone")] if found.undone else []),
+        *(f"  {sentence[n]}" for sentence in found.undone),
         say("花费", "cost") + f": {price}",
         *(f"  {_budget(share, n)}" for share in found.shares),
         say("规则", "rule") + f": {found.rule or say('没有规则符合', 'no rule matches')} ({found.place})",

@@ -1264,16 +1264,29 @@ CODES: Final[dict[str, Texts]] = {
         "Widen the cohort, or ask the city",
     ),
     "EXACT_OVERLAP": _t(
-        "本市符合条件的人与较早的精确统计 {study} 相同，而城市名单只差少数",
-        "改用相同的城市名单，或 dp 模式",
-        "this city's rows in the cohort are those of the earlier exact study {study}, and the cities differ by too few",
-        "Ask the same cities, or use mode dp",
+        "与较早的精确统计 {study} 相减，会得到本市少数几人的数字（人群或城市名单只差少数），或两者无法比较",
+        "改用与它相同的人群和城市名单，或 dp 模式",
+        "beside the earlier exact study {study}, differences would tell of a few holders of this city: cohorts or cities differ by too "
+        "few, or cannot be compared",
+        "Ask about the same cohort and cities, or use mode dp",
+    ),
+    "EXACT_OUTSIDE": _t(
+        "本市不在 cohort 之内的人数在 1 与 {limit} 之间：由全体缴存人的数字相减即得",
+        "请去掉 cohort，或使其再窄一些",
+        "1 to {limit} rows less one of this city are outside the cohort: figures of all holders less these would tell of them",
+        "Leave the cohort out, or make it narrower",
     ),
     "EXACT_RELEASES": _t(
         "同一快照的精确结果至多 {limit} 次",
         "请改用 dp 模式，或等待下一快照",
         "at most {limit} exact releases are made from one snapshot",
         "Use mode dp, or wait for the next snapshot",
+    ),
+    "EXACT_COHORTS": _t(
+        "同一快照已有 {limit} 个不同人群的精确结果，再多须由审批人逐项同意",
+        "请该市审批人批准这项研究 (hpfed-node approve)",
+        "{limit} different cohorts of one snapshot were released exactly; for another one an officer has to say yes",
+        "Ask an officer of the city to approve this study (hpfed-node approve)",
     ),
     # --- noise and what it costs
     "PRIVACY_NO_HONEST_SHARE": _t(

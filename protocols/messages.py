@@ -364,7 +364,7 @@ class Count(Body):
 @dataclass(frozen=True)
 class Counted(Body):
     layout: Digest
-    cells: Rest  # little-endian int64
+    cells: Rest  # little-endian int64; mode exact: -2^63 in the place of a cell that the city withholds
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import askers, bundle, release, rounds
+from coordinator import askers, bundle, published, release, rounds
 from coordinator.exchange import Failure
 from coordinator.log import Log
 from node import city as cities
@@ -372,10 +372,13 @@ class _Here:
         watch.mark("sum")
         counted = rounds.counted(post, agreement, talk.opened.survivors if talk else agreement.cities)
         opened = rounds.with_counted(talk.opened, counted) if talk else rounds.all_counted(agreement, answers, counted)
+        opened = replace(opened, before=published.earlier(self.store.base, self.study, opened.survivors))
         released = self.clock() if self.study.counted or talk is None else talk.conversation.at
         watch.mark("count")
         names = {party.city.city: party.city.name for party in self.found}
         results = release.results(opened, roster, names, released, seeded=self.seed is not None)
+        if opened.covers is not None:
+            published.Published.of(self.study, opened.survivors, opened.total, opened.covers).write(self.store.base)
         watch.mark("release")
         transcript = talk.conversation.transcript() if talk else None
         unsealed = bundle.unsealed(

@@ -9,18 +9,21 @@ in common (years and bands of age). A *line* is a row or column: the cells along
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from protocols.statistics.estimates import AxisSet, Family, subsets
+from protocols.statistics.intervals import benjamini_hochberg
 from protocols.statistics.layout import Axis
 from protocols.statistics.resolution import Resolution
-from protocols.statistics.rows import Answer, Row, Test
+from protocols.statistics.rows import Answer, Row, Test, significant
+from protocols.statistics.tgi import leaning
 
 MOST_ADDED: Final = 200  # cells that one table gives up for others; beyond, it is withheld whole
 MOST_UNKNOWN: Final = 20_000  # cells of one attack; beyond, all but the total is withheld
@@ -45,9 +48,12 @@ class Withheld:
         """The answer without what must not be printed: such rows and tests have status C and no number. `axes`: of its table of holders.
 
         A count is withheld with its cell. Whatever else is said of a cell is made of it, of its line totals and of those without a value:
-        it is withheld with any of them. What is said of a whole table is withheld with any of its cells.
+        it is withheld with any of them. What is said of a whole table is withheld with any of its cells, and q-values are those of the
+        tests that are printed: one over all tests would tell of the others.
         """
         rows = tuple(_empty(row) if row.estimate is not None and self._holds(row, axes) else row for row in answer.rows)
+        if rows != answer.rows:
+            rows = _corrected(rows)
         if not any(self.cells[part].any() for part in subsets(frozenset(axis.name for axis in axes))):
             return Answer(rows, answer.tests)
         return Answer(rows, tuple(_untold(test) for test in answer.tests))
@@ -77,23 +83,72 @@ def _empty(row: Row) -> Row:
     return Row(row.measure, row.keys, contrast=row.contrast, obs_status=row.obs_status, conf_status="C")
 
 
+def _corrected(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The rows with q-values, and what is said by them, over the printed tests alone."""
+    tested = [row for row in rows if row.p_value is not None]
+    corrected = benjamini_hochberg(np.array([row.p_value for row in tested], dtype=np.float64)).tolist()
+    found = {id(row): significant(q) for row, q in zip(tested, corrected, strict=True)}
+
+    def anew(row: Row) -> Row:
+        q = found.get(id(row))
+        if q is None or row.preference is None:
+            return replace(row, q_value=q)
+        cells = sum(other.measure == row.measure for other in rows)
+        return replace(row, q_value=q, preference=str(leaning(row.ci_low, row.ci_high, q, cells)))
+
+    return tuple(map(anew, rows))
+
+
 def _untold(test: Test) -> Test:
     return Test(test.name, dict.fromkeys(test.values) | {"conf_status": "C"})
 
 
-def withheld(family: Family, resolution: Resolution, least: int, fewest: int = 0) -> Withheld:
+def withheld(
+    family: Family,
+    resolution: Resolution,
+    least: int,
+    fewest: int = 0,
+    known: Mapping[AxisSet, Bools] = MappingProxyType({}),
+) -> Withheld:
     """What must not be printed of the exact counts of one cohort, where no count of 1 .. `least` - 1 may be known.
 
     With `least` <= 1 nothing is withheld; with fewer than `fewest` holders in all, everything. `resolution`: of the layout, where axes
-    share a variable. The answer depends on the counts alone.
+    share a variable. `known`: cells that were printed before, of tables of the family; the attacker has them whatever is withheld now. The
+    answer depends on the counts, and on them, alone.
     """
     attack = Attack.on(family, resolution)
     total = attack.values[attack.tables[frozenset()]]
     hidden = np.full(len(attack.values), bool(total < fewest))
     if least > 1 and total >= fewest:
-        hidden = _primary(attack, least)
-        _complement(attack, hidden, least)
+        printed = np.zeros(len(attack.values), dtype=bool)
+        for part, cells in known.items():
+            printed[attack.tables[part][cells]] = True
+        small = _primary(attack, least)
+        hidden = small & ~printed
+        _complement(attack, hidden, least, printed)
+        hidden |= small
     return Withheld(family.axes, {part: hidden[cells] for part, cells in attack.tables.items()})
+
+
+def possible(family: Family, resolution: Resolution, hidden: Mapping[AxisSet, Bools]) -> Family:
+    """The family with whole numbers >= 0 in the place of withheld cells, with which all tables add up: one of many ways.
+
+    Errors: `ValueError` where there is none.
+    """
+    attack = Attack.on(family, resolution)
+    unknown, values = attack.left(np.concatenate([hidden[part].ravel() for part in attack.tables]))
+    columns = np.flatnonzero(unknown)
+    ties = attack.sums[:, columns]
+    rows = np.flatnonzero(np.diff(ties.indptr))
+    if len(columns):
+        most = float(attack.values.max() + 1) * 2
+        programme = _Programme(ties[rows], -(attack.sums[rows] @ values), most)
+        found = programme.least(np.zeros(len(columns)))
+        values[columns] = np.rint(found if np.allclose(found, np.rint(found), atol=SLACK) else programme.whole())
+    if (attack.sums @ values).any() or values.min() < 0:
+        raise ValueError("the counts do not add up")
+    units = {part: values[cells] * family.quantum for part, cells in attack.tables.items()}
+    return replace(family, units=units)
 
 
 # --- what an attacker knows
@@ -222,8 +277,9 @@ def _primary(attack: Attack, least: int) -> Bools:
 # --- complementary
 
 
-def _complement(attack: Attack, hidden: Bools, least: int) -> None:
-    """Withhold further cells, in place, until none that must be guarded has a narrower range than `least`."""
+def _complement(attack: Attack, hidden: Bools, least: int, known: Bools) -> None:
+    """Withhold further cells, in place, until none that must be guarded has a narrower range than `least`. `known`: cells that cannot be
+    withheld any more."""
     guarded = hidden.copy()
     low, high = (
         attack.values.astype(np.float64) for _ in range(2)
@@ -234,19 +290,20 @@ def _complement(attack: Attack, hidden: Bools, least: int) -> None:
         table_of[cells.ravel()] = [part] * cells.size
     while True:
         narrow = _narrow(attack, hidden, guarded, low, high, least)
-        found = [further for cell in narrow if (further := _further(attack, hidden, cell)) is not None]
+        found = [further for cell in narrow if (further := _further(attack, hidden | known, cell)) is not None]
         if not found:  # all ranges are wide enough, or nothing is left to withhold
             return
         for further in found:
             part = table_of[further]
             given[part] += 1
             chosen = attack.tables[part].ravel() if given[part] > MOST_ADDED else np.array([further])
+            chosen = chosen[~known[chosen]]
             hidden[chosen] = True
             guarded[chosen] |= attack.values[chosen] > 0
 
 
 def _further(attack: Attack, hidden: Bools, cell: int) -> int | None:
-    """The smallest printed cell that stands in a sum with one: parts before totals, cells that hold somebody before empty ones."""
+    """The smallest cell not in `hidden` that stands in a sum with one: parts before totals, cells that hold somebody before empty ones."""
     reached, seen = {cell}, {cell}
     while reached:
         rows = sorted(frozenset[int]().union(*map(attack.sums_of, reached)))
@@ -353,6 +410,14 @@ class _Programme:
         self.solver.passModel(model)
         self.optimal = highspy.HighsModelStatus.kOptimal
         self.columns = np.arange(cells, dtype=np.int32)
+
+    def whole(self) -> Any:
+        """A solution in whole numbers, whichever comes first."""
+        import highspy
+
+        whole = np.full(len(self.columns), highspy.HighsVarType.kInteger)
+        self.solver.changeColsIntegrality(len(self.columns), self.columns, whole)
+        return self.least(np.zeros(len(self.columns)))
 
     def least(self, aim: Any) -> Any:
         """A solution in which aim @ x is least."""

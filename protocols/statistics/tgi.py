@@ -9,7 +9,7 @@ value on `_missing`. One holder moves one cell by 1.
 from collections.abc import Iterator
 from functools import reduce
 from operator import or_
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -60,7 +60,6 @@ class Tgi(Question):
         index = intervals.Index(a, target, group, total, noise, sampling=self.sampling is not False)
         low, high = (100 * end for end in index.interval(sums.z))
         q_value = intervals.benjamini_hochberg(index.p_value)
-        unsure = ((low <= 100) & (high >= 100)) | ((a.size > MANY) & (q_value > FALSE_DISCOVERIES))
         unit = 100 / (index.q * index.group)  # from a - R (A/B) b to the index
         rows = table_rows(
             "index",
@@ -77,12 +76,18 @@ class Tgi(Question):
                 "q_value": q_value,
             },
             marks=marks.letters(gone, marks.doubtful_index(a, sds[0], low, high)),
-            preference=np.where(unsure, "none", np.where(low > 100, "over", "under")),
+            preference=leaning(low, high, q_value, a.size),
         )
         missing = [
             row for row in count_rows(table, sums, sampling=self.sampling is True) if MISSING in row.keys.values()
         ]
         return Answer((*rows, *missing))
+
+
+def leaning(low: Any, high: Any, q_value: Any, cells: int) -> Any:
+    """over or under 100 where the interval lies there, and, in a table of many cells, where too few such claims would be false."""
+    unsure = ((low <= 100) & (high >= 100)) | ((cells > MANY) & (q_value > FALSE_DISCOVERIES))
+    return np.where(unsure, "none", np.where(low > 100, "over", "under"))
 
 
 def _display(shown: Floats) -> Floats:

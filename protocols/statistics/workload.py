@@ -2,7 +2,7 @@
 
 A question that is released pooled is measured in the secure sum over cities; one that is released by city, in every city's own answer; one
 that is released both ways, in both, for a part of its cost each. In mode exact the sum of what cities say themselves is exact already, so
-that the latter is measured by city alone.
+that the latter is measured by city alone; and every margin of its tables is a block of its own, so that a city can withhold cells of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from protocols.privacy import POOLED_PART
 from protocols.statistics.layout import NOTHING, Block, Blocks, Domain, Layout, Measure
+from protocols.statistics.own_tables import margins
 from protocols.statistics.question import Release
 
 WORTH_MEASURING: Final = Fraction(1, 200)  # a block that is a margin of another must get more than 0.5 % of the budget
@@ -46,6 +47,8 @@ class Workload:
                         weights[block] = max(weights.get(block, Fraction(0)), part * Fraction(question.weight))
         _sum_out(summed, beside=own)
         _sum_out(own, beside=summed)
+        if domain.exact:
+            own |= dict.fromkeys(margins(tuple(own)), Fraction(1))
         return cls(Layout(tuple(summed)), named, (*summed.values(), *own.values()), Layout(tuple(own)))
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 from unittest.mock import patch
 
@@ -12,7 +13,7 @@ from node.gate import Gate, Talk
 from node.ledger import Claim, Ledger, Reservation
 from protocols import messages, ring
 from protocols.entropy import Entropy, aes_stream
-from protocols.errors import PeerError
+from protocols.errors import PeerError, Refusal
 from protocols.messages import Envelope, Kind, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import Agreement
 from protocols.ring import Vector, Words
@@ -21,6 +22,10 @@ from protocols.secagg import collector, keys, member, recovery, sharing
 from protocols.secagg.masks import add_masks
 from protocols.secagg.plan import shares_to_open
 from protocols.secagg.transcript import Transcript, recomputed
+from protocols.statistics.estimates import Family
+from protocols.statistics.resolution import Resolution
+from protocols.statistics.suppression import Withheld
+from protocols.study import Study
 from simulations.attacks.parties import Step, received
 
 # --- members
@@ -272,6 +277,12 @@ def no_commitment(_rctx: bytes, _salt: bytes, _snapshot: bytes, _seed: bytes) ->
     return bytes(32)
 
 
+def only_small_cells(family: Family, _resolution: Resolution, least: int) -> Withheld:
+    """A `withheld` of small counts and of nothing else, as tables are often published."""
+    counts = {part: units // family.quantum for part, units in family.units.items()}
+    return Withheld(family.axes, {part: (held > 0) & (held < least) for part, held in counts.items()})
+
+
 # --- gates
 
 
@@ -309,11 +320,31 @@ class ForgetfulLedger(Ledger):
 
 
 @dataclass
+class UncomparedGate(Gate):
+    """A gate that does not ask which holders an exact study is about, how many they are, and whom it was asked about before."""
+
+    def _told_apart(self, study: Study, rows: snapshot.Snapshot, about: bytes, now: int) -> Refusal | None:
+        self.ledger.exact(
+            about, rows=sha256(about + rows.content.encode()).digest(), cells=study.workload.cells, now=now
+        )
+        return None
+
+
+@dataclass
 class ForgetfulGate(Gate):
     """A gate over such a ledger, which is the one that was open."""
 
     def __post_init__(self) -> None:
         self.ledger.__class__ = ForgetfulLedger
+
+
+def as_if_shared(cities: int) -> Callable[[int, int], int]:
+    """A `noise_share` over so many cities that hardly any noise is left."""
+
+    def share(_t: int, _c: int) -> int:
+        return cities
+
+    return share
 
 
 def as_double(double: type[Gate]) -> Callable[[Gate], Gate]:

@@ -21,6 +21,10 @@ UNITS: Final[dict[str, dict[str, str]]] = {
     "wrong": {"zh": "轮出错或找错人", "en": "rounds wrong, or the wrong city named"},
     "ended": {"zh": "场会话未得结果", "en": "conversations without a sum"},
     "bytes": {"zh": "MiB 内存", "en": "MiB taken"},
+    "holders": {"zh": "名缴存人被读出", "en": "holders told of"},
+    "guesses": {"zh": "（猜中率超出上限的部分）", "en": "of guesses above the bound"},
+    "rebuilt": {"zh": "（还原者占比，超出最佳猜测的部分）", "en": "of all rebuilt, above the best guess"},
+    "known": {"zh": "个隐去的格被算出", "en": "withheld cells computed"},
     "liars": {"zh": "处造假未被查出", "en": "lies an inspector missed"},
 }
 

@@ -23,6 +23,9 @@ from protocols.secagg import collector, keys, member, recovery, transcript
 from protocols.secagg.collector import Question
 from protocols.secagg.masks import add_masks
 from protocols.secagg.plan import DP, EXACT, noise_plan, thresholds
+from protocols.statistics.estimates import Family
+from protocols.statistics.resolution import Resolution
+from protocols.statistics.suppression import Withheld, withheld
 
 NOW: Final = 1_700_000_000  # where the clock of these conversations stands
 BOUND: Final = 1000
@@ -74,6 +77,7 @@ class World:
     commitment: Callable[[bytes, bytes, bytes, bytes], bytes] = keys.input_commit
     noise_share: Callable[[int, int], int] = lambda t, c: t - c  # over how many cities the noise is shared out
     gate: Callable[[Gate], Gate] = same
+    withheld: Callable[[Family, Resolution, int], Withheld] = withheld
     root: Callable[[bytes, Roster], bytes] = lambda pinned, _shown: pinned  # the key that a reader of a bundle goes by
 
 

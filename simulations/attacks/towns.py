@@ -26,6 +26,7 @@ from simulations import world as worlds
 from simulations.attacks.parties import World
 
 CODES: Final = 60  # of the variable `job`
+FIRST_DATE: Final = "2022-05-31"  # of the snapshots
 DICTIONARY: Final = f"""dictionary: towns
 version: 1
 variables:
@@ -40,11 +41,10 @@ dictionary: {folder}/dictionary.yaml
 as_of: {as_of}
 cities: {{least: 3{names}}}
 privacy: {{mode: {mode}, {epsilon}tolerate: {{dropouts: {dropouts}, colluders: 1}}}}
-questions:
+{cohort}questions:
   - {{id: jobs, {question}}}
 """
 QUESTION: Final = "kind: crosstab, by: [job, sex]"
-AS_OF: Final = "2022-05-31"
 CITY: Final = 'city: {city}\nname: {{zh: {city}, en: {city}}}\ncode: "000000"\nsynthetic: true\n'
 POLICY: Final = """policy: 1
 kinds: {exact: all}
@@ -84,18 +84,19 @@ class Towns:
         name: str,
         cities: Sequence[int] = (),
         mode: str = "dp",
+        cohort: str = "",
         *,
-        as_of: str = AS_OF,
+        as_of: str = FIRST_DATE,
         question: str = QUESTION,
     ) -> Study:
-        """A study over these cities, all by default."""
-        return written(self.folder, name, cities, mode, as_of=as_of, question=question)
+        """A study over these cities, all by default. `cohort`: a filter as a study file has it."""
+        return written(self.folder, name, cities, mode, cohort=cohort, as_of=as_of, question=question)
 
     def refreshed(self, as_of: str) -> None:
         """Every city takes its rows in again, as of another date."""
         for number in self.present.ids:
             place = self.folder / f"t{number}" / "mapping.yaml"
-            place.write_text(place.read_text(encoding="utf-8").replace(AS_OF, as_of), encoding="utf-8")
+            place.write_text(place.read_text(encoding="utf-8").replace(FIRST_DATE, as_of), encoding="utf-8")
             home = self.gate(number).station.home
             ingest.ingest(place.parent, home, seeded("refreshed", number))
 
@@ -167,8 +168,8 @@ def written(
     mode: str = "dp",
     epsilon: str = "1.0",
     dropouts: int = 1,
-    *,
-    as_of: str = AS_OF,
+    cohort: str = "",
+    as_of: str = FIRST_DATE,
     question: str = QUESTION,
 ) -> Study:
     """A study file, read back."""
@@ -180,6 +181,7 @@ def written(
         mode=mode,
         epsilon=f"epsilon: {epsilon}, " if mode == "dp" else "",
         dropouts=dropouts if mode == "dp" else 0,
+        cohort=f"cohort: {cohort}\n" if cohort else "",
         as_of=as_of,
         question=question,
     )
@@ -188,7 +190,7 @@ def written(
     return studies.load(path)
 
 
-def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], rows: int) -> None:
+def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], rows: int, policy: str = POLICY) -> None:
     """The files of n cities. `unmapped`: cities that do not keep the variable `job`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
@@ -198,8 +200,8 @@ def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], row
         job = UNMAPPED if number in unmapped else "{from: main.job}"
         files: Mapping[str, str] = {
             "city.yaml": CITY.format(city=city),
-            "policy.yaml": POLICY,
-            "mapping.yaml": MAPPING.format(city=city, job=job, as_of=AS_OF),
+            "policy.yaml": policy,
+            "mapping.yaml": MAPPING.format(city=city, job=job, as_of=FIRST_DATE),
         }
         for name, text in files.items():
             (folder / city / name).write_text(text, encoding="utf-8")
@@ -214,12 +216,14 @@ def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], row
 
 
 @contextmanager
-def towns(world: World, entropy: Entropy, n: int, *, unmapped: Sequence[int] = (), rows: int = 300) -> Iterator[Towns]:
+def towns(
+    world: World, entropy: Entropy, n: int, *, unmapped: Sequence[int] = (), rows: int = 300, policy: str = POLICY
+) -> Iterator[Towns]:
     """n tiny cities, ingested, their gates open, each as `world` has it; gone on leaving."""
     seed = int.from_bytes(exactly(entropy, 6), "big")
     with TemporaryDirectory() as place:
         folder, homes = Path(place) / "cities", Path(place) / "homes"
-        lay_out(folder, entropy, n, unmapped, rows)
+        lay_out(folder, entropy, n, unmapped, rows, policy)
         first = written(folder, "first")
         found = worlds.parties(folder, first)
         for party in found:

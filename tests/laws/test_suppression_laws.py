@@ -11,10 +11,13 @@ from scipy.optimize import linprog
 
 from coordinator.consistency import reconcile
 from protocols import entropy
+from protocols.errors import PeerError
 from protocols.statistics.crosstab import Crosstab
 from protocols.statistics.estimates import Estimates, Family
-from protocols.statistics.layout import Axis, Layout, count
+from protocols.statistics.layout import Amount, Axis, Block, Layout, count
+from protocols.statistics.layout import amount as measured
 from protocols.statistics.measures import Vector
+from protocols.statistics.own_tables import WITHHELD, Earlier, OwnTables, beside, margins, suppressed
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, Row
 from protocols.statistics.suppression import Withheld, withheld
@@ -203,3 +206,85 @@ def test_a_table_of_large_counts_is_printed_whole_with_its_tests() -> None:
     assert hidden.number == 0
     assert all(row.conf_status == "" for row in answer.rows)
     assert all("conf_status" not in test.values for test in answer.tests)
+
+
+# --- tables of one city
+
+
+@FEW
+@given(tables())
+def test_what_a_city_withholds_of_its_own_tables_is_as_little_known(asked: tuple[Layout, Vector]) -> None:
+    """Its answer holds every margin; the attacker has whatever number is in it."""
+    layout, every = own(asked[0]), own_cells(asked)
+    left = suppressed(layout, every, LEAST)
+    said = OwnTables.of(layout, left)
+    family, hidden = exact(asked[0], asked[1]), said.withheld
+    assert not unsafe(attacked(family, hidden, joint(asked[0])))
+    assert np.array_equal(left == WITHHELD, np.concatenate([hidden.cells[part_of(b)].ravel() for b in layout.blocks]))
+    (stood_in,) = said.families.values()
+    for part, cells in hidden.cells.items():
+        assert np.array_equal(stood_in.units[part][~cells], family.units[part][~cells]), (
+            "what is said is what was counted"
+        )
+        for name in part:
+            margin = stood_in.units[part].sum(axis=sorted(part).index(name))
+            assert np.array_equal(margin, stood_in.units[part - {name}]), "and everything adds up"
+
+
+@FEW
+@given(tables(most=3), st.data())
+def test_what_a_city_said_before_of_the_same_holders_is_known_too(asked: tuple[Layout, Vector], data: Any) -> None:
+    """First the table without its last axis, then without its first: the attacker has both answers."""
+    (whole,) = asked[0].blocks
+    last = asked[1].reshape(whole.shape)
+    chosen = [whole.axes[:-1], whole.axes[1:]]
+    if data.draw(st.booleans()):
+        chosen.append(whole.axes)
+    earlier, masks = list[Earlier](), list[dict[frozenset[str], Any]]()
+    for axes in chosen:
+        layout = own(Layout((count(axes),)))
+        every = Layout((*layout.blocks, *beside(layout, earlier)))
+        cells = np.concatenate([margin_of(last, whole, part_of(block)).ravel() for block in every.blocks])
+        left = suppressed(layout, cells, LEAST, earlier)
+        earlier.append(Earlier(layout, left))
+        masks.append({part_of(b): (left[layout.span(b)] == WITHHELD).reshape(b.shape) for b in layout.blocks})
+    hidden = {}
+    for part in {part for mask in masks for part in mask}:
+        hidden[part] = np.logical_and.reduce([mask[part] for mask in masks if part in mask])
+    family = exact(asked[0], asked[1])
+    assert not unsafe(attacked(family, Withheld(family.axes, hidden), joint(asked[0])))
+
+
+def own(layout: Layout) -> Layout:
+    return Layout((*layout.blocks, *margins(layout.blocks)))
+
+
+def part_of(block: Block) -> frozenset[str]:
+    return frozenset(axis.name for axis in block.axes)
+
+
+def margin_of(cells: Vector, block: Block, part: frozenset[str]) -> Vector:
+    return np.asarray(cells.sum(axis=tuple(at for at, axis in enumerate(block.axes) if axis.name not in part)))
+
+
+def own_cells(asked: tuple[Layout, Vector]) -> Vector:
+    (whole,) = asked[0].blocks
+    cells = asked[1].reshape(whole.shape)
+    return np.concatenate([margin_of(cells, whole, part_of(block)).ravel() for block in own(asked[0]).blocks])
+
+
+def test_amounts_of_one_city_are_withheld_whole() -> None:
+    amount = Amount("income", 0, 100, "fen")
+    layout = Layout((count([axis("a", 3)]), measured(amount, [axis("a", 3)]), count()))
+    left = suppressed(layout, np.array([50, 40, 10, 5, 6, 7, 100]), LEAST)
+    assert left.tolist() == [50, 40, 10, WITHHELD, WITHHELD, WITHHELD, 100]
+    assert margins(layout.blocks) == ()
+
+
+def test_numbers_of_one_city_that_do_not_add_up_are_its_fault() -> None:
+    layout = own(Layout((count([axis("a", 2)]),)))
+    for said in ([5, 6, 12], [WITHHELD, 6, 5], [5, WITHHELD, 4]):
+        with pytest.raises(PeerError) as fault:
+            OwnTables.of(layout, np.array(said))
+        assert fault.value.code == "SUM_MARGINS"
+    assert OwnTables.of(layout, np.array([5, WITHHELD, 9])).withheld.number == 1

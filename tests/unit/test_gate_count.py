@@ -1,5 +1,6 @@
 """Kind `count`: what a city answers by itself. Each step of the gate says no once, before a row is read where it can."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -12,14 +13,17 @@ import pytest
 from coordinator import rounds
 from coordinator.own import own_cells
 from node import gate
+from node.audit import Event
+from node.cohorts import Cohorts
 from node.gate import Gate
 from node.ledger import COUNTED, Ledger
 from node.policy import load as policy_of
 from protocols import messages
 from protocols.entropy import seeded
-from protocols.errors import PeerError, Refusal
+from protocols.errors import PeerError, Refusal, abort_number
 from protocols.messages import Kind
 from protocols.plan import Agreement
+from protocols.statistics.own_tables import WITHHELD
 from protocols.study import Study, load
 from tests import gates
 from tests.gates import Rig
@@ -46,7 +50,7 @@ def mixed(tmp_path: Path) -> Iterator[Rig]:
 
 
 def asking(rig: Rig, agreement: Agreement, **changed: Any) -> bytes:
-    return rig.sealed(replace(agreement.count, **changed), rig.matter())
+    return rig.sealed(replace(agreement.count, **changed), rig.matter(agreement.study))
 
 
 def answered(rig: Rig, agreement: Agreement) -> Any:
@@ -295,6 +299,131 @@ def test_exact_answers_by_city_count_as_releases_of_their_snapshot(tmp_path: Pat
         with pytest.raises(Refusal) as no:
             rig.gate.ledger.reserve(claim, now=rig.now)
         assert no.value.code == "EXACT_RELEASES"
+
+
+def exact_policy(folder: Path, study: str, **limits: int) -> Study:
+    kept = {"min_cell": 1, "min_cohort": 1, "min_cohort_by_city": 1, "min_pooled": 1} | limits
+    return loose(folder, study, f"policy: 1\nkinds: {{exact: all}}\nexact: {json.dumps(kept)}\n")
+
+
+def named(rig: Rig, name: str, cohort: str = "") -> Study:
+    """The same study under another name, or about others."""
+    text = (rig.folder / "study.yaml").read_text(encoding="utf-8").replace("tiny-study", name)
+    (rig.folder / f"{name}.yaml").write_text(text.replace("questions:", cohort + "questions:"), encoding="utf-8")
+    return load(rig.folder / f"{name}.yaml").in_exact_mode()
+
+
+def asked_of(rig: Rig, study: Study) -> Agreement:
+    """All cities say yes to another study."""
+    post = rig.present.post
+    answers = rounds.offer(post, study, rig.signed(study), rig.present.ids)
+    return rounds.agreed(post, study, answers)
+
+
+def test_small_exact_cells_of_one_city_are_withheld_before_they_leave_and_counted_in_its_attestation(
+    tmp_path: Path,
+) -> None:
+    """12 holders, 3 in each cell of product and sex: with a least cell of 4 no cell is said, and all margins are."""
+    with gates.rig(tmp_path, study=exact_policy(tmp_path, BY_CITY, min_cell=4)) as rig:
+        _, agreement = rig.approved()
+        cells = answered(rig, agreement)
+        tables = {block.name: cells[agreement.own.span(block)] for block in agreement.own.blocks}
+        assert tables["1 by (product, sex)"].tolist() == [WITHHELD, WITHHELD, 0, WITHHELD, WITHHELD, 0, 0, 0, 0]
+        assert (tables["1 by ()"].tolist(), tables["1 by (sex)"].tolist()) == ([12], [6, 6, 0])
+        assert {each.id: each.suppressed for each in attested(rig).questions} == {"all": 0, "product": 4}
+        answers_ = rounds.counted(rig.present.post, agreement, agreement.cities)
+        assert {len(own) for own in answers_.cells.values()} == {agreement.own.length}
+
+
+def test_what_a_city_said_of_the_same_holders_is_held_against_what_it_says_next(tmp_path: Path) -> None:
+    """Both tables are fine alone; the second prints what the first one's margins were kept apart with."""
+    with gates.rig(tmp_path, study=exact_policy(tmp_path, BY_CITY, min_cell=4)) as rig:
+        _, agreement = rig.approved()
+        first = answered(rig, agreement)
+        again = asked_of(rig, named(rig, "again"))
+        assert np.array_equal(answered(rig, again), first), "and the same tables are the same again"
+        (held, other) = rig.gate.ledger.view(rig.now).reservations
+        assert held.exact is not None
+        assert other.exact is not None
+        assert held.exact.rows == other.exact.rows
+        said = rig.gate.ledger.said(other)
+        assert [study.file.study for study, _ in said] == ["tiny-study", "again"]
+        assert rig.gate.ledger.said(held._replace(exact=None)) == ()
+
+
+def test_an_exact_cohort_that_differs_by_a_few_is_one_word_outside_and_names_the_study_inside(tmp_path: Path) -> None:
+    """Ages are 20 to 31: first all, then all but the youngest two of 12. In mode dp the same two studies are answered."""
+    few = "cohort: {variable: age, at_least: 22}\n"
+    with gates.rig(tmp_path, study=exact_policy(tmp_path, BY_CITY, min_cohort=3)) as rig:
+        _, agreement = rig.approved()
+        answered(rig, agreement)
+        about = asked_of(rig, named(rig, "few", few))
+        assert refused(rig, asking(rig, about)) == ("declined:disclosure",)
+        codes = [line.codes for line in audit(rig) if line.event is Event.REFUSED]
+        assert codes[-1] == ("EXACT_OVERLAP",)
+        half = asked_of(rig, named(rig, "half", "cohort: {variable: age, at_least: 25}\n"))
+        assert answered(rig, half).size == half.own.length
+
+
+def test_pooled_and_own_exact_tables_of_the_same_holders_are_never_both_given_where_cells_are_withheld(
+    tmp_path: Path,
+) -> None:
+    with gates.rig(tmp_path, study=exact_policy(tmp_path, BY_CITY, min_cell=4)) as rig:
+        _, agreement = rig.approved()
+        answered(rig, agreement)
+        text = (rig.folder / "study.yaml").read_text(encoding="utf-8")
+        (rig.folder / "study.yaml").write_text(text.replace("release: by_city\n", ""), encoding="utf-8")
+        pooled = asked_of(rig, named(rig, "pooled"))
+        assert aborted(rig, opening(rig, rig.plan(pooled))) == abort_number("declined:disclosure")
+
+
+def test_a_cohort_is_on_disk_before_the_ledger_speaks_of_it_and_nothing_leaves_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gates.rig(tmp_path, study=exact_policy(tmp_path, BY_CITY)) as rig:
+        _, agreement = rig.approved()
+        kept = rig.gate.station.home / "cohorts"
+
+        def full(*_: object) -> None:
+            raise Refusal("LEDGER_UNAVAILABLE")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Cohorts, "_write", full)
+            assert refused(rig, asking(rig, agreement)) == ("declined:disclosure",)
+        assert not kept.exists()
+        (held,) = rig.gate.ledger.view(rig.now).reservations
+        assert (held.void, held.exact, held.rounds) == (True, None, {})
+
+        def cut_off(*_: object, **__: object) -> None:
+            assert len(list(kept.iterdir())) == 2, "the bitmap and its holders"
+            raise Refusal("LEDGER_UNAVAILABLE")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.gate.ledger, "exact", cut_off)
+            assert refused(rig, asking(rig, agreement)) == ("declined:disclosure",)
+        assert answered(rig, agreement).size == agreement.own.length
+
+
+def test_what_rules_alone_said_yes_to_is_at_most_sixty_four_cohorts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = exact_policy(tmp_path, BY_CITY)
+    for city in gates.CITIES:
+        path = tmp_path / city / "policy.yaml"
+        path.write_text(path.read_text(encoding="utf-8") + "approve: [{decide: auto}]\n", encoding="utf-8")
+    with gates.rig(tmp_path, study=study) as rig:
+        _, agreement = rig.approved()
+        monkeypatch.setattr("node.cohorts.MOST", 0)
+        assert refused(rig, asking(rig, agreement)) == ("declined:disclosure",)
+        codes = [line.codes for line in audit(rig) if line.event is Event.REFUSED]
+        assert codes[-1] == ("EXACT_COHORTS",)
+
+
+def test_in_mode_dp_no_cohort_is_kept_and_none_is_read(own: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, agreement = own.approved()
+    monkeypatch.setattr(gate, "Cohorts", lambda *_: pytest.fail("a bitmap was looked at"))
+    assert answered(own, agreement).size
+    assert not (own.gate.station.home / "cohorts").exists()
 
 
 # --- at the coordinator

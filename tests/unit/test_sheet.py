@@ -1,7 +1,7 @@
 """The approval sheet, what the terminal says of a study, and when a cap ends: from study, roster, policy and ledger alone."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -33,7 +33,7 @@ COHORT: Final = """cohort:
 """
 
 
-def shown(tiny: Rig, cannot: tuple[str, ...] = ()) -> Sheet:
+def shown(tiny: Rig, cannot: tuple[str, ...] = (), unused: Mapping[str, tuple[str, ...]] | None = None) -> Sheet:
     """The sheet of the one study at the first city."""
     gate, folder = tiny.gate, tiny.folder / gates.CITIES[0]
     (digest, request), *_ = gate.desk.requests().items()
@@ -48,6 +48,7 @@ def shown(tiny: Rig, cannot: tuple[str, ...] = ()) -> Sheet:
         cannot=cannot,
         opinions=gate.desk.opinions(digest),
         now=tiny.now,
+        unused=unused or {},
     )
 
 
@@ -145,6 +146,48 @@ def test_an_exact_study_says_that_nothing_hides_it(tmp_path: Path) -> None:
     assert "no noise is added: the numbers are exact." in [sentence[1] for sentence in found.leaves]
     assert "no rule matches" in "\n".join(sheet.lines(found, "en", tiny.now))
     assert "精确模式：不加噪声，不占用 epsilon 预算" in sheet.page(found, tiny.now)
+
+
+REAL: Final = "policy: 1\nkinds: {exact: all}\n"
+
+
+@pytest.mark.parametrize("release", ["pooled", "by_city"])
+def test_an_exact_study_says_what_is_withheld_where_and_what_cannot_be_undone(tmp_path: Path, release: str) -> None:
+    gates.write(tmp_path / "cities", study=gates.STUDY.replace("questions:", f"release: {release}\nquestions:"))
+    for city in gates.CITIES:
+        (tmp_path / "cities" / city / "policy.yaml").write_text(REAL, encoding="utf-8")
+    study = load(tmp_path / "cities" / "study.yaml").in_exact_mode()
+    with gates.rig(tmp_path / "cities", study=study) as tiny:
+        rounds.offer(tiny.present.post, tiny.study, tiny.present.signed, tiny.present.ids)
+        found = shown(tiny)
+        strict = replace(
+            found, limits=found.limits.model_copy(update={"min_cell": 1, "min_cohort": 1, "min_cohort_by_city": 1})
+        )
+    zh, en = ("\n".join(sheet.lines(found, language, tiny.now)) for language in ("zh", "en"))
+    where = {
+        "pooled": ("公布之前由协调方隐去", "by the coordinator"),
+        "by_city": ("送出之前由本市隐去", "by this city"),
+    }[release]
+    assert where[0] in zh
+    assert where[1] in en
+    assert ("缺一市即不计算" in zh) is (release == "pooled")
+    assert ("1 to 4 holders" if release == "pooled" else "1 to 49 holders") in en
+    assert "can never be taken back" in en
+    page = sheet.page(found, tiny.now)
+    assert all(sentence in page for sentence, _ in found.undone)
+    assert "每一名缴存人" not in page
+    assert sheet.value(found, tiny.now)["undone"] == [sentence for _, sentence in found.undone]
+    assert "no cell is withheld." in [sentence for _, sentence in strict.leaves]
+    assert "allow exact results about a single holder" in strict.undone[1][1]
+
+
+def test_codes_that_no_value_of_the_city_becomes_stand_on_the_sheet(tiny: Rig) -> None:
+    found = shown(tiny, unused={"product": ("free",), "nowhere": ("x",)})
+    assert found.unused == {"product": ("free",)}
+    assert "no value of this city becomes free of product" in "\n".join(sheet.lines(found, "en", tiny.now))
+    assert "本市没有一个值对应 product 的 free" in sheet.page(found, tiny.now)
+    assert found.undone == ()
+    assert sheet.value(found, tiny.now)["unused"] == {"product": ["free"]}
 
 
 def test_a_study_that_too_few_cities_could_answer_says_so(tiny: Rig) -> None:

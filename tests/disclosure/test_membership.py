@@ -1,0 +1,13 @@
+"""T20 `membership`: is a known person a holder, from a released count and all other rows."""
+
+from tests.disclosure.attacked import tried
+
+NAME = "membership"
+
+
+def test_the_attack_stays_within_its_limit() -> None:
+    assert tried(NAME).outcome.held, tried(NAME).outcome.observed("en")
+
+
+def test_with_the_guard_taken_out_the_same_attack_succeeds() -> None:
+    assert tried(NAME).broken, [each.observed("en") for each in tried(NAME).controls]
