@@ -23,8 +23,8 @@ from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
-from protocols.statistics.estimates import Estimates, Families
-from protocols.statistics.layout import NOTHING, Layout, Measure
+from protocols.statistics.estimates import COUNTS, Estimates, Families
+from protocols.statistics.layout import NOTHING, Layout
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, significant
@@ -104,7 +104,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
             answer = _answer(study, question, found.pooled, min_cell, "")
             if covers is not None:
-                answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+                answer = question.withhold(answer, covers, study.workload.blocks[question.id])
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
@@ -133,8 +133,7 @@ def hidden(agreement: Agreement, families: Families, least: int, fewest: int) ->
     """Cells of exact tables that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a sum."""
     if max(least, fewest) <= 1:
         return None
-    (counts,) = (family for (measure, *_), family in families.items() if measure is Measure.ONE)
-    return withheld(counts, Resolution.of(agreement.layout), least, fewest)
+    return withheld(families[COUNTS], Resolution.of(agreement.layout), least, fewest)
 
 
 def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:
@@ -201,7 +200,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
 def asked(question: Question) -> dict[str, Any]:
     """A question's own parameters, as they were understood."""
     shared = {"id", "kind", "release", "weight", "sampling"}
-    return {key: value for key, value in question.model_dump(mode="json").items() if key not in shared}
+    return {key: value for key, value in question.model_dump(mode="json", by_alias=True).items() if key not in shared}
 
 
 def _study(opened: Opened, roster: Roster) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from protocols.statistics.frequency import Frequency as Frequency
 from protocols.statistics.histogram import Histogram as Histogram
 from protocols.statistics.layout import Domain, Layout
 from protocols.statistics.mean import Mean as Mean
+from protocols.statistics.quantiles import Quantiles as Quantiles
 from protocols.statistics.question import Question
 from protocols.statistics.tgi import Tgi as Tgi
 from protocols.statistics.workload import Workload

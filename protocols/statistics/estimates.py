@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols import entropy
-from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Limb, Measure
+from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
 QUANTA: Final = 10**PLACES
@@ -35,7 +35,7 @@ AxisSet: TypeAlias = frozenset[str]
 Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
-FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice, Limb | None]
+FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice | Branches, Limb | None]
 
 ALL: Final = slice(None)
 KNOWN: Final = slice(None, -1)  # the positions of an axis that stand for known values
@@ -249,17 +249,19 @@ class Family:
     whole: AxisSet = frozenset()
     quantum: int = QUANTA
     rounding: float = 0.0
+    kind: type[Table] = Table
 
     def table(self, names: AxisSet) -> Table:
         axes = tuple(self.axes[name] for name in sorted(names))
-        return Table(axes, self.units[names], self.noise[names], self.whole & names, self.quantum, self.rounding)
+        return self.kind(axes, self.units[names], self.noise[names], self.whole & names, self.quantum, self.rounding)
 
 
 Families: TypeAlias = Mapping[FamilyKey, Family]
+COUNTS: Final[FamilyKey] = (Measure.ONE, (), None)  # the family of the numbers of holders
 
 
 def family_of(block: Block) -> FamilyKey:
-    return block.measure, block.of, block.limb
+    return block.measure, block.branches or block.of, block.limb
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ VALUES: Final[Mapping[str, st.SearchStrategy[int]]] = {
     "product": st.integers(-1, 3),
     "owner": st.integers(0, 1),
     "income": st.sampled_from([0, 20_000_000, 10_000_000, 1, -1, 20_000_001]) | st.integers(0, 20_000_000),
+    "months_paying": st.sampled_from([0, 36, -1, 37]) | st.integers(0, 36),
     "worries": st.integers(0, 7),
 }
 DTYPES: Final = {"owner": np.bool_, "worries": np.uint64}
@@ -134,7 +135,7 @@ def questions(draw: st.DrawFn, kind: type[Question] | None = None) -> Question:
             return [other(each) for each in value]
         return next(others) if value in axes else value
 
-    asked = {key: value if key in ("id", "kind") else other(value) for key, value in chosen.EXAMPLE.question.items()}
+    asked = {key: value if key in ("id", "kind", "event") else other(value) for key, value in chosen.EXAMPLE.question.items()}
     sampling = draw(st.sampled_from((None, True, False)))
     question = chosen.model_validate(asked | ({} if sampling is None else {"sampling": sampling}))
     assert not list(question.faults(SMALL)), asked
