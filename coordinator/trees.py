@@ -1,7 +1,7 @@
 """Least squares over the levels of a tree, in closed form.
 
-Level l counts holders at b^l nodes. How the children of a node differ from their mean is measured by level k, where the children stand, and by
-every level below, summed up to it: with variance V_l b^(l-k) in each child. So
+Level l counts holders at b^l nodes. How the children of a node differ from their mean is measured by level k, where the children stand,
+and by every level below, summed up to it: with variance V_l b^(l-k) in each child. So
 
     1. differences of siblings at level k = the inverse-variance mean of these sums over all l >= k, centred;  W_k = 1 / sum(1 / variance)
     2. a node at level k = its parent / b + its difference; level 0 is the group's official number of holders with a known value

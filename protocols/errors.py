@@ -440,6 +440,12 @@ CODES: Final[dict[str, Texts]] = {
         "{name} is not a duration: {problem_en}",
         "Name a whole number of months (or other periods) that begins at 0",
     ),
+    "STUDY_EVENT": _t(
+        "变量 {name} 的类型是 {type}，不能说明事件是否发生",
+        "请给出是非变量，或派生一个",
+        "{name} is of type {type} and does not say whether something happened",
+        "Name a boolean, or derive one",
+    ),
     "STUDY_RESOLUTION": _t(
         "变量 {name} 同时以过多不同分段出现，合并计算需要 {unknowns} 个未知数，上限 {limit} 个",
         "请使用同一套分段，或把这两个问题放进不同的研究",

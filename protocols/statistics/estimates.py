@@ -172,6 +172,21 @@ class Table:
                     found[..., one, other] += factor[one, other] * between.reshape(aligned)
         return found
 
+    def spread(self, weights: Floats) -> Floats:
+        """g'Vg of the noise for k contrasts g of the cells. `weights`: k x the shape of the table, any numbers."""
+        whole = [at for at, axis in enumerate(self.axes, 1) if axis.name in self.whole]
+        total = np.zeros(len(weights))
+        for chosen, noise in self.noise.items():
+            part = weights
+            for at, axis in enumerate(self.axes, 1):
+                if axis.name not in self.whole:
+                    mean = part.mean(axis=at, keepdims=True)
+                    part = part - mean if axis.name in chosen else mean
+            size = prod(noise.shape[: noise.ndim // 2])
+            part = np.moveaxis(part, whole, range(1, 1 + len(whole))).reshape(len(weights), size, -1)
+            total += (part * np.einsum("vw,kwr->kvr", noise.reshape(size, size), part)).sum(axis=(1, 2))
+        return np.maximum(total, 0.0)
+
     def _overlaps(self, number: int, parts: list[Part]) -> tuple[Floats, Floats]:
         """|S and T| - |S||T|/m and |S||T|/m^2 for every pair of parts of one axis."""
         size = self.axes[number].size

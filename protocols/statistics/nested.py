@@ -39,7 +39,7 @@ class TreeTable(Table):
         assert self.nodes.tree is not None  # noqa: S101 of the definition of `nodes`
         return self.nodes.tree
 
-    def spread(self, number: int) -> float:
+    def between(self, number: int) -> float:
         """W_k."""
         return float(self.noise[level(number)])
 
@@ -51,15 +51,15 @@ class TreeTable(Table):
             size = of.leaves // of.nodes(number)
             within = (edges % (of.branching * size)) / size
             full = np.floor(within)
-            total += self.spread(number) * (full + (within - full) ** 2 - within**2 / of.branching)
+            total += self.between(number) * (full + (within - full) ** 2 - within**2 / of.branching)
         return total
 
     @property
-    def sd(self) -> Floats:  # type: ignore[override] # cached where it costs
+    def sd(self) -> Floats:
         """Of each node beside its part of the group's total."""
         of = self.tree
         spreads = (
-            self.spread(number) * (1 - 1 / of.branching) / (of.nodes(self.nodes.level) // of.nodes(number)) ** 2
+            self.between(number) * (1 - 1 / of.branching) / (of.nodes(self.nodes.level) // of.nodes(number)) ** 2
             for number in range(1, self.nodes.level + 1)
         )
         return np.full((1,) * len(self.axes), np.sqrt(sum(spreads)))
@@ -71,14 +71,17 @@ class TreeTable(Table):
         total = np.zeros((number, *groups, of.nodes(self.nodes.level)))
         for each in range(1, self.nodes.level + 1):
             part = generator.standard_normal((number, *groups, of.nodes(each - 1), of.branching))
-            part = (part - part.mean(axis=-1, keepdims=True)) * np.sqrt(self.spread(each))
+            part = (part - part.mean(axis=-1, keepdims=True)) * np.sqrt(self.between(each))
             size = of.nodes(self.nodes.level) // of.nodes(each)
             total += np.repeat(part.reshape(number, *groups, of.nodes(each)) / size, size, axis=-1)
         whole = np.concatenate([total, np.zeros((number, *groups, 1))], axis=-1)
         return np.moveaxis(whole, -1, 1 + at)
 
-    def covariance(self, *boxes: Box) -> Floats:
+    def covariance(self, *boxes: Box) -> Floats:  # noqa: ARG002 as of every table
         raise TypeError("a tree knows the noise of what is counted up to an edge")
 
-    def covariances(self, *patterns: Pattern) -> Floats:
+    def covariances(self, *patterns: Pattern) -> Floats:  # noqa: ARG002 as of every table
+        raise TypeError("a tree knows the noise of what is counted up to an edge")
+
+    def spread(self, weights: Floats) -> Floats:  # noqa: ARG002 as of every table
         raise TypeError("a tree knows the noise of what is counted up to an edge")

@@ -1,10 +1,10 @@
 """Quantiles of an integer or an amount, in all or by group, read from a public grid of leaves.
 
-Leaves the city: for each group, how many holders have a known value; and how many stand at each node of a tree over the grid, level by level,
-holders without a value on `_missing`. One holder moves one cell of each level by 1.
+Leaves the city: for each group, how many holders have a known value; and how many stand at each node of a tree over the grid, level by
+level, holders without a value on `_missing`. One holder moves one cell of each level by 1.
 
-The quantile at p is the value of the holder at rank floor((n - 1) p) of those in ascending order, counted from 0: exact where leaves are one
-step wide (a whole number, a whole yuan), else placed inside its leaf in proportion.
+The quantile at p is the value of the holder at rank floor((n - 1) p) of those in ascending order, counted from 0: exact where leaves are
+one step wide (a whole number, a whole yuan), else placed inside its leaf in proportion.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,8 @@ ENDS: Final = (0, 1)  # the least and the largest value are those of one holder
 
 
 class Quantiles(Question):
-    """`at`: levels in [0, 1]; 0 and 1 are never answered. `grid`, `leaves`: how the range is cut; of money, finely where amounts are small."""
+    """`at`: levels in [0, 1]; 0 and 1 are never answered. `grid`, `leaves`: how the range is cut; of money, finely where amounts are
+    small."""
 
     EXAMPLE = Example(
         {"id": "paid_months", "kind": "quantiles", "of": "months_paying", "at": ["0.25", "0.5", "0.75"], "by": "owner"},
@@ -84,7 +85,7 @@ class Quantiles(Question):
         drawn = self.sampling is not False
         for group in np.ndindex(n_units.shape):
             n = int(n_units[group])
-            if marks.undivided(n / QUANTA, np.sqrt(n_noise[group])):
+            if marks.undivided(np.asarray(n / QUANTA), np.sqrt(n_noise[group])):
                 continue
             counted = _Counted(tree, leaves, n, leaves.units[(*group, slice(None, -1))], float(n_noise[group]))
             for place, level in enumerate(self.at):
@@ -108,8 +109,8 @@ class Quantiles(Question):
         return Row(row.measure, row.keys, base=row.base, conf_status="C") if ends else row
 
     def withhold(self, answer: Answer, withheld: Withheld, blocks: Blocks) -> Answer:  # noqa: ARG002 as every kind
-        """Nothing where small counts are withheld: a quantile says of the cells below it how many they hold in all, and an attacker who knows
-        that is not reckoned with."""
+        """Nothing where small counts are withheld: a quantile says of the cells below it how many they hold in all, and an attacker who
+        knows that is not reckoned with."""
         return uncovered(answer)
 
 
@@ -143,7 +144,9 @@ class _Counted:
         noise = np.maximum(self.n_noise * (self.place - p) ** 2 + self.of_levels, 0.0)
         sampling = drawn * p * (1 - p) * self.n_units / QUANTA
         far = np.abs(self.upto - p * self.n_units) / QUANTA
-        kept = np.flatnonzero(far <= z * np.sqrt(noise + sampling))  # a holder at such an edge may be on either side of it
+        kept = np.flatnonzero(
+            far <= z * np.sqrt(noise + sampling)
+        )  # a holder at such an edge may be on either side of it
         low, high = (max(kept.min() - 1, 0), min(kept.max() + 1, tree.used)) if kept.size else (leaf, leaf + 1)
         low, high = min(low, leaf), max(high, leaf + 1)
         holders = (self.shown[high] - self.shown[low]) / QUANTA  # at least those of the leaf

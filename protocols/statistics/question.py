@@ -35,7 +35,9 @@ def _value(given: Any) -> Decimal:
 
 
 Value = Annotated[Decimal, BeforeValidator(_value)]
-Values = Annotated[tuple[Value, ...], BeforeValidator(lambda value: _tuple([value] if isinstance(value, str) else value))]
+Values = Annotated[
+    tuple[Value, ...], BeforeValidator(lambda value: _tuple([value] if isinstance(value, str) else value))
+]
 Pair = Annotated[tuple[Value, Value], BeforeValidator(lambda value: _tuple(value))]
 
 

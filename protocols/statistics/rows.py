@@ -11,7 +11,7 @@ import numpy.typing as npt
 from protocols.statistics.layout import Axis
 
 DIGITS: Final = 12  # significant, of every number that is not a sum
-WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "contrast"))
+WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "contrast", "tie"))
 
 
 def significant(value: float) -> float:
@@ -36,6 +36,7 @@ class Row:
     q_value: float | None = None
     preference: str | None = None
     contrast: bool = False
+    tie: str | None = None  # letters: rows that share one cannot be told apart
     obs_status: str = ""
     conf_status: str = ""
 
@@ -114,7 +115,7 @@ def positions(axes: Sequence[Axis]) -> Iterator[tuple[int, ...]]:
             yield index
 
 
-def _printed(value: float | int, rounded: bool) -> float | int | None:
-    if value != value:
+def _printed(value: float | int | None, rounded: bool) -> float | int | None:
+    if value is None or value != value:
         return None
     return significant(value) if rounded else value

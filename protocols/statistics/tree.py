@@ -4,8 +4,8 @@
     level H-1 nodes    |   0   |   1   |...    node j holds leaves b j .. b j + b - 1
     level 0   all      |       0       |...
 
-Edges follow from the dictionary and the question alone. They are whole steps (a whole number, a whole yuan), so that equal ones fall together;
-the leaves that this frees stay empty at the top, and every node has b children.
+Edges follow from the dictionary and the question alone. They are whole steps (a whole number, a whole yuan), so that equal ones fall
+together; the leaves that this frees stay empty at the top, and every node has b children.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,9 @@ from functools import cache
 from typing import Final
 
 DIGITS: Final = 60  # of the powers that an asinh grid is made of: far beyond any edge, and the same on every machine
-SPREAD: Final = 500  # of an asinh grid, in what people write (yuan): below it steps are about equal, above they widen in proportion
+SPREAD: Final = (
+    500  # of an asinh grid, in what people write (yuan): below it steps are about equal, above they widen in proportion
+)
 SHAPES: Final = {1024: (4, 5), 4096: (16, 3)}  # leaves: branching b, height H
 
 
