@@ -23,7 +23,7 @@ from protocols.statistics.independence import DRAWS, Assessed
 from protocols.statistics.intervals import benjamini_hochberg
 from protocols.statistics.layout import Blocks, Domain, count
 from protocols.statistics.question import Fault, Names, Question, axis_faults
-from protocols.statistics.rows import Answer, Row, significant
+from protocols.statistics.rows import DIGITS, Answer, Row, significant
 from protocols.statistics.suppression import Withheld, uncovered
 
 VARIABLE: Final = "variable"  # the key of rows
@@ -120,8 +120,8 @@ def _places(
     with."""
     if not of:
         return {}
-    values = np.array([value for value, _ in of.values()])
-    drawn = np.stack([draws for _, draws in of.values()])
+    values = np.round([value for value, _ in of.values()], DIGITS)  # what is printed alike is alike
+    drawn = np.round([draws for _, draws in of.values()], DIGITS)
     above = (drawn[None, :, :] > drawn[:, None, :]).sum(axis=1)
     level = (drawn[None, :, :] == drawn[:, None, :]).sum(axis=1)
     tail = (1 - confidence) / 2

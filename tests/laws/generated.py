@@ -127,7 +127,8 @@ def written(holder: Mapping[str, str], dictionary: Dictionary = SMALL) -> Holder
 def questions(draw: st.DrawFn, kind: type[Question] | None = None) -> Question:
     """A registered kind's example with other variables of the dictionary in the place of its own; always without faults."""
     chosen = kind or draw(st.sampled_from(REGISTER))
-    axes = [name for name in SMALL.known() if SMALL.type_of(name) in ("category", "boolean")]
+    kept = {chosen.EXAMPLE.question.get("event")}  # nothing else of the dictionary says whether something happened
+    axes = [name for name in SMALL.known() if SMALL.type_of(name) in ("category", "boolean") and name not in kept]
     others = iter(draw(st.permutations(axes)))
 
     def other(value: Any) -> Any:
@@ -135,7 +136,7 @@ def questions(draw: st.DrawFn, kind: type[Question] | None = None) -> Question:
             return [other(each) for each in value]
         return next(others) if value in axes else value
 
-    asked = {key: value if key in ("id", "kind", "event") else other(value) for key, value in chosen.EXAMPLE.question.items()}
+    asked = {key: value if key in ("id", "kind") else other(value) for key, value in chosen.EXAMPLE.question.items()}
     sampling = draw(st.sampled_from((None, True, False)))
     question = chosen.model_validate(asked | ({} if sampling is None else {"sampling": sampling}))
     assert not list(question.faults(SMALL)), asked
