@@ -14,7 +14,7 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import figures
+from coordinator.report import figures, orders
 from coordinator.report import grids as layout
 from coordinator.report.figures import Figure
 from coordinator.report.findings import findings
@@ -444,6 +444,8 @@ def title(wording: Wording, question: Question) -> Markup:
     label = question.label.text(wording.language)
     if label:
         return Markup("{}").format(shorter(label, 120))
+    if question.kind in orders.KINDS and question.keys:
+        return orders.title(wording, question)
     names = [wording.variable(key) for key in question.keys]
     match question.kind, names:
         case "count", _:

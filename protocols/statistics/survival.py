@@ -304,7 +304,7 @@ class Curve:
         return self._se(self.log_sampling)
 
     def _se(self, of_log: Floats) -> Floats:
-        return self._told(np.cumprod(self._steps[2]) * np.sqrt(of_log))
+        return self._told(np.asarray(np.cumprod(self._steps[2]) * np.sqrt(of_log)))
 
     @cached_property
     def ends(self) -> tuple[Floats, Floats]:
@@ -391,7 +391,8 @@ def log_rank(curves: Sequence[Curve], table: Table, sums: Estimates) -> tuple[fl
 
 
 def _score(cells: Floats, told: int | None = None) -> Floats:
-    """U = sum of d_g - n_g d / n over times, for all groups but the last. `cells`: ... x groups x times x 2. `told`: so many times are used."""
+    """U = sum of d_g - n_g d / n over times, for all groups but the last. `cells`: ... x groups x times x 2. `told`: so many times are
+    used."""
     at_risk = _later(cells)[..., :told]
     events = cells[..., :told, EVENT]
     total, died = at_risk.sum(axis=-2, keepdims=True), events.sum(axis=-2, keepdims=True)
@@ -427,7 +428,7 @@ def _alike(cells: Floats, curves: Sequence[Curve], table: Table, generator: Any)
     while left:
         number = min(left, some)
         noise = table.draws(generator, number)
-        errors = [beyond(noise[(slice(None), *curve.group)][:, :-1, :-1], times) for curve in curves]
+        errors = [beyond(np.moveaxis(noise, 0, -3)[curve.group][:, :-1, :-1], times) for curve in curves]
         yield _followed(shown, hazard, generator, number) + np.stack(errors, axis=1)
         left -= number
 

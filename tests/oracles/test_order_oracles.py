@@ -66,7 +66,7 @@ def answer(asked: dict[str, Any], frame: pd.DataFrame) -> Answer:
     question = KINDS[asked["kind"]].model_validate({"id": "q", **asked})
     assert not list(question.faults(MEANT))
     columns = {
-        name: Column(frame[name].fillna(0).to_numpy(dtype=bool if name == "left" else np.int64), frame[name].notna().to_numpy())
+        str(name): Column(frame[name].fillna(0).to_numpy(dtype=bool if name == "left" else np.int64), frame[name].notna().to_numpy())
         for name in frame
     }  # fmt: skip
     layout = layout_of(question, DOMAIN)
