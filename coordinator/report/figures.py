@@ -93,7 +93,7 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
         for question in questions.values()
         if question.keys and question.kind in ("tgi", "frequency") and len(question.keys) == 2 and question.keys[0] not in named
     )  # fmt: skip
-    ordered = [orders.subject(question) for question in questions.values() if question.kind in orders.PICTURED]
+    ordered = [orders.subject(question) for question in questions.values() if orders.pictured(question)]
     further |= dict.fromkeys(variable for variable in ordered if variable not in named)
     for name, variables in (*PARTS, ("further", tuple(further))):
         figures = []
@@ -115,7 +115,7 @@ def _plans(questions: Questions, variable: str) -> Iterator[_Plan]:
         if layout.drawable(question) and question.keys[0] == variable:
             scopes = question.scopes()
             yield from (_Plan("heat", name, scope) for scope in ((POOLED,) if POOLED in scopes else scopes))
-        if question.kind in orders.PICTURED and orders.subject(question) == variable and POOLED in question.scopes():
+        if orders.pictured(question) and orders.subject(question) == variable:
             yield _Plan("order", name)
 
 

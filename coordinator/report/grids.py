@@ -169,7 +169,7 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
     from coordinator.report import orders  # it is made of the parts above
 
-    if question.kind in orders.KINDS and (own := orders.tables(wording, question, rows, city)):
+    if own := orders.tables(wording, question, rows, city):
         return own
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)

@@ -444,7 +444,7 @@ def title(wording: Wording, question: Question) -> Markup:
     label = question.label.text(wording.language)
     if label:
         return Markup("{}").format(shorter(label, 120))
-    if question.kind in orders.KINDS and question.keys:
+    if orders.fits(question):
         return orders.title(wording, question)
     names = [wording.variable(key) for key in question.keys]
     match question.kind, names:

@@ -8,6 +8,7 @@ event; medians | step curves with their intervals | | association | a line per v
 letters of ties | dots with intervals | | top | a line per code in their order: count and place | none |
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,9 +22,9 @@ from coordinator.report.numbers import printed, probability
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
-KINDS: Final = ("quantiles", "survival", "association", "top")
 PICTURED: Final = ("quantiles", "survival", "association")
 AT: Final = "at"
+NUMBER: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 MOST_TIMES: Final = 13  # lines of a curve's table on the page
 MOST_GROUPS: Final = 6  # curves in one picture
 MOST_LEVELS: Final = 9  # columns of a table of quantiles
@@ -39,9 +40,28 @@ class Shown:
     picture: Picture | None
 
 
+def fits(question: Question) -> bool:
+    """Whether it is one of these kinds and its rows are keyed as they are; a later version may key them otherwise."""
+    match question.kind:
+        case "association":
+            return question.keys == ("variable",)
+        case "top":
+            return len(question.keys) == 1
+        case "quantiles" | "survival":
+            own = question.keys[-1:] == (AT,)
+            return own and all(
+                NUMBER.fullmatch(code) or code == "known" for code in question.codes(AT) if code not in UNKNOWN
+            )
+    return False
+
+
 def subject(question: Question) -> str:
     """The variable that a question is about, which says in which part of the page it stands."""
     return str(question.asked.get({"survival": "duration", "association": "outcome"}.get(question.kind, "of"), ""))
+
+
+def pictured(question: Question) -> bool:
+    return question.kind in PICTURED and fits(question) and POOLED in question.scopes()
 
 
 def title(wording: Wording, question: Question) -> Markup:
@@ -57,6 +77,8 @@ def title(wording: Wording, question: Question) -> Markup:
 
 def tables(wording: Wording, question: Question, rows: Sequence[Numbered], city: str) -> list[Grid] | None:
     """The tables of one scope; None where they do not fit the page and a plain list must do."""
+    if not fits(question):
+        return None
     match question.kind:
         case "quantiles":
             return _quantiles(wording, question, rows, city)
@@ -110,7 +132,7 @@ def _number(row: Row) -> str:
 
 def _quantiles(wording: Wording, question: Question, rows: Sequence[Numbered], city: str) -> list[Grid] | None:
     levels = sorted({str(row[AT]) for _, row in rows if row.measure == "quantile"} - set(UNKNOWN), key=float)
-    if len(levels) > MOST_LEVELS:
+    if not 0 < len(levels) <= MOST_LEVELS:
         return None
     place = {(row.measure, _group(question, row), str(row[AT])): (number, row) for number, row in rows}
     groups = dict.fromkeys(_group(question, row) for _, row in rows)
@@ -176,6 +198,8 @@ def _survival(wording: Wording, question: Question, rows: Sequence[Numbered], ci
         for time in dict.fromkeys(str(row[AT]) for _, row in rows if row.measure == "at_risk")
         if time not in UNKNOWN
     ]
+    if not times or not groups:
+        return None
     step = -(-len(times) // MOST_TIMES)
     kept = times[::step]
     parts = []
@@ -215,11 +239,14 @@ def _association(wording: Wording, rows: Sequence[Numbered], city: str) -> Grid:
     place = {(row.measure, str(row["variable"])): (number, row) for number, row in rows}
     lines = []
     for name in dict.fromkeys(str(row["variable"]) for _, row in rows):
-        found = {measure: place[measure, name] for measure in ("cramers_v", "adjusted", "rank")}
-        number, first = found["cramers_v"]
-        tests = [probability(p) if p is not None else "" for p in (first.p_value, first.q_value)]
-        further = (*tests, str(found["rank"][1]["tie"] or ""))
-        cells = (*(cell(*each) for each in found.values()), *(Cell(text, ref=number) for text in further))
+        found = [place.get((measure, name)) for measure in ("cramers_v", "adjusted", "rank")]
+        number, first = found[0] or (-1, None)
+        tests = [probability(p) if p is not None else "" for p in (first.p_value, first.q_value)] if first else ["", ""]
+        further = (*tests, str(found[2][1]["tie"] or "") if found[2] else "")
+        cells = (
+            *(cell(*each) if each else Cell(look="blank") for each in found),
+            *(Cell(text, ref=number) for text in further),
+        )
         lines.append(Line(((wording.variable(name), 1),), cells))
     heads = [str(wording.measure(measure)) for measure in ("cramers_v", "adjusted", "rank")]
     heads += [str(wording.say(key)) for key in ("head_p", "head_q", "head_tie")]
