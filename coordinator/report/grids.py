@@ -175,7 +175,7 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return _means(wording, question, rows, city)
     if question.kind in ("frequency", "crosstab", "histogram") and _narrow(question) and rows:
         return [_matrix(wording, question, rows, city)]
-    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram", "top") else "generic"
+    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram") else "generic"
     return [_list(wording, question, rows, city, what)]
 
 

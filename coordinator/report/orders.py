@@ -46,13 +46,12 @@ def fits(question: Question) -> bool:
         case "association":
             return question.keys == ("variable",)
         case "top":
-            return len(question.keys) == 1
+            own = question.keys == (AT,)
         case "quantiles" | "survival":
             own = question.keys[-1:] == (AT,)
-            return own and all(
-                NUMBER.fullmatch(code) or code == "known" for code in question.codes(AT) if code not in UNKNOWN
-            )
-    return False
+        case _:
+            return False
+    return own and all(NUMBER.fullmatch(code) or code == "known" for code in question.codes(AT) if code not in UNKNOWN)
 
 
 def subject(question: Question) -> str:
@@ -86,7 +85,7 @@ def tables(wording: Wording, question: Question, rows: Sequence[Numbered], city:
             return _survival(wording, question, rows, city)
         case "association":
             return [_association(wording, rows, city)]
-    return None
+    return [_top(wording, question, rows, city)]
 
 
 def figure(wording: Wording, question: Question) -> Shown | None:
@@ -238,7 +237,7 @@ def _steps(question: Question, named: dict[Codes, str], rows: Sequence[Row]) -> 
 def _association(wording: Wording, rows: Sequence[Numbered], city: str) -> Grid:
     place = {(row.measure, str(row["variable"])): (number, row) for number, row in rows}
     lines = []
-    for name in dict.fromkeys(str(row["variable"]) for _, row in rows):
+    for name in _ranked(rows):
         found = [place.get((measure, name)) for measure in ("cramers_v", "adjusted", "rank")]
         number, first = found[0] or (-1, None)
         tests = [probability(p) if p is not None else "" for p in (first.p_value, first.q_value)] if first else ["", ""]
@@ -255,10 +254,38 @@ def _association(wording: Wording, rows: Sequence[Numbered], city: str) -> Grid:
     return Grid("list", wording.say("what_association"), stub, tuple(heads), groups, letters(groups), city)
 
 
+def _ranked(rows: Sequence[Numbered]) -> list[str]:
+    """Variables in their order, those without a place last."""
+    places = {
+        str(row["variable"]): row.estimate for _, row in rows if row.measure == "rank" and row.estimate is not None
+    }
+    every = dict.fromkeys(str(row["variable"]) for _, row in rows)
+    return sorted(every, key=lambda name: places.get(name, float("inf")))
+
+
 def _dots(wording: Wording, rows: Sequence[Row]) -> Picture | None:
     drawn = [
         curves.Dot(wording.variable(str(row["variable"])), row.estimate, row.ci_low or 0.0, row.ci_high or 0.0, _number(row))
-        for row in rows
+        for row in sorted(rows, key=lambda row: -(row.estimate or 0.0))
         if row.measure == "adjusted"
     ]  # fmt: skip
     return curves.dots(drawn)
+
+
+# --- top
+
+
+def _top(wording: Wording, question: Question, rows: Sequence[Numbered], city: str) -> Grid:
+    of, lines = subject(question), list[Line]()
+    place = {(row.measure, str(row[AT])): (number, row) for number, row in rows}
+    for at in question.codes(AT):
+        found = [place.get((measure, at)) for measure in ("count", "rank")]
+        if not any(found):
+            continue
+        code = next((str(row["code"]) for _, row in filter(None, found) if row["code"] is not None), "")
+        label = wording.code(of, at if at in UNKNOWN else code) if code or at in UNKNOWN else "–"
+        cells = tuple(cell(*each) if each else Cell(look="blank") for each in found)
+        lines.append(Line(((label, 1),), cells, at in UNKNOWN))
+    heads = tuple(str(wording.measure(measure)) for measure in ("count", "rank"))
+    groups = (Group(tuple(lines)),)
+    return Grid("list", wording.say("what_top"), (wording.variable(of),), heads, groups, letters(groups), city)

@@ -61,7 +61,7 @@ class Association(Question):
         return {name: count([outcome, domain.axis(name)]) for name in self.with_}
 
     def finalize(self, sums: Estimates, domain: Domain) -> Answer:  # noqa: ARG002 tables carry their axes
-        """For each variable V, adjusted V and its place; highest first. `base`: holders whose outcome and variable are both known."""
+        """For each variable V, adjusted V and its place. `base`: holders whose outcome and variable are both known."""
         tables = {name: sums[name].ordered((self.outcome, name)) for name in self.with_}
         drawn, draws = self.sampling is not False, DRAWS if sums.tested else FEW_DRAWS
         apart = {name: replace(sums, question=f"{sums.question} {name}") for name in self.with_}
@@ -72,7 +72,7 @@ class Association(Question):
         tests = dict(zip(told, zip(p.tolist(), q, strict=True), strict=True)) if sums.tested else {}
         places = _places({name: (each.adjusted, each.adjusted_draws) for name, each in told.items()}, sums.confidence)
         rows: list[tuple[Row, Row, Row]] = []
-        for name in sorted(self.with_, key=lambda name: places[name][0] if name in told else len(told) + 1):
+        for name in self.with_:  # in the order of the study: which rows there are says nothing of the sums
             keys, base = {VARIABLE: name}, tables[name].units[tables[name].known].sum()
             each = found[name]
             if not isinstance(each, Assessed):

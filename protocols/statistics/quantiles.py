@@ -106,7 +106,7 @@ class Quantiles(Question):
     def _answered(self, row: Row) -> Row:
         """The row, but for the least and the largest value."""
         ends = row.keys[AT] != MISSING and Decimal(row.keys[AT]) in ENDS and row.obs_status != "z"
-        return Row(row.measure, row.keys, base=row.base, conf_status="C") if ends else row
+        return Row(row.measure, row.keys, conf_status="C") if ends else row
 
     def withhold(self, answer: Answer, withheld: Withheld, blocks: Blocks) -> Answer:  # noqa: ARG002 as every kind
         """Nothing where small counts are withheld: a quantile says of the cells below it how many they hold in all, and an attacker who

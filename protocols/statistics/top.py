@@ -7,7 +7,8 @@ all codes at once (Bonferroni): codes whose interval lies wholly above come befo
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import replace
+from typing import Final, Literal
 
 import numpy as np
 
@@ -17,10 +18,12 @@ from protocols.statistics.estimates import Estimates, Floats
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Axis, Blocks, Domain, count
 from protocols.statistics.question import Fault, Question, axis_faults
-from protocols.statistics.rows import Answer, table_rows
+from protocols.statistics.rows import Answer, Row, table_rows
+from protocols.statistics.suppression import Withheld, uncovered
 from protocols.yamltext import Whole
 
-MOST_PLACES = 50
+AT: Final = "at"  # the key of rows: places, so that which rows there are says nothing of the sums
+MOST_PLACES: Final = 50
 
 
 class Top(Question):
@@ -54,8 +57,7 @@ class Top(Question):
         lost = values[shown] <= marks.CLEAR_OF_NOISE * sd[shown]
         lost[-1] = False  # how many have no value is told in any case
         status = marks.letters(lost, doubtful)
-        kept = Axis(self.of, (*(axis.positions[code] for code in first), MISSING), self.of)
-        counted = table.printed(table.units)[shown]
+        at = Axis(AT, (*(str(number) for number in range(1, len(first) + 1)), MISSING), self.of)
         known = np.where(lost, np.nan, 1.0)
         figures = {
             "display": np.maximum(values[shown], 0.0) * known,
@@ -64,11 +66,22 @@ class Top(Question):
             "ci_low": np.maximum(low, 0.0) * known,
             "ci_high": np.maximum(high, 0.0) * known,
         }
-        printed = np.array([None if gone else each for gone, each in zip(lost, counted.tolist(), strict=True)])
-        rows = table_rows("count", (kept,), {"estimate": printed}, figures, status)
+        counted = zip(lost, table.printed(table.units)[shown].tolist(), strict=True)
+        printed = np.array([None if gone else each for gone, each in counted])
+        rows = table_rows("count", (at,), {"estimate": printed}, figures, status)
         place, *ends = (each[first] * known[:-1] for each in _places(values[:-1], variance[:-1], sums.confidence))
         places = {"estimate": place, "display": place, "ci_low": ends[0], "ci_high": ends[1]}
-        return Answer((*rows, *table_rows("rank", (kept,), {}, places, status[:-1])))
+        ranks = table_rows("rank", (at,), {}, places, status[:-1])
+        codes = dict(zip(at.positions, (axis.positions[code] for code in first), strict=False))
+        return Answer(tuple(replace(row, code=codes[row.keys[AT]]) if _told(row) else row for row in (*rows, *ranks)))
+
+    def withhold(self, answer: Answer, withheld: Withheld, blocks: Blocks) -> Answer:
+        """Nothing at all where one of the cells is withheld: places tell between which others its number lies."""
+        return uncovered(answer) if withheld.touches(blocks["holders"].axes) else answer
+
+
+def _told(row: Row) -> bool:
+    return row.estimate is not None and row.keys[AT] != MISSING
 
 
 def _places(values: Floats, variance: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
