@@ -173,7 +173,13 @@ class Marks:
 
     def path(self, path: str, stroke: str, width: float) -> None:
         """A line of many corners, in pixels of the picture: one mark."""
-        mark = {"type": "point", "size": 4, "strokeWidth": width, "filled": False}  # as in `hatch`
+        mark = {
+            "type": "point",
+            "size": 4,
+            "strokeWidth": width,
+            "filled": False,
+            "fill": "transparent",
+        }  # as in `hatch`
         self._add(mark, {"x": 0.0, "y": 0.0, "shape": path, "stroke": stroke})
 
     def spec(self, width: int, height: int) -> dict[str, Any]:

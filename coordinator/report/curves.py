@@ -30,8 +30,8 @@ MOST_TICKS = 6
 
 @dataclass(frozen=True)
 class Box:
-    """Quantiles of one group, ascending by level: the outermost are the ends of a rule, those next to them the ends of a bar. `middle`: the
-    median, with the ends of its interval; `text`: the same in words."""
+    """Quantiles of one group, ascending by level: the outermost are the ends of a rule, those on either side of the middle the ends of a
+    bar. `middle`: the median, with the ends of its interval; `text`: the same in words."""
 
     label: str
     values: tuple[float, ...]
@@ -104,8 +104,9 @@ def boxes(groups: Sequence[Box], log: bool) -> Picture | None:
         middle, values = y + ROW / 2 + 5, sorted(group.values)
         if len(values) > 1:
             marks.line(scale.at(values[0]), middle, scale.at(values[-1]), middle, MUTED, 1.0)
-        if len(values) > 2:
-            low, high = scale.at(values[1]), scale.at(values[-2])
+        if len(values) > 1:
+            inner = len(values) // 2
+            low, high = scale.at(values[inner - 1]), scale.at(values[-inner])
             marks.rect(low, middle - 5, max(high - low, 1.0), 10.0, SERIES[5])
         if group.middle is not None:
             at, low, high = (scale.at(each) for each in group.middle)
