@@ -419,28 +419,27 @@ def _classical(cells: Floats) -> Floats:
 
 def _alike(cells: Floats, curves: Sequence[Curve], table: Table, generator: Any) -> Iterator[Floats]:
     """999 draws of the cells of groups that do not differ, some at a time: draws x groups x times x 2."""
-    shown = np.maximum(cells, 0.0)
-    at_risk = shown.sum(axis=(0, 2))[::-1].cumsum()[::-1]
+    at_risk = _later(cells).sum(axis=0)  # as they are: cells cut at 0 would add up to more at risk than there are
     with np.errstate(divide="ignore", invalid="ignore"):
-        hazard = np.where(at_risk > 0, np.clip(shown[:, :, EVENT].sum(axis=0) / at_risk, 0.0, 1.0), 0.0)
+        hazard = np.where(at_risk > 0, np.clip(cells[:, :, EVENT].sum(axis=0) / at_risk, 0.0, 1.0), 0.0)
     times, some = cells.shape[1], 1 + (1 << 21) // max(1, table.units.size)
     left = DRAWS
     while left:
         number = min(left, some)
         noise = table.draws(generator, number)
         errors = [beyond(np.moveaxis(noise, 0, -3)[curve.group][:, :-1, :-1], times) for curve in curves]
-        yield _followed(shown, hazard, generator, number) + np.stack(errors, axis=1)
+        yield _followed(cells, hazard, generator, number) + np.stack(errors, axis=1)
         left -= number
 
 
-def _followed(shown: Floats, hazard: Floats, generator: Any, number: int) -> Floats:
+def _followed(cells: Floats, hazard: Floats, generator: Any, number: int) -> Floats:
     """As many holders in each group, of whom events take a part `hazard` of those at risk and censoring the part that it took."""
-    found = np.zeros((number, *shown.shape))
-    left = np.broadcast_to(np.rint(shown.sum(axis=(1, 2))).astype(np.int64), (number, len(shown)))
-    stayed = _later(shown) - shown[:, :, EVENT]
+    found = np.zeros((number, *cells.shape))
+    left = np.broadcast_to(np.maximum(np.rint(cells.sum(axis=(1, 2))), 0).astype(np.int64), (number, len(cells)))
+    stayed = _later(cells) - cells[:, :, EVENT]
     with np.errstate(divide="ignore", invalid="ignore"):
-        censoring = np.where(stayed > 0, np.clip(shown[:, :, CENSORED] / stayed, 0.0, 1.0), 1.0)
-    for time in range(shown.shape[1]):
+        censoring = np.where(stayed > 0, np.clip(cells[:, :, CENSORED] / stayed, 0.0, 1.0), 1.0)
+    for time in range(cells.shape[1]):
         died = generator.binomial(left, hazard[time])
         gone = generator.binomial(left - died, censoring[:, time])
         found[:, :, time, EVENT], found[:, :, time, CENSORED] = died, gone
