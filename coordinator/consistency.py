@@ -14,6 +14,8 @@ Axes of one variable at several resolutions (`resolution.py`) are kept whole: A 
 squares per A, whose unknowns are the contrasts of atoms of every set of shared dimensions that a block has. Step 4 settles atoms, and
 every table on such axes is a whole-number sum of them.
 
+The levels of a tree are a family of their own, fitted on top of the numbers of holders (`trees.py`).
+
 Where cities answer for themselves as well (`reconcile_cities`), `city` is one more axis. All K of them measure the same blocks with
 the same noise, so that all that their answers say about their total T is in the sum of the answers, and nothing in the differences. With
 C the answer of one city and S the sum of all K answers, each fitted alone, and T fitted from S and the secure sum together,
@@ -34,8 +36,11 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from coordinator.trees import Grown
+from coordinator.trees import linked as told
 from protocols.errors import PeerError
 from protocols.statistics.estimates import (
+    COUNTS,
     KNOWN,
     QUANTA,
     AxisSet,
@@ -48,7 +53,7 @@ from protocols.statistics.estimates import (
     family_of,
     subsets,
 )
-from protocols.statistics.layout import NOTHING, Amount, Block, Choice, Layout, Measure
+from protocols.statistics.layout import NOTHING, Amount, Block, Branches, Choice, Layout, Measure
 from protocols.statistics.measures import Vector
 from protocols.statistics.resolution import Dims, Resolution
 
@@ -119,8 +124,17 @@ def reconcile_cities(
     pooled, cities = dict[FamilyKey, Family](), {city: dict[FamilyKey, Family]() for city in apart}
     counts: dict[int | None, Settled] = {scope: {} for scope in (None, *apart)}
     keys = dict.fromkeys((*total, *(key for groups in apart.values() for key in groups)))
-    for key in sorted(keys, key=lambda key: key[0] is not Measure.ONE):  # amounts rest on counts
+    for key in sorted(keys, key=lambda key: key != COUNTS):  # amounts and trees rest on counts
         own_groups = {city: groups[key] for city, groups in apart.items() if key in groups}
+        if isinstance(key[1], Branches):
+            grown = {city: Grown.of(group, cities[city][COUNTS]) for city, group in own_groups.items()}
+            if key in total:
+                whole_tree = Grown.of(total[key], pooled[COUNTS])
+                pooled[key] = whole_tree.family(pooled[COUNTS])
+                grown |= told(whole_tree, {city: grown[city] for city in linked if city in grown})
+            for city, tree in grown.items():
+                cities[city][key] = tree.family(cities[city][COUNTS])
+            continue
         everything = (*total.get(key, ()), *(each for group in own_groups.values() for each in group))
         if not any(each.variance for each in everything):
             if key in total:

@@ -225,8 +225,8 @@ class Forecast:
         """The rows of an exact answer without those that would be withheld, as the release covers them."""
         if self._hidden is None or scope != POOLED:
             return rows
-        axes = self.agreement.study.workload.blocks[question.id]["holders"].axes
-        return self._hidden.covered(Answer(rows), axes).rows
+        blocks = self.agreement.study.workload.blocks[question.id]
+        return question.withhold(Answer(rows), self._hidden, blocks).rows
 
     @cached_property
     def _hidden(self) -> Withheld | None:

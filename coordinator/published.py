@@ -20,7 +20,8 @@ from protocols.canonical import canonical
 from protocols.errors import PeerError
 from protocols.ring import Vector
 from protocols.statistics.estimates import AxisSet
-from protocols.statistics.layout import Layout, Measure
+from protocols.statistics.layout import Layout
+from protocols.statistics.own_tables import tabled
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.suppression import Bools, Withheld, withheld
 from protocols.study import Study, from_wire
@@ -102,7 +103,7 @@ def _read(path: Path) -> Published:
 
 def counts(layout: Layout) -> Layout:
     """The blocks of counts of a layout."""
-    return Layout(tuple(block for block in layout.blocks if block.measure is Measure.ONE))
+    return Layout(tuple(block for block in layout.blocks if tabled(block)))
 
 
 def beside(layout: Layout, total: Vector, before: Sequence[Published], least: int, fewest: int) -> Withheld:

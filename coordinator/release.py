@@ -25,8 +25,8 @@ from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
-from protocols.statistics.estimates import Estimates, Families
-from protocols.statistics.layout import NOTHING, Layout, Measure
+from protocols.statistics.estimates import COUNTS, Estimates, Families
+from protocols.statistics.layout import NOTHING, Layout
 from protocols.statistics.own_tables import WITHHELD, OwnTables
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
@@ -143,15 +143,14 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
 
 
 def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:
-    return answer if over is None else over.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+    return answer if over is None else question.withhold(answer, over, study.workload.blocks[question.id])
 
 
 def hidden(agreement: Agreement, families: Families, least: int, fewest: int) -> Withheld | None:
     """Cells of exact tables that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a sum."""
     if max(least, fewest) <= 1:
         return None
-    (counts,) = (family for (measure, *_), family in families.items() if measure is Measure.ONE)
-    return withheld(counts, Resolution.of(agreement.layout), least, fewest)
+    return withheld(families[COUNTS], Resolution.of(agreement.layout), least, fewest)
 
 
 def _answer(
@@ -238,7 +237,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
 def asked(question: Question) -> dict[str, Any]:
     """A question's own parameters, as they were understood."""
     shared = {"id", "kind", "release", "weight", "sampling"}
-    return {key: value for key, value in question.model_dump(mode="json").items() if key not in shared}
+    return {key: value for key, value in question.model_dump(mode="json", by_alias=True).items() if key not in shared}
 
 
 def _study(opened: Opened, roster: Roster) -> dict[str, Any]:

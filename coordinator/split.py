@@ -11,7 +11,7 @@ where T_A holds what questions make of part A; C_A is the inverse of a sum of p_
 times the root of what a little more of each would gain, over and over, converge on its least value (Yu 2010, "Monotonic convergence of a
 general algorithm for computing optimal designs"). How far F is from it at most is known at every step (`Split.gap`).
 
-Only counts are split like this: what a mean rests on keeps its shares, and so does a block that is both (pooled and by city) its two parts.
+Only counts are split like this: what a mean rests on keeps its shares, as do the levels of a tree, and so does a block that is both (pooled and by city) its two parts.
 Of what is released by city one city's table counts; a pooled table that is released both ways gains by the same shares.
 """
 
@@ -26,7 +26,8 @@ import numpy as np
 from coordinator.consistency import Solved, rows_of, unsolved
 from protocols import pld
 from protocols.statistics.estimates import AxisSet, Floats, subsets
-from protocols.statistics.layout import Layout, Measure
+from protocols.statistics.layout import Layout
+from protocols.statistics.own_tables import tabled
 from protocols.statistics.resolution import Resolution
 from protocols.study import MOST_EXACT, Noise, Study
 
@@ -115,9 +116,7 @@ class Problem:
         """None where there is nothing to search: fewer than two blocks of counts alone, or parts that are too large."""
         workload = study.workload
         places = ((workload.layout, 0), (workload.own, len(workload.layout.blocks)))
-        questions = [
-            q for q in study.file.questions if all(b.measure is Measure.ONE for b in workload.blocks[q.id].values())
-        ]
+        questions = [q for q in study.file.questions if all(tabled(b) for b in workload.blocks[q.id].values())]
         counted = {block for q in questions for block in workload.blocks[q.id].values()}
         held = {b for q in study.file.questions if q not in questions for b in workload.blocks[q.id].values()}
         at: dict[object, list[int]] = {}
@@ -181,7 +180,7 @@ class Problem:
 
 def _parts(layout: Layout, first: int, asked: Sequence[tuple[float, AxisSet]]) -> Iterator[Part]:
     """The parts of all tables of counts of a layout, whose blocks stand from `first` on. `asked`: weight and axes of each table in F."""
-    counts = [(at, block) for at, block in enumerate(layout.blocks, first) if block.measure is Measure.ONE]
+    counts = [(at, block) for at, block in enumerate(layout.blocks, first) if tabled(block)]
     resolution = Resolution.of(layout)
     axes, named = resolution.axes, [(at, frozenset(axis.name for axis in block.axes)) for at, block in counts]
     whole = frozenset(resolution.shared(axes))

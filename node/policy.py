@@ -439,7 +439,8 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
     """Where cells are withheld: exact amounts, of some of which a few holders may be most, while no rule looks at that yet; and tables by
-    city beside pooled ones, since what one city withholds is the sum less what the others say."""
+    city beside pooled ones, since what one city withholds is the sum less what the others say; and trees by city, whose levels tell of each
+    other."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
@@ -448,10 +449,12 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         allowed = file.kinds.exact
         if question.kind in MODELS or (ALL not in allowed and question.kind not in allowed):
             continue
-        counts = all(block.measure is Measure.ONE for block in study.workload.blocks[question.id].values())
-        if counts and not (study.summed and study.counted):
+        blocks = study.workload.blocks[question.id].values()
+        counts = all(block.measure is Measure.ONE for block in blocks)
+        trees = study.release_of(question) != "pooled" and any(block.branches is not None for block in blocks)
+        if counts and not trees and not (study.summed and study.counted):
             continue
-        why = WHY["mixed" if counts else "amounts"]
+        why = WHY["trees" if trees else "mixed" if counts else "amounts"]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
@@ -459,6 +462,10 @@ WHY: Final = {
     "amounts": {
         "zh": "；本版本尚不能隐去由少数人占大部分的金额",
         "en": "; this version cannot suppress amounts of which a few holders are most yet",
+    },
+    "trees": {
+        "zh": "；本版本尚不能隐去本市自己的分位数表中的单元格",
+        "en": "; this version cannot suppress cells of a city's own tables of quantiles yet",
     },
     "mixed": {
         "zh": "；分市公布的表不能与只公布合计的表同在一项研究：相减即得隐去的单元格",

@@ -464,6 +464,36 @@ CODES: Final[dict[str, Texts]] = {
         "{found} bins; it must be a whole number from 2 to {most}",
         "Write a number of bins, or the list of their cuts",
     ),
+    "STUDY_LEVEL": _t(
+        "分位水平 {found} 不在 0 至 1 之间",
+        "请写 0 至 1 之间的小数，如 0.5 为中位数",
+        "{found} is not the level of a quantile: it lies outside 0 to 1",
+        "Write a number from 0 to 1; 0.5 is the median",
+    ),
+    "STUDY_MANY": _t(
+        "清单有 {found} 项，上限 {most} 项",
+        "请缩短清单，或分成两个问题",
+        "the list has {found} entries; the limit is {most}",
+        "Shorten it, or ask two questions",
+    ),
+    "STUDY_PLACES": _t(
+        "名次数 {found} 不在 1 至 {most} 之间",
+        "请写要公布的类别个数",
+        "{found} places; it must be a whole number from 1 to {most}",
+        "Write how many codes are to be published",
+    ),
+    "STUDY_DURATION": _t(
+        "变量 {name} 不能作为时长：{problem_zh}",
+        "请给出从 0 起的整数时长（如月数）",
+        "{name} is not a duration: {problem_en}",
+        "Name a whole number of months (or other periods) that begins at 0",
+    ),
+    "STUDY_EVENT": _t(
+        "变量 {name} 的类型是 {type}，不能说明事件是否发生",
+        "请给出是非变量，或派生一个",
+        "{name} is of type {type} and does not say whether something happened",
+        "Name a boolean, or derive one",
+    ),
     "STUDY_RESOLUTION": _t(
         "变量 {name} 同时以过多不同分段出现，合并计算需要 {unknowns} 个未知数，上限 {limit} 个",
         "请使用同一套分段，或把这两个问题放进不同的研究",

@@ -135,7 +135,7 @@ def _cut(line: str, size: float, width: float) -> str:
 # --- what is drawn
 
 
-class _Marks:
+class Marks:
     """Marks at pixels, one layer per kind and style: grounds, lines, hatching, then texts."""
 
     def __init__(self) -> None:
@@ -170,6 +170,17 @@ class _Marks:
         self._add(mark, {"x": x, "y": y, "shape": "".join(path), "stroke": LINE})
         self.line(x, y, x + width, y)
         self.line(x, y + height, x + width, y + height)
+
+    def path(self, path: str, stroke: str, width: float) -> None:
+        """A line of many corners, in pixels of the picture: one mark."""
+        mark = {
+            "type": "point",
+            "size": 4,
+            "strokeWidth": width,
+            "filled": False,
+            "fill": "transparent",
+        }  # as in `hatch`
+        self._add(mark, {"x": 0.0, "y": 0.0, "shape": path, "stroke": stroke})
 
     def spec(self, width: int, height: int) -> dict[str, Any]:
         layers = []
@@ -214,7 +225,7 @@ def heat(stub: str, columns: Sequence[str], lines: Sequence[tuple[str, Sequence[
         return None
     heads = [folded(stub, TEXT, LEFT - 6), *(folded(head, TEXT, column - 6) for head in columns)]
     top = 10.0 + 14 * max(len(each) for each in heads)
-    marks = _Marks()
+    marks = Marks()
     for place, head in enumerate(heads):
         x, align = (LEFT + column * (place - 0.5), "center") if place else (0.0, "left")
         for number, line in enumerate(head):
@@ -230,7 +241,7 @@ def heat(stub: str, columns: Sequence[str], lines: Sequence[tuple[str, Sequence[
     return Picture(width, height, marks.spec(width, height))
 
 
-def _tile(marks: _Marks, x: float, y: float, width: float, height: float, tile: Tile) -> None:
+def _tile(marks: Marks, x: float, y: float, width: float, height: float, tile: Tile) -> None:
     middle = x + width / 2
     if not tile.number:
         marks.hatch(x, y, width, height)
@@ -257,7 +268,7 @@ def bars(codes: Sequence[str], blocks: Sequence[tuple[str, Sequence[Bar]]], pair
     `pair`: of two codes the first is the one that matters; its share is printed however small it is.
     """
     colours = PAIR if pair else SERIES
-    marks = _Marks()
+    marks = Marks()
     x, y = 0.0, 12.0
     for code, colour in zip(codes, colours, strict=False):
         label = _cut(code, TEXT, WIDTH - 20.0)
@@ -285,7 +296,7 @@ def bars(codes: Sequence[str], blocks: Sequence[tuple[str, Sequence[Bar]]], pair
     return Picture(WIDTH, height, marks.spec(WIDTH, height))
 
 
-def _bar(marks: _Marks, y: float, bar: Bar, colours: Sequence[str], pair: bool) -> None:
+def _bar(marks: Marks, y: float, bar: Bar, colours: Sequence[str], pair: bool) -> None:
     known = sum(part.share for part in bar.parts if part.share is not None)
     whole = all(part.share is not None for part in bar.parts)
     room = (WIDTH - LEFT) * (1 / known if known > 0 and (whole or known > 1) else 1.0)

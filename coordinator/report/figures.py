@@ -4,6 +4,7 @@
 |---|---|
 | heat map | every `tgi` whose codes fit one, pooled, or city by city where nothing is pooled |
 | bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
+| boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
 
 A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
 drawn. Doubtful indices are grey in it and withheld cells hatched, holders without a value are not in it, and the sentence above it is
@@ -16,7 +17,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import charts
+from coordinator.report import charts, orders
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
@@ -92,6 +93,8 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
         for question in questions.values()
         if question.keys and question.kind in ("tgi", "frequency") and len(question.keys) == 2 and question.keys[0] not in named
     )  # fmt: skip
+    ordered = [orders.subject(question) for question in questions.values() if orders.pictured(question)]
+    further |= dict.fromkeys(variable for variable in ordered if variable not in named)
     for name, variables in (*PARTS, ("further", tuple(further))):
         figures = []
         for variable in variables:
@@ -112,11 +115,25 @@ def _plans(questions: Questions, variable: str) -> Iterator[_Plan]:
         if layout.drawable(question) and question.keys[0] == variable:
             scopes = question.scopes()
             yield from (_Plan("heat", name, scope) for scope in ((POOLED,) if POOLED in scopes else scopes))
+        if orders.pictured(question) and orders.subject(question) == variable:
+            yield _Plan("order", name)
 
 
 def _figure(wording: Wording, questions: Questions, plan: _Plan, number: int) -> Figure | None:
+    if plan.look == "order":
+        return _order(wording, plan.of, questions[plan.of], number)
     made = _heat(wording, plan.of, questions[plan.of], plan.scope, number) if plan.look == "heat" else None
     return made or (_bars(wording, questions, plan.of, number) if plan.look == "bars" else None)
+
+
+def _order(wording: Wording, name: str, question: Question, number: int) -> Figure | None:
+    shown = orders.figure(wording, question)
+    if shown is None or shown.picture is None:
+        return None
+    look = question.kind
+    return Figure(
+        f"fig-{name}", number, look, shown.title, shown.sentence, shown.grid, name, (POOLED,), (name,), False, shown.picture
+    )  # fmt: skip
 
 
 # --- heat maps

@@ -167,6 +167,10 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         others = [each for each in rows if each[1].measure != "index"]  # holders without a value, counted
         tables = [_details(wording, question, indices, city)] if indices or not others else []
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
+    from coordinator.report import orders  # it is made of the parts above
+
+    if own := orders.tables(wording, question, rows, city):
+        return own
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
     if question.kind == "moments":
@@ -429,6 +433,9 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
                 else f" [{fixed(test.ci_low, 3)}–{fixed(test.ci_high, 3)}]"
             )
             parts.append(wording.say("test_cramers_v", estimate=fixed(test.estimate, 3), interval=whole))
+        elif test.name == "log_rank" and test.statistic is not None:
+            statistic, df = fixed(test.statistic, 1), "–" if test.df is None else test.df
+            parts.append(wording.say("test_log_rank", statistic=statistic, df=df, p=_p(test.p_value)))
         elif test.name == "clipped" and test.estimate is not None:
             shown = fixed(100 * max(test.estimate, 0.0), 2)
             parts.append(wording.say("test_clipped", share=shown, limit=f"{100 * MOST_CLIPPED:g}"))

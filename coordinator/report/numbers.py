@@ -12,7 +12,7 @@ from coordinator.results import Row
 
 MINUS: Final = "\u2212"
 SHARES: Final = frozenset(("share", "row_share", "column_share", "total_share", "variance_share", "survival"))
-WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank"))
+WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank", "median"))
 
 
 @dataclass(frozen=True)

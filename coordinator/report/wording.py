@@ -37,6 +37,10 @@ KINDS: Final = (
     "histogram",
     "ratio",
     "moments",
+    "association",
+    "quantiles",
+    "survival",
+    "top",
 )  # with texts of their own; any other is shown as a plain list
 OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
@@ -116,7 +120,7 @@ class Wording:
     def variable(self, name: str) -> str:
         words = self.content.words.variables.get(name)
         if words is None and f"key_{name}" in strings():
-            return str(self.say(f"key_{name}"))
+            return str(self.say(f"key_{name}").unescape())
         return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
 
     def in_unit(self, text: object, variable: str) -> Markup:

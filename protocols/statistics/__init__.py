@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, Union
 from pydantic import Field
 
 # The kinds, one line each: to be imported here is to be registered.
+from protocols.statistics.association import Association as Association
 from protocols.statistics.count import Count as Count
 from protocols.statistics.crosstab import Crosstab as Crosstab
 from protocols.statistics.example import example_dictionary
@@ -13,9 +14,12 @@ from protocols.statistics.histogram import Histogram as Histogram
 from protocols.statistics.layout import Domain, Layout
 from protocols.statistics.mean import Mean as Mean
 from protocols.statistics.moments import Moments as Moments
+from protocols.statistics.quantiles import Quantiles as Quantiles
 from protocols.statistics.question import Question
 from protocols.statistics.ratio import Ratio as Ratio
+from protocols.statistics.survival import Survival as Survival
 from protocols.statistics.tgi import Tgi as Tgi
+from protocols.statistics.top import Top as Top
 from protocols.statistics.workload import Workload
 
 REGISTER: Final[tuple[type[Question], ...]] = tuple(Question.__subclasses__())

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from protocols import entropy
 from protocols.dictionary import MISSING
 from protocols.statistics.layout import KNOWN as CODE
-from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Limb, Measure
+from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
 QUANTA: Final = 10**PLACES
@@ -37,7 +37,7 @@ AxisSet: TypeAlias = frozenset[str]
 Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
-FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice, Limb | None]
+FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice | Branches, Limb | None]
 
 ALL: Final = slice(None)
 KNOWN: Final = slice(None, -1)  # the positions of an axis that stand for known values
@@ -186,6 +186,21 @@ class Table:
                     found[..., one, other] += factor[one, other] * between.reshape(aligned)
         return found
 
+    def spread(self, weights: Floats) -> Floats:
+        """g'Vg of the noise for k contrasts g of the cells. `weights`: k x the shape of the table, any numbers."""
+        whole = [at for at, axis in enumerate(self.axes, 1) if axis.name in self.whole]
+        total = np.zeros(len(weights))
+        for chosen, noise in self.noise.items():
+            part = weights
+            for at, axis in enumerate(self.axes, 1):
+                if axis.name not in self.whole:
+                    mean = part.mean(axis=at, keepdims=True)
+                    part = part - mean if axis.name in chosen else mean
+            size = prod(noise.shape[: noise.ndim // 2])
+            part = np.moveaxis(part, whole, range(1, 1 + len(whole))).reshape(len(weights), size, -1)
+            total += (part * np.einsum("vw,kwr->kvr", noise.reshape(size, size), part)).sum(axis=(1, 2))
+        return np.maximum(total, 0.0)
+
     def _overlaps(self, number: int, parts: list[Part]) -> tuple[Floats, Floats]:
         """|S and T| - |S||T|/m and |S||T|/m^2 for every pair of parts of one axis."""
         size = self.axes[number].size
@@ -263,17 +278,19 @@ class Family:
     whole: AxisSet = frozenset()
     quantum: int = QUANTA
     rounding: float = 0.0
+    kind: type[Table] = Table
 
     def table(self, names: AxisSet) -> Table:
         axes = tuple(self.axes[name] for name in sorted(names))
-        return Table(axes, self.units[names], self.noise[names], self.whole & names, self.quantum, self.rounding)
+        return self.kind(axes, self.units[names], self.noise[names], self.whole & names, self.quantum, self.rounding)
 
 
 Families: TypeAlias = Mapping[FamilyKey, Family]
+COUNTS: Final[FamilyKey] = (Measure.ONE, (), None)  # the family of the numbers of holders
 
 
 def family_of(block: Block) -> FamilyKey:
-    return block.measure, block.of, block.limb
+    return block.measure, block.branches or block.of, block.limb
 
 
 @dataclass(frozen=True)

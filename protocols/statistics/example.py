@@ -31,6 +31,7 @@ variables:
   product: {type: category, codes: {lump_sum: {}, monthly: {}, free: {}}}
   owner: {type: boolean}
   income: {type: money, unit: CNY, range: [0, 200000]}
+  months_paying: {type: integer, unit: month, range: [0, 36]}
   worries: {type: set, codes: {illness: {}, pension: {}, accident: {}}}
 derived:
   generation: {of: birth_year, bands: {80s: [1980, 1989], 90s: [1990, 1999]}, else: other}

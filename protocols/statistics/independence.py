@@ -18,7 +18,7 @@ misses V where it is small: at V < 0.02 and 3,000 holders it holds the truth 0 t
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -60,31 +60,68 @@ def fit(cells: Floats, noise: Floats, exact: bool) -> Fit:
     return Fit(n, expected, cells - expected, scale, statistic, (statistic - of_noise) / n)
 
 
-def tests(table: Table, sums: Estimates, sampling: bool) -> tuple[Test, Test]:
-    """Chi-square and Cramér's V of a two-way table. `sampling`: whether the interval of V covers the drawing of holders.
+@dataclass(frozen=True)
+class Assessed:
+    """A table of `rows` x `columns` codes against independence. `drawn`: of each draw, what V^2 of the table, before it is scaled, would
+    be if its errors were those of the draw instead of its own."""
+
+    fit: Fit
+    rows: int
+    columns: int
+    v: float
+    low: float
+    high: float
+    drawn: Floats
+
+    @property
+    def df(self) -> int:
+        return (self.rows - 1) * (self.columns - 1)
+
+    @property
+    def adjusted(self) -> float:
+        return adjusted(self.fit.squared, self.fit.n, self.rows, self.columns)
+
+    @property
+    def adjusted_draws(self) -> Floats:
+        found = [adjusted(each, self.fit.n, self.rows, self.columns) for each in self.drawn.tolist()]
+        return np.array(found)
+
+
+def assess(table: Table, sums: Estimates, sampling: bool, draws: int = DRAWS) -> Assessed | Literal["x", "z"]:
+    """Of a two-way table. `sampling`: whether the interval of V covers the drawing of holders.
 
     `z` for a table of one code, `x` where there may be no holders at all.
     """
     cells = table.values[table.known]
     noise = table.covariances((OWN, OWN), (OWN, KNOWN), (KNOWN, OWN), (KNOWN, KNOWN))
     if bool(marks.undivided(cells.sum(), np.sqrt(noise[0, 0, 3, 3]))):
-        return _without("x")
+        return "x"
     rows, columns = cells.shape
     if table.exact:  # codes that nobody has are no part of the table
         rows, columns = (int(np.count_nonzero(cells.any(axis=axis))) for axis in (1, 0))
     if min(rows, columns) < 2:
-        return _without("z")
+        return "z"
     found = fit(cells, noise, table.exact)
-    df = (rows - 1) * (columns - 1)
-    v = math.sqrt(min(max(found.squared / min(rows - 1, columns - 1), 0.0), 1.0))
-    low, high = _interval(found, v, min(rows - 1, columns - 1), table, sums, sampling)
-    chi_square = {"statistic": found.statistic, "df": df, "p_value": _p_value(found, df, table, sums)}
-    cramers_v = {
-        "estimate": v,
-        "adjusted": adjusted(found.squared, found.n, rows, columns),
-        "ci_low": low,
-        "ci_high": high,
-    }
+    least = min(rows - 1, columns - 1)
+    v = math.sqrt(min(max(found.squared / least, 0.0), 1.0))
+    errors = _errors(found.expected + found.residual, table, sums, "cramers_v", sampling, draws)
+    terms = [
+        [(error**2 / found.scale).sum(axis=(1, 2)), (2 * found.residual * error / found.scale).sum(axis=(1, 2))]
+        for error in errors
+    ]
+    constant, linear = np.concatenate(terms, axis=1)
+    low, high = _interval(found, v, least, (constant, linear), sums.confidence)
+    drawn = found.squared + (constant - constant.mean() + linear) / found.n
+    return Assessed(found, rows, columns, v, low, high, drawn)
+
+
+def tests(table: Table, sums: Estimates, sampling: bool) -> tuple[Test, Test]:
+    """Chi-square and Cramér's V of a two-way table, as `assess`."""
+    found = assess(table, sums, sampling)
+    if not isinstance(found, Assessed):
+        return _without(found)
+    chi_square = {"statistic": found.fit.statistic, "df": found.df, "p_value": p_value(found, table, sums)}
+    cramers_v = {"estimate": found.v, "adjusted": found.adjusted, "ci_low": found.low, "ci_high": found.high}
     return _test("chi_square", chi_square), _test("cramers_v", cramers_v)
 
 
@@ -109,25 +146,20 @@ def adjusted(squared: float, n: float, rows: int, columns: int) -> float:
     return min(1.0, math.sqrt(less / (min(sides) - 1)))
 
 
-def _p_value(found: Fit, df: int, table: Table, sums: Estimates) -> float:
+def p_value(found: Assessed, table: Table, sums: Estimates) -> float:
     """Classical without noise; else the place of T among draws from the independent table with the same margins."""
     if table.exact:
         from scipy.special import chdtrc
 
-        return float(chdtrc(df, found.statistic))
-    errors = _errors(found.expected, table, sums, "chi_square", sampling=True)
-    drawn = np.concatenate([(error**2 / found.scale).sum(axis=(1, 2)) for error in errors])
-    return (1 + int((drawn >= found.statistic).sum())) / (DRAWS + 1)
+        return float(chdtrc(found.df, found.fit.statistic))
+    errors = _errors(found.fit.expected, table, sums, "chi_square", sampling=True)
+    drawn = np.concatenate([(error**2 / found.fit.scale).sum(axis=(1, 2)) for error in errors])
+    return (1 + int((drawn >= found.fit.statistic).sum())) / (DRAWS + 1)
 
 
-def _interval(found: Fit, v: float, least: int, table: Table, sums: Estimates, sampling: bool) -> tuple[float, float]:
-    """Ends of V; the estimate is always inside. `least`: min(r-1, c-1)."""
-    errors = _errors(found.expected + found.residual, table, sums, "cramers_v", sampling)
-    terms = [
-        [(error**2 / found.scale).sum(axis=(1, 2)), (2 * found.residual * error / found.scale).sum(axis=(1, 2))]
-        for error in errors
-    ]
-    constant, linear = np.concatenate(terms, axis=1)
+def _interval(found: Fit, v: float, least: int, terms: tuple[Floats, Floats], confidence: float) -> tuple[float, float]:
+    """Ends of V; the estimate is always inside. `least`: min(r-1, c-1). `terms`: of every draw, T = constant + linear k + T k^2."""
+    constant, linear = terms
     whole = math.sqrt(found.statistic / (found.n * least))  # V of the table, noise and all: the one at distance 1
 
     def reached(level: float) -> float:
@@ -145,16 +177,18 @@ def _interval(found: Fit, v: float, least: int, table: Table, sums: Estimates, s
             low, high = (low, middle) if often(middle) else (middle, high)
         return min(high * whole, 1.0)
 
-    tail = (1 - sums.confidence) / 2
+    tail = (1 - confidence) / 2
     return min(reached(tail), v), max(reached(1 - tail), v)
 
 
-def _errors(centre: Floats, table: Table, sums: Estimates, label: str, sampling: bool) -> Iterator[Floats]:
-    """Errors of y - e in 999 draws from `centre` made non-negative, with the noise of the table; some at a time, draws x r x c."""
+def _errors(
+    centre: Floats, table: Table, sums: Estimates, label: str, sampling: bool, draws: int = DRAWS
+) -> Iterator[Floats]:
+    """Errors of y - e in `draws` draws from `centre` made non-negative, with the noise of the table; some at a time, draws x r x c."""
     generator: Any = sums.stream(label)
     shown = simplex(centre)
     still = shown - expectation(shown)
-    left = DRAWS
+    left = draws
     while left:
         number = min(left, max(1, CELLS_AT_ONCE // table.units.size))
         cells = np.broadcast_to(shown, (number, *shown.shape))

@@ -16,10 +16,13 @@ from itertools import pairwise
 from math import prod
 from typing import Any, Final
 
+import numpy as np
+
 from protocols.canonical import canonical, digest
 from protocols.dictionary import MISSING, Dictionary
 from protocols.errors import ConfigError
 from protocols.statistics.levels import Levels, levels_of
+from protocols.statistics.tree import SHAPES, Tree, tree
 
 KNOWN: Final = "known"
 CLIPPED: Final = ("low", "inside", "high")  # known(x) where x is clipped: how many values were moved, at no cost
@@ -52,6 +55,7 @@ class Axis:
     `cuts`: of a numeric variable in whole units, ascending; the position is the number of cuts that are <= x, less `skip` positions below
     that nobody can stand on.
     `levels`: how the position follows from one variable, where axes of that variable at other resolutions are to agree with this one.
+    `tree`: the nodes of one `level` of it; those that hold no values come last before `_missing`.
     """
 
     name: str
@@ -62,6 +66,8 @@ class Axis:
     cuts: tuple[int, ...] | None = None
     skip: int = 0
     levels: Levels | None = None
+    tree: Tree | None = None
+    level: int = 0
 
     @property
     def size(self) -> int:
@@ -150,6 +156,14 @@ class Limb(IntEnum):
 
 
 @dataclass(frozen=True)
+class Branches:
+    """A tree, and by which axes its nodes are split: levels of one such tree are fitted together, and with nothing else."""
+
+    tree: Tree
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Block:
     """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
 
@@ -182,6 +196,12 @@ class Block:
             [self.of.variable] if isinstance(self.of, Choice) else [name for each in self.of for name in each.variables]
         )
         return (*(name for axis in self.axes for name in axis.sources), *of)
+
+    @property
+    def branches(self) -> Branches | None:
+        """Of counts of holders at the nodes of a tree: which one, and split by which axes."""
+        trees = [axis.tree for axis in self.axes if axis.tree is not None]
+        return Branches(trees[0], tuple(axis.name for axis in self.axes if axis.tree is None)) if trees else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -301,7 +321,26 @@ class Carrier:
 
     def margin(self, table: Any, block: Block) -> Any:
         """The block's cells, of a table with this shape."""
-        return table.sum(axis=tuple(at for at, axis in enumerate(self.axes) if axis not in block.axes))
+        finer = {_finest(axis, self.axes): axis for axis in block.axes}
+        found = table.sum(axis=tuple(at for at, axis in enumerate(self.axes) if axis not in finer))
+        for at, axis in enumerate(axis for axis in self.axes if axis in finer):
+            if axis != finer[axis]:
+                found = coarser_nodes(found, at, finer[axis].size - 1)
+        return found
+
+
+def coarser_nodes(table: Any, at: int, nodes: int) -> Any:
+    """A table whose axis number `at` has the nodes of a tree and `_missing`, at a coarser level of `nodes` nodes."""
+    moved = np.moveaxis(table, at, -1)
+    known = moved[..., :-1]
+    known = known.reshape(*known.shape[:-1], nodes, known.shape[-1] // nodes).sum(axis=-1)
+    return np.moveaxis(np.concatenate([known, moved[..., -1:]], axis=-1), -1, at)
+
+
+def _finest(axis: Axis, among: Sequence[Axis]) -> Axis:
+    """The finest axis of the same tree; itself where it is of none."""
+    same = [other for other in among if axis.tree is not None and other.tree == axis.tree]
+    return max(same, key=lambda other: other.level, default=axis)
 
 
 def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
@@ -310,9 +349,10 @@ def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
     A table of a single block may have any size; one of several has at most CARRIER_CELLS.
     """
     cover: list[tuple[set[Axis], list[int]]] = []
+    every = [axis for axis in dict.fromkeys(axis for block in blocks for axis in block.axes) if axis.tree is not None]
     counted = [place for place, block in enumerate(blocks) if block.measure is Measure.ONE]
     for place in sorted(counted, key=lambda at: -blocks[at].cells):
-        axes = set(blocks[place].axes)
+        axes = {_finest(axis, every) for axis in blocks[place].axes}
         joined = [prod(axis.size for axis in held | axes) for held, _ in cover]
         growth = [new / prod(axis.size for axis in held) for new, (held, _) in zip(joined, cover, strict=True)]
         fits = [at for at, new in enumerate(joined) if new <= CARRIER_CELLS or growth[at] == 1]
@@ -413,6 +453,23 @@ class Domain:
         levels = Levels.of_cuts(name, tuple(cuts), skip)
         shown = ", ".join(plain(cut, per) for cut in cuts)
         return Axis(f"{name}: {shown}", (*whole, MISSING), name, cuts=tuple(cuts), skip=skip, levels=levels)
+
+    def tree(self, name: str, scale: str | None = None, leaves: int | None = None) -> Tree:
+        """The grid of an integer or money variable. Default: of money 4096 leaves that widen with the amount, else 1024 equal ones."""
+        money, per = self.dictionary.type_of(name) == "money", self.per(name)
+        entry = self.dictionary.variables.get(name)
+        points = tuple(int(point * per) for point in getattr(entry, "points", ()))
+        wanted = leaves or max(SHAPES) if money else leaves or min(SHAPES)
+        return tree(name, scale or ("asinh" if money else "linear"), wanted, self.range(name), per, points)
+
+    def nodes(self, of: Tree, level: int) -> Axis:
+        """One level of a tree as an axis."""
+        per, (_, high) = self.per(of.variable), self.range(of.variable)
+        starts = of.starts(level)
+        whole = [_bin_label(first, after, per, high) for first, after in pairwise((*starts, high + 1))]
+        empty = [f"empty {number}" for number in range(len(starts), of.nodes(level))]
+        name = f"{of.name} level {level}"
+        return Axis(name, (*whole, *empty, MISSING), of.variable, cuts=starts[1:], tree=of, level=level)
 
     def per(self, name: str) -> int:
         """Whole units in one of what is written: fen in a yuan."""

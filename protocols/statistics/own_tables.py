@@ -24,10 +24,15 @@ def margins(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """Every margin of the counts among some blocks that is not among them, smaller ones first."""
     found = dict[Block, None]()
     for block in blocks:
-        if block.measure is Measure.ONE:
+        if tabled(block):
             axes = {axis.name: axis for axis in block.axes}
             found |= dict.fromkeys(count([axes[name] for name in part]) for part in subsets(frozenset(axes)))
     return tuple(sorted((each for each in found if each not in blocks), key=lambda each: (len(each.axes), each.name)))
+
+
+def tabled(block: Block) -> bool:
+    """Whether it is a table of holders whose margins mean something by themselves: no amount, and no level of a tree."""
+    return block.measure is Measure.ONE and block.branches is None
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,8 @@ class Earlier:
 def suppressed(layout: Layout, cells: Vector, least: int, earlier: Sequence[Earlier] = ()) -> Vector:
     """The cells as they may leave: where they, and all that was said before, gave away a count of 1 .. `least` - 1, they are WITHHELD.
 
-    `cells`: of `layout`, then of the blocks in `beside(layout, earlier)`, which are known from the same rows. Amounts are withheld whole:
-    no rule here looks at who holds most of them.
+    `cells`: of `layout`, then of the blocks in `beside(layout, earlier)`, which are known from the same rows. Amounts and trees are withheld
+    whole: no rule here looks at who holds most of an amount, nor at what levels of a tree say together.
     """
     every = Layout((*layout.blocks, *beside(layout, earlier)))
     family, _ = _counts(every, cells)
@@ -54,14 +59,14 @@ def suppressed(layout: Layout, cells: Vector, least: int, earlier: Sequence[Earl
     left = cells[: layout.length].copy()
     for block, offset in zip(layout.blocks, layout.offsets, strict=True):
         span = slice(offset, offset + block.cells)
-        counted = block.measure is Measure.ONE
+        counted = tabled(block)
         left[span] = np.where(found.cells[_part(block)].ravel(), WITHHELD, left[span]) if counted else WITHHELD
     return left
 
 
 def beside(layout: Layout, earlier: Sequence[Earlier]) -> tuple[Block, ...]:
     """Blocks of counts that were said before and are not asked now."""
-    said = (block for each in earlier for block in each.layout.blocks if block.measure is Measure.ONE)
+    said = (block for each in earlier for block in each.layout.blocks if tabled(block))
     return tuple(block for block in dict.fromkeys(said) if block not in layout.blocks)
 
 
@@ -103,7 +108,7 @@ def _counts(layout: Layout, cells: Vector) -> tuple[Family, Mapping[AxisSet, Boo
     """The tables of counts of a layout that holds all their margins, and which cells are WITHHELD."""
     axes, tables, hidden = dict[str, Axis](), dict[AxisSet, Units](), dict[AxisSet, Bools]()
     for block, offset in zip(layout.blocks, layout.offsets, strict=True):
-        if block.measure is Measure.ONE:
+        if tabled(block):
             axes |= {axis.name: axis for axis in block.axes}
             table = cells[offset : offset + block.cells].reshape(block.shape)
             hidden[_part(block)] = table == WITHHELD

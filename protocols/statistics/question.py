@@ -20,6 +20,7 @@ from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, plain
 from protocols.statistics.rows import Answer
+from protocols.statistics.suppression import Withheld
 from protocols.yamltext import Flag, Record
 
 MOST_AXES = 4  # more cannot be read by people, and few cells would hold anybody
@@ -34,6 +35,9 @@ def _value(given: Any) -> Decimal:
 
 
 Value = Annotated[Decimal, BeforeValidator(_value)]
+Values = Annotated[
+    tuple[Value, ...], BeforeValidator(lambda value: _tuple([value] if isinstance(value, str) else value))
+]
 Pair = Annotated[tuple[Value, Value], BeforeValidator(lambda value: _tuple(value))]
 
 
@@ -103,6 +107,10 @@ class Question(Record, ABC):
     @abstractmethod
     def finalize(self, sums: Estimates, domain: Domain) -> Answer:
         """What the sums say, with intervals and marks. Runs at the coordinator."""
+
+    def withhold(self, answer: Answer, withheld: Withheld, blocks: Blocks) -> Answer:
+        """An exact answer without what would give a small cell away: rows follow from cells of the table of holders."""
+        return withheld.covered(answer, blocks["holders"].axes)
 
 
 def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str, ...]) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from protocols.statistics.layout import Axis
 
 DIGITS: Final = 12  # significant, of every number that is not a sum
-WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "position", "contrast"))
+WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "position", "contrast", "tie", "code"))
 
 
 def significant(value: float) -> float:
@@ -37,6 +37,8 @@ class Row:
     preference: str | None = None
     position: str | None = None
     contrast: bool = False
+    tie: str | None = None  # letters: rows that share one cannot be told apart
+    code: str | None = None  # of a row that is keyed by its place: what stands there
     obs_status: str = ""
     conf_status: str = ""
 
@@ -115,7 +117,7 @@ def positions(axes: Sequence[Axis]) -> Iterator[tuple[int, ...]]:
             yield index
 
 
-def _printed(value: float | int, rounded: bool) -> float | int | None:
-    if value != value:
+def _printed(value: float | int | None, rounded: bool) -> float | int | None:
+    if value is None or value != value:
         return None
     return significant(value) if rounded else value

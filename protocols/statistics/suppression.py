@@ -54,9 +54,13 @@ class Withheld:
         rows = tuple(_empty(row) if row.estimate is not None and self._holds(row, axes) else row for row in answer.rows)
         if rows != answer.rows:
             rows = _corrected(rows)
-        if not any(self.cells[part].any() for part in subsets(frozenset(axis.name for axis in axes))):
+        if not self.touches(axes):
             return Answer(rows, answer.tests)
         return Answer(rows, tuple(_untold(test) for test in answer.tests))
+
+    def touches(self, axes: Sequence[Axis]) -> bool:
+        """Whether any cell of a table, or of its margins, is withheld."""
+        return any(self.cells[part].any() for part in subsets(frozenset(axis.name for axis in axes)))
 
     def _holds(self, row: Row, axes: Sequence[Axis]) -> bool:
         choices = [_choices(axis, row) for axis in axes]
@@ -77,6 +81,12 @@ def _choices(axis: Axis, row: Row) -> tuple[int | None, ...]:
         return (None,) if code is None and row.measure == "count" else (None, missing)
     at = axis.positions.index(code)
     return (at,) if row.measure == "count" else (at, None, missing)
+
+
+def uncovered(answer: Answer) -> Answer:
+    """Without any number: what an answer says cannot be taken apart into cells that are printed and others."""
+    rows = tuple(row if row.estimate is None else _empty(row) for row in answer.rows)
+    return Answer(rows, tuple(_untold(test) for test in answer.tests))
 
 
 def _empty(row: Row) -> Row:

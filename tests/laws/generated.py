@@ -51,6 +51,7 @@ VALUES: Final[Mapping[str, st.SearchStrategy[int]]] = {
     "product": st.integers(-1, 3),
     "owner": st.integers(0, 1),
     "income": st.sampled_from([0, 20_000_000, 10_000_000, 1, -1, 20_000_001]) | st.integers(0, 20_000_000),
+    "months_paying": st.sampled_from([0, 36, -1, 37]) | st.integers(0, 36),
     "worries": st.integers(0, 7),
 }
 DTYPES: Final = {"owner": np.bool_, "worries": np.uint64}
@@ -126,7 +127,8 @@ def written(holder: Mapping[str, str], dictionary: Dictionary = SMALL) -> Holder
 def questions(draw: st.DrawFn, kind: type[Question] | None = None) -> Question:
     """A registered kind's example with other variables of the dictionary in the place of its own; always without faults."""
     chosen = kind or draw(st.sampled_from(REGISTER))
-    axes = [name for name in SMALL.known() if SMALL.type_of(name) in ("category", "boolean")]
+    kept = {chosen.EXAMPLE.question.get("event")}  # nothing else of the dictionary says whether something happened
+    axes = [name for name in SMALL.known() if SMALL.type_of(name) in ("category", "boolean") and name not in kept]
     others = iter(draw(st.permutations(axes)))
 
     def other(value: Any) -> Any:
