@@ -11,7 +11,8 @@ where T_A holds what questions make of part A; C_A is the inverse of a sum of p_
 times the root of what a little more of each would gain, over and over, converge on its least value (Yu 2010, "Monotonic convergence of a
 general algorithm for computing optimal designs"). How far F is from it at most is known at every step (`Split.gap`).
 
-Only counts are split like this: what a mean rests on keeps its shares, as do the levels of a tree, and so does a block that is both (pooled and by city) its two parts.
+Only counts are split like this: what a mean rests on keeps its shares, as do the levels of a tree, and so does a block that is both (pooled
+and by city) its two parts.
 Of what is released by city one city's table counts; a pooled table that is released both ways gains by the same shares.
 """
 

@@ -6,13 +6,15 @@ counts. Everything works on whole arrays: one entry per cell, NaN where a number
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from protocols.statistics.estimates import Floats
 
+MANY: Final = 10  # in a question of more cells than this, a preference must also stand against the number of cells
+FALSE_DISCOVERIES: Final = 0.05
 BISECTIONS: Final = 64  # halvings of an interval: beyond the 1e-9 asked for, to the end of a float
 
 
@@ -158,6 +160,12 @@ def benjamini_hochberg(p: Floats) -> Floats:
     scaled = flat[order] * len(order) / np.arange(1, len(order) + 1)
     q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q.reshape(p.shape)
+
+
+def leaning(low: Any, high: Any, q_value: Any, cells: int) -> Any:
+    """over or under 100 where the interval lies there, and, in a table of many cells, where too few such claims would be false."""
+    unsure = ((low <= 100) & (high >= 100)) | ((cells > MANY) & (q_value > FALSE_DISCOVERIES))
+    return np.where(unsure, "none", np.where(low > 100, "over", "under"))
 
 
 def simplex(table: Floats) -> Floats:

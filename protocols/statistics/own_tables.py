@@ -46,8 +46,8 @@ class Earlier:
 def suppressed(layout: Layout, cells: Vector, least: int, earlier: Sequence[Earlier] = ()) -> Vector:
     """The cells as they may leave: where they, and all that was said before, gave away a count of 1 .. `least` - 1, they are WITHHELD.
 
-    `cells`: of `layout`, then of the blocks in `beside(layout, earlier)`, which are known from the same rows. Amounts and trees are withheld
-    whole: no rule here looks at who holds most of an amount, nor at what levels of a tree say together.
+    `cells`: of `layout`, then of the blocks in `beside(layout, earlier)`, which are known from the same rows. Amounts and trees are
+    withheld whole: no rule here looks at who holds most of an amount, nor at what levels of a tree say together.
     """
     every = Layout((*layout.blocks, *beside(layout, earlier)))
     family, _ = _counts(every, cells)

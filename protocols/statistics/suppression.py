@@ -19,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.statistics.estimates import AxisSet, Family, subsets
-from protocols.statistics.intervals import benjamini_hochberg
+from protocols.statistics.intervals import benjamini_hochberg, leaning
 from protocols.statistics.layout import Axis
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, Row, Test, significant
-from protocols.statistics.tgi import leaning
 
 MOST_ADDED: Final = 200  # cells that one table gives up for others; beyond, it is withheld whole
 MOST_UNKNOWN: Final = 20_000  # cells of one attack; beyond, all but the total is withheld

@@ -9,7 +9,7 @@ value on `_missing`. One holder moves one cell by 1.
 from collections.abc import Iterator
 from functools import reduce
 from operator import or_
-from typing import Any, Final, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from protocols.statistics.layout import Blocks, Domain, count
 from protocols.statistics.question import Fault, Question, axis_faults
 from protocols.statistics.rows import Answer, table_rows
 from protocols.statistics.tables import count_rows
-
-MANY: Final = 10  # in a question of more cells than this, a preference must also stand against the number of cells
-FALSE_DISCOVERIES: Final = 0.05
 
 
 class Tgi(Question):
@@ -76,18 +73,12 @@ class Tgi(Question):
                 "q_value": q_value,
             },
             marks=marks.letters(gone, marks.doubtful_index(a, sds[0], low, high)),
-            preference=leaning(low, high, q_value, a.size),
+            preference=intervals.leaning(low, high, q_value, a.size),
         )
         missing = [
             row for row in count_rows(table, sums, sampling=self.sampling is True) if MISSING in row.keys.values()
         ]
         return Answer((*rows, *missing))
-
-
-def leaning(low: Any, high: Any, q_value: Any, cells: int) -> Any:
-    """over or under 100 where the interval lies there, and, in a table of many cells, where too few such claims would be false."""
-    unsure = ((low <= 100) & (high >= 100)) | ((cells > MANY) & (q_value > FALSE_DISCOVERIES))
-    return np.where(unsure, "none", np.where(low > 100, "over", "under"))
 
 
 def _display(shown: Floats) -> Floats:
