@@ -49,7 +49,7 @@ from protocols.statistics.estimates import (
     subsets,
 )
 from protocols.statistics.layout import KNOWN as KNOWN_OF
-from protocols.statistics.layout import NOTHING, Amount, Block, Choice, Layout, Measure
+from protocols.statistics.layout import NOTHING, Amount, Block, Choice, Layout, Measure, Occasions
 from protocols.statistics.measures import Vector
 from protocols.statistics.resolution import Dims, Resolution
 
@@ -118,9 +118,10 @@ def reconcile_cities(
         measured += _measured(own, together, [len(linked) * variance for variance in own_variances])
     total = _grouped(measured)
     pooled, cities = dict[FamilyKey, Family](), {city: dict[FamilyKey, Family]() for city in apart}
-    counts: dict[int | None, Settled] = {scope: {} for scope in (None, *apart)}
+    settled_counts: dict[tuple[int | None, Occasions | None], Settled] = {}  # by scope, and by whether rows or holders
     keys = dict.fromkeys((*total, *(key for groups in apart.values() for key in groups)))
     for key in sorted(keys, key=lambda key: key[0] is not Measure.ONE):  # amounts rest on counts
+        counts = {scope: settled_counts.setdefault((scope, key[-1]), {}) for scope in (None, *apart)}
         own_groups = {city: groups[key] for city, groups in apart.items() if key in groups}
         everything = (*total.get(key, ()), *(each for group in own_groups.values() for each in group))
         if not any(each.variance for each in everything):

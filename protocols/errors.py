@@ -423,6 +423,18 @@ CODES: Final[dict[str, Texts]] = {
         "Use one set of bands, or ask the two questions in separate studies",
     ),
     "STUDY_TWICE": _t("{name!r} 出现两次", "只写一次", "{name!r} is named twice", "Name it once"),
+    "STUDY_WINDOW": _t(
+        "无法确定按月提问的月份：{problem}",
+        "请在研究中写 window: {{from: 2021-08, to: 2022-05}}",
+        "the months of a question by month are not known: {problem}",
+        "Write window: {{from: 2021-08, to: 2022-05}} in the study",
+    ),
+    "STUDY_EVENT": _t(
+        "{name} 不是事件表或其变量（{near}），或类型 {type} 不能这样用",
+        "请写 表名.变量名，例如 contributions.amount",
+        "{name} is no table of events and no variable of one (near: {near}), or its type {type} does not fit",
+        "Write table.variable, as contributions.amount",
+    ),
     "STUDY_EMPTY": _t("清单为空", "至少写一项", "the list is empty", "Name at least one"),
     "STUDY_AXES": _t(
         "分组变量 {count} 个，上限 {limit} 个",

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols import entropy
-from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Limb, Measure
+from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Limb, Measure, Occasions
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
 QUANTA: Final = 10**PLACES
@@ -35,7 +35,7 @@ AxisSet: TypeAlias = frozenset[str]
 Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
-FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice, Limb | None]
+FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice, Limb | None, Occasions | None]
 
 ALL: Final = slice(None)
 KNOWN: Final = slice(None, -1)  # the positions of an axis that stand for known values
@@ -259,7 +259,8 @@ Families: TypeAlias = Mapping[FamilyKey, Family]
 
 
 def family_of(block: Block) -> FamilyKey:
-    return block.measure, block.of, block.limb
+    """Holders are one family of counts; the rows of an events table are another, since a holder may have several."""
+    return block.measure, block.of, block.limb, block.over
 
 
 @dataclass(frozen=True)

@@ -142,3 +142,12 @@ def axis_faults(
             yield Fault(key, "NOT_YET", {"thing": f"{name}, a multi-response variable,"})
         elif kind not in ("category", "boolean"):
             yield Fault(key, "STUDY_NOT_AN_AXIS", {"name": name, "type": kind})
+
+
+def event_fault(key: str, name: str, dictionary: Dictionary, types: tuple[str, ...]) -> Iterator[Fault]:
+    """Faults of a name of events: no table and no variable of one, or of another type. A table, whose rows are counted, is `events`."""
+    if dictionary.event_of(name) is None or dictionary.type_of(dictionary.event_name(name)) not in types:
+        known = dictionary.named(name)
+        kind = dictionary.type_of(name) if known else "–"
+        close = name if known else near(name, dictionary.event_names())
+        yield Fault(key, "STUDY_EVENT", {"name": name, "type": kind, "near": close or "–"})

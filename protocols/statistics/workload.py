@@ -84,6 +84,7 @@ def _sum_out(weights: dict[Block, Fraction], beside: Mapping[Block, Fraction]) -
 
 
 def margin_of(block: Block, other: Block) -> bool:
-    """Can `block` be had by summing `other` over some axes? Only counts of whole cohorts here."""
+    """Can `block` be had by summing `other` over some axes? Only counts of whole cohorts, or of the same event rows, here."""
     both_count = block.measure is Measure.ONE and other.measure is Measure.ONE
-    return both_count and block.weight == other.weight and set(block.axes) < set(other.axes)
+    alike = block.weight == other.weight and block.over == other.over
+    return both_count and alike and set(block.axes) < set(other.axes)

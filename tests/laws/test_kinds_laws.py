@@ -52,7 +52,7 @@ def test_one_holder_changes_no_more_than_the_kind_declares(
 @kinds
 def test_the_holder_of_the_example_moves_every_block_as_far_as_is_declared(kind: type[Question]) -> None:
     layout = layout_of(kind.example())
-    moved = encoded(layout, [written(kind.EXAMPLE.holder)]).astype(object)
+    moved = encoded(layout, [written(kind.EXAMPLE)]).astype(object)
     for block in layout.blocks:
         assert sum(moved[layout.span(block)] ** 2) >= 0.9 * block.l2sq
         assert sum(abs(moved[layout.span(block)])) >= 0.9 * block.l1
@@ -62,7 +62,7 @@ def test_the_holder_of_the_example_moves_every_block_as_far_as_is_declared(kind:
 def test_an_effect_declared_too_small_breaks_the_law(kind: type[Question], monkeypatch: pytest.MonkeyPatch) -> None:
     layout = layout_of(kind.example())
     monkeypatch.setattr(Block, "l2sq", property(lambda _: 0))
-    assert beyond_declared(layout, [], written(kind.EXAMPLE.holder)) == [block.name for block in layout.blocks]
+    assert beyond_declared(layout, [], written(kind.EXAMPLE)) == [block.name for block in layout.blocks]
 
 
 def test_a_block_that_declares_less_than_one_of_its_cells_stops_the_register(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,10 +173,10 @@ def test_renaming_codes_moves_rows_and_changes_none(question: Question, crowd: l
         }
         for one in crowd
     ]
-    layout = layout_of(question, Domain(turned))
+    layout = layout_of(question, Domain(turned, as_of=AS_OF))
     vector = encode(layout, table(again), turned, AS_OF, None, exact=False)
     before = finalized(question, encoded(layout_of(question), crowd))
-    after = finalized(question, vector, domain=Domain(turned))
+    after = finalized(question, vector, domain=Domain(turned, as_of=AS_OF))
     moved = {(row.measure, *sorted(row.keys.items()), row.contrast): row for row in after.rows}
     for row in before.rows:
         other = moved.pop((row.measure, *sorted(row.keys.items()), row.contrast))
@@ -214,7 +214,7 @@ def test_noise_of_next_to_nothing_gives_what_exact_mode_gives(question: Question
 @kinds
 def test_a_question_that_too_few_cities_can_answer_keeps_its_rows_without_numbers(kind: type[Question]) -> None:
     question = kind.example()
-    answer = finalized(question, encoded(layout_of(question), [written(kind.EXAMPLE.holder)] * 50))
+    answer = finalized(question, encoded(layout_of(question), [written(kind.EXAMPLE)] * 50))
     without = answer.unavailable()
     assert [(row.measure, row.keys) for row in without.rows] == [(row.measure, row.keys) for row in answer.rows]
     assert {row.obs_status for row in without.rows} <= {"x", "z"}
