@@ -53,7 +53,7 @@ MOST_CODES: Final = 65_536
 RISING: Final = Both("取值范围必须递增", "the range must rise")
 MOST_LAYERS: Final = 8  # derived variables on top of derived ones
 MOST_MONTHS: Final = 600  # that a holder may have rows in: fifty years
-NOT_EVENT: Final = ("month", "count")  # words that stand for an event row's month, and for its being there
+NOT_EVENT: Final = ("month", "count", "row")  # words of an event row: its month, its being there, whose it is
 
 
 class Words(Record):

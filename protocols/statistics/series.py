@@ -249,6 +249,7 @@ class _Changing:
         letters[np.array(across)] = "z"
         figures = {
             "estimate": ratio - 1,
+            "display": inside - 1,
             "se_noise": np.sqrt(still) / divisor,
             "se_sampling": np.sqrt(np.maximum(now, 0.0) + ratio**2 * np.maximum(then, 0.0)) / divisor,
             "ci_low": low - 1,
