@@ -566,8 +566,8 @@ class _Reading:
             tuple(sorted((set(self.terms.variables) - set(written.variables)) | (self.terms.events.keys() - events))),
             frozenset(column_name(name).casefold() for name in written.never) | NEVER,
             digest(canonical({"mapping": self.document.tree, "codes": self.code_files})),
-            written.null_texts,
             events,
+            written.null_texts,
         )
 
     def cannot(self, given: set[str], events: Lookup[str, EventRule]) -> set[str]:

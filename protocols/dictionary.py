@@ -791,8 +791,9 @@ def _of_events(table: Table, entry: OfEvents, dictionary: Dictionary, read: Read
     if entry.of_events not in table.events:
         return Column(np.zeros(table.holders, dtype=np.int64), np.zeros(table.holders, dtype=bool))
     end, holders = month_number(as_of), table.holders
-    months = entry.months or dictionary.events[entry.of_events].most_rows_per_holder
-    rows, variable = table.events[entry.of_events].within(end - months + 1, end), entry.variable or ""
+    rows, variable = table.events[entry.of_events], entry.variable or ""
+    if entry.months is not None:
+        rows = rows.within(end - entry.months + 1, end)
     match entry.rule:
         case "sum":
             found = columns.summed(rows, holders, variable)
@@ -808,10 +809,10 @@ def _of_events(table: Table, entry: OfEvents, dictionary: Dictionary, read: Read
         case "first":
             return columns.first(rows, holders)
     found = columns.gap(rows, holders, entry.variable)
-    if entry.opened is None:
+    if entry.opened is None or entry.months is None:
         return found
     opened = read(entry.opened)
-    old = opened.known & (columns.months_of_days(opened.values) <= end - months)
+    old = opened.known & (columns.months_of_days(opened.values) <= end - entry.months)
     return Column(found.values, found.known & old)
 
 
