@@ -429,10 +429,16 @@ CODES: Final[dict[str, Texts]] = {
         "the months of a question by month are not known: {problem}",
         "Write window: {{from: 2021-08, to: 2022-05}} in the study",
     ),
+    "STUDY_NOT_A_DATE": _t(
+        "{name} 的类型是 {type}，这里需要日期",
+        "请写主表的日期变量，例如 opened",
+        "{name} is of type {type}; a date is needed here",
+        "Name a date of the main table, as opened",
+    ),
     "STUDY_EVENT": _t(
-        "{name} 不是事件表或其变量（{near}），或类型 {type} 不能这样用",
+        "这里需要事件表或其变量，类型合适的；{name!r}（{type}）不是{near}",
         "请写 表名.变量名，例如 contributions.amount",
-        "{name} is no table of events and no variable of one (near: {near}), or its type {type} does not fit",
+        "a table of events, or a variable of one, of a type that fits is needed here; {name!r} ({type}) is not{near}",
         "Write table.variable, as contributions.amount",
     ),
     "STUDY_EMPTY": _t("清单为空", "至少写一项", "the list is empty", "Name at least one"),

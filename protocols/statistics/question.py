@@ -147,7 +147,7 @@ def axis_faults(
 def event_fault(key: str, name: str, dictionary: Dictionary, types: tuple[str, ...]) -> Iterator[Fault]:
     """Faults of a name of events: no table and no variable of one, or of another type. A table, whose rows are counted, is `events`."""
     if dictionary.event_of(name) is None or dictionary.type_of(dictionary.event_name(name)) not in types:
-        known = dictionary.named(name)
-        kind = dictionary.type_of(name) if known else "–"
-        close = name if known else near(name, dictionary.event_names())
-        yield Fault(key, "STUDY_EVENT", {"name": name, "type": kind, "near": close or "–"})
+        kind = dictionary.type_of(name) if dictionary.named(name) else "unknown"
+        close = [each for each in dictionary.event_names() if each.endswith(f".{name}")]
+        hint = close[0] if close else near(name, dictionary.event_names())
+        yield Fault(key, "STUDY_EVENT", {"name": name, "type": kind, "near": hint if hint != name else ""})

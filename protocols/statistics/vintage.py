@@ -44,7 +44,7 @@ class Vintage(Question):
                 "opened", "STUDY_VARIABLE", {"name": self.opened, "near": near(self.opened, dictionary.known())}
             )
         elif (kind := dictionary.type_of(self.opened)) != "date":
-            yield Fault("opened", "STUDY_EVENT", {"name": self.opened, "type": kind, "near": "–"})
+            yield Fault("opened", "STUDY_NOT_A_DATE", {"name": self.opened, "type": kind})
         yield from event_fault("active", self.active, dictionary, ("events", "boolean"))
         yield from axis_faults("by", self.by, dictionary)
         if len(self.by) + 2 > MOST_AXES:
