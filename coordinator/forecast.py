@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from coordinator.release import POOLED, Opened, estimates, hidden, reconciled
+from coordinator.release import POOLED, Opened, covered, estimates, hidden, reconciled
 from protocols.dictionary import MISSING
 from protocols.plan import Agreement
 from protocols.ring import Vector
@@ -159,7 +159,7 @@ class Forecast:
             self._cell(scope, row)
             for scope, sums in self._scopes(question, self._tables)
             for row in self._covered(question, scope, self._rows(question, _scaled(sums, scale)))
-            if row.obs_status != "z"
+            if "z" not in row.obs_status
         )
 
     def noisy(self, question: Question, scale: float = 1.0) -> bool | None:
@@ -220,8 +220,7 @@ class Forecast:
         """The rows of an exact answer without those that would be withheld, as the release covers them."""
         if self._hidden is None or scope != POOLED:
             return rows
-        axes = self.agreement.study.workload.blocks[question.id]["holders"].axes
-        return self._hidden.covered(Answer(rows), axes).rows
+        return covered(self._hidden, Answer(rows), self.agreement.study.workload.blocks[question.id]).rows
 
     @cached_property
     def _hidden(self) -> Withheld | None:
@@ -247,7 +246,7 @@ class Forecast:
                 self._rows(question, _scaled(one, scale)), self._rows(question, _scaled(other, scale)), strict=True
             )
             for row, again in pairs:
-                if row.obs_status == "z":
+                if "z" in row.obs_status:
                     continue
                 sure = row.se_noise is not None and row.se_noise == again.se_noise
                 noise = self.z * row.se_noise if sure and row.se_noise is not None else None

@@ -24,10 +24,10 @@ from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
 from protocols.statistics.estimates import Estimates, Families
-from protocols.statistics.layout import NOTHING, Layout, Measure
+from protocols.statistics.layout import NOTHING, Blocks, Layout, Measure
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
-from protocols.statistics.rows import Answer, significant
+from protocols.statistics.rows import Answer, Row, significant
 from protocols.statistics.suppression import Withheld, withheld
 from protocols.study import Study
 
@@ -102,13 +102,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         scopes: list[tuple[str, Answer]] = []
         if release != "by_city":
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
-            answer = _answer(study, question, found.pooled, min_cell, "")
+            answer = _answer(study, question, found.pooled, min_cell, "", able)
             if covers is not None:
-                answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+                answer = covered(covers, answer, study.workload.blocks[question.id])
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
-            answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, name)
+            answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, name, (name,))
             given = enough and name in able and (city in opened.own or not opened.known)
             scopes.append((name, answer if given else answer.unavailable()))
         rows = [(scope, row) for scope, answer in scopes for row in answer.rows]
@@ -133,13 +133,23 @@ def hidden(agreement: Agreement, families: Families, least: int, fewest: int) ->
     """Cells of exact tables that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a sum."""
     if max(least, fewest) <= 1:
         return None
-    (counts,) = (family for (measure, *_), family in families.items() if measure is Measure.ONE)
-    return withheld(counts, Resolution.of(agreement.layout), least, fewest)
+    counts = [each for (measure, *_, over), each in families.items() if measure is Measure.ONE and over is None]
+    return withheld(counts[0], Resolution.of(agreement.layout), least, fewest) if counts else Withheld({}, {})
 
 
-def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:
-    """`city`: whose holders it is about; empty for all. Each scope has a stream of its own for what is drawn."""
-    return question.finalize(estimates(study, question, families, min_cell, city), study.domain)
+def covered(covers: Withheld, answer: Answer, blocks: Blocks) -> Answer:
+    """The answer without cells that are not printed; of a question by month, which no city with a least cell answers, none is."""
+    if "holders" in blocks:
+        return covers.covered(answer, blocks["holders"].axes)
+    return Answer(tuple(Row(row.measure, row.keys, obs_status=row.obs_status, conf_status="C") for row in answer.rows))
+
+
+def _answer(
+    study: Study, question: Question, families: Families, min_cell: int, city: str, cities: tuple[str, ...]
+) -> Answer:
+    """`city`: whose holders it is about; empty for all, those of `cities`. Each scope has a stream of its own for what is drawn."""
+    domain = replace(study.domain, cities=cities)
+    return question.finalize(estimates(study, question, families, min_cell, city), domain)
 
 
 def estimates(study: Study, question: Question, families: Families, min_cell: int, city: str = "") -> Estimates:
@@ -334,10 +344,11 @@ def _blocks(
 
 def _words(study: Study, further: set[str]) -> dict[str, Any]:
     """Labels of every variable that rows are keyed by or the cohort is made of, and of `further` ones that the results name, so that a
-    report needs no dictionary."""
+    report needs no dictionary. The states that holders go from and to have the labels of their variable."""
     dictionary, cohort = study.dictionary, study.file.cohort
     named = {name for question in study.file.questions for name in question.variables()}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
+    named = {name for name in named if dictionary.named(name)}
     return {
         name: {
             "zh": dictionary.label_of(name, "zh"),
@@ -354,7 +365,7 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
 
 def _nulls(study: Study) -> dict[str, str]:
     """Of the variables that a study reads, those whose empty values the dictionary counts as 0 or leaves out."""
-    rules = {name: getattr(study.dictionary.variables[name], "default_null", "keep") for name in study.reads()}
+    rules = {name: getattr(study.dictionary.entry(name), "default_null", "keep") for name in study.reads()}
     return {name: {"0": "zero", "drop": "drop"}[rule] for name, rule in rules.items() if rule != "keep"}
 
 

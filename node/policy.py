@@ -346,9 +346,10 @@ def unknown_variables(folder: Path, policy: Policy, dictionary: Dictionary) -> I
     document, variables = _own(folder), policy.file.variables
     for path, names in (("deny", variables.deny), *(("deny_together", group) for group in variables.deny_together)):
         for name in names:
-            if name not in dictionary.known():
+            known = (*dictionary.known(), *dictionary.event_names())
+            if name not in known:
                 at = document.at("variables", path)
-                yield ConfigError("STUDY_VARIABLE", at, name=name, near=near(name, dictionary.known()))
+                yield ConfigError("STUDY_VARIABLE", at, name=name, near=near(name, known))
 
 
 def _too_loose(file: PolicyFile, document: Document) -> Iterator[HpfedError]:
@@ -438,8 +439,8 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
-    """Exact tables with small cells that cannot be withheld yet: at cities whose cohorts are not kept apart from earlier ones; by city; and
-    amounts, of which a few holders may be most."""
+    """Exact tables with small cells that cannot be withheld yet: at cities whose cohorts are not kept apart from earlier ones; by city;
+    amounts, of which a few holders may be most; and by month, where one holder may be several rows."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
@@ -448,11 +449,14 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         allowed = file.kinds.exact
         if question.kind in MODELS or (ALL not in allowed and question.kind not in allowed):
             continue
-        counts = all(block.measure is Measure.ONE for block in study.workload.blocks[question.id].values())
+        blocks = study.workload.blocks[question.id].values()
+        counts = all(block.measure is Measure.ONE for block in blocks)
+        monthly = any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks)
         pooled = study.release_of(question) == "pooled"
-        if policy.loose and counts and pooled:
+        if policy.loose and counts and pooled and not monthly:
             continue
-        why = WHY["real" if not policy.loose else "amounts" if pooled else "by_city"]
+        words = "by_city" if not pooled else "monthly" if monthly else "amounts"
+        why = WHY[words if policy.loose else "real"]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
@@ -464,6 +468,10 @@ WHY: Final = {
     "amounts": {
         "zh": "；本版本尚不能隐去由少数人占大部分的金额",
         "en": "; this version cannot suppress amounts of which a few holders are most yet",
+    },
+    "monthly": {
+        "zh": "；本版本尚不能隐去按月表中的较小单元格",
+        "en": "; this version cannot suppress smaller cells of tables by month yet",
     },
     "by_city": {
         "zh": "；本版本尚不能隐去分市公布的较小单元格",
@@ -488,13 +496,17 @@ def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _behind(meant: Dictionary, names: Collection[str]) -> frozenset[str]:
-    """The names, and all that they are derived from, at every step."""
+    """The names, and all that they are derived from, at every step; of events by full name, a variable's table among them."""
     found, waiting = set[str](), list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
             waiting.extend(sources(meant.derived[name]) if name in meant.derived else ())
+            waiting.extend(meant.made_of(name) if name in meant.of_events else ())
+            if name not in meant.known() and meant.event_of(name) is not None:
+                full = meant.event_name(name)
+                waiting.extend((full, full.partition(".")[0]))
     return frozenset(found)
 
 

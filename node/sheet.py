@@ -119,9 +119,10 @@ class Sheet:
     @cached_property
     def variables(self) -> tuple[tuple[str, Both, str, bool], ...]:
         """Name, label, sensitivity of every given variable that is read, and whether this city has it."""
-        given = self.study.dictionary.variables
+        meant = self.study.dictionary
         return tuple(
-            (name, self.variable(name), given[name].sensitivity, name not in self.cannot) for name in self.study.reads()
+            (name, self.variable(name), getattr(meant.entry(name), "sensitivity", "C1"), name not in self.cannot)
+            for name in self.study.reads()
         )
 
     @property
@@ -183,7 +184,7 @@ class Sheet:
     def variable(self, name: str) -> Both:
         """Label and name."""
         meant = self.study.dictionary
-        if name not in meant.known():
+        if not meant.named(name):
             return name, name
         zh, en = meant.label_of(name, "zh"), meant.label_of(name, "en")
         return (f"{zh}（{name}）" if zh != name else name), (f"{en} ({name})" if en != name else name)
