@@ -267,7 +267,7 @@ class Forecast:
         return tuple(
             (sum("u" in each for each in column) / len(column), sum("x" in each for each in column) / len(column))
             for column in zip(*statuses, strict=True)
-            if "z" not in column
+            if not any("z" in each for each in column)
         )
 
 

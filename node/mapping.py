@@ -563,7 +563,7 @@ class _Reading:
             written.rows,
             tuple(sorted(rules, key=lambda rule: rule.variable)),
             tuple(sorted(self.cannot(given, events))),
-            tuple(sorted((set(self.terms.variables) - set(written.variables)) | (self.terms.events.keys() - events))),
+            tuple(sorted(set(self.terms.variables) - set(written.variables))),
             frozenset(column_name(name).casefold() for name in written.never) | NEVER,
             digest(canonical({"mapping": self.document.tree, "codes": self.code_files})),
             events,

@@ -38,6 +38,8 @@ KINDS: Final[dict[str, Both]] = {  # what a question asks, before the variables 
     "ratio": ("比率", "ratio"),
     "top": ("排名", "ranking"),
     "series": ("时间序列", "series over time"),
+    "transitions": ("状态转移", "transitions"),
+    "vintage": ("分开户月的活跃率", "vintage"),
 }
 RELEASES: Final[dict[str, Both]] = {
     "pooled": ("只公布各市合计", "the sum over cities only"),

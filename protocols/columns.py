@@ -91,10 +91,10 @@ def summed(rows: EventRows, holders: int, variable: str) -> Column:
     return Column(total, ~_any(rows.holder[~given.known], holders))
 
 
-def counted(rows: EventRows, holders: int) -> Column:
-    """How many rows a holder has."""
-    number = np.bincount(rows.holder, minlength=holders).astype(np.int64)
-    return Column(number, np.ones(holders, dtype=bool))
+def counted(rows: EventRows, holders: int, variable: str | None = None) -> Column:
+    """How many rows a holder has; of an amount, how many above 0."""
+    some, sure = _above(rows, holders, variable)
+    return Column(np.bincount(some.holder, minlength=holders).astype(np.int64), sure)
 
 
 def latest(rows: EventRows, holders: int, variable: str) -> Column:
@@ -107,20 +107,19 @@ def latest(rows: EventRows, holders: int, variable: str) -> Column:
     return Column(values, known)
 
 
-def streak(rows: EventRows, holders: int, end: int) -> Column:
-    """How many months in a row, up to `end`, a holder has a row in."""
-    ends = np.cumsum(np.bincount(rows.holder, minlength=holders))
-    after = ends[rows.holder] - 1 - np.arange(rows.holder.size)  # rows of the holder that follow this one
-    return counted(rows.taken(rows.month + after == end), holders)
+def streak(rows: EventRows, holders: int, end: int, variable: str | None = None) -> Column:
+    """How many months in a row, up to `end`, a holder has a row in; of an amount, one above 0."""
+    some, sure = _above(rows, holders, variable)
+    ends = np.cumsum(np.bincount(some.holder, minlength=holders))
+    after = ends[some.holder] - 1 - np.arange(some.holder.size)  # rows of the holder that follow this one
+    return Column(counted(some.taken(some.month + after == end), holders).values, sure)
 
 
-def gap(rows: EventRows, holders: int, variable: str | None) -> Column:
-    """Whether none of a holder's rows is there; of an amount, none above 0. Not known where that hangs on an amount that is not known."""
-    if variable is None:
-        return Column(~_any(rows.holder, holders), np.ones(holders, dtype=bool))
-    given = rows.columns[variable]
-    paid = _any(rows.holder[given.known & (given.values > 0)], holders)
-    return Column(~paid, paid | ~_any(rows.holder[~given.known], holders))
+def gap(rows: EventRows, holders: int, variable: str | None = None) -> Column:
+    """Whether a holder has no row; of an amount, none above 0."""
+    some, sure = _above(rows, holders, variable)
+    there = _any(some.holder, holders)
+    return Column(~there, there | sure)
 
 
 def first(rows: EventRows, holders: int) -> Column:
@@ -129,6 +128,14 @@ def first(rows: EventRows, holders: int) -> Column:
     values, known = np.zeros(holders, dtype=np.int64), np.zeros(holders, dtype=bool)
     values[rows.holder[begins]], known[rows.holder[begins]] = first_days(rows.month[begins]), True
     return Column(values, known)
+
+
+def _above(rows: EventRows, holders: int, variable: str | None) -> tuple[EventRows, Bools]:
+    """The rows, or those whose amount is above 0; and the holders of whom every amount is known."""
+    if variable is None:
+        return rows, np.ones(holders, dtype=bool)
+    given = rows.columns[variable]
+    return rows.taken(given.known & (given.values > 0)), ~_any(rows.holder[~given.known], holders)
 
 
 def _any(holder: npt.NDArray[np.int64], holders: int) -> Bools:

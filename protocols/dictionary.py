@@ -181,8 +181,9 @@ class Rules(Record):
 class OfEvents(Record):
     """`{of_events: contributions, rule: sum, variable: amount, months: 12}`: one value of a holder's event rows of the last months.
 
-    `months`: up to that of as_of; left out, all that are kept. `range`: of a sum, which is clipped to it. `opened`: of a gap, the date
-    before which there is nothing to be missed; who opened less than `months` before as_of has no value. A city may give a column instead.
+    Of an amount, `count`, `streak` and `gap` look at rows above 0. `months`: up to that of as_of; left out, all that are kept. `range`: a
+    sum is clipped to it. `opened`: of a gap, the date before which there is nothing to be missed; who opened less than `months` before
+    as_of has no value. A city may give a column instead.
     """
 
     of_events: str
@@ -450,7 +451,7 @@ class Dictionary(Record):
             zh, en = f"没有事件表 {entry.of_events!r}", f"there is no table of events {entry.of_events!r}"
             yield (*path, "of_events"), _hinted(zh, en, entry.of_events, self.events)
             return
-        needed = {"sum": True, "latest": True, "gap": None}.get(entry.rule, False)
+        needed = {"sum": True, "latest": True, "first": False}.get(entry.rule)  # of the others, rows or amounts above 0
         if needed is not None and needed != (entry.variable is not None):
             said = ("缺少变量", "needs a variable") if needed else ("不需要变量", "takes no variable")
             yield (*path, "variable"), Both(f"{entry.rule} {said[0]}", f"{entry.rule} {said[1]}")
@@ -801,11 +802,11 @@ def _of_events(table: Table, entry: OfEvents, dictionary: Dictionary, read: Read
             per = 100 if dictionary.type_of(f"{entry.of_events}.{variable}") == "money" else 1
             return Column(np.clip(found.values, int(low * per), int(high * per)), found.known)
         case "count":
-            return columns.counted(rows, holders)
+            return columns.counted(rows, holders, entry.variable)
         case "latest":
             return columns.latest(rows, holders, variable)
         case "streak":
-            return columns.streak(rows, holders, end)
+            return columns.streak(rows, holders, end, entry.variable)
         case "first":
             return columns.first(rows, holders)
     found = columns.gap(rows, holders, entry.variable)

@@ -29,6 +29,7 @@ derived:
   running: {of_events: pay, rule: streak}
   stopped: {of_events: pay, rule: gap, months: 2, opened: opened}
   began: {of_events: pay, rule: first}
+  paying: {of_events: pay, rule: streak, variable: amount}
 events:
   pay:
     variables:
@@ -106,7 +107,8 @@ def test_a_dictionary_with_events_survives_its_canonical_bytes_and_one_without_s
     ("written", "instead", "key"),
     [
         ("of_events: pay, rule: count", "of_events: pays, rule: count", "derived.times.of_events"),
-        ("rule: count", "rule: count, variable: amount", "derived.times.variable"),
+        ("rule: count", "rule: count, variable: state", "derived.times.variable"),
+        ("rule: first", "rule: first, variable: amount", "derived.began.variable"),
         ("rule: latest, variable: state", "rule: latest", "derived.state.variable"),
         ("variable: amount, months: 3", "variable: state, months: 3", "derived.paid_12m.variable"),
         ("variable: amount, months: 3", "variable: amuont, months: 3", "derived.paid_12m.variable"),
@@ -238,7 +240,7 @@ def test_a_fault_of_a_mapping_of_events_stands_at_its_key(
 def test_what_events_make_is_computed_and_a_column_of_the_city_overrides_it(tmp_path: Path) -> None:
     where = place(tmp_path / "made")
     run(where)
-    names = ("paid_12m", "times", "state", "running", "stopped", "began")
+    names = ("paid_12m", "times", "state", "running", "stopped", "began", "paying")
     (table,) = snapshot.open_for(where / ".hpfed", AS_OF).batches(names)
     at = {key: order(where).index(key) for key in "abc"}
 
@@ -251,6 +253,7 @@ def test_what_events_make_is_computed_and_a_column_of_the_city_overrides_it(tmp_
     assert given("state") == {"a": 0, "b": 1, "c": None}
     assert given("running") == {"a": 2, "b": 1, "c": 0}
     assert given("stopped") == {"a": 0, "b": None, "c": 1}  # b opened this month
+    assert given("paying") == {"a": 2, "b": None, "c": 0}
     days = [date(2021, 12, 1).toordinal(), date(2022, 5, 1).toordinal()]
     assert given("began") == {"a": days[0] - 719_163, "b": days[1] - 719_163, "c": None}
 
@@ -273,7 +276,7 @@ def test_a_city_without_events_says_so_and_its_holders_have_none(tmp_path: Path)
     run(where)
     held = snapshot.open_for(where / ".hpfed", AS_OF)
     assert held.cannot == (
-        "began", "paid_12m", "pay", "pay.amount", "pay.late", "pay.state", "running", "state", "stopped", "times",
+        "began", "paid_12m", "pay", "pay.amount", "pay.late", "pay.state", "paying", "running", "state", "stopped", "times",
     )  # fmt: skip
     (table,) = held.batches(["times", "pay.amount", "pay"])
     assert not table.events
