@@ -24,7 +24,7 @@ from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
 from protocols.statistics.estimates import Estimates, Families
-from protocols.statistics.layout import NOTHING, Blocks, Layout, Measure
+from protocols.statistics.layout import FROM, NOTHING, TO, Blocks, Layout, Measure
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, Row, significant
@@ -349,7 +349,7 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
     named = {name for question in study.file.questions for name in question.variables()}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
     named = {name for name in named if dictionary.named(name)}
-    return {
+    return _states(study) | {
         name: {
             "zh": dictionary.label_of(name, "zh"),
             "en": dictionary.label_of(name, "en"),
@@ -361,6 +361,21 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
         }
         for name in sorted(named | chosen | further)
     }
+
+
+def _states(study: Study) -> dict[str, Any]:
+    """Labels of the keys `from` and `to`, and of the states that stand there."""
+    dictionary, found = study.dictionary, dict[str, Any]()
+    for question in study.file.questions:
+        if question.kind != "transitions":
+            continue
+        (name, *_) = question.variables()
+        for key, (zh, en) in {FROM: ("本月", "this month"), TO: ("次月", "next month")}.items():
+            entry = found.setdefault(key, {"zh": zh, "en": en, "unit": "", "codes": {}})
+            for code in dictionary.codes(name):
+                labels = {"zh": dictionary.code_label(name, code, "zh"), "en": dictionary.code_label(name, code, "en")}
+                entry["codes"].setdefault(code, labels)
+    return found
 
 
 def _nulls(study: Study) -> dict[str, str]:

@@ -35,6 +35,9 @@ KINDS: Final = (
     "tgi",
     "mean",
     "histogram",
+    "series",
+    "transitions",
+    "vintage",
 )  # with texts of their own; any other is shown as a plain list
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 
@@ -112,6 +115,8 @@ class Wording:
 
     def variable(self, name: str) -> str:
         words = self.content.words.variables.get(name)
+        if words is None and f"key_{name}" in strings():
+            return str(self.say(f"key_{name}"))
         return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
 
     def in_unit(self, text: object, variable: str) -> Markup:

@@ -183,7 +183,3 @@ def test_the_report_shows_series_transitions_and_vintages_in_both_languages(ran:
         assert page.count("<svg") >= 2
         assert len(page) < 400_000
     assert Results.load(out).questions["moves"].keys == ("from", "to")
-    assert html
-    assert all(
-        first < second for first, second in pairwise(sorted({row["month"] for row in rows(ran[0], "paid", "count")}))
-    )
