@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import ceil, floor, log10
 from typing import Any, Final, TypeAlias
 from xml.etree import ElementTree
 
@@ -339,8 +340,10 @@ def lines(ticks: Sequence[str], curves: Sequence[Curve], scale: Scale) -> Pictur
     marks, left, plot = _Marks(), 64.0, 190.0
     points = [point for curve in curves for point in curve.points if point is not None]
     top = max((max(point.value, point.high) for point in points), default=1.0)
-    bottom = min(0.0, *(min(point.value, point.low) for point in points)) if points else 0.0
-    reach = (top - bottom) or 1.0
+    least = min((min(point.value, point.low) for point in points), default=0.0)
+    step_up = 10.0 ** floor(log10(max(top, -least, 1e-9))) / 2
+    top, bottom = step_up * max(ceil(top / step_up), 1), min(0.0, step_up * floor(least / step_up))
+    reach = top - bottom
     width = WHOLE if len(ticks) > MOST_NARROW_TICKS else WIDTH
     x, y = 0.0, 12.0
     for curve, colour in zip(curves, SERIES, strict=False):

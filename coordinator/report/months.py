@@ -107,7 +107,9 @@ def _series(wording: Wording, question: Question, scope: str, title: Markup) -> 
 
 
 def _axis(measure: str) -> charts.Scale:
-    return lambda value: fixed(value, min(decimals(measure, value), 1 if factor(measure) == 1 else 0))
+    if factor(measure) != 1:
+        return lambda value: f"{fixed(value, 0)}%"
+    return lambda value: fixed(value, min(decimals(measure, value), 1))
 
 
 # --- transitions

@@ -100,6 +100,10 @@ class Occasions:
         """M, or of pairs M - 1: the most that one holder has."""
         return min(self.months.number, self.kept) - self.pairs
 
+    def declared(self) -> dict[str, Any]:
+        months = {"from": self.months.texts[0], "to": self.months.texts[-1]}
+        return {"table": self.table, "months": months, "kept": self.kept, "active": self.active, "pairs": self.pairs}
+
     @property
     def name(self) -> str:
         true = f" {self.active}" if self.active else ""
@@ -313,6 +317,7 @@ class Block:
             "block": self.name,
             "measure": str(self.measure),
             "axes": [{"name": axis.name, "positions": list(axis.positions)} for axis in self.axes],
+            **({} if self.over is None else {"over": self.over.declared()}),
             "of": self._of(),
             "weight": self.weight,
             "shift": self.shift,
