@@ -145,7 +145,7 @@ def _tile(found: Numbered | None) -> charts.Tile:
     shown = printed(row) if row else None
     if row is None or shown is None:
         return charts.Tile("", "", marks, "held")
-    step = sum((row.display or 0.0) >= edge for edge in STEPS)
+    step = len([edge for edge in STEPS if (row.estimate or 0.0) >= edge])
     look = "grey" if row.doubtful else f"u{step}" if step else "plain"
     return charts.Tile(shown.value, shown.error, marks, look)
 

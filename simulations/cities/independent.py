@@ -60,7 +60,12 @@ sources:
 {events}variables:
 """
 SOURCE: Final = '  of_{table}: {{kind: csv, files: "{file}", encoding: utf-8-sig}}\n'
-TABLE: Final = "  {table}:\n    source: of_{table}\n    key: {key}\n    month: {{column: {month}, parse: [yyyymm]}}\n    variables: {{{variables}}}\n"
+TABLE: Final = """  {table}:
+    source: of_{table}
+    key: {key}
+    month: {{column: {month}, parse: [yyyymm]}}
+    variables: {{{variables}}}
+"""
 NO_SETS: Final = (
     "{status: impossible, reason: {zh: 暂不能映射多选变量, en: columns for multi-response variables are not read yet}}"
 )
