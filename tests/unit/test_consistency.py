@@ -48,7 +48,7 @@ def test_sums_of_another_measure_are_another_family() -> None:
     layout = Layout((count([KNOWN_INCOME, OWNER]), amount(INCOME, [OWNER])))
     families = reconcile(layout, np.array([5, 6, 0, 0, 0, 7, 1_000, -2_000, 0]), [0.0, 0.0])
     assert set(families) == {(Measure.ONE, (), None, None), (Measure.AMOUNT, (INCOME,), None, None)}
-    assert families[Measure.AMOUNT, (INCOME,), None].table(frozenset()).values == 110_000_000 - 1_000
+    assert families[Measure.AMOUNT, (INCOME,), None, None].table(frozenset()).values == 110_000_000 - 1_000
     with pytest.raises(ValueError, match="known"):
         reconcile(Layout((count([OWNER]), amount(INCOME, [OWNER]))), np.zeros(6, dtype=np.int64), [0.0, 0.0])
 
