@@ -4,6 +4,7 @@ A line chart prints no numbers but those of its axis: the table beside it holds 
 lines are the intervals. A month without a number leaves a gap; one of low reliability is drawn, and marked in the table.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -21,6 +22,7 @@ MOST_LINES: Final = 6  # that can be told apart
 MOST_STATES: Final = 12
 MOST_MONTHS: Final = 60
 QUARTER: Final = 3
+MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 STEPS: Final = (0.02, 0.1, 0.3, 0.6)  # of a share of pairs: from here on the next darker tile
 
 Listed: TypeAlias = tuple[str, Sequence[Numbered | None]]  # the head of a line, and its rows
@@ -39,6 +41,8 @@ class Drawing:
 
 def drawing(wording: Wording, question: Question, scope: str, title: Markup) -> Drawing | None:
     """The picture of one scope of a question by month; None where it would have too many lines or months to be read."""
+    if not question.keys:
+        return None
     match question.kind:
         case "series":
             return _series(wording, question, scope, title)
@@ -157,6 +161,8 @@ def _vintage(wording: Wording, question: Question, scope: str, title: Markup) ->
     if len(question.keys) != 2:
         return None
     opened, since = _known(question, question.keys[0]), _known(question, question.keys[1])
+    if not all(map(MONTH.fullmatch, opened)) or not all(map(str.isdecimal, since)):
+        return None
     quarters: dict[str, list[str]] = {}
     for month in opened:
         year, number = month.split("-")

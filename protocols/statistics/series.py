@@ -92,7 +92,7 @@ class Series(Question):
             known = domain.known(of.variable).name
             rows = sums["rows"].renamed(axis.name, MONTH).ordered((MONTH, *self.by, known))
             total = sums["total"].renamed(axis.name, MONTH).ordered((MONTH, *self.by))
-            answered = _counted(rows, sums) + _totals(rows, total, of, sums)
+            answered = _counted(rows, sums, self.sampling is True) + _totals(rows, total, of, sums)
             changed = _Changing(total, total.units / total.quantum, rows, of, False)
         breaks = touching(domain, (axis.source if of is None else of.variable, *self.by))
         for measure, back in (("change", 1), ("change_year", YEAR)):
@@ -122,10 +122,10 @@ def _marked(row: Row) -> Row:
     return replace(row, obs_status="".join(sorted({*row.obs_status, "b"})))
 
 
-def _counted(table: Table, sums: Estimates) -> tuple[Row, ...]:
+def _counted(table: Table, sums: Estimates, sampling: bool) -> tuple[Row, ...]:
     """How many rows have a value, by month and group. `table`: these, then whether the value is known."""
     *_, known = table.axes
-    rows = (row for row in count_rows(table, sums, sampling=False) if row.keys[known.name] == known.positions[0])
+    rows = (row for row in count_rows(table, sums, sampling=sampling) if row.keys[known.name] == known.positions[0])
     return tuple(replace(row, keys={name: row.keys[name] for name in row.keys if name != known.name}) for row in rows)
 
 

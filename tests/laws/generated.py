@@ -70,7 +70,7 @@ event_rows: Final = st.dictionaries(  # what ingest keeps: months up to as_of, s
 )
 DTYPES: Final = {"owner": np.bool_, "worries": np.uint64}
 
-holders: Final = st.fixed_dictionaries({}, optional=VALUES | {"contributions": event_rows})
+holders: Final[st.SearchStrategy[Holder]] = st.fixed_dictionaries({}, optional={**VALUES, "contributions": event_rows})
 crowds: Final = st.lists(holders, max_size=12)
 blocks: Final[st.SearchStrategy[Block]] = st.builds(
     lambda make, axes: make(axes),

@@ -128,10 +128,10 @@ def test_a_dictionary_with_events_survives_its_canonical_bytes_and_one_without_s
     ],
 )
 def test_what_a_dictionary_may_not_say_of_events_stands_at_its_key(written: str, instead: str, key: str) -> None:
-    assert DICTIONARY.count(written) == 1 or written == "rule: count"
+    assert written in DICTIONARY
     with pytest.raises(ConfigError) as caught:
         meant(DICTIONARY.replace(written, instead))
-    assert key in [each.at.key for each in caught.value.every()]
+    assert key in [each.at.key for each in caught.value.every() if each.at]
 
 
 def test_names_of_events_are_full_or_plain_where_one_table_has_them() -> None:
@@ -231,7 +231,7 @@ def test_a_fault_of_a_mapping_of_events_stands_at_its_key(
     written: str, instead: str, code: str, key: str, tmp_path: Path
 ) -> None:
     found = mapping.check(place(tmp_path, text=MAPPING.replace(written, instead, 1)))
-    assert (code, key) in [(each.code, each.at.key) for each in found]
+    assert (code, key) in [(each.code, each.at.key) for each in found if each.at]
 
 
 # --- what a snapshot gives back
