@@ -12,7 +12,7 @@ from node.policy import decide
 from protocols import dictionary as dictionaries
 from protocols.columns import EventRows, month_number
 from protocols.dictionary import Column, Dictionary, Table
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, Refusal
 from protocols.statistics import KINDS
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.layout import Domain, Months
@@ -174,6 +174,26 @@ def test_an_unclipped_month_would_break_the_declared_effect() -> None:
     one = Table(1, {}, {"other": EventRows(np.zeros(10, dtype=np.int64), months, {})})
     moved = encode(Workload.of([asked(kind="series", of="other")], domain).layout, one, meant(), AS_OF, None, False)
     assert moved.sum() > block.l1
+
+
+@pytest.mark.parametrize(
+    ("question", "variable", "value"),
+    [
+        ({"kind": "series", "of": "pay.amount"}, "amount", 100_001),
+        ({"kind": "transitions", "of": "pay.state"}, "state", 2),
+    ],
+)
+def test_an_event_value_outside_the_domain_is_refused_in_exact_mode_alone(
+    question: Any, variable: str, value: int
+) -> None:
+    domain = Domain(meant(), as_of=AS_OF, window=Months.between("2021-08", "2022-05"))
+    layout, known = Workload.of([asked(**question)], domain).layout, np.ones(2, dtype=bool)
+    given = {name: Column(np.full(2, value if name == variable else 0), known) for name in ("amount", "state")}
+    one = Table(1, {}, {"pay": EventRows(np.zeros(2, dtype=np.int64), np.array([LAST - 1, LAST]), given)})
+    assert encode(layout, one, meant(), AS_OF, None, False).any()
+    with pytest.raises(Refusal) as no:
+        encode(layout, one, meant(), AS_OF, None, True)
+    assert (no.value.code, no.value.values["column"]) == ("SNAPSHOT_OUT_OF_DOMAIN", f"pay.{variable}")
 
 
 # --- families
