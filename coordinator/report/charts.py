@@ -355,7 +355,7 @@ def lines(ticks: Sequence[str], curves: Sequence[Curve], scale: Scale) -> Pictur
         marks.text(x + 16, y, label)
         x += wide
     first = y + 16
-    step = (width - left - 16) / max(len(ticks) - 1, 1)
+    step = (width - left - 28) / max(len(ticks) - 1, 1)  # half of the last tick's name stands beyond it
 
     def height(value: float) -> float:
         return first + plot * (top - value) / reach
