@@ -118,8 +118,11 @@ def write(out: Path, dictionary: Dictionary, formats: Sequence[str] = FORMATS) -
 
 
 def lines(dictionary: Dictionary) -> Iterator[Line]:
-    """Every variable in the dictionary's order, each followed by its codes."""
-    for name, variable in dictionary.variables.items():
+    """Every variable in the dictionary's order, each followed by its codes; then those of events, by their full names."""
+    happened = (
+        (f"{table}.{name}", of) for table, each in dictionary.events.items() for name, of in each.variables.items()
+    )
+    for name, variable in (*dictionary.variables.items(), *happened):
         codes = dictionary.codes(name)
         also = _clean("、".join(variable.aliases))
         words = _words(variable.label, name)
@@ -148,7 +151,8 @@ def lines(dictionary: Dictionary) -> Iterator[Line]:
 def computed(dictionary: Dictionary) -> Iterator[Computed]:
     """What every node computes by itself."""
     for name, entry in dictionary.derived.items():
-        yield Computed(name, _words(entry.label, name), ", ".join(sources(entry)))
+        of = dictionary.made_of(name) if name in dictionary.of_events else sources(entry)
+        yield Computed(name, _words(entry.label, name), ", ".join(of))
 
 
 def about(dictionary: Dictionary) -> tuple[tuple[str, str], ...]:

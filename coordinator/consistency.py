@@ -53,7 +53,7 @@ from protocols.statistics.estimates import (
     family_of,
     subsets,
 )
-from protocols.statistics.layout import NOTHING, Amount, Block, Branches, Choice, Layout, Measure
+from protocols.statistics.layout import NOTHING, Amount, Block, Branches, Choice, Layout, Measure, Occasions
 from protocols.statistics.measures import Vector
 from protocols.statistics.resolution import Dims, Resolution
 
@@ -122,9 +122,10 @@ def reconcile_cities(
         measured += _measured(own, together, [len(linked) * variance for variance in own_variances])
     total = _grouped(measured)
     pooled, cities = dict[FamilyKey, Family](), {city: dict[FamilyKey, Family]() for city in apart}
-    counts: dict[int | None, Settled] = {scope: {} for scope in (None, *apart)}
+    settled_counts: dict[tuple[int | None, Occasions | None], Settled] = {}  # by scope, and by whether rows or holders
     keys = dict.fromkeys((*total, *(key for groups in apart.values() for key in groups)))
-    for key in sorted(keys, key=lambda key: key != COUNTS):  # amounts and trees rest on counts
+    for key in sorted(keys, key=lambda key: key[:2] != COUNTS[:2]):  # amounts and trees rest on counts
+        counts = {scope: settled_counts.setdefault((scope, key[-1]), {}) for scope in (None, *apart)}
         own_groups = {city: groups[key] for city, groups in apart.items() if key in groups}
         if isinstance(key[1], Branches):
             grown = {city: Grown.of(group, cities[city][COUNTS]) for city, group in own_groups.items()}

@@ -159,7 +159,7 @@ class Forecast:
             self._cell(scope, row)
             for scope, sums in self._scopes(question, self._tables)
             for row in self._covered(question, scope, self._rows(question, _scaled(sums, scale)))
-            if row.obs_status != "z"
+            if "z" not in row.obs_status
         )
 
     def noisy(self, question: Question, scale: float = 1.0) -> bool | None:
@@ -252,7 +252,7 @@ class Forecast:
                 self._rows(question, _scaled(one, scale)), self._rows(question, _scaled(other, scale)), strict=True
             )
             for row, again in pairs:
-                if row.obs_status == "z":
+                if "z" in row.obs_status:
                     continue
                 sure = row.se_noise is not None and row.se_noise == again.se_noise
                 noise = self.z * row.se_noise if sure and row.se_noise is not None else None
@@ -273,7 +273,7 @@ class Forecast:
         return tuple(
             (sum("u" in each for each in column) / len(column), sum("x" in each for each in column) / len(column))
             for column in zip(*statuses, strict=True)
-            if "z" not in column
+            if not any("z" in each for each in column)
         )
 
 

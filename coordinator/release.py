@@ -26,7 +26,7 @@ from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
 from protocols.statistics.estimates import COUNTS, Estimates, Families
-from protocols.statistics.layout import NOTHING, Layout
+from protocols.statistics.layout import FROM, NOTHING, TO, Layout
 from protocols.statistics.own_tables import WITHHELD, OwnTables
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
@@ -150,6 +150,8 @@ def hidden(agreement: Agreement, families: Families, least: int, fewest: int) ->
     """Cells of exact tables that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a sum."""
     if max(least, fewest) <= 1:
         return None
+    if COUNTS not in families:
+        return Withheld({}, {})
     return withheld(families[COUNTS], Resolution.of(agreement.layout), least, fewest)
 
 
@@ -157,7 +159,8 @@ def _answer(
     study: Study, question: Question, families: Families, min_cell: int, cities: tuple[str, ...], city: str = ""
 ) -> Answer:
     """`cities`: whose holders it is about. `city`: its name in a table of one. Each scope has a stream of its own for what is drawn."""
-    return question.finalize(estimates(study, question, families, min_cell, cities, city), study.domain)
+    domain = replace(study.domain, cities=cities)
+    return question.finalize(estimates(study, question, families, min_cell, cities, city), domain)
 
 
 def estimates(
@@ -374,11 +377,12 @@ def _blocks(
 
 def _words(study: Study, further: set[str]) -> dict[str, Any]:
     """Labels of every variable that rows are keyed by or the cohort is made of, and of `further` ones that the results name, so that a
-    report needs no dictionary."""
+    report needs no dictionary. The states that holders go from and to have the labels of their variable."""
     dictionary, cohort = study.dictionary, study.file.cohort
     named = {name for question in study.file.questions for name in question.variables()}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
-    return {
+    named = {name for name in named if dictionary.named(name)}
+    return _states(study) | {
         name: {
             "zh": dictionary.label_of(name, "zh"),
             "en": dictionary.label_of(name, "en"),
@@ -392,9 +396,24 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
     }
 
 
+def _states(study: Study) -> dict[str, Any]:
+    """Labels of the keys `from` and `to`, and of the states that stand there."""
+    dictionary, found = study.dictionary, dict[str, Any]()
+    for question in study.file.questions:
+        if question.kind != "transitions":
+            continue
+        (name, *_) = question.variables()
+        for key, (zh, en) in {FROM: ("本月", "this month"), TO: ("次月", "next month")}.items():
+            entry = found.setdefault(key, {"zh": zh, "en": en, "unit": "", "codes": {}})
+            for code in dictionary.codes(name):
+                labels = {"zh": dictionary.code_label(name, code, "zh"), "en": dictionary.code_label(name, code, "en")}
+                entry["codes"].setdefault(code, labels)
+    return found
+
+
 def _nulls(study: Study) -> dict[str, str]:
     """Of the variables that a study reads, those whose empty values the dictionary counts as 0 or leaves out."""
-    rules = {name: getattr(study.dictionary.variables[name], "default_null", "keep") for name in study.reads()}
+    rules = {name: getattr(study.dictionary.entry(name), "default_null", "keep") for name in study.reads()}
     return {name: {"0": "zero", "drop": "drop"}[rule] for name, rule in rules.items() if rule != "keep"}
 
 

@@ -3,7 +3,8 @@
 1. the mapping against schema and dictionary; 2. files found and named by SHA-256; 3. nothing changed: done; headers against the mapping;
 4. every column read as text, holders named by keyed hashes, side tables joined; 5. one statement casts every variable to value and status;
 6. what was found is counted; 7. a rule that says `fail` was hit: its first places are looked up in a second reading, nothing is written;
-8. rows sorted and written; 9. closed, on disk, renamed, `current.json` replaced.
+8. rows sorted and written, then the event rows of these holders: those of one month added up and then clipped, the latest months kept;
+9. closed, on disk, renamed, `current.json` replaced.
 
 A holder's key never leaves the statement that reads it: outside it there is only BLAKE2b keyed with this city's secret (section 3).
 """
@@ -23,20 +24,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from node import casts, snapshot
-from node.casts import FAIL, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
+from node.casts import FAIL, FARTHEST, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
 from node.connectors import Bound, Part, TextTable, Wanted, csv, parquet, quoted, xlsx
 from node.connectors.files import Found, column_name, find, fingerprint, trimmed
 from node.engine import engine
 from node.mapping import (
+    HIGH,
     IMPOSSIBLE,
+    LOW,
+    MISSING,
+    NOT_KNOWN,
     At,
     CsvSource,
     DictionaryLookup,
+    EventRule,
     Mapping,
     Newest,
     ParquetSource,
     Rule,
     SheetSource,
+    key_path,
     load,
     row_leaves,
     split_name,
@@ -46,6 +53,7 @@ from node.quality import FILE as QUALITY
 from node.quality import (
     FRACTION,
     Counters,
+    EventCount,
     FileCount,
     Marks,
     Quality,
@@ -57,9 +65,10 @@ from node.quality import (
     shape,
     suspect,
 )
-from node.snapshot import HASH_SIZE, HOLDERS, MAIN, Made, Manifest
+from node.snapshot import HASH_SIZE, HOLDERS, MAIN, EventsPart, Made, Manifest
 from protocols import dictionary as dictionaries
 from protocols.canonical import canonical, digest
+from protocols.columns import month_number
 from protocols.dictionary import Money
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, HpfedError, Place, joined
@@ -71,6 +80,7 @@ INGEST: Final = 1  # raised when the same files would give another snapshot
 PERSON: Final = b"hpfed-holder-1"
 KEY_SIZE: Final = 32
 MOST_PLACES: Final = 20
+AMOUNTS: Final = ("integer", "money")  # kinds of event variables that add up within a month
 THREADS: Final = 2
 TOTALS: Final = (
     "合计",
@@ -270,6 +280,7 @@ class _Making:
         self.marks: dict[str, Marks] = {}
         self.failures: dict[str, int] = {}
         self.suspects: list[Suspect] = []
+        self.events: dict[str, EventCount] = {}
         self.sides = [name for name in mapping.tables if name != mapping.main]
 
     def _open(self, name: str) -> TextTable:
@@ -290,6 +301,7 @@ class _Making:
         folder = self.work / "made"
         folder.mkdir(mode=0o700)
         rows = self._written(folder)  # 8
+        self._events(folder)
         return self._described(folder, rows, tables, inputs)
 
     # 4, 5: reading and casting
@@ -319,7 +331,8 @@ class _Making:
         for number in range(len(self.sides)):
             relation += f" LEFT JOIN side_{number} s{number} ON s{number}._h = m._h"
             extra.append(f"(s{number}._h IS NULL) AS _alone_{number}")
-        raw = ", ".join([*extra, *(self._raw(number) for number in range(len(self.used)))])
+        mine = [number for number, at in enumerate(self.used) if at.table in self.mapping.tables]
+        raw = ", ".join([*extra, *(self._raw(number) for number in mine)])
         layers, selected = self._layers(self.mapping.rules, bound)
         for column in ["_h", "_lost", *(f"_alone_{number}" for number in range(len(self.sides)))]:
             layers.add(5, column, column)
@@ -339,10 +352,10 @@ class _Making:
 
     def _columns(self, table: str, alias: str, bound: Bound) -> str:
         """A table of the mapping as holder, mark of lost digits, and the columns that are used of it, as text."""
-        key = self.mapping.tables[table].key
+        key = self.mapping.every[table].key
         wanted = [self._wanted(at) for at in self.used if at.table == table]
         names = [f"x{number}" for number, at in enumerate(self.used) if at.table == table]
-        source = self.sources[self.mapping.tables[table].source]
+        source = self.sources[self.mapping.every[table].source]
         if key is None:
             if not wanted:  # no column is asked for: any one of them counts the rows
                 wanted, names = [Wanted(source.columns[0])], ["_nothing"]
@@ -353,8 +366,8 @@ class _Making:
         return f"SELECT {', '.join(['holder(_k) AS _h', lost, *names])} FROM ({text}) {alias}_text"
 
     def _wanted(self, at: At) -> Wanted:
-        source = self.sources[self.mapping.tables[at.table].source]
-        kinds = {rule.kind for rule in self.mapping.rules if rule.source == at}
+        source = self.sources[self.mapping.every[at.table].source]
+        kinds = {rule.kind for rule in self.mapping.every_rule if rule.source == at}
         money = source.kinds[at.column] == "float" and "money" in kinds
         return Wanted(at.column, "money" if money else "text")
 
@@ -378,7 +391,7 @@ class _Making:
             if at in needed:
                 cleaned[at] = layers.add(0, casts.clean(f"x{number}", bound), f"c{number}")
         for number, rule in enumerate(rules):
-            kind = self.sources[self.mapping.tables[rule.source.table].source].kinds[rule.source.column]
+            kind = self.sources[self.mapping.every[rule.source.table].source].kinds[rule.source.column]
             column = Column(rule.source, cleaned[rule.source], kind)
             casts.cast(rule, number, column, self.mapping.snapshot, layers, bound)
         if not filtered or self.mapping.rows is None:
@@ -478,7 +491,7 @@ class _Making:
         amounts: list[Rule] = []
         asked: list[str] = []
         for rule in self.mapping.rules:
-            meant = self.mapping.meant.variables[rule.variable]
+            meant = self.mapping.stored[rule.variable]
             if isinstance(meant, Money):
                 amounts.append(rule)
                 small, column = int(meant.range[1] * 100) // FRACTION, casts.quoted_value(rule)
@@ -495,8 +508,8 @@ class _Making:
 
     # 7: places
 
-    def _texts(self, rule: Rule, count: int) -> ConfigError:
-        """Where the texts of a variable stand that no rule reads, in a second reading of its table."""
+    def _texts(self, rule: Rule, count: int, into: str = "rows") -> ConfigError:
+        """Where the texts of a variable stand that no rule reads, in a second reading of its table. `into`: what they were cast into."""
         status = casts.quoted_status(rule)
         number = self.used.index(rule.source)
         found: list[tuple[str, str, int]] = []
@@ -506,7 +519,9 @@ class _Making:
             for column in ("_n", "_h", f"c{number}"):
                 layers.add(5, column, column)
             cast = layers.over(f"({self._numbered(rule.source.table, part, bound)})", selected)
-            among = f" AND _h IN (SELECT _h FROM rows WHERE {status} & {FAIL | LOST} > 0)" if self.mapping.keyed else ""
+            among = (
+                f" AND _h IN (SELECT _h FROM {into} WHERE {status} & {FAIL | LOST} > 0)" if self.mapping.keyed else ""
+            )
             statement = (
                 f"SELECT _n, c{number}, {status} FROM ({cast}) WHERE {status} & {FAIL | LOST} > 0{among} "
                 f"ORDER BY _n LIMIT {MOST_PLACES - len(found)}"
@@ -535,7 +550,7 @@ class _Making:
     def _keys(self, code: str, table: str, holders: str, count: int, side: str = "") -> ConfigError:
         """Where the keys of some holders stand in a table; of blank keys if `holders` is empty."""
         among = f"_h IN ({holders})" if holders else "_h IS NULL"
-        column = column_name(self.mapping.tables[table].key or "")
+        column = column_name(self.mapping.every[table].key or "")
         found: list[str] = []
         for part in self._parts(table):
             bound = Bound()
@@ -549,15 +564,15 @@ class _Making:
             found += [part.at(int(row), column) for (row,) in rows]
             if len(found) >= MOST_PLACES:
                 break
-        at = self.mapping.document.at("tables", table, "key")
+        at = self.mapping.document.at(*key_path(table))
         return ConfigError(code, at, column=column, count=few(count), places="; ".join(found), side=side, table=table)
 
     def _parts(self, table: str) -> tuple[Part, ...]:
-        return self.sources[self.mapping.tables[table].source].parts
+        return self.sources[self.mapping.every[table].source].parts
 
     def _numbered(self, table: str, part: Part, bound: Bound) -> str:
         """One file of a table with its row numbers, from 1."""
-        name = self.mapping.tables[table].source
+        name = self.mapping.every[table].source
         whole = self.sources[name]
         try:
             self.sources[name] = replace(whole, parts=(part,))
@@ -569,7 +584,7 @@ class _Making:
 
     def _written(self, folder: Path) -> int:
         """main.parquet, sorted by holder, and the holders in the same order: the number of rows."""
-        listed = [item for name in sorted(self.mapping.meant.variables) for item in self._stored(name)]
+        listed = [item for name in sorted(self.mapping.stored) for item in self._stored(name)]
         bound = Bound()
         order = " ORDER BY _h" if self.mapping.keyed else ""
         self.connection.execute(
@@ -588,7 +603,7 @@ class _Making:
     def _stored(self, name: str) -> list[str]:
         column, status = quoted(name), quoted(name + snapshot.STATUS)
         if name in self.mapping.cannot:
-            kind = self.mapping.meant.variables[name].type
+            kind = self.mapping.stored[name].type
             empty = -1 if kind == "category" else 0
             return [
                 f"CAST({empty} AS {casts.PHYSICAL[kind]}) AS {column}",
@@ -596,10 +611,101 @@ class _Making:
             ]
         return [column, f"{status} & CAST({STATUS} AS UTINYINT) AS {status}"]
 
+    # event rows
+
+    def _events(self, folder: Path) -> None:
+        """events.<name>.parquet of every table that the city maps: rows by holder and month, each pair once."""
+        if self.mapping.events:
+            self.connection.execute(
+                "CREATE OR REPLACE TEMP TABLE places AS SELECT _h, row_number() OVER (ORDER BY _h) - 1 AS _row FROM rows"
+            )
+        for name, rule in self.mapping.events.items():
+            found = self._occurred(rule)
+            self.events[name] = self._monthly(rule, found, folder / snapshot.events_file(name))
+
+    def _occurred(self, rule: EventRule) -> EventCount:
+        """Casts the rows of a table into `occurred`, those of selected holders with a month that has come; amounts are not clipped yet."""
+        bound = Bound()
+        amounts = [replace(each, low=-FARTHEST, high=FARTHEST) if each.kind in AMOUNTS else each for each in rule.rules]
+        layers, _ = self._layers([rule.month, *amounts], bound, rule.at)
+        for column in ("_h", "_lost"):
+            layers.add(5, column, column)
+        cast = layers.over(f"({self._columns(rule.at, 'e', bound)})")
+        day = f"(DATE '1970-01-01' + {casts.quoted_value(rule.month)})"
+        known = f"{casts.quoted_status(rule.month)} & {STATUS} NOT IN {NOT_KNOWN}"
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE occurred AS SELECT e.*, p._row, "
+            f"CASE WHEN {known} THEN year({day}) * 12 + month({day}) - 1 END AS _at "
+            f"FROM ({cast}) e LEFT JOIN places p ON p._h = e._h",
+            bound.values,
+        )
+        count = self._count("SELECT count(*) FROM occurred WHERE _lost")
+        if count:
+            raise self._keys("ROW_DIGITS_LOST", rule.at, "SELECT _h FROM occurred WHERE _lost", count)
+        every = self._count("SELECT count(*) FROM occurred")
+        alone = self._count("SELECT count(*) FROM occurred WHERE _row IS NULL")
+        self.connection.execute("DELETE FROM occurred WHERE _row IS NULL")
+        failed = [
+            (each, self._count(f"SELECT count(*) FROM occurred WHERE {casts.quoted_status(each)} & {FAIL | LOST} > 0"))
+            for each in (rule.month, *rule.rules)
+        ]
+        if fault := joined(self._texts(each, count, "occurred") for each, count in failed if count):
+            raise fault
+        for each in rule.rules:
+            marks = [
+                self._count(f"SELECT count(*) FROM occurred WHERE {casts.quoted_status(each)} & {mark} > 0")
+                for mark in (UNPARSED, ROUNDED)
+            ]
+            self.marks[f"{rule.name}.{each.variable}"] = Marks(*marks)
+        last = month_number(self.mapping.snapshot)
+        undated = self._count("SELECT count(*) FROM occurred WHERE _at IS NULL")
+        later = self._count(f"SELECT count(*) FROM occurred WHERE _at > {last}")
+        self.connection.execute(f"DELETE FROM occurred WHERE _at IS NULL OR _at > {last}")
+        return EventCount(rows=every, alone=alone, undated=undated, later=later, merged=0, dropped=0, kept=0)
+
+    def _monthly(self, rule: EventRule, found: EventCount, file: Path) -> EventCount:
+        """One row per holder and month, of each holder the latest months; written by holder and month."""
+        listed, values = [], []
+        mapped = {each.variable: each for each in rule.rules}
+        for name, variable in sorted(rule.meant.variables.items()):
+            column, status, physical = quoted(name), quoted(name + snapshot.STATUS), casts.PHYSICAL[variable.type]
+            if name in mapped:
+                value, state = _of_a_month(mapped[name])
+            else:
+                value, state = str(-1 if variable.type == "category" else 0), str(IMPOSSIBLE)
+            values += [f"{value} AS {column}", f"{state} AS {status}"]
+            listed += [f"CAST({column} AS {physical}) AS {column}", f"CAST({status} AS UTINYINT) AS {status}"]
+        summed = f"SELECT _row, _at, count(*) AS _n{''.join(f', {each}' for each in values)} FROM occurred GROUP BY _row, _at"
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE monthly AS "
+            f"SELECT *, row_number() OVER (PARTITION BY _row ORDER BY _at DESC) AS _nth FROM ({summed})"
+        )
+        merged = self._count("SELECT coalesce(sum(_n - 1), 0) FROM monthly")
+        dropped = self._count(f"SELECT count(*) FROM monthly WHERE _nth > {rule.meant.most_rows_per_holder}")
+        kept = self._count("SELECT count(*) FROM monthly") - dropped
+        bound = Bound()
+        columns = ", ".join(["CAST(_row AS INTEGER) AS row", "CAST(_at AS INTEGER) AS month", *listed])
+        self.connection.execute(
+            f"COPY (SELECT {columns} FROM monthly WHERE _nth <= {rule.meant.most_rows_per_holder} ORDER BY _row, _at) "
+            f"TO {bound.bind(str(file))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {snapshot.BLOCK})",
+            bound.values,
+        )
+        return found.model_copy(update={"merged": merged, "dropped": dropped, "kept": kept})
+
     def _described(self, folder: Path, rows: int, tables: dict[str, TableCount], inputs: str) -> Made:
         mapping = self.mapping
-        types: dict[str, str] = {name: variable.type for name, variable in mapping.meant.variables.items()}
-        named = snapshot.content(self.connection, folder / MAIN, rows, mapping.meant.name, mapping.snapshot, types)
+        types: dict[str, str] = {name: variable.type for name, variable in mapping.stored.items()}
+        events = {
+            name: EventsPart(
+                rows=self.events[name].kept,
+                most_rows_per_holder=rule.meant.most_rows_per_holder,
+                types={each: variable.type for each, variable in rule.meant.variables.items()},
+            )
+            for name, rule in mapping.events.items()
+        }
+        named = snapshot.content(
+            self.connection, folder / MAIN, rows, mapping.meant.name, mapping.snapshot, types, events
+        )
         quality = Quality(
             snapshot=mapping.snapshot,
             rows=rows,
@@ -607,6 +713,13 @@ class _Making:
             tables=tables,
             sources={name: _source(self.found[name], table) for name, table in self.sources.items()},
             suspects=tuple(self.suspects),
+            events=self.events or None,
+            event_variables={
+                name: counters(found, self.marks.get(name, Marks()))
+                for name, found in sorted(named.statuses.items())
+                if name not in types
+            }
+            or None,
         )
         (folder / QUALITY).write_bytes(quality.content)
         manifest = Manifest(
@@ -619,11 +732,33 @@ class _Making:
             mapping_digest=mapping.digest,
             cannot=mapping.cannot,
             types=types,
+            events=events,
+            made_of={
+                name: mapping.meant.made_of(name)
+                for name in mapping.meant.of_events
+                if name not in types and name not in mapping.cannot
+            },
             files=snapshot.sealed(folder),
             ingest=INGEST,
             software=metadata.version("hpfed"),
         )
         return Made(folder, manifest, quality, inputs)
+
+
+def _of_a_month(rule: Rule) -> tuple[str, str]:
+    """Value and status of all of a holder's rows of one month, as SQL. Amounts are added up, then clipped; not known if one is not. Of
+    codes that differ none is known."""
+    column, status = casts.quoted_value(rule), f"({casts.quoted_status(rule)} & {STATUS})"
+    unknown = f"{status} IN {NOT_KNOWN}"
+    none = f"coalesce(max({status}) FILTER ({unknown}), {MISSING})"
+    if rule.kind in AMOUNTS:
+        low, high = int(rule.low), int(rule.high)
+        value = f"CASE WHEN bool_or({unknown}) THEN 0 ELSE least(greatest(sum({column}), {low}), {high}) END"
+        clipped = f"WHEN sum({column}) < {low} THEN {LOW} WHEN sum({column}) > {high} THEN {HIGH}"
+        return value, f"CASE WHEN bool_or({unknown}) THEN {none} {clipped} ELSE min({status}) END"
+    one = f"NOT bool_or({unknown}) AND min({column}) = max({column})"
+    empty = -1 if rule.kind == "category" else 0
+    return f"CASE WHEN {one} THEN min({column}) ELSE {empty} END", f"CASE WHEN {one} THEN min({status}) ELSE {none} END"
 
 
 def _source(found: Sequence[Found], table: TextTable) -> SourceCount:

@@ -4,8 +4,8 @@ Read once into `Mapping`: for every variable that the city can give one `Rule` i
 of the dictionary are `cannot`. Every fault of the file is reported at once, with file, line and key.
 
 Where the specification leaves a choice: `null_texts` may stand at the top, in a source and in a variable; the nearest list holds, alone.
-Codes are compared as texts, trimmed and in Unicode normal form C. A text that `codes` lists is never null. Sets, `split` and events are
-not yet read.
+Codes are compared as texts, trimmed and in Unicode normal form C. A text that `codes` lists is never null. Sets and `split` are not yet
+read. An events table is read as a table of its own, named `events.<name>`, with the rules of the main table's variables.
 """
 
 import csv
@@ -29,7 +29,7 @@ from node.connectors.files import column_name, find, trimmed
 from protocols import dictionary as dictionaries
 from protocols import filters, yamltext
 from protocols.canonical import canonical, digest
-from protocols.dictionary import Boolean, Category, Date, Dictionary, Integer, Money, Number, Set, Words, near
+from protocols.dictionary import Boolean, Category, Date, Dictionary, Events, Integer, Money, Number, Set, Words, near
 from protocols.errors import CODES, ConfigError, HpfedError, Language, Place, joined, worded
 from protocols.yamltext import Document, Flag, Record, Whole, fit
 
@@ -48,6 +48,8 @@ FEN: Final = {"元": 100, "元/月": 100, "万元": 1_000_000, "分": 1}
 MAGNITUDE: Final = {"万": 10_000, "亿": 100_000_000}  # suffixes that count; every other suffix is only taken off
 PER: Final = {"%": -2, "percent": -2, "‰": -3, "permille": -3}  # power of ten
 MOST_TEXT: Final = 1 << 20
+EVENTS: Final = "events"
+MONTH: Final = "_month"  # the column of an events table's months, among those of its variables
 
 # Columns that are never read: names, documents, phones, addresses, accounts at banks, in the spellings that files use.
 NEVER: Final = frozenset(
@@ -210,6 +212,27 @@ class Given(Record):
     reason: Words | None = None
 
 
+class EventGiven(Given):
+    """One variable of an events table, as written: a column of the table's own source."""
+
+    column: str = ""
+
+
+class MonthGiven(Record):
+    """The column that says in which month an event was. `unparsed`: what of a text that is no month."""
+
+    column: str
+    parse: tuple[Parser, ...] = ()
+    unparsed: Literal["fail", "null"] = "fail"
+
+
+class EventsGiven(Record):
+    source: str
+    key: str
+    month: MonthGiven
+    variables: dict[str, EventGiven] = Field(default_factory=dict)
+
+
 class Review(Record):
     """Who looked at a suggested entry, and when. For the reader; nothing depends on it."""
 
@@ -229,6 +252,7 @@ class MappingFile(Record):
     null_texts: tuple[str, ...] = NULL_TEXTS
     sources: dict[str, Source] = Field(min_length=1)
     tables: dict[str, TableRule] = Field(min_length=1)
+    events: dict[str, EventsGiven] = Field(default_factory=dict)
     rows: RowFilter | None = None
     variables: dict[str, Given] = Field(min_length=1)
     never: tuple[str, ...] = ()
@@ -269,6 +293,22 @@ class Rule:
     high: int | float = 0
 
 
+@dataclass(frozen=True)
+class EventRule:
+    """How an events table is read. `rules`: of the variables that the city can give; their bounds hold for the sum over a month."""
+
+    name: str
+    table: TableRule
+    month: Rule
+    rules: tuple[Rule, ...]
+    meant: Events
+
+    @property
+    def at(self) -> str:
+        """What it is called among the tables of a mapping."""
+        return f"{EVENTS}.{self.name}"
+
+
 GIVEN, FILLED, MISSING, DROPPED, OTHER, LOW, HIGH, IMPOSSIBLE = range(8)
 NOT_KNOWN: Final = (MISSING, DROPPED, IMPOSSIBLE)
 
@@ -293,6 +333,26 @@ class Mapping:
     left_out: tuple[str, ...]
     never: frozenset[str]
     digest: str
+    events: Lookup[str, EventRule] = field(default_factory=dict)
+
+    @property
+    def every(self) -> dict[str, TableRule]:
+        """The main table, those joined to it, and events tables by `EventRule.at`."""
+        return {**self.tables, **{rule.at: rule.table for rule in self.events.values()}}
+
+    @property
+    def every_rule(self) -> tuple[Rule, ...]:
+        """The rules of all columns, those of events after the others."""
+        return (*self.rules, *(each for rule in self.events.values() for each in (rule.month, *rule.rules)))
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The variables of the main table: those of the dictionary, and those of events that a column of the city gives."""
+        given = {rule.variable for rule in self.rules}
+        return {
+            **self.meant.variables,
+            **{name: self.meant.entry(name) for name in self.meant.of_events if name in given},
+        }
 
     @property
     def keyed(self) -> bool:
@@ -300,12 +360,12 @@ class Mapping:
 
     def read(self) -> dict[str, AnySource]:
         """The sources that a table stands on."""
-        used = {table.source for table in self.tables.values()}
+        used = {table.source for table in self.every.values()}
         return {name: source for name, source in self.sources.items() if name in used}
 
     def needed(self, source: str) -> frozenset[str]:
         """The columns of a source that are looked at, keys included."""
-        tables = {name: table for name, table in self.tables.items() if table.source == source}
+        tables = {name: table for name, table in self.every.items() if table.source == source}
         keys = {column_name(table.key) for table in tables.values() if table.key is not None}
         return frozenset(keys | {at.column for at in self.used() if at.table in tables})
 
@@ -326,7 +386,7 @@ class Mapping:
     def used(self) -> dict[At, Place]:
         """Every local column whose values are looked at, but the keys, and the place that first asks for it."""
         wanted: dict[At, Place] = {}
-        for rule in self.rules:
+        for rule in self.every_rule:
             wanted.setdefault(rule.source, rule.place)
         for leaf in row_leaves(self.rows):
             wanted.setdefault(split_name(leaf.column), self.document.at("rows"))
@@ -338,7 +398,7 @@ class Mapping:
 
     def null_texts(self, table: str) -> tuple[str, ...]:
         """Texts that mean null in a table, where a variable does not say otherwise."""
-        own = self.sources[self.tables[table].source].null_texts
+        own = self.sources[self.every[table].source].null_texts
         return self._null_texts if own is None else own
 
     _null_texts: tuple[str, ...] = NULL_TEXTS
@@ -446,8 +506,6 @@ def _sentences(fault: HpfedError, language: Language) -> tuple[str, str]:
 def _not_yet(document: Document) -> None:
     """What the specification has and this version does not."""
     tree = document.tree if isinstance(document.tree, dict) else {}
-    if "events" in tree:
-        raise ConfigError("NOT_YET", document.at("events"), thing="`events`")
     sources, variables = tree.get("sources", {}), tree.get("variables", {})
     for name, source in sources.items() if isinstance(sources, dict) else ():
         if isinstance(source, dict) and source.get("kind") == "database":
@@ -468,6 +526,8 @@ class _Reading:
         self, folder: Path, document: Document, written: MappingFile, who: city.City, terms: Dictionary
     ) -> None:
         self.folder, self.document, self.written, self.who, self.terms = folder, document, written, who, terms
+        self.prefix = ""  # of the full names of an events table's variables, while one is read
+        self.root: tuple[str, ...] = ("variables",)  # where the variables stand that are read
         self.faults: list[HpfedError] = []
         self.code_files: dict[str, str] = {}
 
@@ -488,6 +548,7 @@ class _Reading:
             if rule:
                 rules.append(rule)
         given = {name for name, entry in written.variables.items() if entry.status != "impossible"}
+        events = self.events()
         return Mapping(
             self.folder,
             self.document,
@@ -501,12 +562,20 @@ class _Reading:
             main,
             written.rows,
             tuple(sorted(rules, key=lambda rule: rule.variable)),
-            tuple(sorted(set(self.terms.variables) - given)),
+            tuple(sorted(self.cannot(given, events))),
             tuple(sorted(set(self.terms.variables) - set(written.variables))),
             frozenset(column_name(name).casefold() for name in written.never) | NEVER,
             digest(canonical({"mapping": self.document.tree, "codes": self.code_files})),
+            events,
             written.null_texts,
         )
+
+    def cannot(self, given: set[str], events: Lookup[str, EventRule]) -> set[str]:
+        """Variables, events and what is made of events that this city does not have. `given`: variables that have a column."""
+        has = {f"{name}.{rule.variable}" for name, each in events.items() for rule in each.rules} | events.keys()
+        lacking = (set(self.terms.variables) - given) | (set(self.terms.event_names()) - has)
+        made = {name for name in self.terms.of_events if name not in given and lacking & set(self.terms.made_of(name))}
+        return lacking | made
 
     # tables
 
@@ -553,17 +622,77 @@ class _Reading:
             if pair <= set(parse):
                 self.fault("MAP_PARSE_TWICE", *path, names=", ".join(sorted(pair)))
 
+    # events
+
+    def events(self) -> dict[str, EventRule]:
+        """The rules of all events tables; of one at fault those parts that are sound."""
+        found: dict[str, EventRule] = {}
+        for name, entry in self.written.events.items():
+            meant, at = self.terms.events.get(name), f"{EVENTS}.{name}"
+            if meant is None:
+                self.fault("MAP_VARIABLE", EVENTS, name, name=name, near=near(name, self.terms.events))
+                continue
+            if entry.source not in self.written.sources:
+                hint = near(entry.source, self.written.sources)
+                self.fault("MAP_SOURCE", EVENTS, name, "source", name=entry.source, near=hint)
+            if not self.written.tables[self.main_name()].key:
+                zh, en = "事件按 key 归到主表，主表要写 key", "events are joined to the main table, which needs a `key`"
+                self.fault("MAP_TABLE", EVENTS, name, "key", zh=zh, en=en)
+            self.prefix, self.root = f"{name}.", (EVENTS, name, "variables")
+            rules = [self.event_variable(each, given, meant, at) for each, given in entry.variables.items()]
+            self.prefix, self.root = "", ("variables",)
+            self.parsers(entry.month.parse, EVENTS, name, "month", "parse")
+            table = TableRule(source=entry.source, key=entry.key)
+            month = Rule(
+                MONTH,
+                "date",
+                At(at, column_name(entry.month.column)),
+                self.document.at(EVENTS, name, "month"),
+                "value",
+                self.nulls(Given(), table),
+                MISSING,
+                0,
+                entry.month.unparsed == "fail",
+                parse=entry.month.parse,
+                low=int(date(1000, 1, 1).toordinal() - date(1970, 1, 1).toordinal()),
+                high=int(date.max.toordinal() - date(1970, 1, 1).toordinal()),
+            )
+            found[name] = EventRule(name, table, month, tuple(rule for rule in rules if rule), meant)
+        return found
+
+    def event_variable(self, name: str, entry: EventGiven, meant: Events, at: str) -> Rule | None:
+        if name not in meant.variables:
+            self.fault("MAP_VARIABLE", *self.root, name, name=name, near=near(name, meant.variables))
+            return None
+        if entry.from_ is not None:
+            self.fault("MAP_USELESS", *self.root, name, "from", name=name, key="from", type=meant.variables[name].type)
+            return None
+        return self.rule(
+            name, entry, meant.variables[name], At(at, column_name(entry.column)) if entry.column else None
+        )
+
+    def main_name(self) -> str:
+        """The main table, or the first where that is at fault."""
+        tables = self.written.tables
+        return next((name for name, table in tables.items() if table.main), next(iter(tables)))
+
     # variables
 
     def variable(self, name: str, entry: Given) -> Rule | None:
         """The rule of one entry; `None` if it is impossible, a draft or at fault."""
+        meant = self.terms.variables.get(name) or (self.terms.entry(name) if name in self.terms.of_events else None)
         path: tuple[str | int, ...] = ("variables", name)
-        meant = self.terms.variables.get(name)
-        before = len(self.faults)
         if meant is None:
             code = "MAP_DERIVED" if name in self.terms.derived else "MAP_VARIABLE"
             self.fault(code, *path, name=name, near=near(name, self.terms.variables))
             return None
+        at = None if entry.from_ is None or entry.status != "ready" else self.column(entry.from_, *path, "from")
+        return self.rule(name, entry, meant, at)
+
+    def rule(self, name: str, entry: Given, meant: Any, at: At | None) -> Rule | None:
+        """The rule of a variable of the main table, or of events. `at`: its column; None if the mapping names none."""
+        path: tuple[str | int, ...] = (*self.root, name)
+        before = len(self.faults)
         if entry.type not in (None, meant.type):
             self.fault("MAP_TYPE", *path, "type", name=name, found=entry.type, expected=meant.type)
         if entry.status == "draft":
@@ -576,12 +705,12 @@ class _Reading:
         if isinstance(meant, Set):
             self.fault("NOT_YET", *path, thing="a column for a `set`")
             return None
-        if entry.from_ is None:
+        if at is None:
             self.fault("MAP_FROM", *path, name=name, near="")
             return None
-        at = self.column(entry.from_, *path, "from")
         self.fitting(name, meant, entry)
-        table = self.written.tables.get(at.table)
+        source = self.written.events[at.table.removeprefix(f"{EVENTS}.")].source if self.prefix else ""
+        table = TableRule(source=source) if self.prefix else self.written.tables.get(at.table)
         null_texts = self.nulls(entry, table)
         status, value = self.null(name, meant, entry)
         codes, other = self.codes(name, meant, entry, null_texts)
@@ -624,7 +753,7 @@ class _Reading:
             Integer if entry.make != "value" else type(meant)
         )
         if not isinstance(meant, made):
-            self.fault("MAP_MAKE", "variables", name, "make", name=name, make=entry.make, type=meant.type)
+            self.fault("MAP_MAKE", *self.root, name, "make", name=name, make=entry.make, type=meant.type)
         dated = entry.make in DATED or (isinstance(meant, Date) and entry.make == "value")
         counted = (isinstance(meant, Integer | Number | Money) and not dated) or entry.make == "positive"
         coded = isinstance(meant, Category | Boolean) and entry.make == "value"
@@ -639,7 +768,7 @@ class _Reading:
             "null": entry.null is not None and entry.make == "present",
         }
         for key in (key for key, wrong in useless.items() if wrong):
-            self.fault("MAP_USELESS", "variables", name, key, name=name, key=key, type=meant.type)
+            self.fault("MAP_USELESS", *self.root, name, key, name=name, key=key, type=meant.type)
         self.suffixes(name, entry)
 
     def suffixes(self, name: str, entry: Given) -> None:
@@ -649,15 +778,15 @@ class _Reading:
             if not suffix.strip() or (
                 large and suffix != entry.unit and (suffix not in MAGNITUDE or entry.unit == "万元")
             ):
-                self.fault("MAP_SUFFIX", "variables", name, "number", suffix=suffix)
+                self.fault("MAP_SUFFIX", *self.root, name, "number", suffix=suffix)
 
     def null(self, name: str, meant: Any, entry: Given) -> tuple[int, int]:
         """Status and stored value of a holder without a value."""
         rule = entry.null if entry.null is not None else meant.default_null
-        path = ("variables", name, "null")
+        path = (*self.root, name, "null")
         empty = -1 if isinstance(meant, Category) else 0
         if isinstance(rule, NullCategory):
-            known = self.terms.codes(name) if isinstance(meant, Category | Boolean) else ()
+            known = self.terms.codes(self.prefix + name) if isinstance(meant, Category | Boolean) else ()
             if rule.category not in known:
                 self.fault("MAP_CODE", *path, code=rule.category, name=name, near=near(rule.category, known))
                 return MISSING, empty
@@ -674,21 +803,21 @@ class _Reading:
         """Local text to index, and the index of text that is not listed. Without `codes` a local text must be a code itself."""
         if not isinstance(meant, Category | Boolean) or entry.make != "value":
             return (), None
-        known = self.terms.codes(name)
+        known = self.terms.codes(self.prefix + name)
         if entry.other != "fail" and entry.other not in known:
             near_other = near(entry.other, known)
-            self.fault("MAP_CODE", "variables", name, "other", code=entry.other, name=name, near=near_other)
+            self.fault("MAP_CODE", *self.root, name, "other", code=entry.other, name=name, near=near_other)
             return (), None
         other = None if entry.other == "fail" else known.index(entry.other)
         if entry.codes is not None and entry.codes_file is not None:
-            self.fault("MAP_USELESS", "variables", name, "codes_file", name=name, key="codes_file", type=meant.type)
+            self.fault("MAP_USELESS", *self.root, name, "codes_file", name=name, key="codes_file", type=meant.type)
         written = self.code_file(name, entry.codes_file) if entry.codes_file is not None else entry.codes
         if written is None:
             return tuple((code, index) for index, code in enumerate(known)), other
         listed: dict[str, int] = {}
         for raw, code in written.items():
             text = unicodedata.normalize("NFC", trimmed(raw))
-            path = ("variables", name, "codes", raw) if entry.codes_file is None else ("variables", name, "codes_file")
+            path = (*self.root, name, "codes", raw) if entry.codes_file is None else (*self.root, name, "codes_file")
             if code not in known:
                 self.fault("MAP_CODE", *path, code=code, name=name, near=near(code, known))
             elif not text or text in listed:
@@ -701,7 +830,7 @@ class _Reading:
 
     def code_file(self, name: str, file: str) -> dict[str, str]:
         """`local,code` in UTF-8, with that header."""
-        at = self.document.at("variables", name, "codes_file")
+        at = self.document.at(*self.root, name, "codes_file")
         found = find(self.folder, (file,), at)[0]
         content = found.path.read_bytes()
         self.code_files[found.name] = hashlib.sha256(content).hexdigest()
@@ -744,7 +873,7 @@ class _Reading:
             return 1, 0
         if entry.unit not in known:
             options = ", ".join(known) or "–"
-            self.fault("MAP_UNIT", "variables", name, "unit", name=name, found=entry.unit or "–", known=options)
+            self.fault("MAP_UNIT", *self.root, name, "unit", name=name, found=entry.unit or "–", known=options)
             return 1, 0
         size = known[entry.unit or ""]
         return (1, size) if isinstance(meant, Number) else (size, 0)
@@ -765,12 +894,12 @@ class _Reading:
         try:
             bottom, top = read(entry.clip[0]), read(entry.clip[1])
         except ValueError as problem:
-            at = self.document.at("variables", name, "clip")
+            at = self.document.at(*self.root, name, "clip")
             self.faults.append(_renamed(ConfigError("SCHEMA_VALUE", at, problem=worded(problem))))
             return low, high
         if not low <= bottom <= top <= high:
             ends = [str(bound) for bound in meant.range]
-            self.fault("MAP_CLIP", "variables", name, "clip", name=name, low=ends[0], high=ends[1])
+            self.fault("MAP_CLIP", *self.root, name, "clip", name=name, low=ends[0], high=ends[1])
         return bottom, top
 
 
@@ -791,15 +920,15 @@ def _stored(meant: Any, bound: Any) -> int | float:
 def unmatched(mapping: Mapping, columns: Lookup[str, Lookup[str, Kind]]) -> list[HpfedError]:
     """Faults of a mapping against the headers of its sources: columns by source, and how each is stored."""
     faults: list[HpfedError] = []
-    for name, table in mapping.tables.items():
+    for name, table in mapping.every.items():
         if table.key is not None and column_name(table.key) not in columns[table.source]:
-            where = mapping.document.at("tables", name, "key")
+            where = mapping.document.at(*key_path(name))
             faults.append(_no_column(where, column_name(table.key), columns[table.source]))
-    keys = {(table.source, column_name(table.key)) for table in mapping.tables.values() if table.key is not None}
+    keys = {(table.source, column_name(table.key)) for table in mapping.every.values() if table.key is not None}
     filtered = {split_name(leaf.column) for leaf in row_leaves(mapping.rows)}
     filtered -= {rule.source for rule in mapping.rules}
     for at, place in mapping.used().items():
-        source = mapping.tables[at.table].source
+        source = mapping.every[at.table].source
         if at.column.casefold() in mapping.never:
             faults.append(ConfigError("MAP_COLUMN_NEVER", place, column=at.column))
         elif (source, at.column) in keys and at not in filtered:  # a line of totals is known by its key
@@ -808,12 +937,17 @@ def unmatched(mapping: Mapping, columns: Lookup[str, Lookup[str, Kind]]) -> list
             faults.append(_no_column(place, at.column, columns[source]))
         elif columns[source][at.column] == "other":
             faults.append(ConfigError("MAP_COLUMN_TYPE", place, column=at.column))
-    for rule in mapping.rules:
-        kind = columns[mapping.tables[rule.source.table].source].get(rule.source.column)
+    for rule in mapping.every_rule:
+        kind = columns[mapping.every[rule.source.table].source].get(rule.source.column)
         dated = rule.make in DATED or (rule.kind == "date" and rule.make == "value")
         if dated and not rule.parse and kind not in ("date", "time", None):
             faults.append(ConfigError("MAP_PARSE", rule.place, name=rule.variable))
     return faults
+
+
+def key_path(table: str) -> tuple[str, ...]:
+    """Where the file says which column is the key of a table."""
+    return (*(table.split(".", 1) if table.startswith(f"{EVENTS}.") else ("tables", table)), "key")
 
 
 def _no_column(place: Place, column: str, columns: Lookup[str, Kind]) -> ConfigError:

@@ -346,9 +346,10 @@ def unknown_variables(folder: Path, policy: Policy, dictionary: Dictionary) -> I
     document, variables = _own(folder), policy.file.variables
     for path, names in (("deny", variables.deny), *(("deny_together", group) for group in variables.deny_together)):
         for name in names:
-            if name not in dictionary.known():
+            known = (*dictionary.known(), *dictionary.event_names())
+            if name not in known:
                 at = document.at("variables", path)
-                yield ConfigError("STUDY_VARIABLE", at, name=name, near=near(name, dictionary.known()))
+                yield ConfigError("STUDY_VARIABLE", at, name=name, near=near(name, known))
 
 
 def _too_loose(file: PolicyFile, document: Document) -> Iterator[HpfedError]:
@@ -438,9 +439,9 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
-    """Where cells are withheld: exact amounts, of some of which a few holders may be most, while no rule looks at that yet; and tables by
-    city beside pooled ones, since what one city withholds is the sum less what the others say; and trees by city, whose levels tell of each
-    other."""
+    """Where cells are withheld: exact amounts, of some of which a few holders may be most, while no rule looks at that yet; what is counted
+    by month, where one holder may be several rows; tables by city beside pooled ones, since what one city withholds is the sum less what
+    the others say; and trees by city, whose levels tell of each other."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
@@ -451,10 +452,11 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
             continue
         blocks = study.workload.blocks[question.id].values()
         counts = all(block.measure is Measure.ONE for block in blocks)
+        monthly = any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks)
         trees = study.release_of(question) != "pooled" and any(block.branches is not None for block in blocks)
-        if counts and not trees and not (study.summed and study.counted):
+        if counts and not monthly and not trees and not (study.summed and study.counted):
             continue
-        why = WHY["trees" if trees else "mixed" if counts else "amounts"]
+        why = WHY["monthly" if monthly else "trees" if trees else "mixed" if counts else "amounts"]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
@@ -462,6 +464,10 @@ WHY: Final = {
     "amounts": {
         "zh": "；本版本尚不能隐去由少数人占大部分的金额",
         "en": "; this version cannot suppress amounts of which a few holders are most yet",
+    },
+    "monthly": {
+        "zh": "；本版本尚不能隐去按月表中的较小单元格",
+        "en": "; this version cannot suppress smaller cells of tables by month yet",
     },
     "trees": {
         "zh": "；本版本尚不能隐去本市自己的分位数表中的单元格",
@@ -490,13 +496,17 @@ def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _behind(meant: Dictionary, names: Collection[str]) -> frozenset[str]:
-    """The names, and all that they are derived from, at every step."""
+    """The names, and all that they are derived from, at every step; of events by full name, a variable's table among them."""
     found, waiting = set[str](), list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
             waiting.extend(sources(meant.derived[name]) if name in meant.derived else ())
+            waiting.extend(meant.made_of(name) if name in meant.of_events else ())
+            if name not in meant.known() and meant.event_of(name) is not None:
+                full = meant.event_name(name)
+                waiting.extend((full, full.partition(".")[0]))
     return frozenset(found)
 
 

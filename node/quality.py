@@ -60,6 +60,20 @@ class TableCount(Record):
     alone: Count = 0
 
 
+class EventCount(Record):
+    """Rows of an events table. `alone`: of no selected holder; `undated`: without a month; `later`: after the snapshot's month; `merged`:
+    added to an earlier one of their holder and month; `dropped`: months of a holder beyond the latest that are kept; `kept`: what is left.
+    """
+
+    rows: Count
+    alone: Count
+    undated: Count
+    later: Count
+    merged: Count
+    dropped: Count
+    kept: Count
+
+
 class Suspect(Record):
     """A variable that looks wrong as a whole. `unit`: nine tenths of the amounts above 0 are below 1/10,000 of the most possible."""
 
@@ -89,6 +103,8 @@ class Quality(Record):
     tables: dict[str, TableCount]
     sources: dict[str, SourceCount]
     suspects: tuple[Suspect, ...] = ()
+    events: dict[str, EventCount] | None = None
+    event_variables: dict[str, Counters] | None = None  # by full name; statuses of kept rows
 
     @property
     def content(self) -> bytes:

@@ -39,6 +39,8 @@ KINDS: Final[dict[str, Both]] = {  # what a question asks, before the variables 
     "ratio": ("比率", "ratio"),
     "top": ("排名", "ranking"),
     "series": ("时间序列", "series over time"),
+    "transitions": ("状态转移", "transitions"),
+    "vintage": ("分开户月的活跃率", "vintage"),
 }
 RELEASES: Final[dict[str, Both]] = {
     "pooled": ("只公布各市合计", "the sum over cities only"),
@@ -123,9 +125,10 @@ class Sheet:
     @cached_property
     def variables(self) -> tuple[tuple[str, Both, str, bool], ...]:
         """Name, label, sensitivity of every given variable that is read, and whether this city has it."""
-        given = self.study.dictionary.variables
+        meant = self.study.dictionary
         return tuple(
-            (name, self.variable(name), given[name].sensitivity, name not in self.cannot) for name in self.study.reads()
+            (name, self.variable(name), getattr(meant.entry(name), "sensitivity", "C1"), name not in self.cannot)
+            for name in self.study.reads()
         )
 
     @property
@@ -263,7 +266,7 @@ class Sheet:
     def variable(self, name: str) -> Both:
         """Label and name."""
         meant = self.study.dictionary
-        if name not in meant.known():
+        if not meant.named(name):
             return name, name
         zh, en = meant.label_of(name, "zh"), meant.label_of(name, "en")
         return (f"{zh}（{name}）" if zh != name else name), (f"{en} ({name})" if en != name else name)

@@ -1,6 +1,6 @@
 """The harmonised snapshot on disk: written all or nothing, verified on opening, streamed as dictionary columns. DuckDB stops here.
 
-    <home>/snapshots/<first 16 hex of content>/  main.parquet  holders.bin  manifest.json  quality.json
+    <home>/snapshots/<first 16 hex of content>/  main.parquet  events.<name>.parquet  holders.bin  manifest.json  quality.json
     <home>/snapshots/current.json
 
 The home's `work` folder is emptied at start and at exit.
@@ -9,8 +9,12 @@ In main.parquet every variable of the dictionary is a column that is never NULL,
 0 given, 1 filled, 2 missing, 3 missing by rule, 4 other, 5 clipped low, 6 clipped high, 7 impossible; the value of 2, 3 and 7 is not known.
 Rows stand in the order of the holders' keyed hashes, or in that of the source where it has no key.
 
+In events.<name>.parquet `row` is the place of the holder's row in main.parquet and `month` is year * 12 + month - 1; both ascend, and no
+pair of them is there twice. Their variables are stored as those of the main table.
+
 `content` names the rows: SHA-256 over dictionary, date, column names and types, then for each 2^20 rows and each column, by name, the
-little-endian bytes. It depends on no file byte, thread or version of DuckDB, and never leaves the city.
+little-endian bytes; then the same for every events table, by name. It depends on no file byte, thread or version of DuckDB, and never
+leaves the city.
 """
 
 # ruff: noqa: S608 statements are made of quoted identifiers, names made here and bound values only (threat-model.md T46)
@@ -36,7 +40,8 @@ from node.mapping import NOT_KNOWN
 from node.quality import FILE as QUALITY
 from node.quality import Quality
 from protocols.canonical import canonical, digest
-from protocols.dictionary import Column, Table
+from protocols.columns import Column, EventRows
+from protocols.dictionary import Table
 from protocols.errors import ConfigError, Place, Refusal
 from protocols.yamltext import Record
 
@@ -51,6 +56,7 @@ REPLACED: Final = "replaced"
 HASH_SIZE: Final = 16
 BLOCK: Final = 1 << 20
 MOST_CELLS: Final = 4 << 20
+MOST_EVENTS: Final = 1 << 22  # event rows that a batch may hold
 STATUS: Final = "__s"
 STORED: Final = {
     "category": "int16",
@@ -66,8 +72,17 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Named = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
+class EventsPart(Record):
+    """One events table: its rows, the most of a holder, and the type of each of its variables."""
+
+    rows: Annotated[int, Field(ge=0)]
+    most_rows_per_holder: Annotated[int, Field(ge=1)]
+    types: dict[str, str]
+
+
 class Manifest(Record):
-    """What a snapshot is. `files`: SHA-256 of every other file of its folder."""
+    """What a snapshot is. `files`: SHA-256 of every other file of its folder. `made_of`: of variables that are made of events when they are
+    read, the names of what they are made of."""
 
     manifest: Annotated[int, Field(ge=1, le=1)] = 1
     content: Hex
@@ -79,6 +94,8 @@ class Manifest(Record):
     mapping_digest: Named
     cannot: tuple[str, ...]
     types: dict[str, str]
+    events: dict[str, EventsPart] = Field(default_factory=dict)
+    made_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     files: dict[str, Hex]
     ingest: Annotated[int, Field(ge=1)]
     software: str
@@ -119,16 +136,22 @@ def _block(
 
 @dataclass(frozen=True)
 class Content:
-    """The digest of the rows, in hex, and for each variable how many holders have each status."""
+    """The digest of the rows, in hex, and for each variable how many holders have each status; of those of events, how many rows."""
 
     digest: str
     statuses: dict[str, Counter[int]]
 
 
 def content(
-    connection: "DuckDBPyConnection", main: Path, rows: int, dictionary: str, snapshot: date, types: Lookup[str, str]
+    connection: "DuckDBPyConnection",
+    main: Path,
+    rows: int,
+    dictionary: str,
+    snapshot: date,
+    types: Lookup[str, str],
+    events: Lookup[str, EventsPart] | None = None,
 ) -> Content:
-    """One pass over main.parquet. `types`: the type of every variable of the dictionary."""
+    """One pass over main.parquet and the files of events beside it. `types`: the type of every variable of the dictionary."""
     names = sorted(types)
     written = [[column, _physical(column, types)] for column in _paired(names)]
     start = canonical({"snapshot": 1, "dictionary": dictionary, "date": snapshot.isoformat(), "columns": written})
@@ -144,7 +167,25 @@ def content(
                 running.update(_bytes(arrays[name + STATUS], "uint8"))
                 found = np.bincount(arrays[name + STATUS], minlength=8)
                 statuses[name].update({status: int(number) for status, number in enumerate(found)})
+    for table, part in sorted((events or {}).items()):
+        columns = [("row", "int32"), ("month", "int32")]
+        columns += [(column, _physical(column, part.types)) for column in _paired(sorted(part.types))]
+        start = canonical({"events": table, "rows": part.rows, "columns": [list(each) for each in columns]})
+        running.update(len(start).to_bytes(8, "little") + start)
+        statuses |= {f"{table}.{name}": Counter() for name in part.types}
+        for first in range(0, part.rows, BLOCK):
+            last = min(first + BLOCK, part.rows)
+            arrays = _block(connection, main.with_name(events_file(table)), first, last, [name for name, _ in columns])
+            for column, stored in columns:
+                running.update(_bytes(arrays[column], stored))
+            for name in part.types:
+                found = np.bincount(arrays[name + STATUS], minlength=8)
+                statuses[f"{table}.{name}"].update({status: int(number) for status, number in enumerate(found)})
     return Content(running.hexdigest(), statuses)
+
+
+def events_file(table: str) -> str:
+    return f"events.{table}.parquet"
 
 
 def _bytes(values: npt.NDArray[Any], stored: str) -> memoryview:
@@ -322,18 +363,52 @@ class Snapshot:
         return np.fromfile(self.folder / HOLDERS, dtype=np.uint8).reshape(-1, HASH_SIZE)
 
     def batches(self, variables: Collection[str], size: int = BLOCK) -> Iterator[Table]:
-        """All rows in order, at most `size` at a time, with the given variables of the dictionary that are asked for.
+        """All rows in order, at most `size` at a time, with the variables of the dictionary that are asked for: given ones, those that
+        events make, tables of events and their variables by full name.
 
-        Memory does not grow with the rows. A variable that the city cannot give is there, and known of nobody.
+        Memory does not grow with the rows. A variable that the city cannot give is there, and known of nobody; a table of events is not.
         """
-        names = sorted(variables)
+        wanted = self._wanted(variables)
+        names = sorted(name for name in wanted if name in self.manifest.types)
+        tables = {table: part for table, part in self.manifest.events.items() if table in wanted}
+        absent = [name for name in variables if name in self.cannot and name not in self.manifest.types]
         main = self.folder / MAIN
-        with engine((main,)) as connection:
+        files = {table: self.folder / events_file(table) for table in tables}
+        for part in tables.values():  # the rows of a holder are never parted
+            size = min(size, max(1, MOST_EVENTS // part.most_rows_per_holder))
+        with engine((main, *files.values())) as connection:
             for first in range(0, self.rows, size):
                 last = min(first + size, self.rows)
                 arrays = _block(connection, main, first, last, _paired(names))
                 columns = {name: Column(arrays[name], _known(arrays[name + STATUS])) for name in names}
-                yield Table(last - first, columns)
+                for name in absent:
+                    columns[name] = Column(np.zeros(last - first, dtype=np.int64), np.zeros(last - first, dtype=bool))
+                events = {
+                    table: _events(
+                        connection, file, first, last, [v for v in tables[table].types if f"{table}.{v}" in wanted]
+                    )
+                    for table, file in files.items()
+                }
+                yield Table(last - first, columns, events)
+
+    def _wanted(self, variables: Collection[str]) -> set[str]:
+        """The variables, what those that are made of events are made of, and the tables of all event variables."""
+        found = set[str]()
+        for name in variables:
+            found |= {name} if name in self.manifest.types else {name, *self.manifest.made_of.get(name, ())}
+        return found | {name.partition(".")[0] for name in found if "." in name}
+
+
+def _events(connection: "DuckDBPyConnection", file: Path, first: int, last: int, variables: list[str]) -> EventRows:
+    """The event rows of the holders `first` to `last` - 1, in order. Row groups that hold none of them are not read."""
+    statement = (
+        f"SELECT {', '.join(quoted(column) for column in ('row', 'month', *_paired(variables)))} FROM read_parquet($file) "
+        "WHERE row >= $first AND row < $last"
+    )
+    found = connection.execute(statement, {"file": str(file), "first": first, "last": last}).fetchnumpy()
+    arrays = {name: np.asarray(values) for name, values in found.items()}
+    columns = {name: Column(arrays[name], _known(arrays[name + STATUS])) for name in variables}
+    return EventRows(arrays["row"].astype(np.int64) - first, arrays["month"].astype(np.int64), columns)
 
 
 def _known(status: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -18,13 +18,14 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from protocols import filters, yamltext
+from protocols import columns, filters, yamltext
 from protocols.canonical import canonical, digest
+from protocols.columns import Column as Column
+from protocols.columns import EventRows, month_number
 from protocols.errors import Both, ConfigError, Unfit, worded
-from protocols.filters import Bools, Filter, Leaf, Truth
+from protocols.filters import Filter, Leaf, Truth
 from protocols.yamltext import Document, Faults, Flag, Path, Record, Whole, fit, read
 
 MISSING: Final = "_missing"
@@ -51,6 +52,8 @@ STATUS: Final = "__s"  # a snapshot keeps how each value of `x` came about in a 
 MOST_CODES: Final = 65_536
 RISING: Final = Both("取值范围必须递增", "the range must rise")
 MOST_LAYERS: Final = 8  # derived variables on top of derived ones
+MOST_MONTHS: Final = 600  # that a holder may have rows in: fifty years
+NOT_EVENT: Final = ("month", "count", "row")  # words of an event row: its month, its being there, whose it is
 
 
 class Words(Record):
@@ -175,9 +178,52 @@ class Rules(Record):
     codes: dict[str, Code] = Field(default_factory=dict)
 
 
+class OfEvents(Record):
+    """`{of_events: contributions, rule: sum, variable: amount, months: 12}`: one value of a holder's event rows of the last months.
+
+    Of an amount, `count`, `streak` and `gap` look at rows above 0. `months`: up to that of as_of; left out, all that are kept. `range`: a
+    sum is clipped to it. `opened`: of a gap, the date before which there is nothing to be missed; who opened less than `months` before
+    as_of has no value. A city may give a column instead.
+    """
+
+    of_events: str
+    rule: Literal["sum", "count", "latest", "streak", "gap", "first"]
+    variable: str | None = None
+    months: Annotated[Whole, Field(ge=1, le=MOST_MONTHS)] | None = None
+    range: tuple[Bound, Bound] | None = None
+    opened: str | None = None
+    label: Words = Words()
+
+
+EventVariable: TypeAlias = Annotated[Category | Boolean | Integer | Money, Field(discriminator="type")]
+
+
+class Events(Record):
+    """A longitudinal table: one row per holder and month, the latest `most_rows_per_holder` of each. `month`: what it calls months."""
+
+    month: str = "month"
+    variables: dict[str, EventVariable] = Field(default_factory=dict)
+    most_rows_per_holder: Annotated[Whole, Field(ge=1, le=MOST_MONTHS)]
+    label: Words = Words()
+
+
+class Break(Record):
+    """From a day on, what some variables mean is another thing, in all cities or in some."""
+
+    from_: date = Field(alias="from")
+    label: Words = Words()
+    affects: Annotated[tuple[str, ...], Field(min_length=1)]
+    cities: tuple[str, ...] = ()
+
+    def between(self, earlier: int, later: int) -> bool:
+        """Whether the month `earlier` has a day before it, and the month `later` one from it on."""
+        month = month_number(self.from_)
+        return earlier < month + (self.from_.day > 1) and later >= month
+
+
 def _derivation(value: Any) -> str:
     keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
-    for name in ("as_of_year_minus", "rules"):
+    for name in ("as_of_year_minus", "rules", "of_events"):
         if name in keys:
             return f"<{name}>"
     return "<bands>"
@@ -186,7 +232,8 @@ def _derivation(value: Any) -> str:
 Derived: TypeAlias = Annotated[
     Annotated[YearsBefore, Tag("<as_of_year_minus>")]
     | Annotated[Bands, Tag("<bands>")]
-    | Annotated[Rules, Tag("<rules>")],
+    | Annotated[Rules, Tag("<rules>")]
+    | Annotated[OfEvents, Tag("<of_events>")],
     Discriminator(_derivation),
 ]
 
@@ -201,6 +248,8 @@ class Dictionary(Record):
     public: Flag = False
     variables: dict[str, Variable] = Field(min_length=1)
     derived: dict[str, Derived] = Field(default_factory=dict)
+    events: dict[str, Events] = Field(default_factory=dict)
+    breaks: tuple[Break, ...] = ()
 
     @property
     def name(self) -> str:
@@ -209,8 +258,9 @@ class Dictionary(Record):
     @cached_property
     def content(self) -> bytes:
         """Canonical JSON with every default filled in. Canonical JSON sorts keys, and the order of codes says which index is which
-        (and which band comes first): both are written as lists of pairs."""
-        return canonical(_ordered(self.model_dump(mode="json", by_alias=True, exclude_none=True), listed=True))
+        (and which band comes first): both are written as lists of pairs. Of events and breaks a dictionary without them says nothing."""
+        tree = _ordered(self.model_dump(mode="json", by_alias=True, exclude_none=True), listed=True)
+        return canonical({key: value for key, value in tree.items() if value or key not in ("events", "breaks")})
 
     @classmethod
     def of_content(cls, content: bytes) -> "Dictionary":
@@ -230,8 +280,11 @@ class Dictionary(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> "Dictionary":
-        found = [*self._misnamed(), *self._unsound()]
+        found = [*self._misnamed(), *self._unsound(), *self._odd_events()]
         found = found or list(self._underivable())
+        found = found or [
+            f for name, each in self.of_events.items() for f in self._ill_of_events(("derived", name), each)
+        ]
         found = found or [fault for name in self.derived for fault in self._ill_derived(name)]
         if found:
             raise Faults(found)
@@ -277,32 +330,60 @@ class Dictionary(Record):
 
     def _unsound(self) -> Iterator[tuple[Path, Both]]:
         """Ranges that do not rise, and numbers that lie outside them."""
-        for name, variable in self.variables.items():
+        given: list[tuple[Path, Any]] = [(("variables", name), variable) for name, variable in self.variables.items()]
+        given += [
+            (("events", table, "variables", name), variable)
+            for table, entry in self.events.items()
+            for name, variable in entry.variables.items()
+        ]
+        for path, variable in given:
             low, high = getattr(variable, "range", (0, 1))
             if low >= high:
-                yield ("variables", name, "range"), RISING
+                yield (*path, "range"), RISING
             if isinstance(variable, Integer | Number | Money):
                 for key, value in [("centre", variable.centre), *(("points", point) for point in variable.points)]:
                     if value is not None and not low <= value <= high:
-                        yield (
-                            ("variables", name, key),
-                            Both(f"{value} 在取值范围之外", f"{value} lies outside the range"),
-                        )
+                        yield (*path, key), Both(f"{value} 在取值范围之外", f"{value} lies outside the range")
                 if variable.spread is not None and variable.spread <= 0:
-                    yield ("variables", name, "spread"), Both("必须大于 0", "must be above 0")
+                    yield (*path, "spread"), Both("必须大于 0", "must be above 0")
             if variable.default_null == "0" and not (
                 isinstance(variable, Integer | Number | Money) and low <= 0 <= high
             ):
-                yield (
-                    ("variables", name, "default_null"),
-                    Both("0 不是这个变量的取值", "0 is no value of this variable"),
-                )
+                yield (*path, "default_null"), Both("0 不是这个变量的取值", "0 is no value of this variable")
             for code, entry in getattr(variable, "codes", {}).items():
                 if entry.from_ and entry.until and entry.from_ > entry.until:
-                    yield ("variables", name, "codes", code, "until"), Both("早于 `from`", "lies before `from`")
+                    yield (*path, "codes", code, "until"), Both("早于 `from`", "lies before `from`")
         for name, made in self.derived.items():
             if isinstance(made, YearsBefore) and made.range[0] >= made.range[1]:
                 yield ("derived", name, "range"), RISING
+
+    def _odd_events(self) -> Iterator[tuple[Path, Both]]:
+        """Names of events tables, of their variables and codes; what breaks name."""
+        for table, entry in self.events.items():
+            if not NAME.fullmatch(table) or table in TAKEN | set(NOT_EVENT):
+                yield ("events", table), Both("不能用作事件表的名称", "cannot name a table of events")
+            if table in self.known():
+                yield ("events", table), Both("已经是一个变量的名称", "is the name of a variable already")
+            if not NAME.fullmatch(entry.month) or entry.month in entry.variables:
+                yield (
+                    ("events", table, "month"),
+                    Both("应为月份列的名称，且不得与变量同名", "names the column of months, and no variable"),
+                )
+            for name, variable in entry.variables.items():
+                path = ("events", table, "variables", name)
+                if not NAME.fullmatch(name) or name in TAKEN | set(NOT_EVENT) or name.endswith(STATUS):
+                    yield path, Both("不能用作事件变量的名称", "cannot name a variable of events")
+                for where, code in _coded(variable):
+                    if not CODE.fullmatch(code):
+                        yield (*path, *where), Both(f"{code!r} 不能用作代码", f"{code!r} cannot name a code")
+        for number, each in enumerate(self.breaks):
+            for name in each.affects:
+                if name not in self.known() and self.event_of(name) is None:
+                    known = (*self.known(), *self.event_names())
+                    yield (
+                        ("breaks", number, "affects"),
+                        _hinted(f"没有变量 {name!r}", f"there is no variable {name!r}", name, known),
+                    )
 
     def _underivable(self) -> Iterator[tuple[Path, Both]]:
         """Derived variables may build on each other, a few layers high and without a circle."""
@@ -363,29 +444,141 @@ class Dictionary(Record):
                     except ValueError as fault:
                         yield ("derived", name, "rules", number, "when"), worded(fault)
 
+    def _ill_of_events(self, path: Path, entry: OfEvents) -> Iterator[tuple[Path, Both]]:
+        """A rule over events: its table, its variable and that one's type, months that are kept, and keys that say something."""
+        table = self.events.get(entry.of_events)
+        if table is None:
+            zh, en = f"没有事件表 {entry.of_events!r}", f"there is no table of events {entry.of_events!r}"
+            yield (*path, "of_events"), _hinted(zh, en, entry.of_events, self.events)
+            return
+        needed = {"sum": True, "latest": True, "first": False}.get(entry.rule)  # of the others, rows or amounts above 0
+        if needed is not None and needed != (entry.variable is not None):
+            said = ("缺少变量", "needs a variable") if needed else ("不需要变量", "takes no variable")
+            yield (*path, "variable"), Both(f"{entry.rule} {said[0]}", f"{entry.rule} {said[1]}")
+        elif entry.variable is not None and entry.variable not in table.variables:
+            zh, en = f"没有事件变量 {entry.variable!r}", f"there is no variable of events {entry.variable!r}"
+            yield (*path, "variable"), _hinted(zh, en, entry.variable, table.variables)
+        elif entry.variable is not None and not (
+            entry.rule == "latest" or isinstance(table.variables[entry.variable], Integer | Money)
+        ):
+            amounts = Both(f"{entry.rule} 需要金额或整数", f"{entry.rule} needs an amount or a whole number")
+            yield (*path, "variable"), amounts
+        if entry.months is not None and entry.months > table.most_rows_per_holder:
+            yield (
+                (*path, "months"),
+                Both(
+                    f"每人只保留最近 {table.most_rows_per_holder} 个月",
+                    f"only the latest {table.most_rows_per_holder} months of a holder are kept",
+                ),
+            )
+        if entry.rule == "gap" and entry.months is None:
+            yield (*path, "months"), Both("gap 需要月数", "a gap needs its number of months")
+        if (entry.range is not None) != (entry.rule == "sum"):
+            yield (
+                (*path, "range"),
+                Both("合计需要取值范围，其余规则没有", "a sum needs its range, no other rule has one"),
+            )
+        elif entry.range is not None and entry.range[0] >= entry.range[1]:
+            yield (*path, "range"), RISING
+        if entry.opened is not None and (entry.rule != "gap" or not isinstance(self.variables.get(entry.opened), Date)):
+            yield (*path, "opened"), Both("应为 gap 的开户日期变量", "is the date variable of a gap")
+
     def known(self) -> tuple[str, ...]:
         """All variables, given and derived."""
         return (*self.variables, *self.derived)
 
-    def type_of(self, name: str) -> str:
-        """category, set, boolean, integer, number, money or date. Derived ages are integers, derived bands and rules categories."""
+    def event_of(self, name: str) -> tuple[str, str] | None:
+        """What a name of events means: a table, and its variable, or no variable where rows are counted; None if it is no such name.
+
+        `contributions.amount`, or `amount` where one table alone has it; `contributions`, or `count` where there is one table.
+        """
+        table, dot, variable = name.partition(".")
+        if dot:
+            found = self.events.get(table)
+            counted = found is not None and variable == "count"
+            return (
+                None
+                if found is None or not (counted or variable in found.variables)
+                else (table, variable * (not counted))
+            )
+        if name in self.events:
+            return name, ""
+        if name in self.known():
+            return None
+        having = [each for each, entry in self.events.items() if name == "count" or name in entry.variables]
+        return (having[0], "" if name == "count" else name) if len(having) == 1 else None
+
+    def event_name(self, name: str) -> str:
+        """The full form of a name of events. Pre-condition: `event_of` knows it."""
+        found = self.event_of(name)
+        if found is None:
+            raise KeyError(name)
+        return ".".join(part for part in found if part)
+
+    def event_names(self) -> tuple[str, ...]:
+        """Full names of all tables of events and their variables."""
+        return tuple(
+            each for table, entry in self.events.items() for each in (table, *(f"{table}.{v}" for v in entry.variables))
+        )
+
+    def named(self, name: str) -> bool:
+        """Whether a variable, a table of events or one of its variables goes by this name."""
+        return name in self.known() or self.event_of(name) is not None
+
+    def entry(self, name: str) -> Any:
+        """What the dictionary says of a name; of what events give, the variable that a city may give in its place. Errors: `KeyError`."""
         if name in self.variables:
-            return self.variables[name].type
-        return "integer" if isinstance(self.derived[name], YearsBefore) else "category"
+            return self.variables[name]
+        if name in self.derived:
+            made = self.derived[name]
+            return self._given_as(made) if isinstance(made, OfEvents) else made
+        table, variable = self.event_of(name) or (name, "")
+        return self.events[table].variables[variable] if variable else self.events[table]
+
+    @property
+    def of_events(self) -> dict[str, OfEvents]:
+        """The derived variables that events give, by name."""
+        return {name: each for name, each in self.derived.items() if isinstance(each, OfEvents)}
+
+    def _given_as(self, made: OfEvents) -> Category | Boolean | Integer | Money | Date:
+        table = self.events[made.of_events]
+        months = made.months or table.most_rows_per_holder
+        match made.rule:
+            case "gap":
+                return Boolean(type="boolean", label=made.label)
+            case "count" | "streak":
+                return Integer(type="integer", unit="month", range=(0, months), label=made.label)
+            case "first":
+                return Date(type="date", range=(date(1, 1, 1), date.max), label=made.label)
+        of = table.variables[made.variable or ""]
+        changed: dict[str, Any] = {"label": made.label} | ({} if made.range is None else {"range": made.range})
+        if isinstance(of, Integer) and made.range is not None:
+            changed["range"] = tuple(int(end) for end in made.range)
+        return of.model_copy(update=changed)
+
+    def type_of(self, name: str) -> str:
+        """category, set, boolean, integer, number, money or date. Derived ages are integers, derived bands and rules categories.
+
+        A table of events is none of these: `events`.
+        """
+        entry = self.entry(name)
+        if isinstance(entry, Events):
+            return "events"
+        if not isinstance(entry, YearsBefore | Bands | Rules):
+            return str(entry.type)
+        return "integer" if isinstance(entry, YearsBefore) else "category"
 
     def label_of(self, name: str, language: Literal["zh", "en"]) -> str:
-        entry = self.variables.get(name) or self.derived[name]
-        return entry.label.text(language, name)
+        return str(self.entry(name).label.text(language, name))
 
     def unit_of(self, name: str) -> str:
         """What a number is counted in, as the dictionary says; empty for what has none. Derived ages are in years."""
-        if name in self.derived:
-            return "year" if isinstance(self.derived[name], YearsBefore) else ""
-        return getattr(self.variables[name], "unit", "")
+        entry = self.entry(name)
+        return "year" if isinstance(entry, YearsBefore) else getattr(entry, "unit", "")
 
     def codes(self, name: str) -> tuple[str, ...]:
         """The codes of a category, set or boolean, in dictionary order. `else` comes last unless it is a code already."""
-        entry = self.variables.get(name) or self.derived[name]
+        entry = self.entry(name)
         match entry:
             case Category(codes=codes) | Set(codes=codes):
                 return tuple(codes)
@@ -398,21 +591,30 @@ class Dictionary(Record):
                 return ()
 
     def code_label(self, name: str, code: str, language: Literal["zh", "en"]) -> str:
-        entry = self.variables.get(name) or self.derived[name]
+        entry = self.entry(name)
         if isinstance(entry, Boolean):
             return {"zh": {"true": "是", "false": "否"}, "en": {"true": "yes", "false": "no"}}[language][code]
         words = getattr(entry, "codes", {}).get(code)
         return words.text(language, code) if words else code
 
     def needs(self, name: str) -> frozenset[str]:
-        """The given variables that a variable is made of; itself if it is given."""
+        """The given variables that a variable is made of; itself if it is given. What events give counts as given: a city makes it of its
+        events, or of a column. Of a name of events, its full form."""
+        if name not in self.known() and self.event_of(name) is not None:
+            return frozenset((self.event_name(name),))
         reached, waiting = {name}, [name]
         while waiting:
             entry = self.derived.get(waiting.pop())
-            fresh = set(sources(entry)) - reached if entry else set()
+            fresh = set(sources(entry)) - reached if entry and not isinstance(entry, OfEvents) else set()
             reached |= fresh
             waiting += fresh
-        return frozenset(reached & self.variables.keys())
+        return frozenset(reached & (self.variables.keys() | self.of_events.keys()))
+
+    def made_of(self, name: str) -> tuple[str, ...]:
+        """Of what events give: the names of events, and the date, that it is made of."""
+        made = self.of_events[name]
+        variable = (f"{made.of_events}.{made.variable}",) if made.variable else ()
+        return (made.of_events, *variable, *sources(made))
 
     @cached_property
     def _indices(self) -> dict[str, dict[str, int]]:
@@ -482,10 +684,19 @@ def _coded(entry: Any) -> Iterator[tuple[Path, str]]:
 def _ordered(tree: dict[str, Any], *, listed: bool) -> dict[str, Any]:
     """`codes` and `bands` of every entry as lists of [name, value] pairs, or back."""
     turned = dict(tree)
-    for group in ("variables", "derived"):
-        turned[group] = {
+
+    def entries(group: dict[str, Any]) -> dict[str, Any]:
+        return {
             name: {key: _turned(value, listed) if key in ("codes", "bands") else value for key, value in entry.items()}
-            for name, entry in tree.get(group, {}).items()
+            for name, entry in group.items()
+        }
+
+    for group in ("variables", "derived"):
+        turned[group] = entries(tree.get(group, {}))
+    if "events" in tree:
+        turned["events"] = {
+            name: {key: entries(value) if key == "variables" else value for key, value in table.items()}
+            for name, table in tree["events"].items()
         }
     return turned
 
@@ -501,6 +712,8 @@ def sources(entry: Any) -> tuple[str, ...]:
             return (source,)
         case Rules(rules=rules):
             return tuple(dict.fromkeys(leaf.variable for rule in rules for leaf in filters.leaves(rule.when)))
+        case OfEvents(opened=opened):
+            return (opened,) if opened is not None else ()
     raise TypeError(entry)
 
 
@@ -520,19 +733,15 @@ def _hinted(zh: str, en: str, word: str, among: Iterable[str]) -> Both:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One variable of n holders. `values`: codes by index, booleans 0/1, integers, fen, floats, days; anything where not `known`."""
-
-    values: npt.NDArray[Any]
-    known: Bools
-
-
-@dataclass(frozen=True)
 class Table:
-    """Rows of a snapshot in dictionary terms: `holders` of them, one `Column` per given variable that was asked for."""
+    """Rows of a snapshot in dictionary terms: `holders` of them, one `Column` per given variable that was asked for.
+
+    `events`: by table, all rows of these holders; a table that the city cannot map is not there.
+    """
 
     holders: int
     columns: Mapping[str, Column]
+    events: Mapping[str, EventRows] = field(default_factory=dict)
 
 
 def column(table: Table, dictionary: Dictionary, name: str, as_of: date) -> Column:
@@ -557,7 +766,11 @@ class Reading:
 
     def __call__(self, name: str) -> Column:
         if name not in self.made:
-            self.made[name] = _derived(name, self.table.holders, self.dictionary, self, self.as_of)
+            made = self.dictionary.derived[name]
+            if isinstance(made, OfEvents):
+                self.made[name] = _of_events(self.table, made, self.dictionary, self, self.as_of)
+            else:
+                self.made[name] = _derived(name, self.table.holders, self.dictionary, self, self.as_of)
         return self.made[name]
 
 
@@ -572,6 +785,36 @@ def _derived(name: str, holders: int, dictionary: Dictionary, read: Read, as_of:
         case Rules():
             return _ruled(holders, entry, dictionary, name, read)
     raise TypeError(entry)
+
+
+def _of_events(table: Table, entry: OfEvents, dictionary: Dictionary, read: Read, as_of: date) -> Column:
+    """What a holder's rows of the last months up to as_of give; known of nobody where the city cannot map the table."""
+    if entry.of_events not in table.events:
+        return Column(np.zeros(table.holders, dtype=np.int64), np.zeros(table.holders, dtype=bool))
+    end, holders = month_number(as_of), table.holders
+    rows, variable = table.events[entry.of_events], entry.variable or ""
+    if entry.months is not None:
+        rows = rows.within(end - entry.months + 1, end)
+    match entry.rule:
+        case "sum":
+            found = columns.summed(rows, holders, variable)
+            low, high = entry.range or (Decimal(0), Decimal(0))
+            per = 100 if dictionary.type_of(f"{entry.of_events}.{variable}") == "money" else 1
+            return Column(np.clip(found.values, int(low * per), int(high * per)), found.known)
+        case "count":
+            return columns.counted(rows, holders, entry.variable)
+        case "latest":
+            return columns.latest(rows, holders, variable)
+        case "streak":
+            return columns.streak(rows, holders, end, entry.variable)
+        case "first":
+            return columns.first(rows, holders)
+    found = columns.gap(rows, holders, entry.variable)
+    if entry.opened is None or entry.months is None:
+        return found
+    opened = read(entry.opened)
+    old = opened.known & (columns.months_of_days(opened.values) <= end - entry.months)
+    return Column(found.values, found.known & old)
 
 
 def _holds(condition: Any, dictionary: Dictionary, read: Read) -> Truth:
@@ -638,12 +881,6 @@ def written(reference: str, beside: FilePath | None = None) -> tuple[bytes, str]
 def parse(document: Document) -> Dictionary:
     """A dictionary file as a value, or every fault with its line."""
     tree = document.tree
-    if isinstance(tree, dict):
-        for key in ("events", "breaks", "facts"):
-            if key in tree:
-                raise ConfigError("NOT_YET", document.at(key), thing=f"`{key}` of a dictionary")
-        derived = tree.get("derived", {})
-        for name, entry in derived.items() if isinstance(derived, dict) else ():
-            if isinstance(entry, dict) and "of_events" in entry:
-                raise ConfigError("NOT_YET", document.at("derived", name), thing="`of_events`")
+    if isinstance(tree, dict) and "facts" in tree:
+        raise ConfigError("NOT_YET", document.at("facts"), thing="`facts` of a dictionary")
     return fit(Dictionary, document)

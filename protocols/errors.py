@@ -501,6 +501,24 @@ CODES: Final[dict[str, Texts]] = {
         "Use one set of bands, or ask the two questions in separate studies",
     ),
     "STUDY_TWICE": _t("{name!r} 出现两次", "只写一次", "{name!r} is named twice", "Name it once"),
+    "STUDY_WINDOW": _t(
+        "无法确定按月提问的月份：{problem}",
+        "请在研究中写 window: {{from: 2021-08, to: 2022-05}}",
+        "the months of a question by month are not known: {problem}",
+        "Write window: {{from: 2021-08, to: 2022-05}} in the study",
+    ),
+    "STUDY_NOT_A_DATE": _t(
+        "{name} 的类型是 {type}，这里需要日期",
+        "请写主表的日期变量，例如 opened",
+        "{name} is of type {type}; a date is needed here",
+        "Name a date of the main table, as opened",
+    ),
+    "STUDY_EVENTS": _t(
+        "这里需要事件表或其变量，类型合适的；{name!r}（{type}）不是{near}",
+        "请写 表名.变量名，例如 contributions.amount",
+        "a table of events, or a variable of one, of a type that fits is needed here; {name!r} ({type}) is not{near}",
+        "Write table.variable, as contributions.amount",
+    ),
     "STUDY_EMPTY": _t("清单为空", "至少写一项", "the list is empty", "Name at least one"),
     "STUDY_AXES": _t(
         "分组变量 {count} 个，上限 {limit} 个",

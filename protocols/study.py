@@ -20,11 +20,11 @@ from protocols import dictionary as dictionaries
 from protocols import pld, yamltext
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
-from protocols.errors import ConfigError, HpfedError, PeerError, Refusal, Unfit, joined, worded
+from protocols.errors import ConfigError, HpfedError, PeerError, Place, Refusal, Unfit, joined, worded
 from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
-from protocols.statistics.layout import Domain, Layout
+from protocols.statistics.layout import Domain, Layout, Months
 from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
 from protocols.statistics.workload import Workload
@@ -220,7 +220,9 @@ class Study:
     @cached_property
     def domain(self) -> Domain:
         """What its questions may know."""
-        return Domain(self.dictionary, self.exact)
+        window = self.file.window
+        months = None if window is None else Months.between(window.from_, window.to)
+        return Domain(self.dictionary, self.exact, self.file.as_of, months)
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
@@ -425,6 +427,7 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         if ids.index(question.id) < number:
             yield ConfigError("STUDY_TWICE", document.at("questions", number, "id"), name=question.id)
         found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
+        found += _unplaced(question, study.domain, document.at("questions", number)) if not found else ()
         yield from found
         if lacking := question.without_figures(names):
             yield ConfigError("RATIO_CITIES", document.at("questions", number), cities=", ".join(lacking))
@@ -433,7 +436,9 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
             if cells > MOST_CELLS_PER_QUESTION:
                 at = document.at("questions", number)
                 yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
-    sound = not any(True for question in file.questions for _ in question.faults(meant))
+    sound = not any(
+        True for each in file.questions for _ in (*each.faults(meant), *_unplaced(each, study.domain, Place("")))
+    )
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
@@ -450,6 +455,17 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         name, unknowns = needed
         at = document.at("questions")
         yield ConfigError("STUDY_RESOLUTION", at, name=name, unknowns=unknowns, limit=MOST_UNKNOWNS)
+
+
+def _unplaced(question: Any, domain: Domain, at: Place) -> Iterator[ConfigError]:
+    """A question by month of which the study does not say which months; one that has faults is not asked."""
+    if next(question.faults(domain.dictionary), None):
+        return
+    try:
+        question.blocks(domain)
+    except ConfigError as fault:
+        fault.at = at
+        yield fault
 
 
 def _of_this_version(tree: Tree) -> Tree:

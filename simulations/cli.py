@@ -148,6 +148,9 @@ def cities(
     broken: Annotated[
         str, typer.Option("--broken", help="One thing wrong in one city's files: gzip, encoding, column, shifted, …")
     ] = "",
+    events: Annotated[
+        bool, typer.Option("--events", help="Every account month by month as well: paid in, taken out, state.")
+    ] = False,
     dictionary: Annotated[
         str | None,
         typer.Option(
@@ -169,13 +172,15 @@ def cities(
         from simulations import cities as made
 
         if dictionary is None:
-            made.write(out, city or made.ALL, rows, seed, 1.0 if heterogeneity is None else heterogeneity, broken)
+            spread = 1.0 if heterogeneity is None else heterogeneity
+            made.write(out, city or made.ALL, rows, seed, spread, broken, events)
             told(f"{say('written', spoken)} {out}")
             if as_json:
                 typer.echo(json_text({"out": str(out), "synthetic": True}))
             return
-        if heterogeneity is not None or broken:
-            raise ConfigError("SIMULATE_OPTION", option="--broken" if broken else "--heterogeneity")
+        if heterogeneity is not None or broken or events:
+            option = "--broken" if broken else "--events" if events else "--heterogeneity"
+            raise ConfigError("SIMULATE_OPTION", option=option)
         chosen = tuple(city or made.ANY)
         as_of = made.write_independent(out, dictionary, chosen, made.ANY_ROWS if rows is None else rows, seed)
         told(f"{say('written', spoken)} {out}\n{say('independent', spoken, as_of=as_of)}")

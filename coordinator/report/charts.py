@@ -12,9 +12,10 @@ foreignObject, image, link or event can be in a picture, and no id, so that none
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import ceil, floor, log10
 from typing import Any, Final, TypeAlias
 from xml.etree import ElementTree
 
@@ -26,6 +27,7 @@ LONG: Final = re.compile(r"[0-9]+\.[0-9]{2,}")
 WIDTH: Final = 360  # of a picture beside another: a telephone's width, and half of an A4 page at 93 %
 WHOLE: Final = 640  # of a picture that needs the page
 MOST_NARROW: Final = 4  # columns of a heat map in the narrow width
+MOST_NARROW_TICKS: Final = 12  # months of a line in it
 LEFT: Final = 96.0  # for labels
 NUMBER, TEXT = 13.0, 11.5  # px; printed on half a page no letter is below 8 points
 INK: Final = "#1b2430"
@@ -86,6 +88,26 @@ class Bar:
     label: str
     parts: tuple[Part, ...]
     marks: str = ""  # printed in the place of what is withheld
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a line and its interval, in the units of the axis."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line over the ticks; `None` leaves a gap."""
+
+    label: str
+    points: tuple[Point | None, ...]
+
+
+Scale: TypeAlias = Callable[[float], str]  # a value of an axis in words
 
 
 @dataclass(frozen=True)
@@ -322,6 +344,53 @@ def _bar(marks: Marks, y: float, bar: Bar, colours: Sequence[str], pair: bool) -
             wide, middle = extent(bar.marks, TEXT) + 6, (x + WIDTH) / 2
             marks.rect(middle - wide / 2, y + 2, wide, high - 4, "#ffffff", corner=2)
             marks.text(middle, y + 14.2, bar.marks, align="center")
+
+
+def lines(ticks: Sequence[str], curves: Sequence[Curve], scale: Scale) -> Picture:
+    """Lines from left to right over named ticks, from 0 or the least value up; intervals stand upright behind the points."""
+    marks, left, plot = Marks(), 64.0, 190.0
+    points = [point for curve in curves for point in curve.points if point is not None]
+    top = max((max(point.value, point.high) for point in points), default=1.0)
+    least = min((min(point.value, point.low) for point in points), default=0.0)
+    step_up = 10.0 ** floor(log10(max(top, -least, 1e-9))) / 2
+    top, bottom = step_up * max(ceil(top / step_up), 1), min(0.0, step_up * floor(least / step_up))
+    reach = top - bottom
+    width = WHOLE if len(ticks) > MOST_NARROW_TICKS else WIDTH
+    x, y = 0.0, 12.0
+    for curve, colour in zip(curves, SERIES, strict=False):
+        label = _cut(curve.label, TEXT, width - 20.0)
+        wide = extent(label, TEXT) + 32
+        if x and x + wide - 16 > width:
+            x, y = 0.0, y + 18
+        marks.rect(x, y - 5.0, 11.0, 3.0, colour)
+        marks.text(x + 16, y, label)
+        x += wide
+    first = y + 16
+    step = (width - left - 28) / max(len(ticks) - 1, 1)  # half of the last tick's name stands beyond it
+
+    def height(value: float) -> float:
+        return first + plot * (top - value) / reach
+
+    for part in (0.0, 0.5, 1.0):
+        value = bottom + reach * part
+        marks.line(left - 4, height(value), width, height(value))
+        marks.text(left - 8, height(value) + 4, scale(value), MUTED, align="right")
+    every = max(1, -(-int(max(extent(tick, TEXT) for tick in ticks) + 10) // int(step or 1)))
+    for at in range(0, len(ticks), every):
+        marks.text(left + step * at, first + plot + 17, ticks[at], MUTED, align="center")
+    for curve, colour in zip(curves, SERIES, strict=False):
+        for at, point in enumerate(curve.points):
+            if point is None:
+                continue
+            across = left + step * at
+            if point.high > point.low:
+                marks.line(across, height(point.low), across, height(point.high), colour, 0.7)
+            marks.rect(across - 1.5, height(point.value) - 1.5, 3.0, 3.0, colour)
+            before = curve.points[at - 1] if at else None
+            if before is not None:
+                marks.line(across - step, height(before.value), across, height(point.value), colour, 1.8)
+    whole = int(first + plot + 24)
+    return Picture(width, whole, marks.spec(width, whole))
 
 
 def _ink(ground: str) -> str:

@@ -5,6 +5,7 @@
 | heat map | every `tgi` whose codes fit one, pooled, or city by city where nothing is pooled |
 | bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
+| lines, tiles | every question by month that can be read so (months.py), last |
 
 A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
 drawn. Doubtful indices are grey in it and withheld cells hatched, holders without a value are not in it, and the sentence above it is
@@ -17,7 +18,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import charts, orders
+from coordinator.report import charts, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
@@ -106,7 +107,25 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
                 figures.append(planned.drawn())
                 number, room = number + 1, room - size
         made.append(Part(name, tuple(figures)))
-    return tuple(made)
+    monthly = []
+    for each in _monthly(wording, questions, number + 1):
+        if number == MOST_FIGURES or each.size > room:
+            continue
+        monthly.append(replace(each, number=number + 1).drawn())
+        number, room = number + 1, room - each.size
+    return (*made, Part("months", tuple(monthly)))
+
+
+def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Figure]:
+    for name, question in questions.items():
+        for scope in months.scopes(question) if question.kind in months.KINDS and question.rows else ():
+            found = months.drawing(wording, question, scope, months.title(wording, question))
+            if found is not None:
+                anchor = f"fig-{name}" if scope == POOLED else f"fig-{name}-{scope}"
+                wide = found.plan is None or found.plan.width > charts.WIDTH
+                yield Figure(
+                    anchor, number, found.look, found.title, found.sentence, found.twin, name, (scope,), (name,), wide, found.plan
+                )  # fmt: skip
 
 
 def _plans(questions: Questions, variable: str) -> Iterator[_Plan]:

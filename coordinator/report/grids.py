@@ -4,6 +4,8 @@
 |---|---|
 | tgi | every index with its interval, test and base, folded; the heat map stands among the figures |
 | frequency, crosstab of two variables; histogram by one | matrix: counts, then shares; contrasts in a table of their own |
+| transitions, vintage of no further variable | matrix: counts, then shares of the row |
+| series | a list of months, and groups: counts, totals and means in the unit of the variable, changes in per cent |
 | mean | a list of groups: holders, mean, standard deviation, total in the unit of the variable; those without a value folded below |
 | anything else | a list: one line per key, one column per measure |
 | released by city, at most one variable | a matrix of cities in the order of the roster: one line each, one part per measure |
@@ -175,9 +177,14 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return _means(wording, question, rows, city)
     if question.kind == "moments":
         return _moments(wording, question, rows, city)
-    if question.kind in ("frequency", "crosstab", "histogram") and _narrow(question) and rows:
+    if question.kind in ("frequency", "crosstab", "histogram", "transitions", "vintage") and _narrow(question) and rows:
         return [_matrix(wording, question, rows, city)]
-    what = question.kind if question.kind in ("count", "frequency", "crosstab", "histogram", "ratio") else "generic"
+    if question.kind == "series":
+        table, of = _list(wording, question, rows, city, "series"), str(question.asked.get("of", ""))
+        in_units = {str(wording.measure(name)): str(wording.in_unit(wording.measure(name), of)) for name in IN_UNITS}
+        return [replace(table, heads=tuple(in_units.get(head, head) for head in table.heads))]
+    told = ("count", "frequency", "crosstab", "histogram", "ratio", "transitions", "vintage")
+    what = question.kind if question.kind in told else "generic"
     return [_list(wording, question, rows, city, what)]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import figures, orders
+from coordinator.report import figures, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.figures import Figure
 from coordinator.report.findings import findings
@@ -409,7 +409,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
         if layout.drawable(question) and not of:  # no picture in its place
             grids = tuple(replace(grid, folded=False) for grid in grids)
         size = sum(len(line.cells) for grid in grids for group in grid.groups for line in group.lines)
-        notes = [*_lacking(wording, question), *_merged(wording, question)]
+        notes = [*_lacking(wording, question), *_merged(wording, question), *_broken(wording, question)]
         if not question.rows:
             notes.append(wording.say("note_empty"))
         if size > room:
@@ -428,6 +428,12 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
     return tuple(_paired(made))
+
+
+def _broken(wording: Wording, question: Question) -> tuple[Markup, ...]:
+    """From which month on a series is of another thing than before."""
+    broken = sorted(str(row["month"]) for row in question.rows if "b" in row.obs_status)
+    return (wording.say("note_break", month=broken[0]),) if broken and "month" in question.keys else ()
 
 
 def _named(wording: Wording, place: int, part: int) -> Markup:
@@ -473,6 +479,8 @@ def title(wording: Wording, question: Question) -> Markup:
             parts = {side: _side(wording, question.asked.get(side)) for side in ("numerator", "denominator")}
             key = "question_ratio_by" if by else "question_ratio"
             return wording.say(key, **parts, by=wording.say("times").join(by))
+    if question.kind in months.KINDS:
+        return months.title(wording, question)
     return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
 
 

@@ -11,7 +11,9 @@ from typing import Final, Literal
 from coordinator.results import Row
 
 MINUS: Final = "\u2212"
-SHARES: Final = frozenset(("share", "row_share", "column_share", "total_share", "variance_share", "survival"))
+SHARES: Final = frozenset(
+    ("share", "row_share", "column_share", "total_share", "variance_share", "survival", "change", "change_year")
+)
 WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank", "median"))
 
 

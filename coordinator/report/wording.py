@@ -41,6 +41,9 @@ KINDS: Final = (
     "quantiles",
     "survival",
     "top",
+    "series",
+    "transitions",
+    "vintage",
 )  # with texts of their own; any other is shown as a plain list
 OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))

@@ -8,7 +8,7 @@ from pydantic import Field
 from protocols.statistics.association import Association as Association
 from protocols.statistics.count import Count as Count
 from protocols.statistics.crosstab import Crosstab as Crosstab
-from protocols.statistics.example import example_dictionary
+from protocols.statistics.example import EXAMPLE_AS_OF, example_dictionary
 from protocols.statistics.frequency import Frequency as Frequency
 from protocols.statistics.histogram import Histogram as Histogram
 from protocols.statistics.layout import Domain, Layout
@@ -17,9 +17,12 @@ from protocols.statistics.moments import Moments as Moments
 from protocols.statistics.quantiles import Quantiles as Quantiles
 from protocols.statistics.question import Question
 from protocols.statistics.ratio import Ratio as Ratio
+from protocols.statistics.series import Series as Series
 from protocols.statistics.survival import Survival as Survival
 from protocols.statistics.tgi import Tgi as Tgi
 from protocols.statistics.top import Top as Top
+from protocols.statistics.transitions import Transitions as Transitions
+from protocols.statistics.vintage import Vintage as Vintage
 from protocols.statistics.workload import Workload
 
 REGISTER: Final[tuple[type[Question], ...]] = tuple(Question.__subclasses__())
@@ -27,7 +30,7 @@ KINDS: Final[dict[str, type[Question]]] = {str(kind.model_fields["kind"].default
 
 # Made at import, so that a kind whose blocks declare too little (`ConfigError LAYOUT_EFFECT`) stops before any study is read.
 EXAMPLES: Final[tuple[Question, ...]] = tuple(kind.example() for kind in REGISTER)
-EXAMPLE_LAYOUT: Final[Layout] = Workload.of(EXAMPLES, Domain(example_dictionary())).layout
+EXAMPLE_LAYOUT: Final[Layout] = Workload.of(EXAMPLES, Domain(example_dictionary(), as_of=EXAMPLE_AS_OF)).layout
 
 if TYPE_CHECKING:
     AnyQuestion: TypeAlias = Question

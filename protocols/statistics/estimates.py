@@ -26,7 +26,7 @@ import numpy.typing as npt
 from protocols import entropy
 from protocols.dictionary import MISSING
 from protocols.statistics.layout import KNOWN as CODE
-from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure
+from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure, Occasions
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
 QUANTA: Final = 10**PLACES
@@ -37,7 +37,7 @@ AxisSet: TypeAlias = frozenset[str]
 Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
-FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice | Branches, Limb | None]
+FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice | Branches, Limb | None, Occasions | None]
 
 ALL: Final = slice(None)
 KNOWN: Final = slice(None, -1)  # the positions of an axis that stand for known values
@@ -286,11 +286,12 @@ class Family:
 
 
 Families: TypeAlias = Mapping[FamilyKey, Family]
-COUNTS: Final[FamilyKey] = (Measure.ONE, (), None)  # the family of the numbers of holders
+COUNTS: Final[FamilyKey] = (Measure.ONE, (), None, None)  # the family of the numbers of holders
 
 
 def family_of(block: Block) -> FamilyKey:
-    return block.measure, block.branches or block.of, block.limb
+    """Holders are one family of counts; the rows of an events table are another, since a holder may have several."""
+    return block.measure, block.branches or block.of, block.limb, block.over
 
 
 @dataclass(frozen=True)

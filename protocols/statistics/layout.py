@@ -9,6 +9,7 @@ Every axis is a public list of positions and ends with `_missing`; a holder of t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from functools import cached_property
@@ -19,8 +20,9 @@ from typing import Any, Final
 import numpy as np
 
 from protocols.canonical import canonical, digest
+from protocols.columns import month_number, month_of_text, month_text
 from protocols.dictionary import MISSING, Dictionary
-from protocols.errors import ConfigError
+from protocols.errors import Both, ConfigError
 from protocols.statistics.levels import Levels, levels_of
 from protocols.statistics.tree import SHAPES, Tree, tree
 
@@ -35,6 +37,11 @@ CARRIER_CELLS: Final = (
 )  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
 EXACT_TOP_BITS: Final = 31
 MOST_SHIFT: Final = 40
+OUTSIDE: Final = "_outside"  # of a date: known, and in no month of the window
+MONTH: Final = "month"  # keys of the rows that events answer in
+FROM: Final = "from"
+TO: Final = "to"
+SINCE: Final = "since"
 
 
 class Measure(StrEnum):
@@ -47,6 +54,65 @@ class Measure(StrEnum):
     YES_NO = "yes-no"
 
 
+class Stand(StrEnum):
+    """What decides a position: a holder; or, of an event row, its own value, its month, the months since the holder's date, or, of a pair
+    of rows in consecutive months, the value in the first or in the second."""
+
+    HOLDER = "holder"
+    VALUE = "value"
+    MONTH = "month"
+    SINCE = "since"
+    FROM = "from"
+    TO = "to"
+
+
+@dataclass(frozen=True)
+class Months:
+    """Consecutive months, by number (`protocols.columns`): the window of a study."""
+
+    first: int
+    number: int
+
+    @classmethod
+    def between(cls, first: str, last: str) -> "Months":
+        """2021-08 to 2022-05, both included."""
+        return cls(month_of_text(first), month_of_text(last) - month_of_text(first) + 1)
+
+    @property
+    def last(self) -> int:
+        return self.first + self.number - 1
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(month_text(self.first + at) for at in range(self.number))
+
+
+@dataclass(frozen=True)
+class Occasions:
+    """What a block over event rows adds up: the rows of a table in some months, where `active` is given those in which that variable is
+    true; or, `pairs`, those that the same holder's row of the next month follows. `kept`: rows that a holder has at most."""
+
+    table: str
+    months: Months
+    kept: int
+    active: str = ""
+    pairs: bool = False
+
+    @property
+    def most(self) -> int:
+        """M, or of pairs M - 1: the most that one holder has."""
+        return min(self.months.number, self.kept) - self.pairs
+
+    def declared(self) -> dict[str, Any]:
+        months = {"from": self.months.texts[0], "to": self.months.texts[-1]}
+        return {"table": self.table, "months": months, "kept": self.kept, "active": self.active, "pairs": self.pairs}
+
+    @property
+    def name(self) -> str:
+        true = f" {self.active}" if self.active else ""
+        return f"{'pairs of ' if self.pairs else ''}{self.table}{true} {self.months.texts[0]}..{self.months.texts[-1]}"
+
+
 @dataclass(frozen=True)
 class Axis:
     """A named list of positions, `_missing` last. `source` is the variable that decides where a holder stands.
@@ -56,6 +122,7 @@ class Axis:
     that nobody can stand on.
     `levels`: how the position follows from one variable, where axes of that variable at other resolutions are to agree with this one.
     `tree`: the nodes of one `level` of it; those that hold no values come last before `_missing`.
+    `stand`: what decides. `months`: of a date, of an event row's month, and of months since a date, those that the positions are.
     """
 
     name: str
@@ -68,6 +135,8 @@ class Axis:
     levels: Levels | None = None
     tree: Tree | None = None
     level: int = 0
+    stand: Stand = Stand.HOLDER
+    months: Months | None = None
 
     @property
     def size(self) -> int:
@@ -167,6 +236,9 @@ class Branches:
 class Block:
     """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
 
+    `over`: what is added up is event rows, or pairs of them, and not holders. Those of one holder stand in one cell each where their month
+    is an axis; where it is not, all of them may meet in one.
+
     `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
     rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact.
     """
@@ -177,6 +249,7 @@ class Block:
     weight: int = 1
     shift: int = 0
     limb: Limb | None = None
+    over: Occasions | None = None
 
     def __post_init__(self) -> None:
         if any(first.name >= second.name for first, second in pairwise(self.axes)):
@@ -187,7 +260,9 @@ class Block:
         """Readable, and unique in a study."""
         measured = self.of.variable if isinstance(self.of, Choice) else " * ".join(each.name for each in self.of)
         limb = "" if self.limb is None else f" {self.limb.name.lower()}"
-        return f"{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)})"
+        over = "" if self.over is None else f" over {self.over.name}"
+        axes = ", ".join(axis.name for axis in self.axes)
+        return f"{self.measure}{limb}{f'[{measured}]' if measured else ''}{over} by ({axes})"
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -195,7 +270,8 @@ class Block:
         of = (
             [self.of.variable] if isinstance(self.of, Choice) else [name for each in self.of for name in each.variables]
         )
-        return (*(name for axis in self.axes for name in axis.sources), *of)
+        over = () if self.over is None else (self.over.table, *([self.over.active] if self.over.active else []))
+        return (*(name for axis in self.axes for name in axis.sources), *of, *over)
 
     @property
     def branches(self) -> Branches | None:
@@ -216,7 +292,12 @@ class Block:
     @property
     def step(self) -> int:
         """The most that one holder adds to one cell, either way, in units of 2^`shift`."""
-        return self.weight * round_half_even(self._reach, 1 << self.shift)
+        return self.weight * round_half_even(self._reach, 1 << self.shift) * (1 if self.apart else self.touches)
+
+    @property
+    def apart(self) -> bool:
+        """No two of one holder's event rows stand in one cell: each has a month of its own."""
+        return self.over is None or any(axis.stand in (Stand.MONTH, Stand.SINCE) for axis in self.axes)
 
     @property
     def _reach(self) -> int:
@@ -247,6 +328,8 @@ class Block:
     @property
     def touches(self) -> int:
         """The most cells that one holder changes."""
+        if self.over is not None:
+            return self.over.most
         return len(self.of.codes) if isinstance(self.of, Choice) else 1
 
     @property
@@ -260,17 +343,19 @@ class Block:
 
     @property
     def l1(self) -> int:
-        """D1: the most that the block changes in all when one holder is added or removed."""
-        return self.touches * self.step
+        """D1: the most that the block changes in all when one holder is added or removed, with all event rows."""
+        return self.touches * self.step if self.apart else self.step
 
     @property
     def l2sq(self) -> int:
-        """D2: the most that it changes in squares."""
-        return self.touches * self.step**2
+        """D2: the most that it changes in squares. Event rows that may meet in one cell: all of them there."""
+        return self.touches * self.step**2 if self.apart else self.step**2
 
     @property
     def unit(self) -> str:
-        return "*".join(each.unit for each in self.of) if isinstance(self.of, tuple) and self.of else "holders"
+        if isinstance(self.of, tuple) and self.of:
+            return "*".join(each.unit for each in self.of)
+        return "holders" if self.over is None else "pairs of rows" if self.over.pairs else "rows"
 
     def declared(self) -> dict[str, Any]:
         """The block as cities sign it."""
@@ -278,6 +363,7 @@ class Block:
             "block": self.name,
             "measure": str(self.measure),
             "axes": [{"name": axis.name, "positions": list(axis.positions)} for axis in self.axes],
+            **({} if self.over is None else {"over": self.over.declared()}),
             "of": self._of(),
             "weight": self.weight,
             "shift": self.shift,
@@ -350,7 +436,7 @@ def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
     """
     cover: list[tuple[set[Axis], list[int]]] = []
     every = [axis for axis in dict.fromkeys(axis for block in blocks for axis in block.axes) if axis.tree is not None]
-    counted = [place for place, block in enumerate(blocks) if block.measure is Measure.ONE]
+    counted = [place for place, block in enumerate(blocks) if block.measure is Measure.ONE and block.over is None]
     for place in sorted(counted, key=lambda at: -blocks[at].cells):
         axes = {_finest(axis, every) for axis in blocks[place].axes}
         joined = [prod(axis.size for axis in held | axes) for held, _ in cover]
@@ -415,18 +501,68 @@ Blocks = Mapping[str, Block]
 
 @dataclass(frozen=True)
 class Domain:
-    """What a kind may know: the dictionary, and whether sums are exact. It hands out axes and amounts by variable name."""
+    """What a kind may know: the dictionary, and whether sums are exact. It hands out axes and amounts by variable name.
+
+    `as_of` and `window`: those of the study; a kind that asks for months needs the one or the other (`months_of`).
+    `cities`: who is in the sums that a question is finalized from, where that is known.
+    """
 
     dictionary: Dictionary
     exact: bool = False
+    as_of: date | None = None
+    window: Months | None = None
+    cities: tuple[str, ...] = ()
 
     def axis(self, name: str) -> Axis:
         """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""
         codes = self.dictionary.codes(name)
         return Axis(name, (*codes, MISSING), name, levels=levels_of(self.dictionary, name))
 
+    def months_of(self, table: str | None = None) -> Months:
+        """The window of the study; left out, the months up to as_of in which a holder may have rows of an events table.
+
+        Errors: `ConfigError STUDY_WINDOW` where there is neither, or where the window goes on after as_of.
+        """
+        last = None if self.as_of is None else month_number(self.as_of)
+        if self.window is not None:
+            if last is not None and self.window.last > last:
+                raise ConfigError("STUDY_WINDOW", problem=Both("业务期间晚于 as_of", "the window ends after as_of"))
+            return self.window
+        if table is None or last is None:
+            raise ConfigError("STUDY_WINDOW", problem=Both("没有写 window", "there is no `window`"))
+        kept = self.dictionary.events[table].most_rows_per_holder
+        return Months(last - kept + 1, kept)
+
+    def date_axis(self, name: str, months: Months | None = None) -> Axis:
+        """Months (default: the window), then `_outside` and `_missing`: where a date of the main table lies. One holder: one position."""
+        months = self.months_of() if months is None else months
+        return Axis(name, (*months.texts, OUTSIDE, MISSING), name, months=months)
+
+    def occasions(self, table: str, *, active: str = "", pairs: bool = False) -> Occasions:
+        """The rows of an events table in the months of the study. `active`: the full name of a boolean of it, or nothing."""
+        return Occasions(
+            table, self.months_of(table), self.dictionary.events[table].most_rows_per_holder, active, pairs
+        )
+
+    def month_axis(self, table: str) -> Axis:
+        """The month of an event row. Rows outside the window are not added up, so that nobody stands on `_missing`."""
+        months = self.months_of(table)
+        return Axis(f"{MONTH} of {table}", (*months.texts, MISSING), table, stand=Stand.MONTH, months=months)
+
+    def state_axis(self, name: str, stand: Stand) -> Axis:
+        """The codes of a category or boolean of events, as a row or one of a pair has them, then `_missing`."""
+        return Axis(f"{stand.value} {name}", (*self.dictionary.codes(name), MISSING), name, stand=stand)
+
+    def since_axis(self, opened: str, table: str) -> Axis:
+        """Months from the month of a holder's date to that of an event row. Rows before it, and of holders without it, are not added up."""
+        months = self.months_of(table)
+        positions = (*(str(at) for at in range(months.number)), MISSING)
+        return Axis(f"{SINCE} {opened} of {table}", positions, opened, stand=Stand.SINCE, months=months)
+
     def known(self, name: str) -> Axis:
-        """The axis known(x)."""
+        """The axis known(x); of a variable of events, by row."""
+        if self.dictionary.event_of(name) is not None:
+            return Axis(f"{KNOWN}({name})", (KNOWN, MISSING), name, known_only=True, stand=Stand.VALUE)
         levels = levels_of(self.dictionary, name).known()
         return Axis(known_of((name,)), (KNOWN, MISSING), name, known_only=True, levels=levels)
 
@@ -477,8 +613,7 @@ class Domain:
 
     def range(self, name: str) -> tuple[int, int]:
         """The public range of an integer or money variable, in whole units."""
-        entry = self.dictionary.variables.get(name) or self.dictionary.derived[name]
-        low, high = getattr(entry, "range", (0, 0))
+        low, high = getattr(self.dictionary.entry(name), "range", (0, 0))
         return int(Decimal(low) * self.per(name)), int(Decimal(high) * self.per(name))
 
     def amount(self, name: str, low: Decimal | None = None, high: Decimal | None = None) -> Amount:
@@ -540,14 +675,14 @@ def plain(units: int, per: int) -> str:
     return f"{(Decimal(units) / per).normalize():f}"
 
 
-def count(axes: Sequence[Axis] = ()) -> Block:
-    """How many holders stand at each position."""
-    return Block(Measure.ONE, _ascending(axes))
+def count(axes: Sequence[Axis] = (), over: Occasions | None = None) -> Block:
+    """How many holders stand at each position; or how many event rows."""
+    return Block(Measure.ONE, _ascending(axes), over=over)
 
 
-def amount(of: Amount, axes: Sequence[Axis] = ()) -> Block:
-    """Sum of x - c over the holders whose x is known."""
-    return Block(Measure.AMOUNT, _ascending(axes), (of,))
+def amount(of: Amount, axes: Sequence[Axis] = (), over: Occasions | None = None) -> Block:
+    """Sum of x - c over the holders, or event rows, whose x is known."""
+    return Block(Measure.AMOUNT, _ascending(axes), (of,), over=over)
 
 
 def squared(of: Amount, axes: Sequence[Axis] = ()) -> Block:

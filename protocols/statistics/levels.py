@@ -12,7 +12,7 @@ from math import ceil, floor
 
 import numpy as np
 
-from protocols.dictionary import Bands, Column, Dictionary, Rules, Table, YearsBefore, column, sources
+from protocols.dictionary import Bands, Column, Dictionary, OfEvents, Rules, Table, YearsBefore, column, sources
 from protocols.filters import Leaf, leaves
 
 LOWEST = -(1 << 62)  # no value of any root lies below
@@ -67,9 +67,11 @@ def levels_of(dictionary: Dictionary, name: str) -> Levels:
 
 
 def _root(dictionary: Dictionary, name: str) -> str:
-    """The one variable that decides: given, or an age. Of bands and rules over several, or over none that can be told apart, themselves."""
+    """The one variable that decides: given, or an age. Of bands and rules over several, or over none that can be told apart, themselves.
+
+    What events give counts as given."""
     entry = dictionary.derived.get(name)
-    if entry is None or isinstance(entry, YearsBefore):
+    if entry is None or isinstance(entry, YearsBefore | OfEvents):
         return name
     roots = {_root(dictionary, source) for source in sources(entry)}
     root = roots.pop()

@@ -12,10 +12,23 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from protocols.columns import EventRows, months_of_days
 from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Table, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
-from protocols.statistics.layout import LIMB_BITS, Amount, Axis, Block, Choice, Layout, Limb, Measure
+from protocols.statistics.layout import (
+    LIMB_BITS,
+    Amount,
+    Axis,
+    Block,
+    Choice,
+    Layout,
+    Limb,
+    Measure,
+    Months,
+    Occasions,
+    Stand,
+)
 
 Vector: TypeAlias = npt.NDArray[np.int64]
 JOINT_LIMIT: Final = 1 << 62  # a mixed-radix code must fit int64
@@ -121,6 +134,7 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
         return joint([codes[axis.name] for axis in axes], [axis.size for axis in axes], holders)
 
     holders = int(inside.sum())
+    events = _Events(read, dictionary, exact)
     vector = np.zeros(layout.length, dtype=np.int64)
     for carrier in layout.carriers:
         table_of_counts = count(at(carrier.axes)).reshape(carrier.shape)
@@ -128,7 +142,9 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
             block, first = layout.blocks[place], layout.offsets[place]
             vector[first : first + block.cells] = block.weight * carrier.margin(table_of_counts, block).ravel()
     for block, first in zip(layout.blocks, layout.offsets, strict=True):
-        if block.measure is not Measure.ONE:
+        if block.over is not None:
+            vector[first : first + block.cells] = block.weight * events.measured(block, block.over)
+        elif block.measure is not Measure.ONE:
             vector[first : first + block.cells] = block.weight * _measured(block, at(block.axes), values, steps_of)
     return vector
 
@@ -143,17 +159,86 @@ def among(table: Table, inside: Bools) -> Table:
     if inside.all():
         return table
     columns = {name: Column(each.values[inside], each.known[inside]) for name, each in table.columns.items()}
-    return Table(int(inside.sum()), columns)
+    events = {name: rows.among(inside) for name, rows in table.events.items()}
+    return Table(int(inside.sum()), columns, events)
 
 
 def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
-    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable."""
-    variable = dictionary.variables.get(name)
+    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or one of events."""
+    variable = dictionary.entry(name) if dictionary.event_of(name) else dictionary.variables.get(name)
     if isinstance(variable, Integer | Money):
         per = 100 if isinstance(variable, Money) else 1
         low, high = (int(edge * per) for edge in variable.range)
         if bool(np.any(((given.values < low) | (given.values > high)) & given.known)):
             raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="range of the dictionary")
+
+
+class _Events:
+    """Blocks over event rows. What several of them ask for is made once: the rows of an occasion, and where these stand on an axis."""
+
+    def __init__(self, read: Reading, dictionary: Dictionary, exact: bool) -> None:
+        self.read, self.dictionary, self.exact = read, dictionary, exact
+        self.taken: dict[Occasions, tuple[EventRows, EventRows]] = {}
+        self.codes: dict[tuple[Occasions, str], npt.NDArray[Any]] = {}
+
+    def measured(self, block: Block, over: Occasions) -> Vector:
+        """Counts of rows, or sums of x - c over the rows whose x is known. One holder: `block.touches` cells, each by at most `block.step`.
+
+        A row without a place on an axis (before the holder's date, or of a holder without it) is left out.
+        """
+        if over.table not in self.read.table.events:
+            return np.zeros(block.cells, dtype=np.int64)
+        rows, after = self._rows(over)
+        codes = [self._codes(over, axis, rows, after) for axis in block.axes]
+        stays = np.logical_and.reduce([code >= 0 for code in codes]) if codes else np.ones(len(rows.holder), dtype=bool)
+        at = joint([code[stays] for code in codes], [axis.size for axis in block.axes], int(stays.sum()))
+        match block.of:
+            case ():
+                return count(at)
+            case (one,) if block.measure is Measure.AMOUNT:
+                given = self._values(rows, one.variable)
+                return amount(steps(one, Column(given.values[stays], given.known[stays])), at, block.shift)
+        raise TypeError(block.measure)
+
+    def _rows(self, over: Occasions) -> tuple[EventRows, EventRows]:
+        """The rows that are added up, and of pairs those that follow them."""
+        if over not in self.taken:
+            rows = self.read.table.events[over.table].within(over.months.first, over.months.last)
+            if over.active:
+                active = self._values(rows, over.active)
+                rows = rows.taken(active.known & (active.values == 1))
+            places = rows.followed() if over.pairs else np.arange(len(rows.holder))
+            self.taken[over] = rows.taken(places), rows.taken(places + over.pairs)
+        return self.taken[over]
+
+    def _values(self, rows: EventRows, name: str) -> Column:
+        variable = name.partition(".")[2]
+        if variable not in rows.columns:  # the city cannot map it
+            return Column(np.zeros(len(rows.holder), dtype=np.int64), np.zeros(len(rows.holder), dtype=bool))
+        if self.exact:
+            within_range(rows.columns[variable], self.dictionary, name)
+        return rows.columns[variable]
+
+    def _codes(self, over: Occasions, axis: Axis, rows: EventRows, after: EventRows) -> npt.NDArray[Any]:
+        """The position of each row on one axis; below 0 where it has none."""
+        if (over, axis.name) not in self.codes:
+            self.codes[over, axis.name] = self._placed(axis, rows, after)
+        return self.codes[over, axis.name]
+
+    def _placed(self, axis: Axis, rows: EventRows, after: EventRows) -> npt.NDArray[Any]:
+        match axis.stand:
+            case Stand.HOLDER:
+                return position_codes(axis, self.read(axis.source), self.exact)[rows.holder]
+            case Stand.MONTH if axis.months is not None:
+                return rows.month - axis.months.first
+            case Stand.SINCE if axis.months is not None:
+                opened = self.read(axis.source)
+                month = months_of_days(opened.values)
+                inside = opened.known & (month >= axis.months.first)
+                return np.where(inside[rows.holder], rows.month - month[rows.holder], -1)
+            case Stand.TO:
+                return position_codes(axis, self._values(after, axis.source), self.exact)
+        return position_codes(axis, self._values(rows, axis.source), self.exact)
 
 
 def _measured(
@@ -180,6 +265,8 @@ def _measured(
 def position_codes(axis: Axis, given: Column, exact: bool) -> npt.NDArray[Any]:
     """The position of each holder on one axis; `_missing`, the last one, where the value is unknown or outside the domain."""
     last = axis.size - 1
+    if axis.months is not None:
+        return np.where(given.known, _in_months(given.values, axis.months), last)
     dtype = np.uint8 if last < 256 else np.uint16 if last < 65_536 else np.int64
     if axis.cuts is not None:
         place = np.searchsorted(axis.cuts, given.values.astype(np.int64, casting="safe"), side="right") - axis.skip
@@ -190,6 +277,12 @@ def position_codes(axis: Axis, given: Column, exact: bool) -> npt.NDArray[Any]:
     if exact and not np.array_equal(inside, given.known):
         raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=axis.source, rule="codes of the dictionary")
     return np.where(inside, given.values, last).astype(dtype)
+
+
+def _in_months(days: npt.NDArray[Any], months: Months) -> npt.NDArray[np.int64]:
+    """Places of days among months; the one after the last month, `_outside`, for all other days."""
+    place = months_of_days(days) - months.first
+    return np.where((place >= 0) & (place < months.number), place, months.number)
 
 
 def joint(codes: Sequence[npt.NDArray[Any]], sizes: Sequence[int], holders: int) -> Positions:

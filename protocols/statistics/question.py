@@ -20,7 +20,7 @@ from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, plain
 from protocols.statistics.rows import Answer
-from protocols.statistics.suppression import Withheld
+from protocols.statistics.suppression import Withheld, uncovered
 from protocols.yamltext import Flag, Record
 
 MOST_AXES = 4  # more cannot be read by people, and few cells would hold anybody
@@ -109,8 +109,9 @@ class Question(Record, ABC):
         """What the sums say, with intervals and marks. Runs at the coordinator."""
 
     def withhold(self, answer: Answer, withheld: Withheld, blocks: Blocks) -> Answer:
-        """An exact answer without what would give a small cell away: rows follow from cells of the table of holders."""
-        return withheld.covered(answer, blocks["holders"].axes)
+        """An exact answer without what would give a small cell away: rows follow from cells of the table of holders. Nothing of a question
+        without one, which no city that withholds cells answers."""
+        return withheld.covered(answer, blocks["holders"].axes) if "holders" in blocks else uncovered(answer)
 
 
 def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str, ...]) -> Iterator[Fault]:
@@ -154,3 +155,12 @@ def axis_faults(
             yield Fault(key, "NOT_YET", {"thing": f"{name}, a multi-response variable,"})
         elif kind not in ("category", "boolean"):
             yield Fault(key, "STUDY_NOT_AN_AXIS", {"name": name, "type": kind})
+
+
+def event_fault(key: str, name: str, dictionary: Dictionary, types: tuple[str, ...]) -> Iterator[Fault]:
+    """Faults of a name of events: no table and no variable of one, or of another type. A table, whose rows are counted, is `events`."""
+    if dictionary.event_of(name) is None or dictionary.type_of(dictionary.event_name(name)) not in types:
+        kind = dictionary.type_of(name) if dictionary.named(name) else "unknown"
+        close = [each for each in dictionary.event_names() if each.endswith(f".{name}")]
+        hint = close[0] if close else near(name, dictionary.event_names())
+        yield Fault(key, "STUDY_EVENTS", {"name": name, "type": kind, "near": hint if hint != name else ""})

@@ -71,7 +71,12 @@ class Answer:
     def unavailable(self) -> "Answer":
         """The same rows without their numbers, for a question that too few cities could answer in the end."""
         rows = tuple(
-            Row(row.measure, row.keys, contrast=row.contrast, obs_status="z" if row.obs_status == "z" else "x")
+            Row(
+                row.measure,
+                row.keys,
+                contrast=row.contrast,
+                obs_status=row.obs_status if "z" in row.obs_status else "x",
+            )
             for row in self.rows
         )
         tests = tuple(replace(test, values=dict.fromkeys(test.values) | {"obs_status": "x"}) for test in self.tests)

@@ -87,6 +87,8 @@ def _sum_out(weights: dict[Block, Fraction], beside: Mapping[Block, Fraction]) -
 
 
 def margin_of(block: Block, other: Block) -> bool:
-    """Can `block` be had by summing `other` over some axes? Only counts of whole cohorts here; trees are fitted each by itself."""
+    """Can `block` be had by summing `other` over some axes? Only counts of whole cohorts, or of the same event rows, here; trees are fitted
+    each by itself."""
     both_count = block.measure is Measure.ONE and other.measure is Measure.ONE and block.branches is None
-    return both_count and block.weight == other.weight and set(block.axes) < set(other.axes)
+    alike = block.weight == other.weight and block.over == other.over
+    return both_count and alike and set(block.axes) < set(other.axes)

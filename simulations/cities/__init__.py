@@ -33,11 +33,13 @@ def write(
     seed: int = 20220531,
     heterogeneity: float = 1.0,
     broken: str = "",
+    events: bool = False,
 ) -> None:
     """Write `cities` into the folder `out`, which is absent or empty: all of it, or nothing.
 
     `rows`: accounts of each city instead of its own number. `heterogeneity` multiplies every shift of the siblings: 0 makes them equal to
-    Q city but for noise. `broken`: one thing is wrong in the files of one city, as broken.py says. The same arguments give the same bytes.
+    Q city but for noise. `broken`: one thing is wrong in the files of one city, as broken.py says. `events`: every account month by month,
+    beside the accounts (happenings.py); nothing else changes. The same arguments give the same bytes.
     Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_HETEROGENEITY, SIMULATE_SEED, SIMULATE_BROKEN.
     """
     _vacant(out)
@@ -55,7 +57,7 @@ def write(
         known = ", ".join(f"{kind} ({each.city})" for kind, each in KINDS.items())
         raise ConfigError("SIMULATE_BROKEN", kind=broken, known=known)
     with _filling(out) as (made, spill):
-        build(made, spill, [city for city in ALL if city in cities], rows, seed, heterogeneity)
+        build(made, spill, [city for city in ALL if city in cities], rows, seed, heterogeneity, events)
         if broken:
             KINDS[broken].done(made / KINDS[broken].city / "data")
 

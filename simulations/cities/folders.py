@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulations.cities import design, hazard, population
+from simulations.cities import design, happenings, hazard, population
 from simulations.cities.dialects import DIALECTS, File
 from simulations.cities.facts import CHUNK, PROFILES, REFERENCE, Profile, chunks, published
 from simulations.cities.hazard import Hazard
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-def build(folder: Path, spill: Path, cities: Sequence[str], rows: int | None, seed: int, heterogeneity: float) -> None:
-    """Write everything into an empty folder. `spill`: a folder for the database's own files."""
+def build(
+    folder: Path,
+    spill: Path,
+    cities: Sequence[str],
+    rows: int | None,
+    seed: int,
+    heterogeneity: float,
+    events: bool = False,
+) -> None:
+    """Write everything into an empty folder. `spill`: a folder for the database's own files. `events`: the months of every account too."""
     profiles = [PROFILES[city].shrunk(REFERENCE, heterogeneity) for city in cities]
     if rows is not None:
         profiles = [replace(profile, rows=rows) for profile in profiles]
@@ -33,7 +41,7 @@ def build(folder: Path, spill: Path, cities: Sequence[str], rows: int | None, se
     with connection(spill) as database:
         truth = Truth(database, folder / "truth")
         for profile in profiles:
-            write_city(folder / profile.city, profile, seed, baseline, reference, truth, database)
+            write_city(folder / profile.city, profile, seed, baseline, reference, truth, database, events)
         truth.finish(seed, heterogeneity, baseline)
     (folder / "askers.yaml").write_bytes(_shipped("askers.yaml"))
 
@@ -60,11 +68,14 @@ def write_city(
     reference: Table,
     truth: Truth,
     database: "DuckDBPyConnection",
+    events: bool = False,
 ) -> None:
     """One city folder."""
     (folder / "data").mkdir(parents=True)
     for name in ("city.yaml", "mapping.yaml"):
         (folder / name).write_bytes(_shipped(f"{profile.city}.{name}"))
+    if events:
+        (folder / "mapping.yaml").write_bytes(happenings.mapped(profile.city, _shipped(f"{profile.city}.mapping.yaml")))
     (folder / "policy.yaml").write_bytes(_shipped("policy.yaml"))
     parts = list(chunks(profile, by_generation(design.joint(profile)), CHUNK))
     is_reference = profile == REFERENCE and len(parts) == 1
@@ -79,7 +90,7 @@ def write_city(
         table = population.lives(people, streams, facts, model)
         del people  # of 2^20 rows each, as are what follows
         local = DIALECTS[profile.city](table, streams)
-        for file in local.files:
+        for file in (*local.files, *([happenings.file(profile.city, table)] if events else ())):
             _write(folder / "data", file, f"_{number:04d}" if len(parts) > 1 else "", database)
         truth.add(profile.city, table, local)
         del table, local

@@ -1,7 +1,8 @@
 """Independent draws from the public domains of any dictionary, as city folders: to rehearse a study before real files exist.
 
 Codes, numbers and dates are uniform on their domain, and nothing is related to anything: what a study finds in them is noise. Every file
-says so. A local text is the dictionary's own code, so that a mapping is one short line per variable.
+says so. A local text is the dictionary's own code, so that a mapping is one short line per variable. Of an events table a holder has rows
+in some consecutive months up to that of the snapshot: from 1 to all that are kept.
 """
 
 import shutil
@@ -18,6 +19,7 @@ from numpy.random import Generator  # noqa: TID251 simulated worlds are drawn fr
 from node.mapping import NEVER, PER
 from protocols import dictionary as dictionaries
 from protocols import yamltext
+from protocols.columns import month_number
 from protocols.dictionary import Boolean, Category, Date, Dictionary, Integer, Money, Number, Set
 from protocols.errors import ConfigError, joined
 from simulations.cities import text
@@ -36,6 +38,8 @@ EPOCH: Final = date(1970, 1, 1)
 KEY: Final = "编号"
 LABELS: Final = {"数据来源": "合成数据", "生成方式": "独立抽取 independent draws"}
 FILE: Final = "data/{city}_synthetic_independent_draws.csv"
+EVENTS_FILE: Final = "data/{city}_synthetic_independent_draws_of_{table}.csv"
+MONTH: Final = "月份"
 
 CITY: Final = """# Independent draws from the domains of a dictionary: an invented population. 合成数据：各变量独立抽取，不对应任何真实个人
 city: "{city}"
@@ -51,9 +55,16 @@ snapshot: {snapshot}
 scope: {{sub_centres: none, note: "合成数据：独立抽取 independent draws"}}
 sources:
   holders: {{kind: csv, files: "{file}", encoding: utf-8-sig}}
-tables:
+{sources}tables:
   holder: {{source: holders, key: {key}, main: true, duplicates: fail}}
-variables:
+{events}variables:
+"""
+SOURCE: Final = '  of_{table}: {{kind: csv, files: "{file}", encoding: utf-8-sig}}\n'
+TABLE: Final = """  {table}:
+    source: of_{table}
+    key: {key}
+    month: {{column: {month}, parse: [yyyymm]}}
+    variables: {{{variables}}}
 """
 NO_SETS: Final = (
     "{status: impossible, reason: {zh: 暂不能映射多选变量, en: columns for multi-response variables are not read yet}}"
@@ -92,6 +103,12 @@ def build(folder: Path, meant: Dictionary, reference: str, cities: Sequence[str]
             for number, first in enumerate(range(0, rows, CHUNK)):
                 content = table(meant, Streams(seed, city, number), first, min(CHUNK, rows - first))
                 file.write(content if first == 0 else content.split(b"\r\n", 1)[1])
+        for name in meant.events:
+            with (folder / city / EVENTS_FILE.format(city=city, table=name)).open("wb") as file:
+                for number, first in enumerate(range(0, rows, CHUNK)):
+                    holders = min(CHUNK, rows - first)
+                    content = event_table(meant, name, Streams(seed, city, number), first, holders, snapshot)
+                    file.write(content if first == 0 else content.split(b"\r\n", 1)[1])
     (folder / "askers.yaml").write_bytes(_shipped("askers.yaml"))
 
 
@@ -111,6 +128,25 @@ def table(meant: Dictionary, streams: Streams, first: int, rows: int) -> bytes:
         columns[_column(name)] = text.unless(missing, b"", _drawn(variable, stream, rows))
     labels: Mapping[str, Cell] = {name: [label.encode()] for name, label in LABELS.items()}
     return text.written({**columns, **labels}, rows, "utf-8-sig", b",", b"\r\n")
+
+
+def event_table(meant: Dictionary, name: str, streams: Streams, first: int, holders: int, snapshot: date) -> bytes:
+    """The event rows of a chunk of holders, with a header, as `table` writes their other values."""
+    entry, last = meant.events[name], month_number(snapshot)
+    number = streams(f"months of {name}").integers(1, entry.most_rows_per_holder, holders, endpoint=True)
+    whose = np.repeat(np.arange(holders), number)
+    back = np.repeat(np.cumsum(number), number) - 1 - np.arange(len(whose))
+    month = last - back
+    columns: dict[str, Cell] = {
+        KEY: text.whole(keys(streams, first, holders)[whose]),
+        MONTH: text.whole(month // 12 * 100 + month % 12 + 1),
+    }
+    for variable, of in entry.variables.items():
+        stream = streams(f"{name} {variable}")
+        missing = stream.random(len(whose)) < MISSING
+        columns[_column(variable)] = text.unless(missing, b"", _drawn(of, stream, len(whose)))
+    labels: Mapping[str, Cell] = {label: [said.encode()] for label, said in LABELS.items()}
+    return text.written({**columns, **labels}, len(whose), "utf-8-sig", b",", b"\r\n")
 
 
 def _drawn(variable: Drawn, stream: Generator, rows: int) -> Cell:
@@ -182,7 +218,24 @@ def _column(name: str) -> str:
 def _mapping(meant: Dictionary, city: str, dictionary: str, snapshot: date) -> str:
     lines = [f"  {name}: {_rule(name, variable)}\n" for name, variable in meant.variables.items()]
     file = FILE.format(city=city)
-    return MAPPING.format(city=city, dictionary=dictionary, snapshot=snapshot, file=file, key=KEY) + "".join(lines)
+    sources, events = "", ""
+    for table_, entry in meant.events.items():
+        sources += SOURCE.format(table=table_, file=EVENTS_FILE.format(city=city, table=table_))
+        rules = ", ".join(f"{each}: {_event_rule(each, of)}" for each, of in entry.variables.items())
+        events += TABLE.format(table=table_, key=KEY, month=MONTH, variables=rules)
+    return MAPPING.format(
+        city=city,
+        dictionary=dictionary,
+        snapshot=snapshot,
+        file=file,
+        key=KEY,
+        sources=sources,
+        events=f"events:\n{events}" if events else "",
+    ) + "".join(lines)
+
+
+def _event_rule(name: str, variable: Drawn) -> str:
+    return f"{{column: {_column(name)}{', unit: 元' if isinstance(variable, Money) else ''}}}"
 
 
 def _rule(name: str, variable: Drawn | Set) -> str:

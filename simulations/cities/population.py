@@ -396,6 +396,7 @@ def payments(table: Table, streams: Streams, facts: Facts) -> Table:
         "period_amount": amount,
         "consecutive_periods": streak,
         "months_paying": times,
+        "paid_months": paid @ (1 << np.arange(MONTHS)),  # bit m: month m
         "paid_6m": per_payment * recent + np.where(opened >= LAST_HALF_YEAR, rest, 0),
         "paid_12m": total,
         "paid_24m": total,
@@ -438,6 +439,7 @@ def withdrawals(table: Table, streams: Streams, facts: Facts) -> Table:
         "withdrawn_12m": total,
         "withdrawn_24m": total,
         "months_to_first_withdrawal": waited,
+        "first_withdrawal": np.where(drew, start, NOT_GIVEN),
     }
 
 

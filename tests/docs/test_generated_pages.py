@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from protocols import approval, attestation, messages
 from protocols.statistics import REGISTER
-from protocols.statistics.example import example_dictionary
+from protocols.statistics.example import EXAMPLE_AS_OF, example_dictionary
 from protocols.statistics.layout import Domain
 from tests.architecture.source import ROOT
 
@@ -65,7 +65,7 @@ def test_every_kind_every_body_and_every_field_is_on_the_page() -> None:
 def test_every_block_of_every_kind_is_on_the_page_with_what_one_holder_changes() -> None:
     for kind in REGISTER:
         section = LEAVES.split(f"\n### {kind.model_fields['kind'].default}\n")[1].split("\n### ")[0]
-        for name, block in kind.example().blocks(Domain(example_dictionary())).items():
+        for name, block in kind.example().blocks(Domain(example_dictionary(), as_of=EXAMPLE_AS_OF)).items():
             (row,) = [line for line in section.splitlines() if line.startswith(f"| `{name}` |")]
             cells = [cell.strip() for cell in row.strip("| ").split(" | ")]
             assert cells[3:] == [

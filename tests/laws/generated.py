@@ -8,10 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from coordinator.consistency import reconcile
+from protocols.columns import EventRows, month_number
 from protocols.dictionary import Column, Dictionary, Table
 from protocols.statistics import REGISTER
 from protocols.statistics.estimates import Estimates
-from protocols.statistics.example import example_dictionary
+from protocols.statistics.example import Example, example_dictionary
 from protocols.statistics.layout import (
     Axis,
     Block,
@@ -31,7 +32,7 @@ from protocols.statistics.workload import Workload
 
 AS_OF: Final = date(2022, 5, 31)
 SMALL: Final = example_dictionary()
-DOMAIN: Final = Domain(SMALL)
+DOMAIN: Final = Domain(SMALL, as_of=AS_OF)
 AXES: Final[tuple[Axis, ...]] = (
     DOMAIN.axis("generation"),
     DOMAIN.known("income"),
@@ -43,7 +44,8 @@ WORRIES: Final = Choice("worries", SMALL.codes("worries"))
 INCOME, BIRTH_YEAR = DOMAIN.amount("income"), DOMAIN.amount("birth_year")
 
 # One holder: variable to its value as a column holds it; left out where unknown. Most values are inside the public domain.
-Holder = Mapping[str, int]
+# `contributions`: the event rows, month to variable to value.
+Holder = Mapping[str, Any]
 VALUES: Final[Mapping[str, st.SearchStrategy[int]]] = {
     "sex": st.integers(-1, 3),
     "birth_year": st.sampled_from([1930, 2010, 1970, 1979, 1980, 1990, 1999, 2000, 1929, 2011])
@@ -53,10 +55,23 @@ VALUES: Final[Mapping[str, st.SearchStrategy[int]]] = {
     "income": st.sampled_from([0, 20_000_000, 10_000_000, 1, -1, 20_000_001]) | st.integers(0, 20_000_000),
     "months_paying": st.sampled_from([0, 36, -1, 37]) | st.integers(0, 36),
     "worries": st.integers(0, 7),
+    "opened": st.integers(18_840, 19_150),
 }
+LAST_MONTH: Final = month_number(AS_OF)
+EVENTS: Final[Mapping[str, st.SearchStrategy[int]]] = {
+    "amount": st.sampled_from([0, 8_000_000, 4_000_000, -1, 8_000_001]) | st.integers(0, 8_000_000),
+    "state": st.integers(-1, 2),
+    "active": st.integers(0, 1),
+}
+MOST_ROWS: Final = SMALL.events["contributions"].most_rows_per_holder
+event_rows: Final = st.dictionaries(  # what ingest keeps: months up to as_of, so many at most
+    st.integers(LAST_MONTH - MOST_ROWS - 2, LAST_MONTH),
+    st.fixed_dictionaries({}, optional=EVENTS),
+    max_size=MOST_ROWS,
+)
 DTYPES: Final = {"owner": np.bool_, "worries": np.uint64}
 
-holders: Final = st.fixed_dictionaries({}, optional=VALUES)
+holders: Final[st.SearchStrategy[Holder]] = st.fixed_dictionaries({}, optional={**VALUES, "contributions": event_rows})
 crowds: Final = st.lists(holders, max_size=12)
 blocks: Final[st.SearchStrategy[Block]] = st.builds(
     lambda make, axes: make(axes),
@@ -82,7 +97,21 @@ def table(crowd: Sequence[Holder]) -> Table:
     for name in SMALL.variables:
         values: Any = np.array([holder.get(name, 0) for holder in crowd], dtype=DTYPES.get(name, np.int64))
         columns[name] = Column(values, np.array([name in holder for holder in crowd], dtype=bool))
-    return Table(len(crowd), columns)
+    return Table(len(crowd), columns, {"contributions": _event_rows(crowd)})
+
+
+def _event_rows(crowd: Sequence[Holder]) -> EventRows:
+    rows = [
+        (at, month, one["contributions"][month])
+        for at, one in enumerate(crowd)
+        for month in sorted(one.get("contributions", {}))
+    ]
+    columns = {}
+    for name in EVENTS:
+        values: Any = np.array([row.get(name, 0) for _, _, row in rows], dtype=np.int64)
+        columns[name] = Column(values, np.array([name in row for _, _, row in rows], dtype=bool))
+    holder, month = (np.array([row[at] for row in rows], dtype=np.int64) for at in (0, 1))
+    return EventRows(holder, month, columns)
 
 
 def encoded(layout: Layout, crowd: Sequence[Holder], cohort: Any = None, exact: bool = False) -> Vector:
@@ -115,12 +144,20 @@ def finalized(
     return question.finalize(sums, domain)
 
 
-def written(holder: Mapping[str, str], dictionary: Dictionary = SMALL) -> Holder:
-    """A holder of an EXAMPLE, whose values are written as in a file."""
-    return {
-        name: dictionary.codes(name).index(value) if dictionary.codes(name) else int(value)
-        for name, value in holder.items()
+def written(example: Example, dictionary: Dictionary = SMALL) -> Holder:
+    """The holder of an EXAMPLE, whose values are written as in a file."""
+
+    def read(name: str, value: str) -> int:
+        return dictionary.codes(name).index(value) if dictionary.codes(name) else int(value)
+
+    rows = {
+        table: {
+            LAST_MONTH - len(each) + 1 + at: {name: read(f"{table}.{name}", value) for name, value in row.items()}
+            for at, row in enumerate(each)
+        }
+        for table, each in example.events.items()
     }
+    return {name: read(name, value) for name, value in example.holder.items()} | rows
 
 
 @st.composite

@@ -14,7 +14,7 @@ from protocols.canonical import canonical, parse_canonical
 from protocols.dictionary import MISSING, Category, Column, Dictionary, Table
 from protocols.errors import ConfigError
 from protocols.statistics import EXAMPLE_LAYOUT, KINDS, REGISTER
-from protocols.statistics.layout import Block, Choice, Domain, Layout
+from protocols.statistics.layout import OUTSIDE, Block, Choice, Domain, Layout, Stand
 from protocols.statistics.measures import encode
 from protocols.statistics.question import Question
 from protocols.statistics.rows import Row
@@ -38,6 +38,7 @@ kinds: Final = pytest.mark.parametrize("kind", REGISTER, ids=lambda kind: str(ki
 WITHOUT_INTERVAL: Final = ("vif", "loading", "variance_share")
 # Statements whose interval has no standard error: it comes from draws, or from the curve that is inverted.
 WITHOUT_ERRORS: Final = ("cramers_v", "adjusted", "rank", "median")
+UNKNOWN: Final = frozenset((MISSING, OUTSIDE))
 large_crowds: Final = st.builds(lambda crowd, times: list(crowd) * times, crowds, st.sampled_from((1, 7, 60)))
 
 
@@ -55,7 +56,7 @@ def test_one_holder_changes_no_more_than_the_kind_declares(
 @kinds
 def test_the_holder_of_the_example_moves_every_block_as_far_as_is_declared(kind: type[Question]) -> None:
     layout = layout_of(kind.example())
-    moved = encoded(layout, [written(kind.EXAMPLE.holder)]).astype(object)
+    moved = encoded(layout, [written(kind.EXAMPLE)]).astype(object)
     for block in layout.blocks:
         assert sum(moved[layout.span(block)] ** 2) >= 0.9 * block.l2sq
         assert sum(abs(moved[layout.span(block)])) >= 0.9 * block.l1
@@ -65,7 +66,7 @@ def test_the_holder_of_the_example_moves_every_block_as_far_as_is_declared(kind:
 def test_an_effect_declared_too_small_breaks_the_law(kind: type[Question], monkeypatch: pytest.MonkeyPatch) -> None:
     layout = layout_of(kind.example())
     monkeypatch.setattr(Block, "l2sq", property(lambda _: 0))
-    assert beyond_declared(layout, [], written(kind.EXAMPLE.holder)) == [block.name for block in layout.blocks]
+    assert beyond_declared(layout, [], written(kind.EXAMPLE)) == [block.name for block in layout.blocks]
 
 
 def test_a_block_that_declares_less_than_one_of_its_cells_stops_the_register(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,11 +105,15 @@ def test_a_variable_that_a_city_cannot_map_moves_its_holders_to_missing(
     layout = layout_of(question)
     before, given_ = encoded(layout, crowd), table(crowd)
     nothing = Column(given_.columns[lost].values, np.zeros(len(crowd), dtype=bool))
-    after = encode(layout, Table(len(crowd), {**given_.columns, lost: nothing}), SMALL, AS_OF, None, exact=False)
+    after = encode(
+        layout, Table(len(crowd), {**given_.columns, lost: nothing}, given_.events), SMALL, AS_OF, None, exact=False
+    )
     for block in layout.blocks:
         old, new = (vector[layout.span(block)].reshape(block.shape) for vector in (before, after))
         measured = () if isinstance(block.of, Choice) else block.of
-        if any(lost in SMALL.needs(name) for each in measured for name in each.variables):
+        if any(lost in SMALL.needs(name) for each in measured for name in each.variables) or any(
+            axis.stand is Stand.SINCE and axis.source == lost for axis in block.axes
+        ):  # no sum of it, and no months since it
             assert not new.any()
             continue
         over = tuple(
@@ -135,7 +140,7 @@ def test_every_row_says_what_can_be_said_and_no_more(
     for row in answer.rows:
         assert row.obs_status in ("", "u", "x", "z")
         assert (row.estimate is None) == (row.obs_status in ("x", "z"))
-        if row.measure != "count" and MISSING in row.keys.values():
+        if row.measure != "count" and UNKNOWN & set(row.keys.values()):
             assert row.obs_status == "z"
         if row.estimate is None:
             assert (row.ci_low, row.ci_high, row.display, row.se_noise) == (None, None, None, None)
@@ -145,20 +150,23 @@ def test_every_row_says_what_can_be_said_and_no_more(
             continue
         assert row.ci_low is not None
         assert row.ci_high is not None
-        assert row.ci_low <= clipped(row) <= row.ci_high
-        assert row.contrast or row.display is None or row.display >= 0 or row.measure == "correlation"
+        assert row.ci_low <= clipped(row, question.kind) <= row.ci_high
+        signed = row.contrast or row.measure == "correlation" or row.measure.startswith("change")
+        assert signed or row.display is None or row.display >= 0
         assert row.se_noise is None or (row.se_noise == 0) == (variance == 0)
         assert (row.se_noise is None) == (row.measure in WITHOUT_ERRORS)
-    measures = [MISSING in row.keys.values() for row in answer.rows if row.measure == answer.rows[0].measure]
+    measures = [bool(UNKNOWN & set(row.keys.values())) for row in answer.rows if row.measure == answer.rows[0].measure]
     assert measures == sorted(measures), "rows of `_missing` come last"
 
 
-def clipped(row: Row) -> float:
+def clipped(row: Row, kind: str) -> float:
     assert row.estimate is not None
-    highest = {"mean": 200_000.0, "correlation": 1.0, "survival": 1.0}.get(
+    most = 80_000.0 if kind == "series" else 200_000.0
+    highest = {"mean": most, "correlation": 1.0, "survival": 1.0}.get(
         row.measure, 1.0 if "share" in row.measure else np.inf
     )
-    low, high = (-1.0 if row.contrast or row.measure == "correlation" else 0.0), highest
+    signed = row.contrast or row.measure == "correlation" or row.measure.startswith("change")
+    low, high = (-1.0 if signed else 0.0), highest
     return float(np.clip(row.estimate, low, high))
 
 
@@ -184,10 +192,10 @@ def test_renaming_codes_moves_rows_and_changes_none(question: Question, crowd: l
         }
         for one in crowd
     ]
-    layout = layout_of(question, Domain(turned))
+    layout = layout_of(question, Domain(turned, as_of=AS_OF))
     vector = encode(layout, table(again), turned, AS_OF, None, exact=False)
     before = finalized(question, encoded(layout_of(question), crowd))
-    after = finalized(question, vector, domain=Domain(turned))
+    after = finalized(question, vector, domain=Domain(turned, as_of=AS_OF))
     moved = {(row.measure, *sorted(row.keys.items()), row.contrast): row for row in after.rows}
     for row in before.rows:
         other = moved.pop((row.measure, *sorted(row.keys.items()), row.contrast))
@@ -229,7 +237,7 @@ def test_noise_of_next_to_nothing_gives_what_exact_mode_gives(question: Question
 @kinds
 def test_a_question_that_too_few_cities_can_answer_keeps_its_rows_without_numbers(kind: type[Question]) -> None:
     question = kind.example()
-    answer = finalized(question, encoded(layout_of(question), [written(kind.EXAMPLE.holder)] * 50))
+    answer = finalized(question, encoded(layout_of(question), [written(kind.EXAMPLE)] * 50))
     without = answer.unavailable()
     assert [(row.measure, row.keys) for row in without.rows] == [(row.measure, row.keys) for row in answer.rows]
     assert {row.obs_status for row in without.rows} <= {"x", "z"}

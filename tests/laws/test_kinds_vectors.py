@@ -17,9 +17,10 @@ from coordinator.consistency import reconcile
 from protocols import entropy
 from protocols.errors import HpfedError
 from protocols.statistics import KINDS, REGISTER
+from protocols.statistics.example import Example
 from protocols.statistics.layout import Layout
 from protocols.statistics.question import Question
-from tests.laws.generated import SMALL, encoded, finalized, layout_of, written
+from tests.laws.generated import SMALL, Holder, encoded, finalized, layout_of, written
 
 FOLDER: Final = Path(__file__).parents[1] / "vectors" / "statistics"
 CITIES: Final[Mapping[str, Sequence[Mapping[str, str]]]] = {
@@ -42,13 +43,42 @@ CITIES: Final[Mapping[str, Sequence[Mapping[str, str]]]] = {
         {"sex": "female", "birth_year": "1989", "product": "lump_sum", "owner": "false"},
     ],
 }
+# Event rows of the same holders in consecutive months up to May 2022: of city b, which cannot map them, there are none.
+EVENTS: Final[Mapping[str, Sequence[Sequence[Mapping[str, str]]]]] = {
+    "a": [
+        [
+            {"amount": "30000", "state": "normal", "active": "true"},
+            {"amount": "30000", "state": "normal", "active": "true"},
+            {"amount": "0", "state": "sealed", "active": "false"},
+        ],
+        [{"amount": "8000000", "state": "normal", "active": "true"}],
+        [
+            {"amount": "18000", "state": "sealed", "active": "true"},
+            {"amount": "18050", "state": "normal"},
+            {"state": "normal", "active": "true"},
+            {"amount": "18000", "active": "true"},
+        ],
+        [],
+        [],
+    ],
+    "b": [[], [], [], []],
+    "c": [
+        [],
+        [{"amount": "50000", "state": "normal", "active": "true"} for _ in range(6)],
+        [
+            {"amount": "100", "state": "sealed", "active": "false"},
+            {"amount": "200", "state": "normal", "active": "true"},
+        ],
+    ],
+}
+OPENED: Final = {"a": ["18990", "19120", "19000", "18000", ""], "b": ["18990"] * 4, "c": ["", "18970", "19090"]}
 TIMES: Final = 40  # in mode dp every holder stands for so many
 VARIANCE: Final = 9.0
 
 
 def vector(question: Question) -> dict[str, Any]:
     layout = layout_of(question)
-    cities = {name: encoded(layout, [written(holder) for holder in crowd]) for name, crowd in CITIES.items()}
+    cities = {name: encoded(layout, crowd(name)) for name in CITIES}
     exact = np.sum([*cities.values()], axis=0)
     draws = entropy.public_stream("vectors", question.id, "noise").normal(0, math.sqrt(VARIANCE), layout.length)
     noise = np.rint(draws).astype(np.int64)
@@ -56,6 +86,8 @@ def vector(question: Question) -> dict[str, Any]:
         "question": dict(KINDS[question.kind].EXAMPLE.question),
         "dictionary": SMALL.digest,
         "holders": CITIES,
+        "events": EVENTS,
+        "opened": OPENED,
         "layout": [block.declared() for block in layout.blocks],
         "layout_digest": layout.digest,
         "vectors": {name: each.tolist() for name, each in cities.items()},
@@ -68,6 +100,14 @@ def vector(question: Question) -> dict[str, Any]:
             **published(question, TIMES * exact + noise, VARIANCE),
         },
     }
+
+
+def crowd(city: str) -> list[Holder]:
+    every = zip(CITIES[city], OPENED[city], EVENTS[city], strict=True)
+    return [
+        written(Example({}, {**holder, **({"opened": opened} if opened else {})}, {"contributions": rows}))
+        for holder, opened, rows in every
+    ]
 
 
 def published(question: Question, summed: Any, variance: float) -> dict[str, Any]:

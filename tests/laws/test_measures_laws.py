@@ -179,4 +179,4 @@ def test_halving_a_declared_step_breaks_the_law(honest: Block, monkeypatch: pyte
 
 
 def test_the_example_dictionary_shows_every_type_that_a_measure_reads() -> None:
-    assert {SMALL.type_of(name) for name in SMALL.known()} == {"category", "integer", "boolean", "money", "set"}
+    assert {SMALL.type_of(name) for name in SMALL.known()} == {"category", "integer", "boolean", "money", "set", "date"}

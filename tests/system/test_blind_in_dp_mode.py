@@ -30,14 +30,23 @@ MAPPING: Final = """mapping: 1
 city: {city}
 dictionary: ../dictionary.yaml
 snapshot: 2022-05-31
-sources: {{rows: {{kind: csv, files: data/rows.csv, encoding: utf-8}}}}
+sources:
+  rows: {{kind: csv, files: data/rows.csv, encoding: utf-8}}
+  months: {{kind: csv, files: data/months.csv, encoding: utf-8}}
 tables: {{main: {{source: rows, key: id, main: true, duplicates: fail}}}}
+events:
+  contributions:
+    source: months
+    key: id
+    month: {{column: month, parse: [yyyymm]}}
+    variables: {{amount: {{column: amount, unit: 元}}, state: {{column: state}}, active: {{column: active}}}}
 variables:
   sex: {{from: main.sex, codes: {{m: male, f: female, u: unknown}}}}
   birth_year: {{from: main.born, null: drop}}
   product: {{from: main.product, codes: {{l: lump_sum, m: monthly, f: free}}, null: drop}}
   owner: {{from: main.owner, codes: {{"1": true, "0": false}}, null: drop}}
   income: {{from: main.income, unit: 元, null: drop}}
+  opened: {{from: main.opened, parse: [yyyy-mm-dd], null: drop}}
   worries: {{status: impossible, reason: {{zh: 没有, en: not asked}}}}
 """
 STUDY: Final = """study: blind
@@ -51,8 +60,11 @@ release: both
 privacy: {mode: dp, epsilon: 1.0, tolerate: {dropouts: 0, colluders: 1}}
 questions:
 """
-EVERYONE: Final = [f"m,{1980 + i},m,1,{3000 + i}" for i in range(12)]  # all in the cohort, all values known
-NOBODY: Final = [f"{'fu'[i % 2]},{1930 + i if i % 3 else ''},{'lf'[i % 2]},{'' if i % 4 else 0}," for i in range(40)]
+EVERYONE: Final = [
+    f"m,{1980 + i},m,1,{3000 + i},2021-12-0{1 + i % 9}" for i in range(12)
+]  # all in the cohort, all values known
+NOBODY: Final = [f"{'fu'[i % 2]},{1930 + i if i % 3 else ''},{'lf'[i % 2]},{'' if i % 4 else 0},," for i in range(40)]
+NOBODYS: Final = "nobody,202205,1,normal,true"  # an event row of no holder
 POLICIES: Final = {
     "refuses kinds": "policy: 1\nkinds: {dp: [count]}\n",
     "refuses cells": "policy: 1\nlimits: {most_cells: 3}\n",
@@ -101,8 +113,16 @@ def trace(folder: Path, study: Study, rows: Sequence[str], policy: str, times: i
     gates.write(folder, 0)
     for city in gates.CITIES:
         (folder / city / "mapping.yaml").write_text(MAPPING.format(city=city), encoding="utf-8")
-        table = ["id,sex,born,product,owner,income", *(f"{city}{at},{row}" for at, row in enumerate(rows))]
+        table = ["id,sex,born,product,owner,income,opened", *(f"{city}{at},{row}" for at, row in enumerate(rows))]
         (folder / city / "data" / "rows.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+        months = [
+            f"{city}{at},20220{month},{100 + at},normal,true"
+            for at, row in enumerate(rows)
+            for month in range(1, 6)
+            if row.startswith("m")
+        ]
+        events = "\n".join(["id,month,amount,state,active", *months, NOBODYS]) + "\n"
+        (folder / city / "data" / "months.csv").write_text(events, encoding="utf-8")
         if policy:
             (folder / city / "policy.yaml").write_text(policy, encoding="utf-8")
     (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")

@@ -152,7 +152,6 @@ FILE = [
     ("variables:", "rows: {all: [{not: {column: t.年龄, is: 男}}]}\nvariables:", "MAP_COLUMN_MISSING", "rows"),
     ("variables:", "rows: {column: t.性别, at_least: 男}\nvariables:", "MAP_SCHEMA", "rows.at_least"),
     ("variables:", "never: [金额]\nvariables:", "MAP_COLUMN_NEVER", "variables.amount"),
-    ("variables:", "events: {}\nvariables:", "NOT_YET", "events"),
     ("kind: csv", "kind: database", "NOT_YET", "sources.main.kind"),
     ("kind: csv", "kind: json", "MAP_SCHEMA", "sources.main"),
     ("files: data/*.csv", "files: data/*.csv, header_row: 0", "MAP_SCHEMA", "sources.main.header_row"),

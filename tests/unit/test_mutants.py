@@ -2,32 +2,31 @@
 
 - the noise of a city is V / n, as if nobody colluded or dropped out, where the plan allows both;
 - amounts are paid for by D1 where they must be by D2;
-- the noise of two releases is drawn from one stream.
-
-That events of one holder are bounded before they are summed has no mutant here: this version refuses dictionaries with events.
+- the noise of two releases is drawn from one stream;
+- events of one holder are paid for as one, or are not bounded before they are summed.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from node import gate
-from protocols import dictionary as dictionaries
+from node import gate, ingest
 from protocols import study
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
 from protocols.plan import Agreement, agree
 from protocols.privacy import Need
-from protocols.statistics.layout import Block, Layout, Measure, amount
-from protocols.yamltext import read
+from protocols.statistics import KINDS
+from protocols.statistics.layout import Block, Layout, Measure, Occasions, amount
 from tests import gates
 from tests.conversations.table import roster_of
 from tests.gates import Rig
 from tests.laws import test_measures_laws as measures
-from tests.laws.generated import INCOME
-from tests.unit import test_gate, test_plan
+from tests.laws.generated import INCOME, layout_of, written
+from tests.unit import test_events, test_gate, test_plan
 
 Patch = pytest.MonkeyPatch
 
@@ -99,9 +98,21 @@ def test_noise_from_a_reused_stream_is_noticed(
         assert killed(test_gate.test_every_city_draws_its_noise_afresh_for_every_conversation, tiny, inner)
 
 
-def test_no_dictionary_with_events_is_read_yet() -> None:
-    """When this fails, a mutant that leaves them unbounded belongs above."""
-    content = b"dictionary: d\nversion: 1\nvariables: {a: {type: boolean}}\nevents: {most_rows_per_holder: 12}\n"
-    with pytest.raises(ConfigError) as caught:
-        dictionaries.parse(read(content, "d.yaml"))
-    assert caught.value.code == "NOT_YET"
+@pytest.mark.parametrize("kind", ["series", "transitions", "vintage"])
+def test_events_of_a_holder_that_count_as_one_are_noticed(kind: str, monkeypatch: Patch) -> None:
+    layout, one = layout_of(KINDS[kind].example()), written(KINDS[kind].EXAMPLE)
+    assert not measures.beyond_declared(layout, [], one)
+    monkeypatch.setattr(Occasions, "most", property(lambda _: 1))
+    assert measures.beyond_declared(layout, [], one)
+
+
+def test_events_of_a_holder_that_are_not_bounded_are_noticed(tmp_path: Path, monkeypatch: Patch) -> None:
+    named = test_events.test_rows_of_a_month_are_added_up_then_clipped_and_the_latest_months_are_kept
+    assert not killed(named, tmp_path / "kept")
+    bounded = ingest._Making._monthly
+
+    def unbounded(making: Any, rule: Any, *rest: Any) -> Any:
+        return bounded(making, replace(rule, meant=rule.meant.model_copy(update={"most_rows_per_holder": 600})), *rest)
+
+    monkeypatch.setattr(ingest._Making, "_monthly", unbounded)
+    assert killed(named, tmp_path / "all")
