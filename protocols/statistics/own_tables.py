@@ -31,8 +31,8 @@ def margins(blocks: Sequence[Block]) -> tuple[Block, ...]:
 
 
 def tabled(block: Block) -> bool:
-    """Whether it is a table of holders whose margins mean something by themselves: no amount, and no level of a tree."""
-    return block.measure is Measure.ONE and block.branches is None
+    """Whether it is a table of holders whose margins mean something by themselves: no amount, no rows of events, no level of a tree."""
+    return block.measure is Measure.ONE and block.branches is None and block.over is None
 
 
 @dataclass(frozen=True)
