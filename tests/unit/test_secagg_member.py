@@ -146,7 +146,7 @@ def test_a_city_that_a_round_went_on_without_answers_the_next_question_and_nothi
     assert isinstance(seat.state, member.Masked | member.Confirmed)
     ask, matter = replace(seat.state.turn.ask, round=2), messages.matter_of(table.plan, 2)
     over = seat.state.talk.since + wait + member.GRACE_S + 1
-    assert not member.late(seat.state, over)
+    assert isinstance(member.timely(seat.state, over), member.Missed)
     assert seat.on(late, over) == ()
     missed = seat.state
     assert isinstance(missed, member.Missed)
@@ -159,7 +159,7 @@ def test_a_city_that_a_round_went_on_without_answers_the_next_question_and_nothi
     assert messages.peek(masked).kind is Kind.MASKED
     last = seat.state
     assert isinstance(last, member.Masked)
-    assert member.late(last, table.plan.expires + 1)
+    assert isinstance(member.timely(last, table.plan.expires + 1), member.Closed)
     seat.state = missed
     seat.on(resealed(late, messages.Deliver(bytes(32), (), (), b"")), over)
     assert isinstance(seat.state, member.Refused)  # what was never of that round is out of order as ever
