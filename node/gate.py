@@ -28,7 +28,7 @@ it is the one word `declined:disclosure`. What does not open is dropped with an 
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -118,15 +118,12 @@ class Gate:
         try:
             letter = messages.read(content)
             about = bytes.fromhex(letter.header.conversation)
-            state = self.talks[about].state if about in self.talks else None
             request = open_envelope(
                 letter,
                 me=self.station.identity.id,
                 roster=self.under.get(about, self.station.roster),
                 newest=self.station.roster,
-                pinned=state.talk.pinned
-                if isinstance(state, member.Live)
-                else None,  # a key past its date finishes what it opened
+                pinned=self._pinned(about),
                 now=now,
             )  # 1 decode
             stored = self.ledger.repeated(request.sha256)  # 3 replay
@@ -142,6 +139,11 @@ class Gate:
             self.ledger.remember(COORDINATOR, request.sha256, reply)
             self._note(Event.ANSWERED, now, request, of=messages.peek(reply).kind.value)
         return reply
+
+    def _pinned(self, about: bytes) -> Mapping[int, bytes] | None:
+        """The keys under which a conversation that is open began: past their date they still finish it."""
+        state = self.talks[about].state if about in self.talks else None
+        return state.talk.pinned if isinstance(state, member.Live) else None
 
     def _replied(self, request: Envelope, stamp: Stamp) -> bytes | None:
         """What each kind of message gets."""
