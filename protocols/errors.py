@@ -1626,9 +1626,9 @@ CODES: Final[dict[str, Texts]] = {
         "It was dropped; nothing changed",
     ),
     "ENVELOPE_FROM": _t(
-        "发件方不在名册上或已被吊销",
+        "发件方不在名册上、已被吊销，或不应向本方发送",
         "报文已丢弃，状态未变",
-        "the sender is not on the roster, or revoked",
+        "the sender is not on the roster, or revoked, or has nothing to say to this party",
         "It was dropped; nothing changed",
     ),
     "ENVELOPE_TO": _t(

@@ -21,6 +21,7 @@ from tests.conversations.table import (
     Seat,
     Table,
     entries_of,
+    identity,
     key_of,
     nobody,
     table_of,
@@ -295,6 +296,25 @@ def test_an_abort_of_the_coordinator_or_of_the_city_itself_closes_and_drops_the_
     assert isinstance(seat.state, member.Closed)
     assert member.close(member.Idle()) == member.Idle()
     assert member.step(member.Idle(), abort, seat.stamp(NOW)) == (member.Idle(), ())
+
+
+def test_an_abort_of_another_city_ends_nothing() -> None:
+    table = table_of(IDS)
+    before(table, Kind.DELIVER, VICTIM)
+    seat = table.cities[VICTIM]
+    said = messages.seal(
+        messages.Abort(1, 0),
+        identity=identity(next(city for city in IDS if city != VICTIM)),
+        to=VICTIM,
+        roster=table.roster,
+        matter=messages.matter_of(table.plan),
+        seq=99,
+        now=table.now,
+    )
+    state = seat.state
+    assert isinstance(state, member.Live)
+    assert seat.on(said, table.now) == ()
+    assert seat.state is state
 
 
 def test_an_open_that_does_not_open_leaves_the_city_idle() -> None:
