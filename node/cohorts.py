@@ -9,7 +9,7 @@ file is known for one. They are read in mode exact alone, and never leave.
 
 import hmac
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -52,11 +52,7 @@ class Cohort:
 
     def digest(self, key: bytes) -> str:
         """Under the city's own key: equal cohorts of one snapshot are known for equal, and nobody else can try out cohorts."""
-        who = sha256(self.holders.tobytes()).digest()
-        start = (
-            LABEL + bytes.fromhex(self.snapshot.removeprefix("sha256:")) + len(self.inside).to_bytes(8, "little") + who
-        )
-        return hmac.new(key, start + np.packbits(self.inside).tobytes(), sha256).hexdigest()
+        return _digest(key, self.snapshot, _content(self.inside), sha256(self.holders).digest())
 
 
 @dataclass(frozen=True)
@@ -70,19 +66,31 @@ class Cohorts:
         """The cohort on disk, closed to others: its digest. Errors: `Refusal LEDGER_UNAVAILABLE`."""
         name = cohort.digest(self.key)
         self._write(self._holders(cohort.snapshot), cohort.holders.tobytes())
-        self._write(self._rows(name), len(cohort.inside).to_bytes(8, "little") + np.packbits(cohort.inside).tobytes())
+        self._write(self._rows(name), _content(cohort.inside))
         return name
 
-    def read(self, release: Released) -> Cohort | None:
-        """A cohort that was kept; None where its files are gone, or are not what they were."""
+    def read(self, snapshot: str, releases: Sequence[Released]) -> list[Cohort | None]:
+        """Cohorts of one snapshot that were kept; None where files are gone, or are not what they were.
+
+        Its holders are read once and shared: of 2^24 rows they take 256 MiB, the bits of a cohort 16.
+        """
+        try:
+            kept = self._holders(snapshot).read_bytes()
+            holders = np.frombuffer(kept, np.uint8).reshape(-1, HASH_SIZE)
+        except (OSError, ValueError):
+            return [None] * len(releases)
+        who = sha256(kept).digest()
+        return [self._read(each, holders, who) for each in releases]
+
+    def _read(self, release: Released, holders: npt.NDArray[np.uint8], who: bytes) -> Cohort | None:
         try:
             kept = self._rows(release.rows).read_bytes()
-            holders = np.frombuffer(self._holders(release.snapshot).read_bytes(), np.uint8).reshape(-1, HASH_SIZE)
-            bits = np.unpackbits(np.frombuffer(kept, np.uint8, offset=8), count=int.from_bytes(kept[:8], "little"))
-        except (OSError, ValueError):
+        except OSError:
             return None
-        found = Cohort(release.snapshot, bits.astype(bool), holders)
-        return found if hmac.compare_digest(found.digest(self.key), release.rows) else None
+        if not hmac.compare_digest(_digest(self.key, release.snapshot, kept, who), release.rows):
+            return None
+        bits = np.unpackbits(np.frombuffer(kept, np.uint8, offset=8), count=int.from_bytes(kept[:8], "little"))
+        return Cohort(release.snapshot, bits.view(bool), holders)
 
     def differs(self, new: Cohort, earlier: Iterable[Released], least: int) -> Refusal | None:
         """The rule of differencing: may `new` be released after these, if no fewer than `least` holders may be told apart?
@@ -98,7 +106,7 @@ class Cohorts:
         for each in releases.values():
             groups.setdefault(each.snapshot, []).append(each)
         for snapshot, listed in {new.snapshot: [], **groups}.items():
-            cohorts = [self.read(each) for each in listed]
+            cohorts = self.read(snapshot, listed)
             kept = [each for each in cohorts if each is not None]
             if len(kept) < len(listed):
                 return overlap(listed[cohorts.index(None)].study)
@@ -148,6 +156,17 @@ class Cohorts:
                 os.close(folder)
         except OSError:
             raise Refusal("LEDGER_UNAVAILABLE", Place(str(path))) from None
+
+
+def _content(inside: Bools) -> bytes:
+    """A cohort as its file holds it."""
+    return len(inside).to_bytes(8, "little") + np.packbits(inside).tobytes()
+
+
+def _digest(key: bytes, snapshot: str, content: bytes, who: bytes) -> str:
+    """`content`: of its file; `who`: SHA-256 of the holders."""
+    start = LABEL + bytes.fromhex(snapshot.removeprefix("sha256:")) + content[:8] + who
+    return hmac.new(key, start + content[8:], sha256).hexdigest()
 
 
 def overlap(study: str) -> Refusal:

@@ -106,7 +106,7 @@ def test_a_cohort_is_read_as_it_was_kept_and_its_files_are_closed_to_others(tmp_
     (release,) = kept(tmp_path, range(13), {"a": range(4)}, FIRST)
     (again,) = kept(tmp_path, range(13), {"a": range(4)}, FIRST)
     assert again == release
-    found = Cohorts(tmp_path, KEY).read(release)
+    (found,) = Cohorts(tmp_path, KEY).read(FIRST, [release])
     assert found is not None
     assert (found.number, found.inside.tolist()) == (4, [True] * 4 + [False] * 9)
     files = sorted((tmp_path / "cohorts").iterdir())
@@ -122,7 +122,7 @@ def test_what_was_changed_or_is_gone_cannot_be_compared_and_is_refused(tmp_path:
     assert store.differs(new, earlier, LEAST) is None
     rows = store.home / "cohorts" / f"{earlier[0].rows}.rows"
     content = rows.read_bytes()
-    for damage in (content[:-1] + b"\xff", content[:9], b"", None):
+    for damage in (content[:-1] + b"\xff", b"\xff" * 8 + content[8:], content[:9], b"", None):
         rows.unlink() if damage is None else rows.write_bytes(damage)
         no = store.differs(new, earlier, LEAST)
         assert no is not None
