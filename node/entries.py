@@ -758,7 +758,7 @@ class Book:
         need(self.head.seq + 1 == entry.first <= entry.last == seq - 1)
         self.gone += [Gone(each.at, each.asker, each.cost) for each in entry.lost]
         if not entry.known:
-            room = self.caps["total"].cap.room if self.caps else 0
+            room = max((each.cap.room for each in self.caps.values()), default=0)
             self.gone.append(Gone(entry.at, "", Cost((room,) * len(privacy.ORDERS), 0)))
         self.gone_heads |= {each.seq: bytes.fromhex(each.head) for each in entry.heads}
         self.gone_exact = entry.at if entry.exact else self.gone_exact

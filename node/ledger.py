@@ -451,8 +451,9 @@ class Ledger:
         repeat = book.repeats.get(claim.of_repeat)
         left = self._unread(claim, runs) if runs and repeat is None and claim.mode == "dp" else ()
         if claim.mode == "dp":
-            covered = repeat.cost if repeat and claim.runs[0] in repeat.open else privacy.FREE
-            self._check_budget(claim, claim.cost.times(max(1, len(left))).beyond(covered), now)
+            taken = repeat if repeat and claim.runs[0] in repeat.open else None
+            more = claim.cost.times(max(1, len(left))).beyond(taken.cost if taken else privacy.FREE)
+            self._check_budget(claim, more, taken.year if taken else year_of(self._at(now)))
         cost, at = claim.cost, self._at(now)
         held = Reserved(at=at, claim=claim, cost=text(cost.curve), sampler=cost.sampler, runs=left, until=until)
         self._write(held)  # 5
@@ -563,10 +564,10 @@ class Ledger:
         if sum(each.at > since for each in self._book.reservations.values()) >= a_day:
             raise Refusal("BUSY", limit=a_day, key="limits.conversations_per_day")
 
-    def _check_budget(self, claim: Claim, cost: privacy.Cost, now: int) -> None:
+    def _check_budget(self, claim: Claim, cost: privacy.Cost, year: int) -> None:
+        """`year`: the one that it will be charged to."""
         if cost == privacy.FREE:  # all of it is held
             return
-        year = year_of(self._at(now))
         rooms = [(code, self._book.room(scope, claim.asker, year)) for scope, code in BUDGETS]
         no = joined(
             _no_room(code, room, claim.asker, cost)
@@ -784,11 +785,15 @@ class Ledger:
             raise
 
     def _caught_up(self, known: int, now: int) -> None:
-        """Write the head into the audit file, if it is not there yet, and with it a reservation that a crash kept out of it."""
+        """Write the head into the audit file, if it is not there yet, and with it a reservation that a crash kept out of it.
+
+        A crash keeps out one at most. Where there are more, an older audit file was put in place of the newest: the line then tells no
+        cost, so that a ledger restored by it (`restore.py`) is not taken for one that lost no more than this.
+        """
         if self.audit.ledger == self._book.head:
             return
         missed = [each for each in self._book.reservations.values() if each.seq > known]
-        self._say(now, "reserved" if missed else "caught up", held=missed[-1] if missed else None)
+        self._say(now, "reserved" if missed else "caught up", held=missed[0] if len(missed) == 1 else None)
 
     def _say(self, now: int, of: str, conversation: str = "", held: Reservation | None = None) -> None:
         """Write the head into the audit file. `held`: a reservation that was just made."""

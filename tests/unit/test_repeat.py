@@ -229,6 +229,17 @@ def test_a_run_that_became_dearer_must_fit_with_what_is_more(ledger: Ledger) -> 
     assert no.value.code == "BUDGET_ASKER"
 
 
+def test_what_a_dearer_run_costs_more_must_fit_in_the_year_that_it_is_charged_to(ledger: Ledger) -> None:
+    """However empty the next one is."""
+    held(ledger, 1, 1)
+    rows(ledger, 1)
+    later = years_later(NOW, 1)
+    with pytest.raises(Refusal) as no:
+        held(ledger, 2, 2, now=later, total=CHEAP // 250)
+    assert [each.code for each in no.value.every()] == ["BUDGET_ASKER"]
+    held(ledger, 3, 13, now=later, total=CHEAP // 250)  # the same outside the repeat
+
+
 def test_in_mode_exact_there_is_nothing_to_hold(ledger: Ledger) -> None:
     held(ledger, 1, 1, exact=True)
     assert ledger.view(NOW).repeats == ()

@@ -176,6 +176,23 @@ def test_a_reservation_that_a_crash_kept_out_of_the_audit_file_is_written_there_
     assert LostCost(asker="", at=0, events=last.events, sampler=int(last.sampler)).cost == claim(1, total=SMALL).cost
 
 
+def test_an_older_audit_file_under_a_newer_ledger_cannot_make_a_gap_small(tmp_path: Path) -> None:
+    """Put back, then caught up, it would know of the last reservation alone: a restored copy would have lost no more than that."""
+    with opened(tmp_path) as ledger:
+        released(1)(ledger)
+    for file in (FILE, str(AUDIT)):
+        shutil.copy(tmp_path / file, tmp_path / Path(file).name.replace(".", "-old."))
+    with opened(tmp_path, now=NOW + 60, entropy=seeded("later")) as ledger:
+        for number in (2, 3):
+            reserved(number, study=str(number))(ledger)
+    (tmp_path / "audit-old.jsonl").replace(tmp_path / AUDIT)
+    opened(tmp_path, now=NOW + 90, entropy=seeded("caught up")).close()
+    (tmp_path / "ledger-old.sqlite").replace(tmp_path / FILE)
+    assert not restore.gap(tmp_path).known
+    with restored(tmp_path) as ledger:
+        assert [room.left for room in ledger.rooms("fund-lab", NOW)] == [0, 0, 0]
+
+
 def test_all_runs_of_a_repeat_that_is_missing_count(tmp_path: Path) -> None:
     one = claim(1, total=SMALL)
     lost(tmp_path, nothing, lambda ledger: ledger.reserve(one, now=NOW, runs=(1, 2, 3), until=NOW + 90 * DAY) and None)
