@@ -52,7 +52,7 @@ class Cohort:
 
     def digest(self, key: bytes) -> str:
         """Under the city's own key: equal cohorts of one snapshot are known for equal, and nobody else can try out cohorts."""
-        return _digest(key, self.snapshot, _content(self.inside), sha256(self.holders).digest())
+        return _digest(key, self.snapshot, _content(self.inside), sha256(self.holders.data).digest())
 
 
 @dataclass(frozen=True)

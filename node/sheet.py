@@ -23,6 +23,7 @@ from protocols.filters import All, Any_, Filter, Leaf, Not
 from protocols.noise import UNIT
 from protocols.plan import Agreement, agree
 from protocols.roster import Roster
+from protocols.statistics.layout import Measure
 from protocols.study import Study
 
 Both = tuple[str, str]  # Chinese, English
@@ -192,6 +193,7 @@ class Sheet:
                     f"every cell carries random noise, which results state: {'; '.join(en for _, en in said)}.",
                 )
             )
+            found += self._widths(self.agreement)
         found.append(
             (
                 "不含任何一名缴存人的记录，也不含本市代码。",
@@ -215,6 +217,30 @@ class Sheet:
             )
         )
         return tuple(found)
+
+    def _widths(self, agreement: Agreement) -> Iterator[Both]:
+        """How wide the noise of counts is, in the table that gets least of it and in the one that gets most: who asks splits the budget."""
+        places = (
+            (agreement.layout, agreement.v20, ("各市合计的人数", "counts of the sum over cities")),
+            (agreement.own, agreement.own_v20, ("本市单独的人数", "this city's own counts")),
+        )
+        for layout, v20s, (zh, en) in places:
+            sd = {
+                block.name: (v20 / UNIT) ** 0.5
+                for block, v20 in zip(layout.blocks, v20s, strict=True)
+                if block.measure is Measure.ONE
+            }
+            if not sd:
+                continue
+            least, most = f"{min(sd.values()):,.1f}", f"{max(sd.values()):,.1f}"
+            if least == most:
+                yield f"{zh}：噪声标准差 {least}。", f"{en}: noise of standard deviation {least}."
+                continue
+            table = min(sd, key=lambda name: sd[name])
+            yield (
+                f"{zh}：噪声标准差 {least} 至 {most}，最小的是 {table}。",
+                f"{en}: noise of standard deviation {least} to {most}, least in {table}.",
+            )
 
     @property
     def _exact_leaves(self) -> Iterator[Both]:

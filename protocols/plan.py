@@ -257,8 +257,8 @@ def noised(study: Study, h: int) -> tuple[Layout, Layout, tuple[int, ...]]:
     layout, own, v20 = study.workload.layout, study.workload.own, study.variances
     while not study.exact:
         first = len(layout.blocks)
-        shared = [_carried(block, node_v20(total, h)) for block, total in zip(layout.blocks, v20[:first], strict=True)]
-        alone = [_carried(block, total) for block, total in zip(own.blocks, v20[first:], strict=True)]
+        shared = [carried(block, node_v20(total, h)) for block, total in zip(layout.blocks, v20[:first], strict=True)]
+        alone = [carried(block, total) for block, total in zip(own.blocks, v20[first:], strict=True)]
         coarser = (Layout(tuple(shared)), Layout(tuple(alone)))
         if coarser == (layout, own):
             break
@@ -267,7 +267,7 @@ def noised(study: Study, h: int) -> tuple[Layout, Layout, tuple[int, ...]]:
     return layout, own, v20
 
 
-def _carried(block: Block, v20: int) -> Block:
+def carried(block: Block, v20: int) -> Block:
     """The block in the finest unit, no finer than its own, in which noise of `v20` costs at most MOST_DRAWS draws. Errors: `Refusal
     NOISE_VARIANCE` where there is none: counts have no coarser unit, and a holder must move a cell by 1 at least."""
     found = block

@@ -41,6 +41,9 @@ OUTSIDE: Final = 1e-15  # of the sum of all losses, at either end of the window
 ROUNDING: Final = 2.0**-53
 MOST_V20: Final = UNIT << 24  # variance of a cell, beyond which its law takes long, and is a Gaussian one
 MOST_POINTS: Final = 1 << 20  # of the window
+MOST_WORK: Final = (
+    1 << 24
+)  # variances, times the support of the widest; an eighth of what they are times the points of the window
 BELOW: Final = Decimal("0.999999")  # of its epsilon, which a plan aims at
 TILTS: Final = (2.0, 4.0, 6.0, 8.0, 10.0, 13.0)  # of Chernoff's bound on the sum, in parts of its standard deviation
 LINES: Final = 8  # steps of a search before it halves
@@ -56,7 +59,7 @@ def epsilon_of(events: Iterable[Event], delta: Decimal, cities: int = 1) -> Deci
     """Epsilon at `delta` of count blocks released with their variances, rounded up in the 6th decimal; at least 0, at most infinite.
 
     `cities`: for a person who is a holder in so many of them, whose cells change together by as much, or so many times by 1: the worse one.
-    Infinite where the tails alone pass delta, or where variances are too large for this room. Errors: `ValueError` for a block that is not
+    Infinite where the tails alone pass delta, or where variances are too large, or too many, for this room. Errors: `ValueError` for a block that is not
     one of counts.
     """
     times = Counter[int]()
@@ -137,7 +140,8 @@ def _scale(index: int) -> int:
 @lru_cache(maxsize=512)
 def _epsilon(cells: tuple[tuple[int, int], ...], delta: float, step: int) -> float:
     """Of `cells`: (v20, how many cells of it a person changes by `step`)."""
-    if max(v20 for v20, _ in cells) > MOST_V20:
+    widest_v20 = max(v20 for v20, _ in cells)
+    if widest_v20 > MOST_V20 or len(cells) * _support(widest_v20 / UNIT) > MOST_WORK:
         return inf
     number = sum(count for _, count in cells)
     inverse = sum(count * UNIT / v20 for v20, count in cells)
@@ -146,7 +150,7 @@ def _epsilon(cells: tuple[tuple[int, int], ...], delta: float, step: int) -> flo
     laws = _laws(tuple(v20 for v20, _ in cells), step)
     low, high = _window(laws, [count for _, count in cells], spread, interval)
     points = 1 << ceil(log2((high - low) / interval + 2))
-    if points > MOST_POINTS:
+    if points > MOST_POINTS or len(cells) * points > 8 * MOST_WORK:
         return inf
     spectrum: NDArray[np.complex128] = np.ones(points // 2 + 1, dtype=np.complex128)
     widest = 0.0

@@ -99,9 +99,9 @@ def test_what_has_no_coarser_unit_and_too_much_noise_is_refused() -> None:
     ]
     for block, v20 in tables:
         with pytest.raises(Refusal) as caught:
-            plans._carried(block, v20)
+            plans.carried(block, v20)
         assert caught.value.code == "NOISE_VARIANCE"
-    carried: Any = plans._carried(amount(INCOME), PER_TABLE * MOST_DRAWS * 4 + 1)
+    carried: Any = plans.carried(amount(INCOME), PER_TABLE * MOST_DRAWS * 4 + 1)
     assert carried.shift == 2
 
 

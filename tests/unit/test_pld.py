@@ -94,9 +94,13 @@ def library(variance: float, pessimistic: bool) -> privacy_loss_distribution.Pri
 
 
 def test_what_floats_cannot_say_costs_without_end_and_is_left_to_renyi_orders() -> None:
-    """A delta below what transforms may be wrong by; variances beyond this room; and noise at its least, which nothing makes less."""
+    """A delta below what transforms may be wrong by; variances beyond this room, each or together; and noise at its least, which nothing makes less."""
     assert pld.epsilon_of([count(100.0, 29)], Decimal("1e-14")) == Decimal("Infinity")
     assert pld.epsilon_of([Event(1, 1, pld.MOST_V20 + 1)], DELTA) == Decimal("Infinity")
+    wide, many = ([Event(1, 1, first - at) for at in range(2_000)] for first in (pld.MOST_V20, 5_000 * UNIT))
+    for unlike in (wide, many):  # whoever sends such a study must not keep a city busy with it
+        assert pld.epsilon_of(unlike, DELTA) == Decimal("Infinity")
+        assert pld.epsilon_of([Event(1, 1, unlike[0].v20)] * 2_000, DELTA) < 30
     for needs, epsilon in (([Need(1, 1, WHOLE)], "20"), ([Need(29, 29, WHOLE)], "0.002")):
         assert pld.scale_for(needs, Decimal(epsilon), DELTA) is None
         assert pld.calibrate(needs, Decimal(epsilon), DELTA) == privacy.calibrate(needs, Decimal(epsilon), DELTA)

@@ -111,9 +111,26 @@ def test_a_table_of_the_city_alone_is_told_apart_from_the_sum(tmp_path: Path) ->
     assert f"this city's own tables, in {tiny.study.workload.own.length} cells (1 tables), without masks" in said
     assert f"in {tiny.study.workload.layout.length} cells" in said
     assert "that of the own tables is all this city's" in said
+    assert "counts of the sum over cities: noise" in said
+    assert "this city's own counts: noise of standard deviation" in said
     assert found.agreement is not None
     assert found.agreement.cost == agreement.cost
     assert len(answers.approvals) == 3
+
+
+def test_officers_see_the_table_that_an_asker_spends_the_budget_on(tmp_path: Path) -> None:
+    """The split is the asker's to choose: all of it costs epsilon, and one table may get nearly all."""
+    uneven = gates.STUDY.replace("epsilon: 1.0,", "epsilon: 1.0, noise: {accounting: rdp, shares: [1, 399]},")
+    with asking(tmp_path / "cities", uneven) as tiny:
+        rounds.offer(tiny.present.post, tiny.study, tiny.present.signed, tiny.present.ids)
+        said = [english for _, english in shown(tiny).leaves]
+        blocks, v20 = tiny.study.workload.layout.blocks, tiny.study.variances
+    assert v20[0] > 300 * v20[1]
+    sd = [f"{(each / 2**20) ** 0.5:,.1f}" for each in v20]
+    assert (
+        f"counts of the sum over cities: noise of standard deviation {sd[1]} to {sd[0]}, least in {blocks[1].name}."
+        in said
+    )
 
 
 def test_every_reason_against_a_study_is_on_its_sheet(tmp_path: Path) -> None:
