@@ -59,8 +59,8 @@ def epsilon_of(events: Iterable[Event], delta: Decimal, cities: int = 1) -> Deci
     """Epsilon at `delta` of count blocks released with their variances, rounded up in the 6th decimal; at least 0, at most infinite.
 
     `cities`: for a person who is a holder in so many of them, whose cells change together by as much, or so many times by 1: the worse one.
-    Infinite where the tails alone pass delta, or where variances are too large, or too many, for this room. Errors: `ValueError` for a block that is not
-    one of counts.
+    Infinite where the tails alone pass delta, or where variances are too large, or too many, for this room. Errors:
+    `ValueError` for a block that is not one of counts.
     """
     times = Counter[int]()
     for event in events:

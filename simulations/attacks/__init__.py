@@ -87,7 +87,7 @@ LATER: Final = {  # attacks of the suite that are not played here yet; those mar
     "exact-chosen-step": "T23",
     "exact-risk-set": "T24",
     "exact-small-leaf": "T25",
-    "subtract-tables": "T60",
+    "subtract-tables": "T60+",
     "dominance": "T27",
     "mask-vector": "T28",
     "extreme-quantile": "T61+",

@@ -94,7 +94,7 @@ def library(variance: float, pessimistic: bool) -> privacy_loss_distribution.Pri
 
 
 def test_what_floats_cannot_say_costs_without_end_and_is_left_to_renyi_orders() -> None:
-    """A delta below what transforms may be wrong by; variances beyond this room, each or together; and noise at its least, which nothing makes less."""
+    """A delta below what transforms may be wrong by; variances beyond this room, each or together; and noise that nothing makes less."""
     assert pld.epsilon_of([count(100.0, 29)], Decimal("1e-14")) == Decimal("Infinity")
     assert pld.epsilon_of([Event(1, 1, pld.MOST_V20 + 1)], DELTA) == Decimal("Infinity")
     wide, many = ([Event(1, 1, first - at) for at in range(2_000)] for first in (pld.MOST_V20, 5_000 * UNIT))
