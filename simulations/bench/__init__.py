@@ -42,10 +42,10 @@ class Line:
         aim = f"{'>=' if self.better == 'more' else '<='} {self.target:.4g}x"
         figures = f"{self.ours:>11.4g}{self.peer:>11.4g}  {self.unit:<14}{self.ratio:>8.3g}x {aim:>9}"
         missed = "" if self.reached else "  NOT REACHED"
-        return f"{self.name:<38}{figures}  {self.peer_name}{missed}" + (f"\n    {self.note}" if self.note else "")
+        return f"{self.name:<48}{figures}  {self.peer_name}{missed}" + (f"\n    {self.note}" if self.note else "")
 
 
-HEAD: Final = f"{'benchmark':<38}{'ours':>11}{'peer':>11}  {'unit':<14}{'ratio':>9} {'target':>9}  peer"
+HEAD: Final = f"{'benchmark':<48}{'ours':>11}{'peer':>11}  {'unit':<14}{'ratio':>9} {'target':>9}  peer"
 
 Measured = Callable[[], float]  # measures itself and returns its figure
 
