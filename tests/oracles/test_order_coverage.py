@@ -18,7 +18,7 @@ from protocols.statistics.question import Question
 from protocols.statistics.rows import Answer
 from protocols.statistics.workload import Workload
 from protocols.yamltext import read
-from tests.oracles.noise_left import variance
+from simulations.bench.coverage import variance
 
 DOMAIN: Final = Domain(
     dictionaries.parse(
