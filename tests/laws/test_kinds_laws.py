@@ -20,6 +20,7 @@ from protocols.statistics.question import Question
 from protocols.statistics.rows import Row
 from tests.laws.generated import (
     AS_OF,
+    DOMAIN,
     SMALL,
     Holder,
     crowds,
@@ -162,9 +163,8 @@ def test_every_row_says_what_can_be_said_and_no_more(
 def clipped(row: Row, kind: str) -> float:
     assert row.estimate is not None
     most = 80_000.0 if kind == "series" else 200_000.0
-    highest = {"mean": most, "correlation": 1.0, "survival": 1.0}.get(
-        row.measure, 1.0 if "share" in row.measure else np.inf
-    )
+    measure = {"products": "share", "income": "mean"}[row.keys["indicator"]] if kind == "compare" else row.measure
+    highest = {"mean": most, "correlation": 1.0, "survival": 1.0}.get(measure, 1.0 if "share" in measure else np.inf)
     signed = row.contrast or row.measure == "correlation" or row.measure.startswith("change")
     low, high = (-1.0 if signed else 0.0), highest
     return float(np.clip(row.estimate, low, high))
@@ -192,10 +192,11 @@ def test_renaming_codes_moves_rows_and_changes_none(question: Question, crowd: l
         }
         for one in crowd
     ]
-    layout = layout_of(question, Domain(turned, as_of=AS_OF))
+    domain = Domain(turned, as_of=AS_OF, questions=DOMAIN.questions)
+    layout = layout_of(question, domain)
     vector = encode(layout, table(again), turned, AS_OF, None, exact=False)
     before = finalized(question, encoded(layout_of(question), crowd))
-    after = finalized(question, vector, domain=Domain(turned, as_of=AS_OF))
+    after = finalized(question, vector, domain=domain)
     moved = {(row.measure, *sorted(row.keys.items()), row.contrast): row for row in after.rows}
     for row in before.rows:
         other = moved.pop((row.measure, *sorted(row.keys.items()), row.contrast))
