@@ -433,12 +433,13 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
             told = list(question.faults_beside(study.domain, file.release))
             if told:
                 faulty.add(question.id)
+        placeable = not told and not faulty & set(question.named())
         found = [fault.at(document.at("questions", number, fault.key)) for fault in told]
-        found += _unplaced(question, study.domain, document.at("questions", number)) if not found else ()
+        found += _unplaced(question, study.domain, document.at("questions", number)) if placeable else ()
         yield from found
         if lacking := question.without_figures(names):
             yield ConfigError("RATIO_CITIES", document.at("questions", number), cities=", ".join(lacking))
-        if not found and not faulty & set(question.named()):
+        if placeable and not found:
             cells = sum(block.cells for block in question.blocks(study.domain).values())
             if cells > MOST_CELLS_PER_QUESTION:
                 at = document.at("questions", number)
