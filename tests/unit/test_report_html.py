@@ -678,8 +678,11 @@ def test_amounts_stand_in_their_unit_by_group_and_those_without_a_value_apart(la
 @both
 def test_every_kind_is_shown_from_a_small_result_and_from_one_with_every_status(kind: str, language: Language) -> None:
     two = ["sex", "marital"]
-    keys = {"count": [], "crosstab": two, "tgi": two, "compare": ["indicator"]}.get(kind, ["sex"])
-    measure = {"tgi": "index", "count": "count", "mean": "mean", "compare": "value"}.get(kind, "share")
+    keys = {"count": [], "crosstab": two, "tgi": two, "compare": ["indicator"], "moments": ["a", "b"]}.get(
+        kind, ["sex"]
+    )
+    own = {"tgi": "index", "count": "count", "mean": "mean", "compare": "value", "moments": "correlation"}
+    measure = own.get(kind, "share")
     place = dict.fromkeys(keys, "male")
     clear = {
         "scope": "pooled",
