@@ -81,7 +81,7 @@ def held(method: str, release: Any, runs: int) -> Mapping[str, float]:
 
 def test_noise_is_not_read_as_a_difference_between_cities() -> None:
     """A reduced run of what follows."""
-    for found in (rejections("direct", "both", 40), rejections("indirect", "by_city", 20)):
+    for found in (rejections("direct", "both", 24), rejections("indirect", "by_city", 12)):
         assert max(found["owners"], found["pay"]) <= 0.20
         assert 0.01 < found["difference owners"] < 0.10
 
@@ -100,7 +100,7 @@ def test_a_mix_of_holders_is_taken_out_and_a_difference_that_stays_is_found() ->
     assert p[2] < 1e-4
 
 
-@pytest.mark.slow  # 2,000 runs of each: about four minutes
+@pytest.mark.slow  # 2,000 runs of each: four minutes a piece
 @pytest.mark.parametrize(("method", "release"), [("direct", "both"), ("direct", "by_city"), ("indirect", "both")])
 def test_of_equal_rates_one_test_in_twenty_finds_a_difference(method: str, release: str) -> None:
     for rate in rejections(method, release, 2_000).values():
