@@ -7,7 +7,7 @@ A *twin* is public: synthetic or open cities that stand in for those asked. With
 all others are None, never a guess. Expected numbers are of a run in which every city answers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist, median
@@ -15,7 +15,9 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from coordinator.release import POOLED, Opened, estimates, hidden, reconciled
+from coordinator.consistency import Reconciled
+from coordinator.release import POOLED, Opened, hidden, reconciled, scoped
+from coordinator.release import Scope as City
 from protocols.dictionary import MISSING
 from protocols.plan import Agreement
 from protocols.ring import Vector
@@ -134,8 +136,7 @@ class Forecast:
         plain = self.widths(question)
         if self.twin is None:
             return plain
-        marked = (self._chances(question, sums) for _, sums in self._scopes(question, self._tables))
-        chances = [each for scope in marked for each in scope]
+        chances = [each for sums in self._apart(question, self._tables) for each in self._chances(question, sums)]
         return tuple(
             replace(cell, doubtful=doubtful, unavailable=unavailable)
             for cell, (doubtful, unavailable) in zip(plain, chances, strict=True)
@@ -157,8 +158,11 @@ class Forecast:
             return self._certain(question, scale)
         return tuple(
             self._cell(scope, row)
-            for scope, sums in self._scopes(question, self._tables)
-            for row in self._covered(question, scope, self._rows(question, _scaled(sums, scale)))
+            for sums in self._apart(question, self._tables)
+            for scope, rows in self._rows(
+                question, {scope: _scaled(each, scale) for scope, each in sums.items()}
+            ).items()
+            for row in self._covered(question, scope, rows)
             if "z" not in row.obs_status
         )
 
@@ -202,24 +206,27 @@ class Forecast:
         of_sum, of_cities = reconciled(Opened(self.agreement, total, self.agreement.cities, (), {}, own))
         return Tables(of_sum.pooled, of_cities.pooled, of_cities.cities)
 
-    def _scopes(self, question: Question, tables: "Tables") -> Iterator[tuple[Scope, Estimates]]:
-        """What each scope of its answer is made from."""
-        study, cities = self.agreement.study, self.agreement.cities
-        release = study.release_of(question)
-        if release != "by_city":
-            families = tables.of_sum if release == "pooled" else tables.of_all
-            least = max(self.min_cells[city] for city in cities)
-            everyone = tuple(self.names[city] for city in cities)
-            yield POOLED, replace(estimates(study, question, families, least, everyone), tested=False)
-        for city in cities if release != "pooled" else ():
-            name, families = self.names[city], tables.of_cities[city]
-            yield name, replace(estimates(study, question, families, self.min_cells[city], (name,), name), tested=False)
+    def _apart(self, question: Question, tables: "Tables") -> Iterator[dict[Scope, Estimates]]:
+        """What each scope of its answer is made from, together where what is said of one needs the others."""
+        study = self.agreement.study
+        of_all = tables.of_sum if study.release_of(question) == "pooled" else tables.of_all
+        cities = [City(city, self.names[city], self.min_cells[city]) for city in self.agreement.cities]
+        everyone = tuple(each.name for each in cities)
+        found = Reconciled(of_all, tables.of_cities)
+        sums = scoped(study, question, found, cities, everyone, (POOLED, *everyone), linked=True)
+        sums = {scope: replace(each, tested=False) for scope, each in sums.items()}
+        yield from [sums] if question.TOGETHER else ({scope: each} for scope, each in sums.items())
 
     # --- rows
 
-    def _rows(self, question: Question, sums: Estimates) -> tuple[Row, ...]:
-        answer = question.finalize(sums, self.agreement.study.domain)
-        return (answer.unavailable() if question.id in self.short else answer).rows
+    def _rows(self, question: Question, sums: Mapping[Scope, Estimates]) -> dict[Scope, tuple[Row, ...]]:
+        """By scope; of all cities together only where that is released."""
+        study = self.agreement.study
+        answers = question.answers(sums, sums.keys(), study.domain)
+        if study.release_of(question) == "by_city":
+            answers.pop(POOLED, None)
+        short = question.id in self.short
+        return {scope: (each.unavailable() if short else each).rows for scope, each in answers.items()}
 
     def _covered(self, question: Question, scope: Scope, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         """The rows of an exact answer without those that would be withheld, as the release covers them."""
@@ -247,11 +254,12 @@ class Forecast:
         """Rows without a twin: only errors of noise that are the same in both made-up worlds."""
         few, many = self._made_up
         found = []
-        for (scope, one), (_, other) in zip(self._scopes(question, few), self._scopes(question, many), strict=True):
-            pairs = zip(
-                self._rows(question, _scaled(one, scale)), self._rows(question, _scaled(other, scale)), strict=True
+        for worlds in zip(self._apart(question, few), self._apart(question, many), strict=True):
+            one, other = (
+                self._rows(question, {scope: _scaled(each, scale) for scope, each in sums.items()}) for sums in worlds
             )
-            for row, again in pairs:
+            pairs = [(scope, *pair) for scope, rows in one.items() for pair in zip(rows, other[scope], strict=True)]
+            for scope, row, again in pairs:
                 if "z" in row.obs_status:
                     continue
                 sure = row.se_noise is not None and row.se_noise == again.se_noise
@@ -263,13 +271,16 @@ class Forecast:
     def z(self) -> float:
         return NormalDist().inv_cdf((1 + self.agreement.study.file.confidence) / 2)
 
-    def _chances(self, question: Question, sums: Estimates) -> tuple[tuple[float, float], ...]:
+    def _chances(self, question: Question, sums: Mapping[Scope, Estimates]) -> tuple[tuple[float, float], ...]:
         """Of every row that can have a number: how often it is marked `u`, and `x`, in draws of the noise."""
-        if all(table.exact for table in sums.tables.values()):
-            statuses = [[row.obs_status for row in self._rows(question, sums)]]
-        else:
+        worlds: Iterable[Mapping[Scope, Estimates]] = [sums]
+        if not all(table.exact for each in sums.values() for table in each.tables.values()):
             blocks = self.agreement.study.workload.blocks[question.id]
-            statuses = [[row.obs_status for row in self._rows(question, each)] for each in _drawn(sums, blocks)]
+            drawn = zip(*(_drawn(each, blocks) for each in sums.values()), strict=True)
+            worlds = (dict(zip(sums, each, strict=True)) for each in drawn)
+        statuses = [
+            [row.obs_status for rows in self._rows(question, world).values() for row in rows] for world in worlds
+        ]
         return tuple(
             (sum("u" in each for each in column) / len(column), sum("x" in each for each in column) / len(column))
             for column in zip(*statuses, strict=True)

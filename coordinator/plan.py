@@ -225,10 +225,17 @@ class Planned:
         """The fewest other questions, dearest first, without which its rows do at the same epsilon; None if all are too few."""
         study = self.study
         price = self.prices
-        others = sorted((q.id for q in study.file.questions if q.id != question.id), key=lambda name: -price[name])
+        needed = {question.id, *question.named()}
+        others = sorted((q.id for q in study.file.questions if q.id not in needed), key=lambda name: -price[name])
+
+        def going(count: int) -> tuple[str, ...]:
+            """So many of the others, and what is about one of them."""
+            gone = others[:count]
+            about = [q.id for q in study.file.questions if q.id not in gone and set(gone) & set(q.named())]
+            return (*gone, *about)
 
         def without(count: int) -> bool:
-            gone = set(others[:count])
+            gone = going(count)
             kept = tuple(q for q in study.file.questions if q.id not in gone)
             asked = {"questions": kept, "privacy": study.file.privacy.model_copy(update={"noise": None})}
             left = Study(study.file.model_copy(update=asked), study.dictionary)
@@ -240,7 +247,7 @@ class Planned:
         while least < most:
             middle = (least + most) // 2
             least, most = (least, middle) if without(middle) else (middle + 1, most)
-        return tuple(others[:most])
+        return going(most)
 
     @cached_property
     def prices(self) -> dict[str, Fraction]:

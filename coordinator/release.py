@@ -5,7 +5,7 @@
 Of a city that is in the sum alone, nothing here knows what it sent. Every other file of an output is a pure function of what this writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -25,8 +25,8 @@ from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
-from protocols.statistics.estimates import COUNTS, Estimates, Families
-from protocols.statistics.layout import FROM, NOTHING, TO, Layout
+from protocols.statistics.estimates import COUNTS, Estimates, Families, family_of
+from protocols.statistics.layout import FROM, NOTHING, TO, Blocks, Layout
 from protocols.statistics.own_tables import WITHHELD, OwnTables
 from protocols.statistics.question import Question
 from protocols.statistics.resolution import Resolution
@@ -111,19 +111,17 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         able = study.able(question, cannot)
         enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
         found = of_sum if release == "pooled" else of_cities
+        answered = [city for city in survivors if city in opened.own or not opened.known]
+        given = {POOLED, *(name for name in map(roster.name, answered) if name in able)} if enough else set[str]()
+        cities = [Scope(city, roster.name(city), opened.approvals[city].min_cell) for city in survivors]
+        sums = scoped(study, question, found, cities, able, given, linked=len(answered) == len(survivors))
         scopes: list[tuple[str, Answer]] = []
-        if release != "by_city":
-            min_cell = max(opened.approvals[city].min_cell for city in survivors)
-            answer = _answer(study, question, found.pooled, min_cell, able)
-            over = opened.covers if release == "pooled" else said[None].withheld if said else None
-            answer = _covered(answer, question, study, over)
-            scopes.append((POOLED, answer if enough else answer.unavailable()))
-        for city in survivors if release != "pooled" else ():
-            name = roster.name(city)
-            answer = _answer(study, question, found.cities[city], opened.approvals[city].min_cell, (name,), name)
-            answer = _covered(answer, question, study, said[city].withheld if said else None)
-            given = enough and name in able and (city in opened.own or not opened.known)
-            scopes.append((name, answer if given else answer.unavailable()))
+        of_all = opened.covers if release == "pooled" else said[None].withheld if said else None
+        covers = {POOLED: of_all, **{roster.name(city): said[city].withheld for city in survivors if said}}
+        for scope, answer in question.answers(sums, given, study.domain).items():
+            answer = _covered(answer, question, study, covers.get(scope))
+            answer = answer if scope in given else answer.unavailable()
+            scopes.append((scope, Answer((), answer.tests) if scope == POOLED and release == "by_city" else answer))
         rows = [(scope, row) for scope, answer in scopes for row in answer.rows]
         questions[question.id] = {
             "kind": question.kind,
@@ -155,18 +153,61 @@ def hidden(agreement: Agreement, families: Families, least: int, fewest: int) ->
     return withheld(families[COUNTS], Resolution.of(agreement.layout), least, fewest)
 
 
-def _answer(
-    study: Study, question: Question, families: Families, min_cell: int, cities: tuple[str, ...], city: str = ""
-) -> Answer:
-    """`cities`: whose holders it is about. `city`: its name in a table of one. Each scope has a stream of its own for what is drawn."""
-    domain = replace(study.domain, cities=cities)
-    return question.finalize(estimates(study, question, families, min_cell, cities, city), domain)
+@dataclass(frozen=True)
+class Scope:
+    """A city whose numbers may be published: roster id, name, and the count below which one of its own is of low reliability."""
+
+    city: int
+    name: str
+    min_cell: int
+
+
+def scoped(
+    study: Study,
+    question: Question,
+    found: Reconciled,
+    cities: Sequence[Scope],
+    able: tuple[str, ...],
+    given: Collection[str],
+    *,
+    linked: bool,
+) -> dict[str, Estimates]:
+    """What each scope of an answer is made from: all cities together, then each in the order of the roster.
+
+    `able`: whose holders the question is about. `given`: scopes whose sums are known. `linked`: cities add up to what is said of all. Where
+    they do not and a question about cities together was not summed, its sums are of those that are given.
+    """
+    release, sums = study.release_of(question), dict[str, Estimates]()
+    if release != "pooled":
+        sums = {
+            each.name: estimates(study, question, found.cities[each.city], each.min_cell, (each.name,), each.name)
+            for each in cities
+        }
+    if release == "by_city" and not question.TOGETHER:
+        return sums
+    most = max(each.min_cell for each in cities)
+    if release == "pooled" or _summed(study.workload.blocks[question.id], found.pooled):
+        whole = estimates(study, question, found.pooled, most, able)
+        whole = replace(whole, parts=len(cities) if linked else 0)
+    else:
+        first, *others = [each for name, each in sums.items() if name in given] or list(sums.values())
+        whole = replace(first.added(others), question=question.id, min_cell=most, cities=able, parts=1 + len(others))
+    return {POOLED: whole, **sums}
+
+
+def _summed(blocks: Blocks, families: Families) -> bool:
+    """Whether there is an official table of each block."""
+    return all(
+        family_of(block) in families and frozenset(axis.name for axis in block.axes) in families[family_of(block)].units
+        for block in blocks.values()
+    )
 
 
 def estimates(
     study: Study, question: Question, families: Families, min_cell: int, cities: tuple[str, ...], city: str = ""
 ) -> Estimates:
-    """What a question is finalized from; `cities` and `city` as above."""
+    """What a question is finalized from. `cities`: whose holders it is about. `city`: its name in a table of one. Each scope has a stream
+    of its own for what is drawn."""
     return Estimates.of(
         families,
         study.workload.blocks[question.id],

@@ -44,6 +44,7 @@ COLUMNS: Final = (
     "contrast",
 )
 STATUSES: Final = ("obs_status", "conf_status")
+INDICATOR: Final = "indicator"  # the key that says which other question of the study a row is about
 
 Scalar: TypeAlias = str | int | float | bool | None
 Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False)] | None
@@ -283,11 +284,12 @@ class Question(Read):
         for key in self.keys:
             if key in Row.model_fields:
                 raise ValueError(f"{key!r} cannot be a key: it is a column of every row")
-        keyed: dict[str, tuple[str, ...]] = {}  # rows of one measure have the same keys
+        keyed: dict[tuple[str, str], tuple[str, ...]] = {}  # rows of one measure, of one indicator, have the same keys
         for number, row in enumerate(self.rows):
             given = tuple(key for key in self.keys if isinstance(row[key], str))
-            if given != keyed.setdefault(row.measure, given):
-                raise ValueError(f"row {number} of {row.measure} lacks one of the keys {', '.join(keyed[row.measure])}")
+            of = (row.measure, str(row[INDICATOR]) if INDICATOR in given else "")
+            if given != keyed.setdefault(of, given):
+                raise ValueError(f"row {number} of {row.measure} lacks one of the keys {', '.join(keyed[of])}")
             if any(row[key] is not None for key in self.keys if key not in given):
                 raise ValueError(f"row {number} has a key that is not a text")
             expected = {"pooled": row.scope == POOLED, "by_city": row.scope != POOLED, "both": True}

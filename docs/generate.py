@@ -23,9 +23,7 @@ from pydantic import BaseModel
 from protocols import approval, attestation, messages
 from protocols.secagg import collector, member
 from protocols.secagg.moves import Move
-from protocols.statistics import REGISTER
-from protocols.statistics.example import EXAMPLE_AS_OF, example_dictionary
-from protocols.statistics.layout import Domain
+from protocols.statistics import EXAMPLE_DOMAIN, REGISTER
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("protocols", "node", "coordinator", "simulations")
@@ -126,7 +124,7 @@ RECORDS: Final[dict[str, type[BaseModel]]] = {
 
 
 def _kinds() -> Iterator[str]:
-    domain = Domain(example_dictionary(), as_of=EXAMPLE_AS_OF)
+    domain = EXAMPLE_DOMAIN
     for kind in REGISTER:
         question = kind.example()
         head = ("block", "measure", "axes", "cells", "unit", "low", "high", "touches", "D1", "D2")

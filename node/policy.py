@@ -454,9 +454,12 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         counts = all(block.measure is Measure.ONE for block in blocks)
         monthly = any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks)
         trees = study.release_of(question) != "pooled" and any(block.branches is not None for block in blocks)
-        if counts and not monthly and not trees and not (study.summed and study.counted):
+        together = question.TOGETHER
+        if counts and not monthly and not trees and not together and not (study.summed and study.counted):
             continue
-        why = WHY["monthly" if monthly else "trees" if trees else "mixed" if counts else "amounts"]
+        why = WHY[
+            "together" if together else "monthly" if monthly else "trees" if trees else "mixed" if counts else "amounts"
+        ]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
@@ -472,6 +475,10 @@ WHY: Final = {
     "trees": {
         "zh": "；本版本尚不能隐去本市自己的分位数表中的单元格",
         "en": "; this version cannot suppress cells of a city's own tables of quantiles yet",
+    },
+    "together": {
+        "zh": "；本版本尚不能隐去各市对比中由较小单元格得出的数值",
+        "en": "; this version cannot suppress what a comparison of cities makes of smaller cells yet",
     },
     "mixed": {
         "zh": "；分市公布的表不能与只公布合计的表同在一项研究：相减即得隐去的单元格",

@@ -42,6 +42,7 @@ KINDS: Final[dict[str, Both]] = {  # what a question asks, before the variables 
     "series": ("时间序列", "series over time"),
     "transitions": ("状态转移", "transitions"),
     "vintage": ("分开户月的活跃率", "vintage"),
+    "compare": ("城市间比较", "comparison of cities"),
 }
 RELEASES: Final[dict[str, Both]] = {
     "pooled": ("只公布各市合计", "the sum over cities only"),
@@ -116,7 +117,7 @@ class Sheet:
         file, found = self.study.file, []
         for question in file.questions:
             kind = KINDS.get(question.kind, (question.kind, question.kind))
-            named = [self.variable(name) for name in question.variables()]
+            named = [self.variable(name) for name in question.reads(self.study.domain)]
             zh = "：".join(part for part in (kind[0], " × ".join(each[0] for each in named)) if part)
             en = ": ".join(part for part in (kind[1], " × ".join(each[1] for each in named)) if part)
             cells = sum(block.cells for block in set(self.study.workload.blocks[question.id].values()))

@@ -446,6 +446,30 @@ CODES: Final[dict[str, Texts]] = {
         "no published figure is written for {cities}",
         "Add them under `public`, or leave them out of `cities.names`",
     ),
+    "COMPARE_UNKNOWN": _t(
+        "研究中没有其他问题叫 {name!r}{near}",
+        "indicators 只写本研究中其他问题的 id",
+        "no other question of this study is called {name!r}{near}",
+        "Name in `indicators` the ids of other questions of this study",
+    ),
+    "COMPARE_KIND": _t(
+        "问题 {name} 的类型是 {kind}，给不出可在城市之间比较的率",
+        "请改用 frequency、mean、histogram 或两个变量的 ratio；人数可写成某类的占比 (frequency)",
+        "question {name} is a {kind}, which gives no rate to hold cities against each other on",
+        "Use a frequency, mean, histogram, or a ratio of two variables; of a number of holders ask the share of a code (frequency)",
+    ),
+    "COMPARE_RELEASE": _t(
+        "问题 {name} 只公布各市合计，无从比较各市",
+        "请在问题 {name} 中加一行 `release: both`（或 `release: by_city`）",
+        "question {name} is released pooled, so that there is nothing of each city to compare",
+        "Add the line `release: both` (or `release: by_city`) to question {name}",
+    ),
+    "COMPARE_METHOD": _t(
+        "method: indirect 需要 standardise",
+        "请写明按哪些变量标准化，或去掉 method",
+        "`method: indirect` needs something to standardise for",
+        "Name variables under `standardise`, or leave `method` out",
+    ),
     "MOMENTS_COUNT": _t(
         "变量 {count} 个，应为 {least} 至 {most} 个",
         "请增减 of 中的变量",

@@ -165,7 +165,7 @@ class Agreement:
     def cells_of(self, question: Question) -> int:
         """How many cells that leave a city are about a question; shared ones count for each question that they are about."""
         parts = parts_of(self.study.release_of(question), exact=self.study.exact)
-        cells = sum(block.cells for block in self.study.workload.blocks[question.id].values())
+        cells = sum(block.cells for block in set(self.study.workload.blocks[question.id].values()))
         return cells * sum(part > 0 for part in parts)
 
     @property

@@ -222,7 +222,8 @@ class Study:
         """What its questions may know."""
         window = self.file.window
         months = None if window is None else Months.between(window.from_, window.to)
-        return Domain(self.dictionary, self.exact, self.file.as_of, months)
+        questions = {question.id: question for question in self.file.questions}
+        return Domain(self.dictionary, self.exact, self.file.as_of, months, questions=questions)
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
@@ -306,7 +307,7 @@ class Study:
     def reads(self, question: Any | None = None) -> tuple[str, ...]:
         """Given variables that a question reads (default: the whole study), the cohort's included; ascending."""
         asked = [question] if question is not None else self.file.questions
-        names = {name for each in asked for name in each.variables()}
+        names = {name for each in asked for name in each.reads(self.domain)}
         given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
         return tuple(sorted(given | set(self.cohort_reads())))
 
@@ -423,22 +424,27 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         if name in names[:number]:
             yield ConfigError("STUDY_TWICE", document.at("cities", "names", number), name=name)
     ids = [question.id for question in file.questions]
+    faulty = {question.id for question in file.questions if any(True for _ in question.faults(meant))}
     for number, question in enumerate(file.questions):
         if ids.index(question.id) < number:
             yield ConfigError("STUDY_TWICE", document.at("questions", number, "id"), name=question.id)
-        found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
-        found += _unplaced(question, study.domain, document.at("questions", number)) if not found else ()
+        told = list(question.faults(meant))
+        if not told and not faulty & set(question.named()):
+            told = list(question.faults_beside(study.domain, file.release))
+            if told:
+                faulty.add(question.id)
+        placeable = not told and not faulty & set(question.named())
+        found = [fault.at(document.at("questions", number, fault.key)) for fault in told]
+        found += _unplaced(question, study.domain, document.at("questions", number)) if placeable else ()
         yield from found
         if lacking := question.without_figures(names):
             yield ConfigError("RATIO_CITIES", document.at("questions", number), cities=", ".join(lacking))
-        if not found:
+        if placeable and not found:
             cells = sum(block.cells for block in question.blocks(study.domain).values())
             if cells > MOST_CELLS_PER_QUESTION:
                 at = document.at("questions", number)
                 yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
-    sound = not any(
-        True for each in file.questions for _ in (*each.faults(meant), *_unplaced(each, study.domain, Place("")))
-    )
+    sound = not faulty and not any(True for each in file.questions for _ in _unplaced(each, study.domain, Place("")))
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)

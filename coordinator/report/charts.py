@@ -111,6 +111,19 @@ Scale: TypeAlias = Callable[[float], str]  # a value of an axis in words
 
 
 @dataclass(frozen=True)
+class Spot:
+    """One number with its interval, on a line of its own; `None` where it is withheld or not available: then its marks stand there alone.
+    `text`: number, error and marks. `faint`: of low reliability."""
+
+    label: str
+    value: float | None
+    low: float
+    high: float
+    text: str
+    faint: bool = False
+
+
+@dataclass(frozen=True)
 class Picture:
     """A specification and its size in pixels."""
 
@@ -391,6 +404,42 @@ def lines(ticks: Sequence[str], curves: Sequence[Curve], scale: Scale) -> Pictur
                 marks.line(across - step, height(before.value), across, height(point.value), colour, 1.8)
     whole = int(first + plot + 24)
     return Picture(width, whole, marks.spec(width, whole))
+
+
+def forest(spots: Sequence[Spot], level: float | None, whole: str) -> Picture:
+    """Numbers and their intervals on one scale, a line each in the order given. `level`: where `whole`, the number of all, stands."""
+    ends = [end for spot in spots if spot.value is not None for end in (spot.low, spot.high)]
+    ends += [] if level is None else [level]
+    least, most = min(ends, default=0.0), max(ends, default=1.0)
+    room = (most - least) * 0.04 or 1.0
+    least, most = least - room, most + room
+    wide = max((extent(spot.text, TEXT) for spot in spots), default=0.0) + 8
+    width = WIDTH if wide <= 130 else WHOLE
+    right = width - wide
+    marks, step, top = Marks(), 26.0, 18.0
+
+    def place(value: float) -> float:
+        return LEFT + (right - LEFT) * (value - least) / (most - least)
+
+    bottom = top + step * len(spots)
+    if level is not None:
+        marks.line(place(level), top - 2, place(level), bottom, MUTED)
+        beside = "left" if place(level) < (LEFT + right) / 2 else "right"
+        marks.text(place(level), top - 7, _cut(whole, TEXT, (right - LEFT) / 2), MUTED, align=beside)
+    for number, spot in enumerate(spots):
+        y = top + step * (number + 0.5)
+        said = folded(spot.label, TEXT, LEFT - 8)
+        for part, line in enumerate(said):
+            marks.text(0.0, y + 4 - 6.5 * (len(said) - 1) + 13 * part, line)
+        marks.text(width, y + 4, spot.text, MUTED if spot.faint or spot.value is None else INK, align="right")
+        if spot.value is None:
+            continue
+        ink = TINTS["u3"] if spot.faint else ACCENT
+        marks.line(place(spot.low), y, place(spot.high), y, ink, 2.0)
+        inside = min(max(spot.value, least), most)
+        marks.rect(place(inside) - 3.5, y - 3.5, 7.0, 7.0, ink)
+    height = int(bottom + 6)
+    return Picture(width, height, marks.spec(width, height))
 
 
 def _ink(ground: str) -> str:

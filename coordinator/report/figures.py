@@ -3,6 +3,7 @@
 | picture | of |
 |---|---|
 | heat map | every `tgi` whose codes fit one, pooled, or city by city where nothing is pooled |
+| intervals beside each other | every rate of a comparison, city by city in the order of the roster |
 | bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
 | lines, tiles | every question by month that can be read so (months.py), last |
@@ -22,7 +23,7 @@ from coordinator.report import charts, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
-from coordinator.report.numbers import error, fixed, printed, span, tint
+from coordinator.report.numbers import error, factor, fixed, printed, span, tint
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
@@ -30,6 +31,8 @@ MOST_FIGURES: Final = 24  # of one report
 MOST_SHOWN: Final = 1_500  # numbers in all figures together: about 300 bytes each with their tables
 MOST_CODES: Final = 10  # parts of a bar that can be told apart
 MOST_GROUPS: Final = 12  # bars of one question
+MOST_RATES: Final = 8  # pictures of one comparison
+FEWEST_COMPARED: Final = 2  # cities with a number
 PARTS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # of the page, by the variables shown there
     ("products", ("product",)),
     ("channels", ("channel", "channel_group", "bank")),
@@ -81,8 +84,9 @@ class _Plan:
     """A figure before it is drawn."""
 
     look: str
-    of: str  # heat: the question; bars: the variable
+    of: str  # heat, forest: the question; bars: the variable
     scope: str = POOLED
+    at: int = 0  # forest: which of its rates
 
 
 def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
@@ -96,16 +100,25 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
     )  # fmt: skip
     ordered = [orders.subject(question) for question in questions.values() if orders.pictured(question)]
     further |= dict.fromkeys(variable for variable in ordered if variable not in named)
-    for name, variables in (*PARTS, ("further", tuple(further))):
+    plans = {
+        name: [plan for variable in variables for plan in _plans(questions, variable)] for name, variables in PARTS
+    }
+    plans["further"] = [plan for variable in further for plan in _plans(questions, variable)]
+    plans["cities"] = [
+        _Plan("forest", name, at=at)
+        for name, question in questions.items()
+        if layout.comparison(question)
+        for at in range(min(MOST_RATES, len(layout.compared(wording, question))))
+    ]
+    for name, wished in plans.items():
         figures = []
-        for variable in variables:
-            for plan in _plans(questions, variable):
-                planned = _figure(wording, questions, plan, number + 1)
-                size = planned.size if planned else 0
-                if planned is None or number == MOST_FIGURES or size > room:
-                    continue
-                figures.append(planned.drawn())
-                number, room = number + 1, room - size
+        for plan in wished:
+            planned = _figure(wording, questions, plan, number + 1)
+            size = planned.size if planned else 0
+            if planned is None or number == MOST_FIGURES or size > room:
+                continue
+            figures.append(planned.drawn())
+            number, room = number + 1, room - size
         made.append(Part(name, tuple(figures)))
     monthly = []
     for each in _monthly(wording, questions, number + 1):
@@ -139,10 +152,14 @@ def _plans(questions: Questions, variable: str) -> Iterator[_Plan]:
 
 
 def _figure(wording: Wording, questions: Questions, plan: _Plan, number: int) -> Figure | None:
-    if plan.look == "order":
-        return _order(wording, plan.of, questions[plan.of], number)
-    made = _heat(wording, plan.of, questions[plan.of], plan.scope, number) if plan.look == "heat" else None
-    return made or (_bars(wording, questions, plan.of, number) if plan.look == "bars" else None)
+    match plan.look:
+        case "heat":
+            return _heat(wording, plan.of, questions[plan.of], plan.scope, number)
+        case "order":
+            return _order(wording, plan.of, questions[plan.of], number)
+        case "forest":
+            return _forest(wording, plan.of, questions[plan.of], plan.at, number)
+    return _bars(wording, questions, plan.of, number)
 
 
 def _order(wording: Wording, name: str, question: Question, number: int) -> Figure | None:
@@ -216,6 +233,37 @@ def _number(row: Row, sign: str = "") -> dict[str, object]:
     value, low, high = (shown.value, shown.low, shown.high) if shown else ("", "", "")
     interval = f" [{span(low + sign, high + sign)}]" if low else ""
     return {"value": f"{value}{sign}", "interval": interval}
+
+
+# --- intervals beside each other
+
+
+def _forest(wording: Wording, name: str, question: Question, at: int, number: int) -> Figure | None:
+    """One rate, city by city; the rate of all cities, where it is released, is the line that they stand about."""
+    rate = layout.compared(wording, question)[at]
+    cities = [scope for scope in rate.scopes if scope != POOLED]
+    spots = [_spot(wording.city(city), rate.rows.get((city, rate.shown))) for city in cities]
+    whole = rate.rows.get((POOLED, rate.shown))
+    level = None if whole is None or whole[1].estimate is None else whole[1].estimate * factor(whole[1].measure)
+    if sum(spot.value is not None for spot in spots) < FEWEST_COMPARED:
+        return None
+    sentence = layout.heterogeneous(wording, question, rate)
+    said = wording.say("figure_forest_none") if sentence is None else wording.say("figure_forest", said=sentence)
+    title = wording.say("figure_forest_title", rate=rate.label)
+    scopes = tuple(scope for scope in (POOLED, *cities) if scope in rate.scopes)
+    twin = layout.compared_grid(wording, rate)
+    drawn = charts.forest(spots, level, str(wording.say("all_cities")))
+    return Figure(f"fig-{name}-{at + 1}", number, "forest", title, said, twin, name, scopes, (name,), False, drawn)
+
+
+def _spot(label: str, found: layout.Numbered | None) -> charts.Spot:
+    row = found[1] if found else None
+    shown = printed(row) if row else None
+    marks = " ".join(f"[{letter}]" for letter in row.letters) if row else ""
+    if row is None or shown is None or row.estimate is None or row.ci_low is None or row.ci_high is None:
+        return charts.Spot(label, None, 0.0, 0.0, marks)
+    value, low, high = (each * factor(row.measure) for each in (row.estimate, row.ci_low, row.ci_high))
+    return charts.Spot(label, value, low, high, f"{shown.value} {shown.error} {marks}".strip(), faint=bool(marks))
 
 
 # --- bars

@@ -8,6 +8,7 @@
 | series | a list of months, and groups: counts, totals and means in the unit of the variable, changes in per cent |
 | mean | a list of groups: holders, mean, standard deviation, total in the unit of the variable; those without a value folded below |
 | anything else | a list: one line per key, one column per measure |
+| compare | one list per rate, folded: cities in roster order, value, standardised value, difference; the chart stands among the figures |
 | released by city, at most one variable | a matrix of cities in the order of the roster: one line each, one part per measure |
 | released by city, more variables | the tables above for each city in turn, folded |
 
@@ -22,8 +23,8 @@ from markupsafe import Markup, escape
 
 from coordinator.report.numbers import fixed, printed, probability, significant, span, tint
 from coordinator.report.wording import Wording
-from coordinator.results import POOLED, UNKNOWN, Question, Row, Test
-from protocols.statistics.marks import MOST_CLIPPED
+from coordinator.results import INDICATOR, POOLED, UNKNOWN, Question, Row, Test
+from protocols.statistics.marks import MOST_CLIPPED, MOST_LEFT_OUT
 
 WIDEST: Final = 12  # columns of a matrix that fit a page; beyond, the list
 DEEPEST: Final = 60  # lines of a matrix that can be read at once; beyond, the list
@@ -99,6 +100,8 @@ Numbered = tuple[int, Row]
 def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) -> tuple[Grid, ...]:
     """The tables of one question, by scope: pooled, then all cities in one or each in turn. `pictured`: scopes whose indices stand below a
     heat map."""
+    if comparison(question):
+        return tuple(replace(compared_grid(wording, each), folded=True) for each in compared(wording, question))
     made: list[Grid] = []
     together = _cities(wording, question)
     for scope in question.scopes():
@@ -332,6 +335,139 @@ def _moments(wording: Wording, question: Question, rows: list[Numbered], city: s
     return [*made, _list(wording, question, others, city, "generic")] if others or not made else made
 
 
+# --- cities held against each other
+
+COMPARED: Final = ("value", "standardised", "difference")
+PRINTED_AS: Final = {"frequency": "share", "histogram": "share", "mean": "mean", "ratio": "ratio"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One rate in every scope. `cell`: its codes, as tests name it; `rows`: by scope and measure, to be printed as the
+    indicator's own are."""
+
+    indicator: str
+    cell: str
+    label: str
+    rows: Mapping[tuple[str, str], Numbered]
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(scope for scope, _ in self.rows))
+
+    @property
+    def shown(self) -> str:
+        """The measure that cities are held against each other on: the standardised value where there is one."""
+        return "standardised" if any(measure == "standardised" for _, measure in self.rows) else "value"
+
+
+def comparison(question: Question) -> bool:
+    """Whether it holds cities against each other in rows as ours are; any other is a plain list."""
+    return question.kind == "compare" and question.keys[:1] == (INDICATOR,)
+
+
+def compared(wording: Wording, question: Question) -> tuple[Compared, ...]:
+    """The rates of a comparison, in the order of its rows. Pre-condition: `comparison(question)`."""
+    found: dict[tuple[str, ...], dict[tuple[str, str], Numbered]] = {}
+    named: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
+    for number, row in enumerate(question.rows):
+        codes = tuple((key, str(row[key])) for key in question.keys[1:] if isinstance(row[key], str))
+        at = (str(row[INDICATOR]), *(code for _, code in codes))
+        asked = wording.content.questions.get(at[0])
+        measure = PRINTED_AS.get(asked.kind if asked else "", "ratio")
+        printable = row.model_copy(update={"measure": measure, "contrast": row.measure == "difference"})
+        found.setdefault(at, {})[row.scope, row.measure] = (number, printable)
+        named[at] = codes
+    return tuple(
+        Compared(at[0], ", ".join(at[1:]), _rate(wording, at[0], named[at]), rows) for at, rows in found.items()
+    )
+
+
+def _rate(wording: Wording, indicator: str, codes: tuple[tuple[str, str], ...]) -> str:
+    """A rate in words: what it is of, and of which group."""
+    asked = wording.content.questions.get(indicator)
+    given = asked.asked if asked else {}
+    kind = asked.kind if asked else ""
+    if kind in ("frequency", "histogram") and codes:
+        (key, code), *groups = codes
+        said = str(wording.say("rate_share", code=wording.named(key, code)).unescape())
+    elif kind == "mean":
+        said, groups = str(wording.say("rate_mean", of=wording.variable(str(given.get("of")))).unescape()), [*codes]
+    elif kind == "ratio":
+        sides = {side: wording.variable(str(given.get(side))) for side in ("numerator", "denominator")}
+        said, groups = str(wording.say("question_ratio", **sides).unescape()), [*codes]
+    else:
+        said, groups = indicator, [*codes]
+    return " · ".join([said, *(wording.named(key, code) for key, code in groups)])
+
+
+def compared_grid(wording: Wording, rate: Compared) -> Grid:
+    """One line per scope."""
+    measures = [each for each in COMPARED if any(measure == each for _, measure in rate.rows)]
+    lines = []
+    for scope in rate.scopes:
+        found = {measure: rate.rows.get((scope, measure)) for measure in measures}
+        cells = [cell(*each) if each else Cell(look="blank") for each in found.values()]
+        difference = found.get("difference")
+        for name in ("p_value", "q_value"):
+            p = difference[1][name] if difference else None
+            shown = probability(p) if isinstance(p, float) else ""
+            cells.append(Cell(shown, ref=difference[0] if difference else -1))
+        head = str(wording.say("all_cities")) if scope == POOLED else wording.city(scope)
+        lines.append(Line(((head, 1),), tuple(cells)))
+    groups = (Group(tuple(lines)),)
+    heads = (
+        *(str(wording.say(f"compared_{each}")) for each in measures),
+        str(wording.say("head_p")),
+        str(wording.say("head_q")),
+    )
+    what = wording.say("what_compare", rate=rate.label)
+    return Grid("list", what, (str(wording.say("left_city")),), heads, groups, letters(groups))
+
+
+def _compared_tests(wording: Wording, question: Question) -> Markup:
+    """How much cities differ, rate by rate; and where too few holders of a city stand in some stratum."""
+    found = [
+        wording.say("test_of", of=rate.label, list=said)
+        for rate in compared(wording, question)
+        if (said := heterogeneous(wording, question, rate))
+    ]
+    left_out = dict.fromkeys(
+        test.scope
+        for test in question.tests
+        if test.name == "funnel"
+        and isinstance(part := (test.__pydantic_extra__ or {}).get("left_out"), float)
+        and part > MOST_LEFT_OUT
+    )
+    if left_out:
+        key = "left_out" if question.asked.get("method") == "direct" else "left_out_indirect"
+        found.append(wording.say(key, cities=wording.cities(left_out), limit=f"{100 * MOST_LEFT_OUT:g}"))
+    return wording.say("semicolon").join(found)
+
+
+def heterogeneous(wording: Wording, question: Question, rate: Compared) -> Markup | None:
+    """Q and I^2 of one rate; None where there are none."""
+    of = {
+        test.name: test
+        for test in question.tests
+        if ((test.__pydantic_extra__ or {}).get("indicator"), (test.__pydantic_extra__ or {}).get("cell"))
+        == (rate.indicator, rate.cell)
+        and test.scope == POOLED
+    }
+    q, share = of.get("heterogeneity"), of.get("i_squared")
+    if q is None or q.statistic is None or share is None or share.estimate is None:
+        return None
+    part, low, high = (fixed(100 * (value or 0.0), 0) for value in (share.estimate, share.ci_low, share.ci_high))
+    return wording.say(
+        "test_heterogeneity",
+        statistic=fixed(q.statistic, 1),
+        df=q.df,
+        p=_p(q.p_value),
+        share=part,
+        interval=span(low, high),
+    )
+
+
 def _stub(wording: Wording, question: Question, key: str) -> str:
     """The head of a column of codes; of bins, with the unit that they are in."""
     name = wording.variable(key)
@@ -412,6 +548,8 @@ def _bar(found: Numbered | None) -> str:
 
 def tests(wording: Wording, question: Question) -> Markup:
     """The statements about the whole tables, on one line: of all holders, then of each city, which is named."""
+    if comparison(question):
+        return _compared_tests(wording, question)
     of_scopes: dict[str, list[Test]] = {}
     for test in question.tests:
         of_scopes.setdefault(test.scope, []).append(test)

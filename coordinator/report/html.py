@@ -475,6 +475,11 @@ def title(wording: Wording, question: Question) -> Markup:
             given = question.asked.get("of")
             listed = [wording.variable(str(name)) for name in given] if isinstance(given, list) else names
             return wording.say("question_moments", of=wording.listed(listed))
+        case "compare", _:
+            mix = question.asked.get("standardise")
+            by = [wording.variable(str(name)) for name in mix] if isinstance(mix, list) else []
+            key = "question_compare_by" if by else "question_compare"
+            return wording.say(key, by=wording.listed(by))
         case "ratio", by:
             parts = {side: _side(wording, question.asked.get(side)) for side in ("numerator", "denominator")}
             key = "question_ratio_by" if by else "question_ratio"

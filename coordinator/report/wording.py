@@ -44,6 +44,7 @@ KINDS: Final = (
     "series",
     "transitions",
     "vintage",
+    "compare",
 )  # with texts of their own; any other is shown as a plain list
 OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))

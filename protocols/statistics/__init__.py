@@ -6,6 +6,7 @@ from pydantic import Field
 
 # The kinds, one line each: to be imported here is to be registered.
 from protocols.statistics.association import Association as Association
+from protocols.statistics.compare import Compare as Compare
 from protocols.statistics.count import Count as Count
 from protocols.statistics.crosstab import Crosstab as Crosstab
 from protocols.statistics.example import EXAMPLE_AS_OF, example_dictionary
@@ -30,7 +31,10 @@ KINDS: Final[dict[str, type[Question]]] = {str(kind.model_fields["kind"].default
 
 # Made at import, so that a kind whose blocks declare too little (`ConfigError LAYOUT_EFFECT`) stops before any study is read.
 EXAMPLES: Final[tuple[Question, ...]] = tuple(kind.example() for kind in REGISTER)
-EXAMPLE_LAYOUT: Final[Layout] = Workload.of(EXAMPLES, Domain(example_dictionary(), as_of=EXAMPLE_AS_OF)).layout
+EXAMPLE_DOMAIN: Final = Domain(
+    example_dictionary(), as_of=EXAMPLE_AS_OF, questions={question.id: question for question in EXAMPLES}
+)
+EXAMPLE_LAYOUT: Final[Layout] = Workload.of(EXAMPLES, EXAMPLE_DOMAIN).layout
 
 if TYPE_CHECKING:
     AnyQuestion: TypeAlias = Question

@@ -186,20 +186,27 @@ class Table:
                     found[..., one, other] += factor[one, other] * between.reshape(aligned)
         return found
 
+    def weighted(self, first: Floats, second: Floats) -> Floats:
+        """Noise covariance of weighted sums of cells, g'Vh, pair by pair: `first` and `second` are ... x the table's shape."""
+        pairs = first.shape[: first.ndim - self.units.ndim]
+        whole = [len(pairs) + at for at, axis in enumerate(self.axes) if axis.name in self.whole]
+        total = np.zeros(pairs)
+        for chosen, noise in self.noise.items():
+            size, sides = prod(noise.shape[: len(whole)]), []
+            for weights in (first, second):
+                for at, axis in enumerate(self.axes, len(pairs)):
+                    if axis.name in chosen:
+                        weights = weights - weights.mean(axis=at, keepdims=True)
+                    elif axis.name not in self.whole:
+                        weights = weights.mean(axis=at, keepdims=True)
+                moved = np.moveaxis(weights, whole, range(-len(whole), 0))
+                sides.append(moved.reshape((*pairs, -1, size)))
+            total += np.einsum("...aw,wv,...av->...", sides[0], noise.reshape(size, size), sides[1])
+        return total
+
     def spread(self, weights: Floats) -> Floats:
         """g'Vg of the noise for k contrasts g of the cells. `weights`: k x the shape of the table, any numbers."""
-        whole = [at for at, axis in enumerate(self.axes, 1) if axis.name in self.whole]
-        total = np.zeros(len(weights))
-        for chosen, noise in self.noise.items():
-            part = weights
-            for at, axis in enumerate(self.axes, 1):
-                if axis.name not in self.whole:
-                    mean = part.mean(axis=at, keepdims=True)
-                    part = part - mean if axis.name in chosen else mean
-            size = prod(noise.shape[: noise.ndim // 2])
-            part = np.moveaxis(part, whole, range(1, 1 + len(whole))).reshape(len(weights), size, -1)
-            total += (part * np.einsum("vw,kwr->kvr", noise.reshape(size, size), part)).sum(axis=(1, 2))
-        return np.maximum(total, 0.0)
+        return np.maximum(self.weighted(weights, weights), 0.0)
 
     def _overlaps(self, number: int, parts: list[Part]) -> tuple[Floats, Floats]:
         """|S and T| - |S||T|/m and |S||T|/m^2 for every pair of parts of one axis."""
@@ -300,7 +307,8 @@ class Estimates:
 
     `min_cell`: counts below it are of low reliability in dp mode (policy `dp.min_cell`, the largest of the cities in the sum).
     `tested`: whether statements about whole tables are wanted as well; a forecast wants rows alone. `cities`: whom the sums are over.
-    `facts`: what these state about themselves, by name and city.
+    `facts`: what these state about themselves, by name and city. `parts`: of how many cities, all with the same noise, these tables are the
+    sums to the last digit; 0 where they are not.
     """
 
     tables: Mapping[str, Table]
@@ -311,6 +319,7 @@ class Estimates:
     tested: bool = True
     cities: tuple[str, ...] = ()
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    parts: int = 0
 
     @classmethod
     def of(
@@ -333,6 +342,20 @@ class Estimates:
 
     def __getitem__(self, name: str) -> Table:
         return self.tables[name]
+
+    def within(self, prefix: str) -> "Estimates":
+        """The tables whose names begin so, by the rest of their names."""
+        found = {name: table for name, table in self.tables.items() if name.startswith(prefix)}
+        return replace(self, tables={name.removeprefix(prefix): table for name, table in found.items()})
+
+    def added(self, others: Sequence["Estimates"]) -> "Estimates":
+        """The same with the sums of its tables and of theirs. Pre-condition: noise in them is independent."""
+        tables = dict(self.tables)
+        for other in others:
+            for name, table in other.tables.items():
+                noise = {part: one + table.noise[part] for part, one in tables[name].noise.items()}
+                tables[name] = replace(tables[name], units=tables[name].units + table.units, noise=noise)
+        return replace(self, tables=tables)
 
     @cached_property
     def z(self) -> float:

@@ -5,7 +5,7 @@ Leaves the city: one number per code and group, holders without a value on `_mis
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from protocols.statistics.estimates import KNOWN, OWN, Estimates, Floats, Table
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, count
 from protocols.statistics.question import Fault, Names, Question, axis_faults
+from protocols.statistics.rates import Rates, of_counts
 from protocols.statistics.rows import Answer, Row, table_rows
 from protocols.statistics.tables import count_rows, share_rows, shares
 
@@ -48,6 +49,18 @@ class Frequency(Question):
         if [len(axis.codes) for axis in table.axes[1:]] == [2]:
             rows += _contrasts(table, sums, sampling)
         return Answer(rows)
+
+    def compared(self) -> Self:
+        return self
+
+    def rates(self, sums: Estimates, domain: Domain) -> Rates:
+        """Of a boolean, the share of true alone."""
+        table = sums["holders"].ordered(self.variables())
+        boolean = domain.dictionary.type_of(self.of) == "boolean"
+        codes = {
+            code: slice(at, at + 1) for at, code in enumerate(table.axes[0].codes) if code == "true" or not boolean
+        }
+        return of_counts("share", self.of, table, codes)
 
 
 def _noise(table: Table) -> Floats:

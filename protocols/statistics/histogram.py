@@ -5,7 +5,7 @@ Leaves the city: one number per bin and group, holders without a value on `_miss
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator
 
@@ -14,6 +14,7 @@ from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Axis, Blocks, Domain, count
 from protocols.statistics.question import Fault, Names, Question, Value, amount_fault, axis_faults, bounds_fault
+from protocols.statistics.rates import Rates, of_counts
 from protocols.statistics.rows import Answer
 from protocols.statistics.tables import count_rows, share_rows
 
@@ -79,3 +80,11 @@ class Histogram(Question):
         table = sums["holders"].renamed(self._axis(domain).name, self.of).ordered(self.variables())
         rows = count_rows(table, sums, sampling=self.sampling is True)
         return Answer(rows + share_rows("share", table, range(1, len(table.axes)), sums, self.sampling is not False))
+
+    def compared(self) -> Self:
+        return self
+
+    def rates(self, sums: Estimates, domain: Domain) -> Rates:
+        table = sums["holders"].renamed(self._axis(domain).name, self.of).ordered(self.variables())
+        codes = {code: slice(at, at + 1) for at, code in enumerate(table.axes[0].codes)}
+        return of_counts("share", self.of, table, codes)

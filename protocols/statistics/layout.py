@@ -8,7 +8,7 @@ Every axis is a public list of positions and ends with `_missing`; a holder of t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -504,7 +504,7 @@ class Domain:
     """What a kind may know: the dictionary, and whether sums are exact. It hands out axes and amounts by variable name.
 
     `as_of` and `window`: those of the study; a kind that asks for months needs the one or the other (`months_of`).
-    `cities`: who is in the sums that a question is finalized from, where that is known.
+    `cities`: who is in the sums that a question is finalized from, where that is known. `questions`: those of the study, by id.
     """
 
     dictionary: Dictionary
@@ -512,6 +512,7 @@ class Domain:
     as_of: date | None = None
     window: Months | None = None
     cities: tuple[str, ...] = ()
+    questions: Mapping[str, Any] = field(default_factory=dict)
 
     def axis(self, name: str) -> Axis:
         """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""

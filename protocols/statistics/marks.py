@@ -19,6 +19,10 @@ WIDE: Final = 0.30  # half-width, as a part of the estimate
 WIDE_SHARE: Final = 0.05  # and for shares: in itself
 MOST_CLIPPED: Final = 0.001  # of the known values
 CLEAR_CLIPPING: Final = 2  # standard deviations of its noise by which a count of clipped values is clearly above that
+# When a city is standardised, strata in which too few of its holders stand are left out: of their weight, the part that moves nobody, and
+# the part beyond which there is no number.
+SOME_LEFT_OUT: Final = 0.001
+MOST_LEFT_OUT: Final = 0.05
 INDEX_SPREAD: Final = 2  # ends of an index's interval, high over low
 
 

@@ -8,7 +8,7 @@ h^2 / 2 (h: half of the range, in steps). Of a boolean, one number per answer an
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from protocols.statistics.example import Example
 from protocols.statistics.layout import KNOWN as CODE
 from protocols.statistics.layout import LIMB_BITS, Amount, Axis, Blocks, Domain, amount, count
 from protocols.statistics.question import Fault, Names, Pair, Question, amount_fault, axis_faults, bounds_fault
+from protocols.statistics.rates import ONE, Part, Rates, centre, of_counts, whole
 from protocols.statistics.rows import Answer, Row, Test, significant, table_rows
 from protocols.statistics.tables import count_rows
 
@@ -87,6 +88,34 @@ class Mean(Question):
         if self.by:
             rows += _total_shares(found, holders, sums, drawn)
         return Answer(rows, tests)
+
+    def compared(self) -> Self:
+        return self
+
+    def rates(self, sums: Estimates, domain: Domain) -> Rates:
+        """Of a boolean, the share of true."""
+        if domain.dictionary.type_of(self.of) == "boolean":
+            table = sums["holders"].ordered((self.of, *self.by))
+            return replace(of_counts("mean", "", table, {ONE: YES}), bessel=True)
+        x = domain.amount(self.of, *(self.clip or ()))
+        known = self._known(x, domain).name
+        others = {name: each.ordered(self.by) for name, each in sums.tables.items() if name != "holders"}
+        holders = sums["holders"].ordered((*self.by, known)).collapsed(known, Axis(self.of, (CODE, MISSING), self.of))
+        found = _of_amount(holders, others, x, domain.squarable(x))
+        return Rates(
+            measure="mean",
+            of="",
+            numerators={
+                ONE: (Part("total", (), 1 / x.per, 1 / x.per), centre("holders", KNOWN, times=x.centre / x.per))
+            },
+            denominator=(whole("holders", KNOWN),),
+            tables={"total": others["total"], "holders": sums["holders"].ordered((known, *self.by))},
+            groups=others["total"].axes,
+            squares=np.stack([found.squares, found.total.astype(np.float64), found.n], axis=-1)[None],
+            low=found.low,
+            high=found.high,
+            bessel=True,
+        )
 
 
 @dataclass(frozen=True)

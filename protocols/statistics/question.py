@@ -5,8 +5,8 @@ touches a row of a city.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -19,6 +19,7 @@ from protocols.filters import decimal
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, plain
+from protocols.statistics.rates import Rates
 from protocols.statistics.rows import Answer
 from protocols.statistics.suppression import Withheld, uncovered
 from protocols.yamltext import Flag, Record
@@ -112,6 +113,40 @@ class Question(Record, ABC):
         """An exact answer without what would give a small cell away: rows follow from cells of the table of holders. Nothing of a question
         without one, which no city that withholds cells answers."""
         return withheld.covered(answer, blocks["holders"].axes) if "holders" in blocks else uncovered(answer)
+
+    # --- beside others
+
+    TOGETHER: ClassVar[bool] = False  # what it says of one city depends on the sums of the others, and on those of all
+
+    def named(self) -> tuple[str, ...]:
+        """Ids of the questions of the study that it is about."""
+        return ()
+
+    def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:  # noqa: ARG002 most kinds stand alone
+        """All that is wrong with it beside the other questions. `release`: of those that say nothing else. Pre-condition: no faults."""
+        yield from ()
+
+    def reads(self, domain: Domain) -> tuple[str, ...]:  # noqa: ARG002 the same
+        """Names that it reads, those of the questions that it is about included."""
+        return self.variables()
+
+    def compared(self) -> Self | None:
+        """The question as cities are held against each other on it; None if it gives no rates."""
+        return None
+
+    def rates(self, sums: Estimates, domain: Domain) -> Rates:  # noqa: ARG002 most kinds have none
+        """The rates in its tables, group by group. Pre-condition: it gives some."""
+        raise TypeError(self.kind)
+
+    def answers(
+        self,
+        sums: Mapping[str, Estimates],
+        given: Collection[str],  # noqa: ARG002 most kinds look at one scope at a time
+        domain: Domain,
+    ) -> dict[str, Answer]:
+        """The answer of each scope: all cities together, and cities, in the order of the roster. `given`: scopes whose sums are known; of
+        others only the shape is."""
+        return {scope: self.finalize(each, replace(domain, cities=each.cities)) for scope, each in sums.items()}
 
 
 def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str, ...]) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ most h (half of a range, in steps). With `sampling: true` also their centred squ
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from protocols.statistics.example import Example
 from protocols.statistics.layout import LIMB_BITS, Amount, Axis, Blocks, Domain, amount, count
 from protocols.statistics.mean import YES, about_centre, clipping
 from protocols.statistics.question import Fault, Names, Pair, Question, Value, amount_fault, axis_faults, bounds_fault
+from protocols.statistics.rates import ONE, Part, Rates, Sum, centre, whole
 from protocols.statistics.rows import Answer, Row, Test, table_rows
 from protocols.statistics.tables import count_rows
 from protocols.yamltext import Record
@@ -167,6 +168,37 @@ class Ratio(Question):
                 tests.append(Test(test.name, {"variable": name, **test.values}))
         counts = count_rows(of.both, sums, sampling=self.sampling is True)
         return Answer(_rows(found, of.both.axes, self.band, sums) + counts, tuple(tests))
+
+    def compared(self) -> Self | None:
+        """With the squares that say how much the drawing of holders varies it; figures have none."""
+        return self.model_copy(update={"sampling": True}) if len(self._summed) == len(self.sides) else None
+
+    def rates(self, sums: Estimates, domain: Domain) -> Rates:
+        axes = {side: self._axis(name, domain) for side, name in self._summed.items()}
+        amounts = {side: self._amount(name, domain) for side, name in self._summed.items()}
+        names = tuple(axis.name for axis in axes.values())
+        of = Sides(self.by, axes, amounts, sums["holders"].ordered((*self.by, *names)))
+        tables = {"holders": sums["holders"].ordered((*names, *self.by))}
+        parts = dict[str, Sum]()
+        for side, x in amounts.items():
+            if x is None:
+                parts[side] = (whole("holders", *(YES if other == side else KNOWN for other in axes)),)
+                continue
+            (beside,) = (axis.name for other, axis in axes.items() if other != side)
+            tables[side] = sums[side].ordered((beside, *self.by))
+            known = centre("holders", KNOWN, KNOWN, times=x.centre / x.per)
+            parts[side] = (Part(side, (KNOWN,), 1 / x.per, 1 / x.per), known)
+        return Rates(
+            measure="ratio",
+            of="",
+            numerators={ONE: parts[NUMERATOR]},
+            denominator=parts[DENOMINATOR],
+            tables=tables,
+            groups=of.both.axes,
+            squares=of.squares(sums, domain)[0][None],
+            low=0.0 if all(x is None or x.low >= 0 for x in amounts.values()) else -np.inf,
+            high=np.inf,
+        )
 
 
 def _stated(given: Side, sums: Estimates) -> float:

@@ -27,7 +27,7 @@ MOST_PLACES: Final = 50
 
 
 class Top(Question):
-    EXAMPLE = Example({"id": "products", "kind": "top", "of": "product", "k": "3"}, holder={"product": "free"})
+    EXAMPLE = Example({"id": "frequent_products", "kind": "top", "of": "product", "k": "3"}, holder={"product": "free"})
 
     kind: Literal["top"] = "top"
     of: str

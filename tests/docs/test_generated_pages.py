@@ -11,9 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from protocols import approval, attestation, messages
-from protocols.statistics import REGISTER
-from protocols.statistics.example import EXAMPLE_AS_OF, example_dictionary
-from protocols.statistics.layout import Domain
+from protocols.statistics import EXAMPLE_DOMAIN, REGISTER
 from tests.architecture.source import ROOT
 
 LEAVES: Final = (ROOT / "docs" / "what-leaves.md").read_text(encoding="utf-8")
@@ -65,7 +63,7 @@ def test_every_kind_every_body_and_every_field_is_on_the_page() -> None:
 def test_every_block_of_every_kind_is_on_the_page_with_what_one_holder_changes() -> None:
     for kind in REGISTER:
         section = LEAVES.split(f"\n### {kind.model_fields['kind'].default}\n")[1].split("\n### ")[0]
-        for name, block in kind.example().blocks(Domain(example_dictionary(), as_of=EXAMPLE_AS_OF)).items():
+        for name, block in kind.example().blocks(EXAMPLE_DOMAIN).items():
             (row,) = [line for line in section.splitlines() if line.startswith(f"| `{name}` |")]
             cells = [cell.strip() for cell in row.strip("| ").split(" | ")]
             assert cells[3:] == [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from coordinator.consistency import reconcile
 from protocols.columns import EventRows, month_number
 from protocols.dictionary import Column, Dictionary, Table
-from protocols.statistics import REGISTER
+from protocols.statistics import EXAMPLE_DOMAIN, REGISTER
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example, example_dictionary
 from protocols.statistics.layout import (
@@ -32,7 +32,7 @@ from protocols.statistics.workload import Workload
 
 AS_OF: Final = date(2022, 5, 31)
 SMALL: Final = example_dictionary()
-DOMAIN: Final = Domain(SMALL, as_of=AS_OF)
+DOMAIN: Final = EXAMPLE_DOMAIN
 AXES: Final[tuple[Axis, ...]] = (
     DOMAIN.axis("generation"),
     DOMAIN.known("income"),

@@ -132,7 +132,8 @@ def released(planned: Planned, seed: int) -> dict[str, Any]:
         question.id: {
             "rows": [
                 row.published(scope)
-                for scope, sums in planned.forecast._scopes(question, tables)
+                for apart in planned.forecast._apart(question, tables)
+                for scope, sums in apart.items()
                 for row in question.finalize(sums, planned.study.domain).rows
             ]
         }
@@ -172,7 +173,7 @@ def test_the_chance_of_a_mark_is_that_of_two_hundred_draws(plan_of: Plan, tmp_pa
     planned = plan_of(study)
     uncertain = 0
     for question in study.file.questions:
-        ((_, sums),) = planned.forecast._scopes(question, planned.forecast._tables)
+        ((sums,),) = (apart.values() for apart in planned.forecast._apart(question, planned.forecast._tables))
         drawn = {name: table.draws(sums.stream("check"), 200) for name, table in sums.tables.items()}
         blocks = study.workload.blocks[question.id]
         for name, block in blocks.items():

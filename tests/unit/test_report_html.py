@@ -677,10 +677,12 @@ def test_amounts_stand_in_their_unit_by_group_and_those_without_a_value_apart(la
 @pytest.mark.parametrize("kind", [*KINDS, "a_later_kind"])
 @both
 def test_every_kind_is_shown_from_a_small_result_and_from_one_with_every_status(kind: str, language: Language) -> None:
-    keys = {"count": [], "frequency": ["sex"], "crosstab": ["sex", "marital"], "tgi": ["sex", "marital"]}.get(
+    two = ["sex", "marital"]
+    keys = {"count": [], "crosstab": two, "tgi": two, "compare": ["indicator"], "moments": ["a", "b"]}.get(
         kind, ["sex"]
     )
-    measure = {"tgi": "index", "count": "count", "mean": "mean"}.get(kind, "share")
+    own = {"tgi": "index", "count": "count", "mean": "mean", "compare": "value", "moments": "correlation"}
+    measure = own.get(kind, "share")
     place = dict.fromkeys(keys, "male")
     clear = {
         "scope": "pooled",
