@@ -48,8 +48,10 @@ RANDHIE = ("lncoins", "idp", "lpi", "fmde", "physlm", "disea", "hlthg", "hlthf",
 def test_each_family_equals_the_pooled_fit(question: dict[str, Any], family: Any) -> None:
     frame = randhie()
     rank = np.argsort(np.argsort(frame.values("lncoins"), kind="stable"))
-    fit, _ = fitted(frame, Glm(terms=RANDHIE, **question), rank * 6 // frame.rows)
-    reference = pooled(frame, question["outcome"], RANDHIE, family)
+    # With all terms the inverse link's optimum lies where statsmodels leaves the domain (eta < 0) and stops at a worse point.
+    terms = RANDHIE if question.get("link") != "inverse" else ("lncoins", "idp", "fmde", "physlm", "hlthg")
+    fit, _ = fitted(frame, Glm(terms=terms, **question), rank * 6 // frame.rows)
+    reference = pooled(frame, question["outcome"], terms, family)
     same(fit, reference)
     assert fit.deviance == pytest.approx(reference.deviance, rel=1e-10)
     assert fit.null_deviance == pytest.approx(reference.null_deviance, rel=1e-10)
@@ -75,7 +77,7 @@ def test_each_link_of_a_yes_or_no_equals_the_pooled_fit_with_every_kind_of_error
     for errors, how in (
         ("model", {}),
         ("hc0", {"cov_type": "HC0"}),
-        ("robust", {"cov_type": "HC1"}),
+        ("robust", {"cov_type": "HC0"}),
         *(
             (Clustered(cluster=name, correction=corrected), clustered(groups[name], corrected))
             for name in groups
@@ -85,8 +87,11 @@ def test_each_link_of_a_yes_or_no_equals_the_pooled_fit_with_every_kind_of_error
         question = Glm(family="binomial", link=link, outcome="took", terms=FARMERS, errors=errors)
         fit, _ = fitted(frame, question, place)
         reference = pooled(frame, "took", FARMERS, family, **how)
-        same(fit, reference)
-        ratio = [each.std_error for each in fit.coefficients] / reference.bse
+        assert np.abs([each.estimate for each in fit.coefficients] - reference.params).max() <= 1e-8
+        assert fit.rounds <= 9
+        # statsmodels leaves the factor of HC1 out for every model but its linear regression
+        factor = (frame.rows / (frame.rows - 9)) ** 0.5 if errors == "robust" else 1.0
+        ratio = np.array([each.std_error for each in fit.coefficients]) / (factor * reference.bse)
         assert np.abs(ratio - 1).max() <= 1e-8
     assert fit.clusters == 6
     assert fit.few_clusters
@@ -121,7 +126,7 @@ def test_offset_and_weights_equal_the_pooled_fit() -> None:
     table["times"] = (np.arange(frame.rows) % 4).astype(int)
     table["share"] = np.minimum(y, 10) / 10
     table["precision"] = 1.0 + np.arange(frame.rows) % 3
-    made = from_table(table)
+    made = from_table(table, {"share": (0.0, 1.0)})
 
     fit, _ = fitted(made, Glm(family="poisson", outcome="visits", terms=terms, offset="exposure"), place)
     reference = sm.GLM(y, x, family=FAMILIES.Poisson(), offset=offset).fit(tol=1e-13)
