@@ -1842,10 +1842,10 @@ CODES: Final[dict[str, Texts]] = {
         "Ask for fewer terms, or merge codes",
     ),
     "MODEL_COLUMN_CONSTANT": _t(
-        "各市合计来看 {name} 是常数",
-        "请把它去掉",
-        "{name} is the same for everybody, over all cities",
-        "Leave it out",
+        "各市合计来看，在其公开取值范围内，{name} 对所有人相同",
+        "请把它去掉；若它确有差异，请在词典中收窄取值范围",
+        "{name} is the same for everybody, as far as sums over its public range can tell",
+        "Leave it out; if it does vary, narrow its range in the dictionary",
     ),
     "MODEL_COLLINEAR": _t(
         "{name} 完全由 {names} 决定",

@@ -11,5 +11,6 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `design.py` | terms, columns, the standardising round |
 | `families.py` | link, variance, deviance and likelihood of one row |
 | `glm.py` | generalised linear models: plan, start, ask, measure, tell, finalize |
+| `answer.py` | coefficients, errors, tests of several terms |
 | `certificate.py` | how far a fit can be from that of the pooled rows |
 """

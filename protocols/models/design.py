@@ -19,7 +19,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from protocols.dictionary import MISSING, Column, Dictionary, Read, YearsBefore, near
+from protocols.dictionary import MISSING, Column, Dictionary, Read, near
 from protocols.errors import ConfigError
 from protocols.models.fixedpoint import Reals
 from protocols.yamltext import Record
@@ -114,7 +114,7 @@ def _factor(words: _Words) -> Factor:
         if how == word:
             name = words.take(1)
             words.take(3, ")")
-            return Factor(name, how)  # type: ignore[arg-type]  # one of TRANSFORMS
+            return Factor(name, how)
     raise words.fault()
 
 
@@ -160,11 +160,8 @@ class Piece:
 
 def range_of(dictionary: Dictionary, name: str) -> tuple[float, float]:
     """The public range of a number, money in yuan; 0..1 of a boolean. Pre-condition: the variable is one of these."""
-    if name in dictionary.derived:
-        entry = dictionary.derived[name]
-        assert isinstance(entry, YearsBefore)
-        return float(entry.range[0]), float(entry.range[1])
-    low, high = getattr(dictionary.variables[name], "range", (0, 1))
+    entry = dictionary.derived.get(name) or dictionary.variables[name]
+    low, high = getattr(entry, "range", (0, 1))
     return float(low), float(high)
 
 
@@ -273,7 +270,7 @@ class Design:
             place = np.searchsorted(edges, amounts(self.dictionary, factor.name, given), side="right")
         else:
             place = given.values.astype(np.int64)
-        return (place[:, None] == np.arange(1, len(codes))).astype(np.float64)
+        return np.asarray(place[:, None] == np.arange(1, len(codes)), np.float64)
 
 
 def _check(factor: Factor, dictionary: Dictionary) -> None:
@@ -316,9 +313,9 @@ def _transformed(how: How, values: Reals) -> Reals:
 class Columns(Record):
     """What of the pieces is in the fit: each column is the sum of some pieces (thin codes join `other`), less its centre, by its scale."""
 
-    groups: tuple[tuple[int, ...], ...]
-    centre: Numbers
-    scale: Numbers
+    groups: tuple[tuple[int, ...], ...] = ()
+    centre: Numbers = ()
+    scale: Numbers = ()
 
     def without(self, dropped: Sequence[int]) -> "Columns":
         """Counted without the constant."""

@@ -28,6 +28,20 @@ LINKS: Final[dict[Family, tuple[Link, ...]]] = {  # the default first
 _ROOT: Final = 1 / np.sqrt(2 * np.pi)
 
 
+def _xlogy(x: Reals, y: Reals) -> Reals:
+    """x log y, and 0 where x is."""
+    return np.asarray(xlogy(x, y), np.float64)
+
+
+def _xlog1py(x: Reals, y: Reals) -> Reals:
+    """x log(1 + y), and 0 where x is."""
+    return np.asarray(xlog1py(x, y), np.float64)
+
+
+def _gammaln(x: Reals) -> Reals:
+    return np.asarray(gammaln(x), np.float64)
+
+
 @dataclass(frozen=True)
 class Mean:
     """Of each row: the mean, its complement 1 - mu where that matters, mu' = d mu / d eta, h = mu'/V, and h'."""
@@ -123,16 +137,17 @@ class Law:
         mu = at.mu
         match self.family:
             case "gaussian":
-                return (y - mu) ** 2
+                return np.asarray(np.square(y - mu), np.float64)
             case "binomial":
-                return 2 * (xlogy(y, y) - xlogy(y, mu) + xlogy(1 - y, 1 - y) - xlogy(1 - y, at.rest))
+                return 2 * (_xlogy(y, y) - _xlogy(y, mu) + _xlogy(1 - y, 1 - y) - _xlogy(1 - y, at.rest))
             case "poisson":
-                return 2 * (xlogy(y, y) - xlogy(y, mu) - (y - mu))
+                return 2 * (_xlogy(y, y) - _xlogy(y, mu) - (y - mu))
             case "gamma":
-                return 2 * ((y - mu) / mu - np.log(y / mu))
+                return np.asarray(2 * ((y - mu) / mu - np.log(y / mu)), np.float64)
             case "negative_binomial":
                 a = self.alpha
-                return 2 * (xlogy(y, y) - xlogy(y, mu) - (y + 1 / a) * (np.log1p(a * y) - np.log1p(a * mu)))
+                rest = (y + 1 / a) * (np.log1p(a * y) - np.log1p(a * mu))
+                return np.asarray(2 * (_xlogy(y, y) - _xlogy(y, mu) - rest), np.float64)
 
     def own(self, y: Reals) -> Reals:
         """The part of half a deviance that depends on y alone: with sums of it and of y, the null deviance is closed (`null_deviance`)."""
@@ -140,13 +155,13 @@ class Law:
             case "gaussian":
                 return y * y
             case "binomial":
-                return xlogy(y, y) + xlog1py(1 - y, -y)
+                return _xlogy(y, y) + _xlog1py(1 - y, -y)
             case "poisson":
-                return xlogy(y, y)
+                return _xlogy(y, y)
             case "gamma":
                 return -np.log(y)
             case "negative_binomial":
-                return xlogy(y, y) - (y + 1 / self.alpha) * np.log1p(self.alpha * y)
+                return _xlogy(y, y) - (y + 1 / self.alpha) * np.log1p(self.alpha * y)
 
     def null_deviance(self, weight: float, y: float, own: float) -> float:
         """The deviance of the constant alone, without offset, from the weighted sums of 1, y and `own(y)`."""
@@ -168,12 +183,12 @@ class Law:
         mu, a = at.mu, self.alpha
         match self.family:
             case "binomial":
-                return xlogy(y, mu) + xlogy(1 - y, at.rest)
+                return _xlogy(y, mu) + _xlogy(1 - y, at.rest)
             case "poisson":
-                return xlogy(y, mu) - mu - gammaln(y + 1)
+                return _xlogy(y, mu) - mu - _gammaln(y + 1)
             case "negative_binomial":
-                known = gammaln(y + 1 / a) - gammaln(1 / a) - gammaln(y + 1)
-                return known + xlogy(y, a * mu) - (y + 1 / a) * np.log1p(a * mu)
+                known = _gammaln(y + 1 / a) - gammaln(1 / a) - _gammaln(y + 1)
+                return known + _xlogy(y, a * mu) - (y + 1 / a) * np.log1p(a * mu)
             case "gaussian":
                 return np.zeros_like(y)
             case "gamma":

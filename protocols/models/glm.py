@@ -1,8 +1,8 @@
 """Generalised linear models by secure sums, equal to the fit of the pooled rows up to a printed bound. Exact mode.
 
 Leaves the city, per round, as sums over its rows: round 0, moments of every column and of the outcome; each step, deviance, Pearson, score
-and information at a point that all cities were told; the final round, these at the converged point, with the likelihood and, where asked for,
-the middle of the sandwich. One holder moves a cell by at most what `_largest` says for public ranges.
+and information at a point that all cities were told; the final round, these at the converged point, with the likelihood and, where asked
+for, the middle of the sandwich. One holder moves a cell by at most what `_largest` says for public ranges.
 
 Newton's method on z = (x - mean) / sd: steps far from the optimum use expected information, which is safe; the last ones use observed
 information, so that the final step squares the error for every link (docs/adr/0061).
@@ -20,7 +20,8 @@ from pydantic import BeforeValidator, Field
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint
-from protocols.models.certificate import Certificate, Evaluated, certify, predicted
+from protocols.models.answer import Cause, Fit, coefficients
+from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers, Piece
 from protocols.models.families import LINKS, Family, Law, Link
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
@@ -40,7 +41,6 @@ MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors
 WIDE_ERROR: Final = 1e-6  # bound of a result that is marked
 MANY_CLUSTERS: Final = 20
 FEW_CLUSTERS: Final = 5
-Cause = Literal["", "separation", "no_convergence", "no_descent"]
 Places = npt.NDArray[np.intp]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 
@@ -104,7 +104,7 @@ class Fitting(Record):
     round: Whole = 0
     purpose: Literal["standardise", "step", "final", "done"] = "standardise"
     chain: str
-    columns: Columns | None = None
+    columns: Columns = Columns()
     dropped: tuple[str, ...] = ()
     collinear: tuple[str, ...] = ()
     rows: Whole = 0
@@ -123,75 +123,7 @@ class Fitting(Record):
     cause: Cause = ""
     named: tuple[str, ...] = ()
     roundings: Whole = 0
-    final: dict[str, Numbers] = {}
-
-
-# --- the answer
-
-
-@dataclass(frozen=True)
-class Coefficient:
-    """error_bound: how far the estimate can be from that of the pooled rows. statistic: z, or t where the dispersion is estimated."""
-
-    term: str
-    estimate: float
-    std_error: float
-    statistic: float
-    p_value: float
-    ci_low: float
-    ci_high: float
-    error_bound: float
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
-
-    obs_status: `u` where the bound exceeds 1e-6 standard errors, `x` where there is no estimate. degrees: of t; none: normal.
-    """
-
-    converged: bool
-    rounds: int
-    n: float
-    left_out: int
-    dropped: tuple[str, ...]
-    collinear: tuple[str, ...]
-    cause: Cause = ""
-    named: tuple[str, ...] = ()
-    coefficients: tuple[Coefficient, ...] = ()
-    covariance: tuple[Numbers, ...] = ()
-    degrees: float | None = None
-    deviance: float | None = None
-    null_deviance: float | None = None
-    pearson: float | None = None
-    dispersion: float | None = None
-    log_likelihood: float | None = None
-    aic: float | None = None
-    bic: float | None = None
-    clusters: int | None = None
-    coefficient_error_bound: float | None = None
-    se_error_bound: float | None = None
-    rms_error: float | None = None
-    shrunken: bool = False
-    few_clusters: bool = False
-    obs_status: str = ""
-
-    def joint(self, terms: tuple[str, ...]) -> tuple[float, float]:
-        """Wald's test that these coefficients are all 0: the statistic (chi-square, or F with `degrees`) and its p-value.
-
-        Errors: `ConfigError MODEL_CLUSTER_RANK` where G clusters are asked about more than G - 1 terms: their sum has no more rank.
-        """
-        from scipy.stats import chi2, f
-
-        if self.clusters is not None and len(terms) > self.clusters - 1:
-            raise ConfigError("MODEL_CLUSTER_RANK", terms=len(terms), clusters=self.clusters)
-        places = [[each.term for each in self.coefficients].index(term) for term in terms]
-        estimates = np.array([self.coefficients[place].estimate for place in places])
-        covariance = np.array(self.covariance)[np.ix_(places, places)]
-        statistic = float(estimates @ np.linalg.solve(covariance, estimates))
-        if self.degrees is None:
-            return statistic, float(chi2.sf(statistic, len(terms)))
-        return statistic / len(terms), float(f.sf(statistic / len(terms), len(terms), self.degrees))
+    final: dict[str, Numbers] = Field(default_factory=dict)
 
 
 # --- the plan
@@ -285,7 +217,7 @@ class GlmPlan:
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         """The layout of an answer. Errors: `ConfigError MODEL_PRECISION`, naming the column with the widest public range."""
         pieces = self.design.pieces
-        if ask.columns is None:
+        if ask.purpose == "standardise":
             largest, widest = 1.0, self.outcome
         else:
             most = ask.columns.most(pieces)
@@ -293,7 +225,7 @@ class GlmPlan:
             first = [pieces[group[0]] for group in ask.columns.groups]
             widest = max(zip(most, first, strict=True), key=lambda pair: pair[0], default=(1.0, self.outcome))[1]
         try:
-            return self._first() if ask.columns is None else self._later(ask, max(largest, 1.0))
+            return self._first() if ask.purpose == "standardise" else self._later(ask, max(largest, 1.0))
         except TooCoarse:
             raise self._coarse(widest) from None
 
@@ -369,7 +301,7 @@ class GlmPlan:
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         """Float64 sums over the rows of a batch."""
         used = self._used(read, rows)
-        return self._moments(used) if ask.columns is None else self._evaluated(ask, ask.columns, used)
+        return self._moments(used) if ask.purpose == "standardise" else self._evaluated(ask, used)
 
     def _used(self, read: Read, rows: int) -> _Used:
         question = self.question
@@ -412,8 +344,8 @@ class GlmPlan:
             }
         )
 
-    def _evaluated(self, ask: Ask, columns: Columns, used: _Used) -> Sums:
-        z = columns.standardised(used.matrix)
+    def _evaluated(self, ask: Ask, used: _Used) -> Sums:
+        z = ask.columns.standardised(used.matrix)
         eta, law, y = z @ np.array(ask.point) + used.offset, self.law, used.y
         sound = law.inside(eta)
         with np.errstate(all="ignore"):  # what is not finite says `overflow` in `encode`
@@ -467,7 +399,7 @@ class GlmPlan:
         if ask.study != self.study or ask.layout != layout_digest(blocks):
             raise PeerError("MODEL_ASK_FOREIGN")
         values = dict(sums.values)
-        if ask.columns is None:
+        if ask.purpose == "standardise":
             values["seen"] = (values["nonzero"] > 0).astype(np.float64)
         if "city" in values:
             rows = float(values["frequency"][0])
@@ -553,7 +485,6 @@ class GlmPlan:
         if found.overflow or rose:
             return self._halved(state)
         columns, collinear = state.columns, state.collinear
-        assert columns is not None
         information = _square(found["information"], len(point))
         score = found["score"]
         kept = np.arange(len(point))
@@ -585,7 +516,7 @@ class GlmPlan:
         return self._forward(accepted, point, step, floor, found)
 
     def _forward(self, state: Fitting, point: Reals, step: Reals, floor: float, found: Total) -> Fitting:
-        """Apply the step. The last one, which is below 1e-6 or below the noise of the sums, is applied too, and then looked at once more."""
+        """Apply the step. The last one, below 1e-6 or below the noise of the sums, is applied too, and then looked at once more."""
         size = float(np.abs(step).max())
         null, null_step = state.null, 0.0
         if null is not None:
@@ -641,7 +572,6 @@ class GlmPlan:
         errors = predicted(information, rounding, dispersion)
         worst = int(np.argmax(errors))
         if errors[worst] > MOST_ERROR:
-            assert state.columns is not None
             pieces = [self.outcome, *(self.design.pieces[group[0]] for group in state.columns.groups)]
             raise self._coarse(pieces[worst])
 
@@ -673,7 +603,6 @@ class GlmPlan:
         return (names[int(np.argmax(np.abs(sizes[1:])))],) if names else ()
 
     def _names(self, state: Fitting) -> tuple[str, ...]:
-        assert state.columns is not None
         return state.columns.names(self.design.pieces)
 
     def _on_final(self, state: Fitting, found: Total) -> Fitting:
@@ -700,7 +629,6 @@ class GlmPlan:
         return bare if state.cause else self._fitted(state, bare)
 
     def _fitted(self, state: Fitting, bare: Fit) -> Fit:
-        assert state.columns is not None
         p, n, sums = len(state.point), bare.n, state.final
         law, half = self.law, self.outcome.half
         back = state.columns.back() * half
@@ -717,7 +645,8 @@ class GlmPlan:
         degrees = self._degrees(n - p, clusters)
         deviance = sums["deviance"][0] * half**2
         likelihood = self._likelihood(state, n, deviance, dispersion)
-        listed = self._coefficients(state, estimates, covariance, degrees, certificate)
+        names = ("intercept", *self._names(state))
+        listed = coefficients(names, estimates, covariance, degrees, self.confidence, certificate.coefficients)
         wide = any(each.error_bound > WIDE_ERROR * each.std_error for each in listed)
         return replace(
             bare,
@@ -778,7 +707,8 @@ class GlmPlan:
         if errors == "model":
             inverse = np.linalg.inv(at.expected)
             free = at.expected - np.diag(self._penalty(p))
-            return dispersion * (inverse if self.question.penalty is None else inverse @ free @ inverse)
+            shrunken = inverse if self.question.penalty is None else inverse @ free @ inverse
+            return np.asarray(dispersion * shrunken, np.float64)
         inverse = np.linalg.inv(at.observed)
         factor = 1.0
         if isinstance(errors, Clustered):
@@ -786,7 +716,7 @@ class GlmPlan:
             factor = groups / (groups - 1) * (n - 1) / (n - p) if errors.correction and groups > 1 else 1.0
         elif errors != "hc0":
             factor = n / (n - p)
-        return factor * (inverse @ _square(np.array(state.final["meat"]), p) @ inverse)
+        return np.asarray(factor * (inverse @ _square(np.array(state.final["meat"]), p) @ inverse), np.float64)
 
     def _degrees(self, residual: float, clusters: int | None) -> float | None:
         if clusters is not None:
@@ -807,30 +737,6 @@ class GlmPlan:
         if self.question.weights is not None and self.question.weights.kind == "analytic":
             return None
         return self.law.dispersed_likelihood(n, deviance, second, first, dispersion)
-
-    def _coefficients(
-        self, state: Fitting, estimates: Reals, covariance: Reals, degrees: float | None, certificate: Certificate
-    ) -> tuple[Coefficient, ...]:
-        from scipy.stats import norm, t
-
-        law = norm if degrees is None else t(degrees)
-        errors = np.sqrt(np.diag(covariance))
-        reach = float(law.isf((1 - self.confidence) / 2))
-        return tuple(
-            Coefficient(
-                term=name,
-                estimate=float(estimate),
-                std_error=float(error),
-                statistic=float(estimate / error),
-                p_value=float(2 * law.sf(abs(estimate / error))),
-                ci_low=float(estimate - reach * error),
-                ci_high=float(estimate + reach * error),
-                error_bound=float(bound),
-            )
-            for name, estimate, error, bound in zip(
-                ("intercept", *self._names(state)), estimates, errors, certificate.coefficients, strict=True
-            )
-        )
 
 
 def plan(

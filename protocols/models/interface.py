@@ -1,8 +1,9 @@
 """What every model of several rounds offers, and the values that travel between its two ends.
 
-A planned model is a value that every party derives from the study. The coordinator walks `start -> ask -> tell -> ask -> … -> finalize`;
-a city answers each ask with `encode(ask, measure(ask, batch) + measure(ask, batch) + …)`. `tell` is the same pure function on both sides, so
-that a city can replay what the coordinator made of the totals. A state is plain JSON: a conversation that goes on from it gives the same bytes.
+A planned model is a value that every party derives from the study. The coordinator walks `start -> ask -> tell -> ask -> … -> finalize`; a
+city answers each ask with `encode(ask, measure(ask, batch) + measure(ask, batch) + …)`. `tell` is the same pure function on both sides, so
+that a city can replay what the coordinator made of the totals. A state is plain JSON: a conversation that goes on from it gives the same
+bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ class Ask(Record):
     study: str
     layout: str
     chain: str
-    columns: Columns | None = None
+    columns: Columns = Columns()
     point: Numbers = ()
     null: float | None = None
     observed: Flag = False

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from protocols.dictionary import Column
-from protocols.models.glm import Fit, Fitting, Glm, GlmPlan, Limits, plan
+from protocols.models.answer import Fit
+from protocols.models.glm import Fitting, Glm, GlmPlan, Limits, plan
 from protocols.models.interface import Ask, Done, Sums
 from protocols.ring import Vector, centred, residues
 from tests.models.data import Frame
@@ -77,7 +77,3 @@ def estimates(fit: Fit) -> Mapping[str, tuple[float, float]]:
     """Coefficient and standard error by term."""
     assert fit.converged, fit
     return {each.term: (each.estimate, each.std_error) for each in fit.coefficients}
-
-
-def columns_of(frame: Frame) -> Mapping[str, Column]:
-    return frame.columns

@@ -9,7 +9,8 @@ import statsmodels.api as sm
 from statsmodels.genmod.families import links
 
 from protocols.errors import ConfigError
-from protocols.models.glm import Clustered, Fit, Glm, Ridge, Weights
+from protocols.models.answer import Fit
+from protocols.models.glm import Clustered, Glm, Ridge, Weights
 from tests.models.data import Frame, germancredit, randhie, social_insure
 from tests.models.data import frame as from_table
 from tests.models.federation import fitted
@@ -74,7 +75,7 @@ def test_each_link_of_a_yes_or_no_equals_the_pooled_fit_with_every_kind_of_error
     family = FAMILIES.Binomial({"logit": links.Logit, "probit": links.Probit, "cloglog": links.CLogLog}[link]())
     place = villages % 6
     groups = {"village": villages, "city": place}
-    for errors, how in (
+    kinds: tuple[tuple[Any, dict[str, Any]], ...] = (
         ("model", {}),
         ("hc0", {"cov_type": "HC0"}),
         ("robust", {"cov_type": "HC0"}),
@@ -83,7 +84,8 @@ def test_each_link_of_a_yes_or_no_equals_the_pooled_fit_with_every_kind_of_error
             for name in groups
             for corrected in (True, False)
         ),
-    ):
+    )
+    for errors, how in kinds:
         question = Glm(family="binomial", link=link, outcome="took", terms=FARMERS, errors=errors)
         fit, _ = fitted(frame, question, place)
         reference = pooled(frame, "took", FARMERS, family, **how)
