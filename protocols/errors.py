@@ -1866,10 +1866,16 @@ CODES: Final[dict[str, Texts]] = {
         "Test fewer terms than there are clusters",
     ),
     "MODEL_ASK_FOREIGN": _t(
-        "多轮模型的一次询问与已批准的研究或其轮次不符",
+        "多轮模型的一次询问不属于已批准的研究，或其版式与所给数字不符",
         "本市未作答；请核对协调方与本节点的版本",
-        "an ask of a model is not one of the approved study, or not of this round",
+        "an ask of a model is not one of the approved study, or has another layout than its numbers give",
         "Nothing was answered; compare the versions of coordinator and node",
+    ),
+    "MODEL_NOT_REPLAYABLE": _t(
+        "第 {round} 轮的询问不能由此前各轮的合计推出",
+        "本市未作答；请向协调方索取各轮合计并核对",
+        "the ask of round {round} does not follow from the totals of earlier rounds",
+        "Nothing was answered; ask the coordinator for the totals and compare",
     ),
 }
 

@@ -25,7 +25,7 @@ from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers, Piece
 from protocols.models.families import LINKS, Family, Law, Link
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
-from protocols.models.interface import Ask, Done, Sums, chained, layout_digest
+from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
 from protocols.ring import Vector
 from protocols.yamltext import Flag, Real, Record, Whole
 
@@ -412,14 +412,16 @@ class GlmPlan:
     def tell(self, state: Fitting, ask: Ask, total: Vector) -> Fitting:
         """The next state. Pure; the same at the coordinator and in every city.
 
-        Errors: `PeerError MODEL_ASK_FOREIGN` if the ask is not that of the state; `ConfigError MODEL_…` where there is no fit to make.
+        Goes on from the numbers that were asked with, which may differ from its own in their last digits. Errors: `PeerError
+        MODEL_NOT_REPLAYABLE` if the ask does not follow from the state; `ConfigError MODEL_…` where there is no fit to make.
         """
-        blocks = self.blocks(ask)
-        if ask != self.ask(state) or len(total) != fixedpoint.length(blocks):
-            raise PeerError("MODEL_ASK_FOREIGN")
+        blocks, expected = self.blocks(ask), self.ask(state)
+        if isinstance(expected, Done) or not agrees(ask, expected) or len(total) != fixedpoint.length(blocks):
+            raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
         found = fixedpoint.decode(blocks, total)
         rounding = {each.name: found.parts * each.rounding for each in blocks}
-        state = state.model_copy(update={"round": state.round + 1, "chain": chained(state.chain, ask, total)})
+        asked = {"columns": ask.columns, "point": ask.point, "null": ask.null}
+        state = state.model_copy(update={"round": state.round + 1, "chain": chained(state.chain, ask, total), **asked})
         match ask.purpose:
             case "standardise":
                 return self._on_moments(state, found, rounding)
@@ -730,7 +732,9 @@ class GlmPlan:
         return self.law.null_deviance(weight, y, own)
 
     def _likelihood(self, state: Fitting, n: float, deviance: float, dispersion: float) -> float | None:
-        """None where it is not a function of sums: gaussian and gamma with analytic weights."""
+        """None where it is not a function of sums (gaussian and gamma with analytic weights), and of a quasi-likelihood, which is none."""
+        if self.question.dispersion == "pearson" and not self.law.dispersed:
+            return None
         first, second = state.final["likelihood"]
         if not self.law.dispersed:
             return first

@@ -8,7 +8,8 @@ bytes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from math import isclose
+from typing import Final, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from protocols.models.fixedpoint import Block, Reals
 from protocols.ring import Vector
 from protocols.yamltext import Flag, Record, Whole
 
+REPLAYED: Final = 1e-9
 Purpose = Literal["standardise", "step", "final"]
 
 
@@ -82,6 +84,25 @@ class Model(Protocol[State, Answer_co]):
     def tell(self, state: State, ask: Ask, total: Vector) -> State: ...
 
     def finalize(self, state: State) -> Answer_co: ...
+
+
+def agrees(ask: Ask, expected: Ask) -> bool:
+    """Whether an ask is the one that a replay expects. Numbers may differ by 1e-9 of their size: two machines round differently."""
+
+    def numbers(each: Ask) -> list[Numbers]:
+        return [each.point, each.columns.centre, each.columns.scale, () if each.null is None else (each.null,)]
+
+    bare = {"point": (), "null": None, "layout": "", "columns": Columns()}
+    alike = (
+        ask.model_copy(update=bare) == expected.model_copy(update=bare)
+        and ask.columns.groups == expected.columns.groups
+    )
+    pairs = zip(numbers(ask), numbers(expected), strict=True)
+    return alike and all(
+        len(here) == len(there)
+        and all(isclose(a, b, rel_tol=REPLAYED, abs_tol=REPLAYED) for a, b in zip(here, there, strict=True))
+        for here, there in pairs
+    )
 
 
 def layout_digest(blocks: Sequence[Block]) -> str:

@@ -155,8 +155,29 @@ def test_an_ask_of_another_study_layout_or_round_is_not_answered() -> None:
         with pytest.raises(PeerError) as refused:
             answer(model, forged, cities[0])
         assert refused.value.code == "MODEL_ASK_FOREIGN"
-    with pytest.raises(PeerError):
-        model.tell(log.states[2], ask, secure_sum(log.vectors[1]))
+
+
+def test_an_ask_that_does_not_follow_from_earlier_totals_is_found_and_rounding_of_another_machine_is_not() -> None:
+    frame = work()
+    cities = [frame.take(np.flatnonzero(city == PLACE)) for city in range(CITIES)]
+    model = planned(frame, QUESTION, cities)
+    whole, log = conversation(model, cities)
+    before, ask, total = log.states[1], log.asks[2], secure_sum(log.vectors[2])
+    for state, other in (
+        (log.states[2], {}),
+        (log.states[-1], {}),
+        (before, {"point": tuple(each + 1e-6 for each in ask.point)}),
+        (before, {"point": ask.point[:-1]}),
+        (before, {"purpose": "final"}),
+    ):
+        with pytest.raises(PeerError) as refused:
+            model.tell(state, ask.model_copy(update=other), total)
+        assert refused.value.code == "MODEL_NOT_REPLAYABLE"
+    nudged = ask.model_copy(update={"point": tuple(each * (1 + 1e-14) for each in ask.point)})
+    after, _ = conversation(
+        model, cities, state=model.tell(before, nudged, secure_sum(answer(model, nudged, city) for city in cities))
+    )
+    assert apart(whole, after) <= 1
 
 
 def test_a_model_says_how_rows_may_be_cut() -> None:
