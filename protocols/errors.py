@@ -1788,9 +1788,9 @@ CODES: Final[dict[str, Texts]] = {
         "Name another variable, or derive one in the dictionary",
     ),
     "MODEL_RANGE": _t(
-        "{term} 在公开取值范围 {low}..{high} 上没有定义（须大于 {least}）",
+        "{term} 在公开取值范围 [{low}, {high}] 上没有定义（须大于 {least}）",
         "请用 log1p，或在词典中收窄取值范围",
-        "{term} is not defined on the public range {low}..{high}, which must lie above {least}",
+        "{term} is not defined on the public range [{low}, {high}], which must lie above {least}",
         "Use log1p, or narrow the range in the dictionary",
     ),
     "MODEL_TERM_OUTCOME": _t(
@@ -1819,9 +1819,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "MODEL_OUTCOME_RANGE": _t(
         "{name}（{range}）不能作 {family} 的结果",
-        "binomial 需要布尔值（或带 weights 的 0..1 比例），poisson 与 negative_binomial 需要非负整数，gamma 需要正数",
+        "binomial 需要布尔值（或带 weights 的 0 至 1 的比例），poisson 与 negative_binomial 需要非负整数，gamma 需要正数",
         "{name} ({range}) cannot be the outcome of a {family} model",
-        "binomial takes a boolean (or a share in 0..1 with weights), poisson and negative_binomial an integer from 0, gamma a number above 0",
+        "binomial takes a boolean (or a share from 0 to 1 with weights), poisson and negative_binomial an integer from 0, gamma a number above 0",
     ),
     "MODEL_PRECISION": _t(
         "{name} 的公开取值范围 {range} 太宽，安全求和放不下所需的位数",
@@ -1864,6 +1864,18 @@ CODES: Final[dict[str, Texts]] = {
         "联合检验的项数须小于聚类数",
         "{clusters} clusters cannot test {terms} terms together",
         "Test fewer terms than there are clusters",
+    ),
+    "MODEL_WEIGHTS_CONCENTRATED": _t(
+        "这次询问的系数使本市只有约 {effective} 行有分量，少于 {least} 行",
+        "本市不作答，否则合计会显出少数对象；请让协调方给出其系数的由来",
+        "the coefficients of this ask leave only about {effective} rows of this city with weight, fewer than {least}",
+        "Nothing is answered, since sums would show a few holders; ask the coordinator where its coefficients come from",
+    ),
+    "MODEL_ROUNDS": _t(
+        "该模型要问第 {round} 轮，本市至多答 {limit} 轮",
+        "请减少轮次，或请本市提高 policy.yaml 中的 limits.most_rounds",
+        "the model asks for round {round}, and this city answers {limit} at most",
+        "Ask for fewer rounds, or let the city raise limits.most_rounds in policy.yaml",
     ),
     "MODEL_ASK_FOREIGN": _t(
         "多轮模型的一次询问不属于已批准的研究，或其版式与所给数字不符",

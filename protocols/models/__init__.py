@@ -13,4 +13,5 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `glm.py` | generalised linear models: plan, start, ask, measure, tell, finalize |
 | `answer.py` | coefficients, errors, tests of several terms |
 | `certificate.py` | how far a fit can be from that of the pooled rows |
+| `protect.py` | what a city looks at before it answers a round |
 """

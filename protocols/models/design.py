@@ -155,7 +155,7 @@ class Piece:
 
     @property
     def range(self) -> str:
-        return f"{self.low:g}..{self.high:g}"
+        return f"[{self.low:g}, {self.high:g}]"
 
 
 def range_of(dictionary: Dictionary, name: str) -> tuple[float, float]:

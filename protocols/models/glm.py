@@ -356,6 +356,7 @@ class GlmPlan:
             pearson = used.weight @ ((y - at.mu) ** 2 / law.variance(at))
             curvature = observed if ask.purpose == "step" and ask.observed else expected
             values = {
+                "spread": np.array([float(len(y)), curvature.sum(), curvature @ curvature]),
                 "frequency": np.array([used.frequency.sum()]),
                 "deviance": np.array([used.weight @ law.deviance(y, at) if sound else np.nan]),
                 "pearson": np.array([pearson]),
@@ -787,7 +788,7 @@ def _check(question: Glm, dictionary: Dictionary, cities: int, made: GlmPlan) ->
         "negative_binomial": kind == "integer" and low >= 0,
     }
     if not fits[family]:
-        raise ConfigError("MODEL_OUTCOME_RANGE", name=name, family=family, range=f"{kind} {low:g}..{high:g}")
+        raise ConfigError("MODEL_OUTCOME_RANGE", name=name, family=family, range=f"{kind} [{low:g}, {high:g}]")
     if name in made.design.variables:
         raise ConfigError("MODEL_TERM_OUTCOME", name=name)
     if made.offset is not None and (len(made.offset.pieces) != 1 or made.offset.pieces[0].indicator):

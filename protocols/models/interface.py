@@ -49,7 +49,8 @@ class Done:
 
 @dataclass(frozen=True)
 class Sums:
-    """Float64 sums over rows of one city, in its own memory. Adding those of two batches gives those of both."""
+    """Float64 sums over rows of one city, in its own memory. Adding those of two batches gives those of both. Beside what is encoded stands
+    `spread`, which never leaves: rows, sum of their weights in the information, sum of squares of these (`protect.py`)."""
 
     values: Mapping[str, Reals]
 
