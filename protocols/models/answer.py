@@ -10,7 +10,7 @@ from protocols.errors import ConfigError
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import Reals
 
-Cause = Literal["", "separation", "no_convergence", "no_descent"]
+Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Coefficient:
 class Fit:
     """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
 
-    obs_status: `u` where the bound exceeds 1e-6 standard errors, `x` where there is no estimate. degrees: of t; none: normal.
+    obs_status: `u` where the bound exceeds 1e-6 standard errors or more than 30 % of the rows were left out, `x` where there is no
+    estimate. degrees: of t; none: normal.
     """
 
     converged: bool

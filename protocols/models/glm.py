@@ -39,6 +39,7 @@ FLAT: Final = 1e-12  # least over largest eigenvalue of the information
 PERFECT: Final = 1e-4  # deviance per row
 MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors
 WIDE_ERROR: Final = 1e-6  # bound of a result that is marked
+MOST_LEFT_OUT: Final = 0.3  # of the rows; more, and the result is marked
 MANY_CLUSTERS: Final = 20
 FEW_CLUSTERS: Final = 5
 Places = npt.NDArray[np.intp]
@@ -429,7 +430,7 @@ class GlmPlan:
             case "step":
                 return self._on_step(state, found, rounding)
             case "final":
-                return self._on_final(state, found)
+                return self._on_final(state, found, rounding)
 
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
@@ -608,9 +609,13 @@ class GlmPlan:
     def _names(self, state: Fitting) -> tuple[str, ...]:
         return state.columns.names(self.design.pieces)
 
-    def _on_final(self, state: Fitting, found: Total) -> Fitting:
+    def _on_final(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         if found.overflow:
             return state.model_copy(update={"purpose": "done", "cause": "no_descent"})
+        if (
+            self.law.dispersed and found.number("pearson") <= rounding["pearson"]
+        ):  # nothing is left to estimate an error from
+            return state.model_copy(update={"purpose": "done", "cause": "perfect", "named": (self.outcome.name,)})
         final = {name: tuple(values.tolist()) for name, values in found.values.items()}
         return state.model_copy(update={"purpose": "done", "final": final, "roundings": found.parts})
 
@@ -650,7 +655,8 @@ class GlmPlan:
         likelihood = self._likelihood(state, n, deviance, dispersion)
         names = ("intercept", *self._names(state))
         listed = coefficients(names, estimates, covariance, degrees, self.confidence, certificate.coefficients)
-        wide = any(each.error_bound > WIDE_ERROR * each.std_error for each in listed)
+        doubtful = any(each.error_bound > WIDE_ERROR * each.std_error for each in listed)
+        doubtful |= bare.left_out > MOST_LEFT_OUT * (bare.left_out + state.rows)
         return replace(
             bare,
             coefficients=listed,
@@ -669,7 +675,7 @@ class GlmPlan:
             rms_error=certificate.rms,
             shrunken=self.question.penalty is not None,
             few_clusters=clusters is not None and clusters < MANY_CLUSTERS,
-            obs_status="u" if wide else "",
+            obs_status="u" if doubtful else "",
         )
 
     def _at(self, state: Fitting, pearson: float) -> Evaluated:

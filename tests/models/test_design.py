@@ -112,6 +112,9 @@ def test_rows_become_columns_and_a_missing_value_is_left_out_or_has_a_column_of_
         income=([10_000, 0, 500, 99], [True, True, True, False]),
         work=([0, 1, 2, 1], [True] * 4),
     )
+    squares = Design.of(["sqrt(income)", "square(age)", "log(age)", "age:work"], meant).matrix(rows.__getitem__, 4)[0]
+    assert np.allclose(squares[0], [10, 900, np.log(30), 0, 0])
+    assert np.allclose(squares[2], [5**0.5, 2025, np.log(45), 0, 45])
     terms = ["log1p(income)", "bands(age, [30, 45])", "work"]
     matrix, whole = Design.of(terms, meant).matrix(rows.__getitem__, 4)
     assert whole.tolist() == [True, True, True, False]

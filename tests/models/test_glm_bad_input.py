@@ -1,5 +1,6 @@
 """Where there is no fit to make, a model stops with a named cause and says what to do."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 from protocols.dictionary import Column
 from protocols.entropy import public_stream
 from protocols.errors import ConfigError
+from protocols.models.answer import Fit
 from protocols.models.glm import Clustered, Glm, Limits, Ridge, Weights
+from protocols.models.interface import Ask, Done
+from protocols.ring import Vector
 from tests.models.data import Frame, dictionary
-from tests.models.federation import conversation, estimates, fitted, planned
+from tests.models.federation import answer, conversation, estimates, fitted, planned, secure_sum
 
 ROWS = 600
 PLACE = np.arange(ROWS) % 6
@@ -28,6 +32,7 @@ VARIABLES: dict[str, Any] = {
     "none": {"type": "integer", "range": [0, 50]},
     "signed": {"type": "integer", "range": [-5, 50]},
     "cost": {"type": "number", "range": ["0", "100"]},
+    "fee": {"type": "number", "range": ["1", "100"]},
     "same": {"type": "number", "range": ["1", "100"]},
 }
 
@@ -49,6 +54,7 @@ def rows(**other: Any) -> Frame:
         "none": np.zeros(ROWS, np.int64),
         "signed": generator.poisson(2.0, ROWS),
         "cost": generator.random(ROWS) * 99,
+        "fee": generator.random(ROWS) * 98 + 1,
         "same": np.full(ROWS, 7.0),
     } | other
     return Frame(
@@ -147,6 +153,9 @@ def test_holders_without_a_value_are_left_out_and_counted() -> None:
     lacking = Frame(frame.dictionary, {**frame.columns, "x": Column(frame.columns["x"].values, known)}, ROWS)
     fit, _ = fitted(lacking, Glm(**LOGIT), PLACE)
     assert (fit.left_out, fit.n) == (60, 540)
+    assert fit.obs_status == ""
+    half = Frame(frame.dictionary, {**frame.columns, "x": Column(frame.columns["x"].values, PLACE > 2)}, ROWS)
+    assert fitted(half, Glm(**LOGIT), PLACE)[0].obs_status == "u"
     kept, _ = fitted(frame.take(np.flatnonzero(known)), Glm(**LOGIT), PLACE[known])
     assert estimates(fit)["x"][0] == pytest.approx(estimates(kept)["x"][0], abs=1e-12)
 
@@ -159,3 +168,71 @@ def test_a_step_that_is_too_long_is_halved_and_the_fit_is_found() -> None:
     fit, log = fitted(frame, Glm(family="poisson", outcome="count", terms=("x",)), PLACE)
     assert fit.converged
     assert any(state.halvings for state in log.states)
+
+
+def forged(question: dict[str, Any], change: Callable[[Ask, Vector], Vector]) -> Fit:
+    """A conversation in which the totals are not those of any rows."""
+    frame = rows()
+    cities = [frame.take(np.flatnonzero(city == PLACE)) for city in range(6)]
+    model = planned(frame, Glm(**LOGIT | question), cities)
+    state = model.start()
+    while not isinstance(ask := model.ask(state), Done):
+        state = model.tell(state, ask, change(ask, secure_sum(answer(model, ask, city) for city in cities)))
+    return model.finalize(state)
+
+
+def overflown(total: Vector) -> Vector:
+    return np.concatenate([total[:1], np.ones(1, np.int64), total[2:]])
+
+
+def test_a_deviance_that_only_rises_ends_after_ten_halvings() -> None:
+    def rising(ask: Ask, total: Vector) -> Vector:
+        return total + (np.arange(len(total)) == 3) * np.int64(ask.round << 50) if ask.purpose == "step" else total
+
+    fit = forged({}, rising)
+    assert (fit.converged, fit.cause, fit.obs_status, fit.rounds) == (False, "no_descent", "x", 13)
+
+
+def test_steps_that_never_grow_small_end_after_twenty_five_rounds() -> None:
+    seen: list[Vector] = []
+
+    def stuck(ask: Ask, total: Vector) -> Vector:
+        seen.extend([total] if ask.purpose == "step" and not seen else [])
+        return seen[0] if ask.purpose == "step" else total
+
+    fit = forged({"family": "gamma", "link": "log", "outcome": "fee"}, stuck)
+    assert (fit.converged, fit.cause, fit.named, fit.rounds) == (False, "no_convergence", ("x",), 26)
+
+
+def test_a_city_whose_cells_are_too_large_stops_the_fit_where_no_step_can_be_halved() -> None:
+    for purpose in ("standardise", "step"):
+        with pytest.raises(ConfigError) as refused:
+            forged({}, lambda ask, total, at=purpose: overflown(total) if ask.purpose == at else total)  # type: ignore[misc]  # one argument more, with a default
+        assert refused.value.code == "MODEL_PRECISION"
+    fit = forged({}, lambda ask, total: overflown(total) if ask.purpose == "final" else total)
+    assert (fit.cause, fit.obs_status) == ("no_descent", "x")
+
+
+def test_a_model_of_the_constant_alone_is_the_mean() -> None:
+    fit, _ = fitted(rows(), Glm(**LOGIT | {"terms": ()}), PLACE)
+    share = float(np.mean(rows().columns["yes"].values))
+    assert estimates(fit)["intercept"][0] == pytest.approx(np.log(share / (1 - share)), abs=1e-12)
+    assert fit.deviance == pytest.approx(fit.null_deviance, rel=1e-12)
+    never, _ = fitted(rows(), Glm(family="poisson", outcome="count"), PLACE)
+    assert estimates(never)["intercept"][0] == pytest.approx(np.log(rows().values("count").mean()), abs=1e-12)
+
+
+def test_an_outcome_that_the_columns_determine_has_no_error_to_report() -> None:
+    frame = rows(cost=5 * rows().values("x") + 40)
+    fit, _ = fitted(frame, Glm(family="gaussian", outcome="cost", terms=("x",)), PLACE)
+    assert (fit.converged, fit.cause, fit.named) == (False, "perfect", ("cost",))
+
+
+def test_clusters_of_a_column_are_counted_and_too_few_are_refused_before_an_error_is_printed() -> None:
+    question = Glm(
+        family="poisson", outcome="count", terms=("x",), errors=Clustered(cluster="signed"), dispersion="pearson"
+    )
+    fit, _ = fitted(rows(), question, PLACE)
+    assert fit.clusters is not None
+    assert fit.clusters > 6 * 5
+    assert fit.log_likelihood is None, "a quasi-likelihood is none"
