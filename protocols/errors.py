@@ -1819,9 +1819,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "MODEL_OUTCOME_RANGE": _t(
         "{name}（{range}）不能作 {family} 的结果",
-        "binomial 需要布尔值（或带 weights 的 0 至 1 的比例），poisson 与 negative_binomial 需要非负整数，gamma 需要正数",
+        "binomial 需要布尔值（或带 weights 的 0 至 1 的比例），计数需要非负整数，gamma 需要正数",
         "{name} ({range}) cannot be the outcome of a {family} model",
-        "binomial takes a boolean (or a share from 0 to 1 with weights), poisson and negative_binomial an integer from 0, gamma a number above 0",
+        "binomial takes a boolean (or a share from 0 to 1 with weights), counts an integer from 0, gamma a number above 0",
     ),
     "MODEL_PRECISION": _t(
         "{name} 的公开取值范围 {range} 太宽，安全求和放不下所需的位数",
