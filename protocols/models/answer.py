@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from protocols.errors import ConfigError
 from protocols.models.design import Numbers
@@ -66,8 +67,6 @@ class Fit:
 
         Errors: `ConfigError MODEL_CLUSTER_RANK` where G clusters are asked about more than G - 1 terms: their sum has no more rank.
         """
-        from scipy.stats import chi2, f
-
         if self.clusters is not None and len(terms) > self.clusters - 1:
             raise ConfigError("MODEL_CLUSTER_RANK", terms=len(terms), clusters=self.clusters)
         places = [[each.term for each in self.coefficients].index(term) for term in terms]
@@ -75,8 +74,13 @@ class Fit:
         covariance = np.array(self.covariance)[np.ix_(places, places)]
         statistic = float(estimates @ np.linalg.solve(covariance, estimates))
         if self.degrees is None:
-            return statistic, float(chi2.sf(statistic, len(terms)))
-        return statistic / len(terms), float(f.sf(statistic / len(terms), len(terms), self.degrees))
+            return statistic, float(chdtrc(len(terms), statistic))
+        return statistic / len(terms), float(fdtrc(len(terms), self.degrees, statistic / len(terms)))
+
+
+def _below(statistic: float, degrees: float | None) -> float:
+    """The probability of less than this, under the normal or t."""
+    return float(ndtr(statistic) if degrees is None else stdtr(degrees, statistic))
 
 
 def coefficients(
@@ -88,18 +92,16 @@ def coefficients(
     bounds: Reals,
 ) -> tuple[Coefficient, ...]:
     """degrees: of t; none: normal."""
-    from scipy.stats import norm, t
-
-    law = norm if degrees is None else t(degrees)
     errors = np.sqrt(np.diag(covariance))
-    reach = float(law.isf((1 - confidence) / 2))
+    tail = (1 - confidence) / 2
+    reach = -float(ndtri(tail) if degrees is None else stdtrit(degrees, tail))
     return tuple(
         Coefficient(
             term=name,
             estimate=float(estimate),
             std_error=float(error),
             statistic=float(estimate / error),
-            p_value=float(2 * law.sf(abs(estimate / error))),
+            p_value=2 * _below(-abs(float(estimate / error)), degrees),
             ci_low=float(estimate - reach * error),
             ci_high=float(estimate + reach * error),
             error_bound=float(bound),

@@ -103,6 +103,6 @@ def test_the_certificate_is_above_the_true_error_and_near_it() -> None:
     below_and_near(range(12), 6)
 
 
-@pytest.mark.slow  # 200 designs in 50 digits, up to 60 columns: minutes
+@pytest.mark.slow  # 200 designs in 50 digits, up to 60 columns: about seven minutes
 def test_the_certificate_is_above_the_true_error_for_two_hundred_designs() -> None:
     below_and_near(range(100, 300), 60)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy.stats import norm, t
 from statsmodels.genmod.families import links
 
 from protocols.errors import ConfigError
@@ -29,6 +30,13 @@ def same(fit: Fit, reference: Any, within: float = 1e-8) -> None:
     assert np.abs(found[:, 0] - reference.params).max() <= within
     assert np.abs(found[:, 1] - reference.bse).max() <= within
     assert fit.rounds <= 9
+    law = norm if fit.degrees is None else t(fit.degrees)
+    for each, value in zip(fit.coefficients, reference.tvalues, strict=True):
+        assert each.statistic == pytest.approx(value, rel=1e-6)
+        p_value = 2 * law.sf(abs(value))
+        assert each.p_value == pytest.approx(p_value, rel=1e-6) or p_value < 1e-300
+        reach = law.isf(0.025) * each.std_error
+        assert (each.ci_high - each.estimate, each.estimate - each.ci_low) == pytest.approx((reach, reach), rel=1e-6)
 
 
 RANDHIE = ("lncoins", "idp", "lpi", "fmde", "physlm", "disea", "hlthg", "hlthf", "hlthp")
@@ -74,18 +82,15 @@ def test_each_link_of_a_yes_or_no_equals_the_pooled_fit_with_every_kind_of_error
     villages = frame.values("village").astype(np.int64)
     family = FAMILIES.Binomial({"logit": links.Logit, "probit": links.Probit, "cloglog": links.CLogLog}[link]())
     place = villages % 6
-    groups = {"village": villages, "city": place}
     kinds: tuple[tuple[Any, dict[str, Any]], ...] = (
         ("model", {}),
         ("hc0", {"cov_type": "HC0"}),
         ("robust", {"cov_type": "HC0"}),
-        *(
-            (Clustered(cluster=name, correction=corrected), clustered(groups[name], corrected))
-            for name in groups
-            for corrected in (True, False)
-        ),
+        (Clustered(cluster="village"), clustered(villages, True)),
+        (Clustered(cluster="city"), clustered(place, True)),
+        (Clustered(cluster="city", correction=False), clustered(place, False)),
     )
-    for errors, how in kinds:
+    for errors, how in kinds if link == "logit" else (kinds[1], kinds[3], kinds[5]):
         question = Glm(family="binomial", link=link, outcome="took", terms=FARMERS, errors=errors)
         fit, _ = fitted(frame, question, place)
         reference = pooled(frame, "took", FARMERS, family, **how)
