@@ -167,6 +167,15 @@ class GlmPlan:
         return 2 + MOST_STEPS
 
     @property
+    def most_cells(self) -> int:
+        """No round's vector is longer: every real block in two limbs, no column left out."""
+        p = 1 + len(self.design.pieces)
+        triangle = p * (p + 1) // 2
+        first = 3 + 2 * (p - 1) + 2 * (2 * (p - 1) + 4)
+        last = 2 + 2 * (2 + p + triangle + 3 + 2 + triangle + triangle)
+        return fixedpoint.HEADER + max(first, last)
+
+    @property
     def scope(self) -> str:
         errors = self.question.errors
         if isinstance(errors, Clustered):
@@ -300,7 +309,7 @@ class GlmPlan:
     # --- in a city
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
-        """Float64 sums over the rows of a batch."""
+        """Float64 sums over the rows of a batch. Pre-condition: the ask follows from the study and its totals (`protect.follows`)."""
         used = self._used(read, rows)
         return self._moments(used) if ask.purpose == "standardise" else self._evaluated(ask, used)
 

@@ -51,6 +51,7 @@ def conversation(
     while not isinstance(ask := planned.ask(state), Done):
         asked = Ask.model_validate_json(ask.model_dump_json())
         vectors = [answer(planned, asked, city, batch) for city in cities]
+        assert max(len(vector) for vector in vectors) <= planned.most_cells
         log.asks.append(asked)
         log.vectors.append(vectors)
         state = planned.tell(state, asked, secure_sum(vectors))
