@@ -1931,6 +1931,121 @@ CODES: Final[dict[str, Texts]] = {
     "SIMULATE_SEED": _t(
         "种子 {seed} 小于 0", "请给出不小于 0 的整数", "the seed {seed} is below 0", "Give a whole number from 0 on"
     ),
+    # --- models of several rounds
+    "MODEL_TERM": _t(
+        "不能识别项 {term!r}（从第 {place} 个字符起）",
+        "可写 name、log1p(name)、log(name)、sqrt(name)、square(name)、bands(name, [30, 45])，以及两项之间的 a:b",
+        "the term {term!r} makes no sense from character {place} on",
+        "Write name, log1p(name), log(name), sqrt(name), square(name), bands(name, [30, 45]), or a:b of two of them",
+    ),
+    "MODEL_TYPE": _t(
+        "{where}：{name} 的类型是 {kind}，此处需要 {types}",
+        "请换一个变量，或在词典中派生一个",
+        "{where}: {name} is a {kind}, and {types} is needed there",
+        "Name another variable, or derive one in the dictionary",
+    ),
+    "MODEL_RANGE": _t(
+        "{term} 在公开取值范围 [{low}, {high}] 上没有定义（须大于 {least}）",
+        "请用 log1p，或在词典中收窄取值范围",
+        "{term} is not defined on the public range [{low}, {high}], which must lie above {least}",
+        "Use log1p, or narrow the range in the dictionary",
+    ),
+    "MODEL_TERM_OUTCOME": _t(
+        "{name} 既是结果又是解释项",
+        "请把它从 terms 中去掉",
+        "{name} is the outcome and a term as well",
+        "Take it out of terms",
+    ),
+    "MODEL_LINK": _t(
+        "{family} 没有联结函数 {link}",
+        "可选：{known}",
+        "the family {family} has no link {link}",
+        "Choose from {known}",
+    ),
+    "MODEL_ALPHA": _t(
+        "alpha 须与 negative_binomial 一起给出，且只与它一起",
+        "写上 alpha（大于 0），或换一个 family",
+        "alpha belongs to negative_binomial, which needs it, and to no other family",
+        "Give alpha above 0, or change the family",
+    ),
+    "MODEL_WEIGHTS": _t(
+        "权重 {name} 的公开取值范围含负数",
+        "权重不得为负",
+        "the public range of the weights {name} holds negative numbers",
+        "Weights are not negative",
+    ),
+    "MODEL_OUTCOME_RANGE": _t(
+        "{name}（{range}）不能作 {family} 的结果",
+        "binomial 需要布尔值（或带 weights 的 0 至 1 的比例），计数需要非负整数，gamma 需要正数",
+        "{name} ({range}) cannot be the outcome of a {family} model",
+        "binomial takes a boolean (or a share from 0 to 1 with weights), counts an integer from 0, gamma a number above 0",
+    ),
+    "MODEL_PRECISION": _t(
+        "{name} 的公开取值范围 {range} 太宽，安全求和放不下所需的位数",
+        "请在词典中收窄取值范围，或取对数 log1p({name})",
+        "the public range {range} of {name} is too wide: a secure sum would not keep the digits that the fit needs",
+        "Narrow the range in the dictionary, or use log1p({name})",
+    ),
+    "MODEL_FEW_ROWS": _t(
+        "合计 {rows} 行，不够拟合 {columns} 列",
+        "请减少 terms，或放宽研究对象",
+        "{rows} rows of all cities are too few for {columns} columns",
+        "Ask for fewer terms, or a wider cohort",
+    ),
+    "MODEL_TOO_FEW_EVENTS": _t(
+        "{columns} 列至少各需 {least} 个 {name} 为是与为否的对象（或事件）",
+        "请减少 terms 或合并代码",
+        "{columns} columns need at least {least} events and as many non-events of {name}",
+        "Ask for fewer terms, or merge codes",
+    ),
+    "MODEL_COLUMN_CONSTANT": _t(
+        "各市合计来看，在其公开取值范围内，{name} 对所有人相同",
+        "请把它去掉；若它确有差异，请在词典中收窄取值范围",
+        "{name} is the same for everybody, as far as sums over its public range can tell",
+        "Leave it out; if it does vary, narrow its range in the dictionary",
+    ),
+    "MODEL_COLLINEAR": _t(
+        "{name} 完全由 {names} 决定",
+        "请去掉其中一项，或写 collinear: drop",
+        "{name} is determined by {names}",
+        "Take one of them out, or write collinear: drop",
+    ),
+    "MODEL_CLUSTERS_FEW": _t(
+        "只有 {clusters} 个聚类，至少需要 {least} 个才能估计聚类标准误",
+        "请换一个聚类变量，或用 errors: robust",
+        "{clusters} clusters are too few for cluster errors, which need {least}",
+        "Cluster by another column, or use errors: robust",
+    ),
+    "MODEL_CLUSTER_RANK": _t(
+        "{clusters} 个聚类不能联合检验 {terms} 项",
+        "联合检验的项数须小于聚类数",
+        "{clusters} clusters cannot test {terms} terms together",
+        "Test fewer terms than there are clusters",
+    ),
+    "MODEL_WEIGHTS_CONCENTRATED": _t(
+        "这次询问的系数使本市只有约 {effective} 行有分量，少于 {least} 行",
+        "本市不作答，否则合计会显出少数对象；请让协调方给出其系数的由来",
+        "the coefficients of this ask leave only about {effective} rows of this city with weight, fewer than {least}",
+        "Nothing is answered, since sums would show a few holders; ask the coordinator where its coefficients come from",
+    ),
+    "MODEL_ROUNDS": _t(
+        "该模型要问第 {round} 轮，本市至多答 {limit} 轮",
+        "请减少轮次，或请本市提高 policy.yaml 中的 limits.most_rounds",
+        "the model asks for round {round}, and this city answers {limit} at most",
+        "Ask for fewer rounds, or let the city raise limits.most_rounds in policy.yaml",
+    ),
+    "MODEL_ASK_FOREIGN": _t(
+        "多轮模型的一次询问不属于已批准的研究，或其版式与所给数字不符",
+        "本市未作答；请核对协调方与本节点的版本",
+        "an ask of a model is not one of the approved study, or has another layout than its numbers give",
+        "Nothing was answered; compare the versions of coordinator and node",
+    ),
+    "MODEL_NOT_REPLAYABLE": _t(
+        "第 {round} 轮的询问不能由此前各轮的合计推出",
+        "本市未作答；请向协调方索取各轮合计并核对",
+        "the ask of round {round} does not follow from the totals of earlier rounds",
+        "Nothing was answered; ask the coordinator for the totals and compare",
+    ),
 }
 
 

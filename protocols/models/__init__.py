@@ -1,0 +1,17 @@
+"""Statistics that take more than one secure sum. Pure: no file, no clock, no network, and never a row of another city.
+
+A model is a conversation of rounds. In each the coordinator asks with a few public numbers (`Ask`), every city measures its own rows in
+float64 and encodes the sums as integers, and the secure sum of those is all that anyone else sees. In exact mode the fit equals that of
+the pooled rows up to a bound that is printed beside it (`certificate.py`).
+
+| file | holds |
+|---|---|
+| `interface.py` | what every kind offers, and the values that travel |
+| `fixedpoint.py` | real numbers as integers of the ring, and when that is refused |
+| `design.py` | terms, columns, the standardising round |
+| `families.py` | link, variance, deviance and likelihood of one row |
+| `glm.py` | generalised linear models: plan, start, ask, measure, tell, finalize |
+| `answer.py` | coefficients, errors, tests of several terms |
+| `certificate.py` | how far a fit can be from that of the pooled rows |
+| `protect.py` | what a city looks at before it answers a round |
+"""

@@ -1,0 +1,110 @@
+"""What a regression answers: coefficients with their errors and their certificate, or why there are none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
+
+from protocols.errors import ConfigError
+from protocols.models.design import Numbers
+from protocols.models.fixedpoint import Reals
+
+Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect"]
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """error_bound: how far the estimate can be from that of the pooled rows. statistic: z, or t where the dispersion is estimated."""
+
+    term: str
+    estimate: float
+    std_error: float
+    statistic: float
+    p_value: float
+    ci_low: float
+    ci_high: float
+    error_bound: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
+
+    obs_status: `u` where the bound exceeds 1e-6 standard errors or more than 30 % of the rows were left out, `x` where there is no
+    estimate. degrees: of t; none: normal.
+    """
+
+    converged: bool
+    rounds: int
+    n: float
+    left_out: int
+    dropped: tuple[str, ...]
+    collinear: tuple[str, ...]
+    cause: Cause = ""
+    named: tuple[str, ...] = ()
+    coefficients: tuple[Coefficient, ...] = ()
+    covariance: tuple[Numbers, ...] = ()
+    degrees: float | None = None
+    deviance: float | None = None
+    null_deviance: float | None = None
+    pearson: float | None = None
+    dispersion: float | None = None
+    log_likelihood: float | None = None
+    aic: float | None = None
+    bic: float | None = None
+    clusters: int | None = None
+    coefficient_error_bound: float | None = None
+    se_error_bound: float | None = None
+    rms_error: float | None = None
+    shrunken: bool = False
+    few_clusters: bool = False
+    obs_status: str = ""
+
+    def joint(self, terms: tuple[str, ...]) -> tuple[float, float]:
+        """Wald's test that these coefficients are all 0: the statistic (chi-square, or F with `degrees`) and its p-value.
+
+        Errors: `ConfigError MODEL_CLUSTER_RANK` where G clusters are asked about more than G - 1 terms: their sum has no more rank.
+        """
+        if self.clusters is not None and len(terms) > self.clusters - 1:
+            raise ConfigError("MODEL_CLUSTER_RANK", terms=len(terms), clusters=self.clusters)
+        places = [[each.term for each in self.coefficients].index(term) for term in terms]
+        estimates = np.array([self.coefficients[place].estimate for place in places])
+        covariance = np.array(self.covariance)[np.ix_(places, places)]
+        statistic = float(estimates @ np.linalg.solve(covariance, estimates))
+        if self.degrees is None:
+            return statistic, float(chdtrc(len(terms), statistic))
+        return statistic / len(terms), float(fdtrc(len(terms), self.degrees, statistic / len(terms)))
+
+
+def _below(statistic: float, degrees: float | None) -> float:
+    """The probability of less than this, under the normal or t."""
+    return float(ndtr(statistic) if degrees is None else stdtr(degrees, statistic))
+
+
+def coefficients(
+    names: Sequence[str],
+    estimates: Reals,
+    covariance: Reals,
+    degrees: float | None,
+    confidence: float,
+    bounds: Reals,
+) -> tuple[Coefficient, ...]:
+    """degrees: of t; none: normal."""
+    errors = np.sqrt(np.diag(covariance))
+    tail = (1 - confidence) / 2
+    reach = -float(ndtri(tail) if degrees is None else stdtrit(degrees, tail))
+    return tuple(
+        Coefficient(
+            term=name,
+            estimate=float(estimate),
+            std_error=float(error),
+            statistic=float(estimate / error),
+            p_value=2 * _below(-abs(float(estimate / error)), degrees),
+            ci_low=float(estimate - reach * error),
+            ci_high=float(estimate + reach * error),
+            error_bound=float(bound),
+        )
+        for name, estimate, error, bound in zip(names, estimates, errors, bounds, strict=True)
+    )

@@ -1,0 +1,429 @@
+"""From terms to columns, and the round that standardises them.
+
+`terms` is a small grammar with a parser of its own; nothing in it is evaluated as an expression:
+
+    term   = factor [":" factor]
+    factor = name | "city." name | ("log1p" | "log" | "sqrt" | "square") "(" name ")" | "bands(" name ", [" cuts "])"
+
+A category or boolean becomes one indicator per code against its first code, `name[code]`. Every column has a public range: that of the
+dictionary after its transform. Data choose no scale before the pooled sums of round 0 are known; from those, z = (x - mean) / sd.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise, product
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from protocols.dictionary import MISSING, Column, Dictionary, Read, near
+from protocols.errors import ConfigError
+from protocols.models.fixedpoint import Reals
+from protocols.yamltext import Record
+
+Flags = npt.NDArray[np.bool_]
+Numbers = tuple[float, ...]
+How = Literal["plain", "city", "log1p", "log", "sqrt", "square", "bands"]
+TRANSFORMS: Final = ("log1p", "log", "sqrt", "square")
+LEAST: Final = {"log1p": -1.0, "log": 0.0, "sqrt": 0.0}  # the range must lie above (sqrt: not below) this
+NUMERIC: Final = ("integer", "number", "money")
+CODED: Final = ("category", "boolean")
+NEVER: Final = 1e-14  # a variance of a column on [-1, 1] below this is that of a constant
+_TOKEN: Final = re.compile(r"\s*(?:([a-z][a-z0-9_]*)|(-?[0-9]+(?:\.[0-9]+)?)|([.():,\[\]]))")
+
+
+# --- the grammar
+
+
+@dataclass(frozen=True)
+class Factor:
+    name: str
+    how: How = "plain"
+    cuts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        match self.how:
+            case "plain":
+                return self.name
+            case "city":
+                return f"city.{self.name}"
+            case "bands":
+                return f"bands({self.name}, [{', '.join(self.cuts)}])"
+            case _:
+                return f"{self.how}({self.name})"
+
+
+@dataclass(frozen=True)
+class Term:
+    factors: tuple[Factor, ...]
+
+    def __str__(self) -> str:
+        return ":".join(str(factor) for factor in self.factors)
+
+
+def parse(text: str) -> Term:
+    """One term. Errors: `ConfigError MODEL_TERM` with the place in the text where it stops making sense."""
+    words = _Words(text)
+    factors = [_factor(words)]
+    if words.next_is(":"):
+        factors.append(_factor(words))
+    words.end()
+    return Term(tuple(factors))
+
+
+class _Words:
+    """The words of a term, read from the left; every refusal says at which character."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def take(self, kind: Literal[1, 2, 3], only: str = "") -> str:
+        found = _TOKEN.match(self.text, self.at)
+        if found is None or found[kind] is None or (only and found[kind] != only):
+            raise self.fault()
+        self.at = found.end()
+        return str(found[kind])
+
+    def next_is(self, mark: str) -> bool:
+        found = _TOKEN.match(self.text, self.at)
+        if found is None or found[3] != mark:
+            return False
+        self.at = found.end()
+        return True
+
+    def end(self) -> None:
+        if self.text[self.at :].strip():
+            raise self.fault()
+
+    def fault(self) -> ConfigError:
+        return ConfigError("MODEL_TERM", term=self.text[:80], place=self.at + 1)
+
+
+def _factor(words: _Words) -> Factor:
+    word = words.take(1)
+    if word == "city" and words.next_is("."):
+        return Factor(words.take(1), "city")
+    if not words.next_is("("):
+        return Factor(word)
+    if word == "bands":
+        return _bands(words)
+    for how in TRANSFORMS:
+        if how == word:
+            name = words.take(1)
+            words.take(3, ")")
+            return Factor(name, how)
+    raise words.fault()
+
+
+def _bands(words: _Words) -> Factor:
+    name = words.take(1)
+    words.take(3, ",")
+    words.take(3, "[")
+    cuts = [words.take(2)]
+    while words.next_is(","):
+        cuts.append(words.take(2))
+    words.take(3, "]")
+    words.take(3, ")")
+    if any(float(low) >= float(high) for low, high in pairwise(cuts)):
+        raise words.fault()
+    return Factor(name, "bands", tuple(cuts))
+
+
+# --- columns
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One column. low, high: its public range. other: the column of the code `other` of the same category, which takes in thin ones."""
+
+    name: str
+    low: float
+    high: float
+    indicator: bool
+    other: str = ""
+
+    @property
+    def middle(self) -> float:
+        return 0.0 if self.indicator else (self.low + self.high) / 2
+
+    @property
+    def half(self) -> float:
+        return 1.0 if self.indicator else (self.high - self.low) / 2
+
+    @property
+    def range(self) -> str:
+        return f"[{self.low:g}, {self.high:g}]"
+
+
+def range_of(dictionary: Dictionary, name: str) -> tuple[float, float]:
+    """The public range of a number, money in yuan; 0..1 of a boolean. Pre-condition: the variable is one of these."""
+    entry = dictionary.derived.get(name) or dictionary.variables[name]
+    low, high = getattr(entry, "range", (0, 1))
+    return float(low), float(high)
+
+
+def known(dictionary: Dictionary, name: str, types: Sequence[str], where: str) -> str:
+    """The type of a variable that must be one of `types`. Errors: `ConfigError STUDY_VARIABLE, MODEL_TYPE`."""
+    if name not in dictionary.known():
+        raise ConfigError("STUDY_VARIABLE", name=name, near=near(name, dictionary.known()))
+    kind = dictionary.type_of(name)
+    if kind not in types:
+        raise ConfigError("MODEL_TYPE", name=name, kind=kind, types=", ".join(types), where=where)
+    return kind
+
+
+def amounts(dictionary: Dictionary, name: str, given: Column) -> Reals:
+    """A number, money in yuan, or 0/1 of a boolean as float64; anything where it is not known."""
+    values = given.values.astype(np.float64)
+    return values / 100 if dictionary.type_of(name) == "money" else values
+
+
+@dataclass(frozen=True)
+class Design:
+    """The terms of a model as columns, the same for every party. `pieces` are without the constant.
+
+    missing: `drop` leaves a holder out who lacks any term; `indicator` gives each variable a column `name[_missing]` and sets its own to 0.
+    """
+
+    dictionary: Dictionary
+    terms: tuple[Term, ...]
+    missing: Literal["drop", "indicator"] = "drop"
+
+    @classmethod
+    def of(
+        cls, terms: Sequence[str], dictionary: Dictionary, missing: Literal["drop", "indicator"] = "drop"
+    ) -> "Design":
+        """Errors: `ConfigError` MODEL_TERM, STUDY_VARIABLE, MODEL_TYPE, MODEL_RANGE, STUDY_TWICE, NOT_YET."""
+        parsed = tuple(parse(text) for text in terms)
+        written = [str(term) for term in parsed]
+        for number, text in enumerate(written):
+            if text in written[:number]:
+                raise ConfigError("STUDY_TWICE", name=text)
+        for factor in (factor for term in parsed for factor in term.factors):
+            _check(factor, dictionary)
+        return cls(dictionary, parsed, missing)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(factor.name for term in self.terms for factor in term.factors))
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        zero = self.missing == "indicator"
+        found = [piece for term in self.terms for piece in self._of_term(term, zero)]
+        if zero:
+            found += [Piece(f"{name}[{MISSING}]", 0, 1, True) for name in self.variables]
+        return tuple(found)
+
+    def _of_term(self, term: Term, zero: bool) -> Iterator[Piece]:
+        for parts in product(*(self._of_factor(factor) for factor in term.factors)):
+            indicator = all(part.indicator for part in parts)
+            ends = (
+                [low * high for low, high in product(*((part.low, part.high) for part in parts))] if parts[1:] else []
+            )
+            low, high = (min(ends), max(ends)) if ends else (parts[0].low, parts[0].high)
+            if zero or any(part.indicator for part in parts):
+                low, high = min(low, 0.0), max(high, 0.0)
+            name = ":".join(part.name for part in parts)
+            yield Piece(name, low, high, indicator, parts[0].other if len(parts) == 1 else "")
+
+    def _of_factor(self, factor: Factor) -> tuple[Piece, ...]:
+        codes = _codes(factor, self.dictionary)
+        if codes:
+            other = f"{factor}[other]" if "other" in codes[1:] else ""
+            names = [f"{factor}[{code}]" for code in codes[1:]]
+            return tuple(Piece(name, 0, 1, True, other if other != name else "") for name in names)
+        low, high = range_of(self.dictionary, factor.name)
+        ends = [float(each) for each in _transformed(factor.how, np.array([low, high]))]
+        if factor.how == "square":
+            ends.append(0.0 if low <= 0 <= high else ends[0])
+        return (Piece(str(factor), min(ends), max(ends), False),)
+
+    def matrix(self, read: Read, rows: int) -> tuple[Reals, Flags]:
+        """The columns of a batch, rows x pieces, and which rows know every term. Pure and row by row."""
+        made: list[Reals] = []
+        whole = np.ones(rows, bool)
+        for term in self.terms:
+            blocks = [self._values(factor, read(factor.name)) for factor in term.factors]
+            knows = np.logical_and.reduce([read(factor.name).known for factor in term.factors])
+            block = blocks[0]
+            for further in blocks[1:]:
+                block = (block[:, :, None] * further[:, None, :]).reshape(rows, -1)
+            made.append(np.where(knows[:, None], block, 0.0))
+            whole &= knows
+        if self.missing == "indicator":
+            made += [(~read(name).known).astype(np.float64)[:, None] for name in self.variables]
+            whole[:] = True
+        return np.concatenate([np.zeros((rows, 0)), *made], axis=1), whole
+
+    def _values(self, factor: Factor, given: Column) -> Reals:
+        codes = _codes(factor, self.dictionary)
+        if not codes:
+            low, _ = range_of(self.dictionary, factor.name)
+            values = np.where(given.known, amounts(self.dictionary, factor.name, given), low)
+            return _transformed(factor.how, values)[:, None]
+        if factor.how == "bands":
+            edges = np.array([float(cut) for cut in factor.cuts])
+            place = np.searchsorted(edges, amounts(self.dictionary, factor.name, given), side="right")
+        else:
+            place = given.values.astype(np.int64)
+        return np.asarray(place[:, None] == np.arange(1, len(codes)), np.float64)
+
+
+def _check(factor: Factor, dictionary: Dictionary) -> None:
+    if factor.how == "city":
+        raise ConfigError("NOT_YET", thing=f"variables of cities (`{factor}`)")
+    plain = factor.how == "plain"
+    known(dictionary, factor.name, (*CODED, *NUMERIC) if plain else NUMERIC, str(factor))
+    if factor.how in LEAST:
+        low, high = range_of(dictionary, factor.name)
+        least = LEAST[factor.how]
+        if low < least or (low == least and factor.how != "sqrt"):
+            raise ConfigError("MODEL_RANGE", term=str(factor), low=f"{low:g}", high=f"{high:g}", least=f"{least:g}")
+
+
+def _codes(factor: Factor, dictionary: Dictionary) -> tuple[str, ...]:
+    """The codes of a factor, its reference first; none of a number. A band holds its lower end and not its upper one."""
+    if factor.how == "bands":
+        inner = [f"{low}-{high}" for low, high in pairwise(factor.cuts)]
+        return (f"<{factor.cuts[0]}", *inner, f">={factor.cuts[-1]}")
+    return dictionary.codes(factor.name) if factor.how == "plain" else ()
+
+
+def _transformed(how: How, values: Reals) -> Reals:
+    match how:
+        case "log1p":
+            return np.log1p(values)
+        case "log":
+            return np.log(values)
+        case "sqrt":
+            return np.sqrt(values)
+        case "square":
+            return values * values
+        case _:
+            return values
+
+
+# --- the standardising round
+
+
+class Columns(Record):
+    """What of the pieces is in the fit: each column is the sum of some pieces (thin codes join `other`), less its centre, by its scale."""
+
+    groups: tuple[tuple[int, ...], ...] = ()
+    centre: Numbers = ()
+    scale: Numbers = ()
+
+    def without(self, dropped: Sequence[int]) -> "Columns":
+        """Counted without the constant."""
+        kept = [number for number in range(len(self.groups)) if number not in dropped]
+        return Columns(
+            groups=tuple(self.groups[number] for number in kept),
+            centre=tuple(self.centre[number] for number in kept),
+            scale=tuple(self.scale[number] for number in kept),
+        )
+
+    def names(self, pieces: Sequence[Piece]) -> tuple[str, ...]:
+        return tuple(pieces[group[0]].name for group in self.groups)
+
+    def most(self, pieces: Sequence[Piece]) -> Numbers:
+        """The largest |z| that public ranges allow, of each column."""
+        return tuple(
+            max(abs(pieces[group[0]].low - centre), abs(pieces[group[0]].high - centre)) / scale
+            for group, centre, scale in zip(self.groups, self.centre, self.scale, strict=True)
+        )
+
+    def standardised(self, matrix: Reals) -> Reals:
+        """rows x (1 + columns), the constant first."""
+        out = np.ones((len(matrix), 1 + len(self.groups)))
+        for number, group in enumerate(self.groups):
+            column = matrix[:, group[0]] if len(group) == 1 else matrix[:, list(group)].sum(axis=1)
+            out[:, 1 + number] = (column - self.centre[number]) / self.scale[number]
+        return out
+
+    def back(self) -> Reals:
+        """T: coefficients of x from those of z, b = T b_z."""
+        scale, centre = np.array(self.scale), np.array(self.centre)
+        transform = np.diag(np.concatenate([[1.0], 1 / scale]))
+        transform[0, 1:] = -centre / scale
+        return transform
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Pooled sums of round 0 over the rows in the fit. x, square: of each piece on [-1, 1]; nonzero: rows; seen: cities."""
+
+    rows: int
+    x: Reals
+    square: Reals
+    nonzero: Reals
+    seen: Reals
+
+
+def scaled(pieces: Sequence[Piece], matrix: Reals) -> Reals:
+    """The pieces mapped to [-1, 1] by their public ranges; indicators stay 0 and 1."""
+    middle = np.array([piece.middle for piece in pieces])
+    half = np.array([piece.half for piece in pieces])
+    return np.asarray((matrix - middle) / half, np.float64)
+
+
+def standardise(
+    pieces: Sequence[Piece], moments: Moments, rounding: float, least_rows: int, least_cities: int
+) -> tuple[Columns, tuple[str, ...]]:
+    """The columns of the fit and the names of those left out, because too few rows or cities have them.
+
+    rounding: the most that a decoded sum of x or x^2 is off. Errors: `ConfigError MODEL_COLUMN_CONSTANT`.
+    """
+    names = [piece.name for piece in pieces]
+    counts = moments.nonzero
+
+    def thin(number: int) -> bool:
+        few = min(counts[number], moments.rows - counts[number]) < least_rows
+        return pieces[number].indicator and bool(few or moments.seen[number] < least_cities)
+
+    joining: dict[int, list[int]] = {number: [number] for number in range(len(pieces)) if not thin(number)}
+    dropped = []
+    for number in (number for number in range(len(pieces)) if thin(number)):
+        other = pieces[number].other
+        if other and names.index(other) in joining:
+            joining[names.index(other)].append(number)
+        else:
+            dropped.append(names[number])
+    centre, scale = [], []
+    for number, group in joining.items():
+        mean = float(moments.x[group].sum()) / moments.rows
+        variance = float(moments.square[group].sum()) / moments.rows - mean * mean
+        if variance <= max(NEVER, 4 * len(group) * rounding / moments.rows):
+            raise ConfigError("MODEL_COLUMN_CONSTANT", name=names[number])
+        centre.append(pieces[number].middle + pieces[number].half * mean)
+        scale.append(pieces[number].half * variance**0.5)
+    groups = tuple(tuple(group) for group in joining.values())
+    return Columns(groups=groups, centre=tuple(centre), scale=tuple(scale)), tuple(dropped)
+
+
+def dependent(information: Reals, tolerance: float = 1e-10) -> dict[int, tuple[int, ...]]:
+    """Columns that are linear in earlier ones, each with those it depends on, by Cholesky of the matrix with unit diagonal.
+
+    In the order of the terms, so that it is a later column that is found and can be left out. The pivot of a column is the share of it
+    that the earlier ones do not explain.
+    """
+    root = np.sqrt(np.diag(information))
+    unit = information / np.outer(root, root)
+    kept: list[int] = []
+    factor = np.zeros((0, 0))
+    found: dict[int, tuple[int, ...]] = {}
+    for number in range(len(unit)):
+        row = np.linalg.solve(factor, unit[kept, number]) if kept else np.zeros(0)
+        pivot = float(unit[number, number] - row @ row)
+        if pivot < tolerance:
+            weights = np.linalg.solve(factor.T, row)
+            found[number] = tuple(at for at, weight in zip(kept, weights, strict=True) if abs(weight) > 1e-6)
+            continue
+        grown = np.zeros((len(kept) + 1, len(kept) + 1))
+        grown[:-1, :-1], grown[-1, :-1], grown[-1, -1] = factor, row, pivot**0.5
+        factor = grown
+        kept.append(number)
+    return found
