@@ -47,6 +47,7 @@ variables:
   owner: {{from: main.owner, codes: {{"1": true, "0": false}}, null: drop}}
   income: {{from: main.income, unit: 元, null: drop}}
   opened: {{from: main.opened, parse: [yyyy-mm-dd], null: drop}}
+  months_paying: {{from: main.paying, null: drop}}
   worries: {{status: impossible, reason: {{zh: 没有, en: not asked}}}}
 """
 STUDY: Final = """study: blind
@@ -61,9 +62,9 @@ privacy: {mode: dp, epsilon: 1.0, tolerate: {dropouts: 0, colluders: 1}}
 questions:
 """
 EVERYONE: Final = [
-    f"m,{1980 + i},m,1,{3000 + i},2021-12-0{1 + i % 9}" for i in range(12)
+    f"m,{1980 + i},m,1,{3000 + i},2021-12-0{1 + i % 9},{i}" for i in range(12)
 ]  # all in the cohort, all values known
-NOBODY: Final = [f"{'fu'[i % 2]},{1930 + i if i % 3 else ''},{'lf'[i % 2]},{'' if i % 4 else 0},," for i in range(40)]
+NOBODY: Final = [f"{'fu'[i % 2]},{1930 + i if i % 3 else ''},{'lf'[i % 2]},{'' if i % 4 else 0},,," for i in range(40)]
 NOBODYS: Final = "nobody,202205,1,normal,true"  # an event row of no holder
 POLICIES: Final = {
     "refuses kinds": "policy: 1\nkinds: {dp: [count]}\n",
@@ -100,8 +101,10 @@ def _looks(reply: bytes | Failure) -> tuple[Any, ...]:
 
 
 def asked(folder: Path, questions: Sequence[type[Question]]) -> Study:
-    """The examples of kinds, as a study over the small dictionary."""
-    entries = [json.dumps({**kind.EXAMPLE.question, "id": f"q{at}"}) for at, kind in enumerate(questions)]
+    """The examples of kinds, and those that they compare cities by, as a study over the small dictionary."""
+    named = {name for kind in questions for name in kind.example().named()}
+    chosen = [kind for kind in REGISTER if kind in questions or kind.EXAMPLE.question["id"] in named]
+    entries = [json.dumps(kind.EXAMPLE.question) for kind in chosen]
     folder.mkdir(exist_ok=True)
     (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
     (folder / "study.yaml").write_text(STUDY + "".join(f"  - {each}\n" for each in entries), encoding="utf-8")
@@ -113,7 +116,10 @@ def trace(folder: Path, study: Study, rows: Sequence[str], policy: str, times: i
     gates.write(folder, 0)
     for city in gates.CITIES:
         (folder / city / "mapping.yaml").write_text(MAPPING.format(city=city), encoding="utf-8")
-        table = ["id,sex,born,product,owner,income,opened", *(f"{city}{at},{row}" for at, row in enumerate(rows))]
+        table = [
+            "id,sex,born,product,owner,income,opened,paying",
+            *(f"{city}{at},{row}" for at, row in enumerate(rows)),
+        ]
         (folder / city / "data" / "rows.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
         months = [
             f"{city}{at},20220{month},{100 + at},normal,true"
