@@ -457,7 +457,15 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         if guarded and not monthly and not trees and not together and not (study.summed and study.counted):
             continue
         why = WHY[
-            "together" if together else "monthly" if monthly else "trees" if trees else "mixed" if guarded else "amounts"
+            "together"
+            if together
+            else "monthly"
+            if monthly
+            else "trees"
+            if trees
+            else "mixed"
+            if guarded
+            else "amounts"
         ]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 

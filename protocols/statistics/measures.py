@@ -1,4 +1,4 @@
-"""The five measures: the only code that turns rows into cells.
+"""The five measures: the only code that turns rows into cells, but for who leads in them (`dominance.py`).
 
 Each is additive over batches, shuffles and cities, and each adds for one holder at most what the block declares (`layout.py`). All
 arithmetic is on int64. Nothing here looks at two holders at once.

@@ -82,6 +82,8 @@ def _choices(axis: Axis, row: Row) -> tuple[int | None, ...]:
     if row.contrast:  # of one group with the others
         return (None, *range(axis.size))
     if code is None or code not in axis.positions:  # all of it, or all whose value is known
+        if row.measure != "count" and not axis.known_only and axis.cuts is None:
+            return (None, *range(axis.size))  # how many said yes is what a mean of a boolean, or a ratio, is made of
         return (None,) if code is None and row.measure == "count" else (None, missing)
     at = axis.positions.index(code)
     return (at,) if row.measure == "count" else (at, None, missing)

@@ -50,7 +50,9 @@ def test_sums_that_a_few_holders_dominate_in_one_city_are_withheld_with_all_that
     assert any(row["measure"] == "total" and row["estimate"] is not None for row in found)
     for row, exact in zip(found, known, strict=True):
         if row["conf_status"]:
-            assert not any(row.get(column) for column in ("estimate", "display", "se_sampling", "ci_low", "ci_high", "base"))
+            assert not any(
+                row.get(column) for column in ("estimate", "display", "se_sampling", "ci_low", "ci_high", "base")
+            )
         else:
             assert row == exact
     shares = [row for row in found if row["measure"] == "total_share" and not row["obs_status"]]
