@@ -485,7 +485,7 @@ def _guarded(study: Study, question: Any) -> bool:
 
 def _summed(blocks: Iterable[Block]) -> Iterator[Amount]:
     """The amounts whose sums are among some blocks."""
-    return (of for block in blocks if block.measure is Measure.AMOUNT for of in block.of if isinstance(of, Amount))
+    return (block.of[0] for block in blocks if block.measure is Measure.AMOUNT and isinstance(block.of, tuple))
 
 
 SUMS: Final = ("mean", "ratio")  # kinds whose amounts are withheld where few holders are most of one

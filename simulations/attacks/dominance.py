@@ -160,4 +160,4 @@ def most(crowd: Crowd, hidden: Withheld, wanted: Mapping[str, int], held: Vector
     known = np.array([row(each) for each in printed], dtype=float)
     values = [float(held[crowd.within(each)].sum()) / scale for each in printed]
     found = linprog(-row(wanted).astype(float), A_eq=known, b_eq=values, bounds=(0, 10 * LARGE))
-    return -float(found.fun) * scale
+    return -float(found.fun or 0.0) * scale

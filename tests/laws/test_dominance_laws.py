@@ -3,12 +3,15 @@
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.policy import load
 from protocols.entropy import seeded
 from protocols.statistics import dominance
 from protocols.statistics.dominance import Few, Leaders, Printed, guards, withheld_amounts
@@ -38,7 +41,7 @@ def noted(few: Few, of: Amount, *batches: list[tuple[int, int]]) -> list[int]:
     for batch in batches:
         codes = np.array([group for group, _ in batch], dtype=np.uint8)
         leaders.add(block, codes, np.array([value - of.centre for _, value in batch], dtype=np.int64))
-    return leaders.dominated(block).tolist()
+    return [int(cell) for cell in leaders.dominated(block)]
 
 
 @settings(max_examples=60)
@@ -100,5 +103,7 @@ def test_what_was_printed_before_decides_whether_all_or_nothing_is_printed_now()
     assert number(Printed("x", attack.X.name, False)) == every
 
 
-def test_the_shipped_rule_is_that_of_the_shipped_policy() -> None:
-    assert (dominance.SHIPPED.top, dominance.SHIPPED.share, dominance.SHIPPED.p_percent) == (2, Decimal("0.75"), 10)
+def test_the_shipped_rule_is_that_of_the_shipped_policy(tmp_path: Path) -> None:
+    rule = load(tmp_path, loose=False).file.exact.dominance
+    assert Few(rule.top, rule.share, rule.p_percent) == dominance.SHIPPED
+    assert float(rule.p_percent) == pytest.approx(100 * dominance.PROTECTED)
