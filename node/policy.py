@@ -439,9 +439,9 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
-    """Where cells are withheld: exact amounts that no rule withholds cells of yet; what is counted by month, where one holder may be several
-    rows; tables by city beside pooled ones, since what one city withholds is the sum less what the others say; and trees by city, whose
-    levels tell of each other."""
+    """Where cells are withheld: exact amounts that no rule withholds cells of yet; what is counted by month, where one holder may be
+    several rows; tables by city beside pooled ones, since what one city withholds is the sum less what the others say; and trees by city,
+    whose levels tell of each other."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
