@@ -21,6 +21,8 @@ from coordinator.release import Scope as City
 from protocols.dictionary import MISSING
 from protocols.plan import Agreement
 from protocols.ring import Vector
+from protocols.statistics import dominance
+from protocols.statistics.dominance import Amounts, withheld_amounts
 from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table
 from protocols.statistics.layout import KNOWN as KNOWN_OF
 from protocols.statistics.layout import Amount, Block, Blocks, Layout, Measure
@@ -176,9 +178,15 @@ class Forecast:
     def _tables(self) -> "Tables":
         assert self.twin is not None  # noqa: S101 callers looked
         twin, agreement = self.twin, self.agreement
-        summed = {city: twin.of(city, agreement.layout) for city in agreement.cities}
         own = {city: twin.of(city, agreement.own) for city in agreement.cities} if agreement.own.blocks else {}
-        return self._fitted(np.sum(list(summed.values()), axis=0), own)
+        return self._fitted(self._total, own)
+
+    @cached_property
+    def _total(self) -> Vector:
+        """The sum over all cities of what their stand-ins give."""
+        assert self.twin is not None  # noqa: S101 callers looked
+        of_cities = [self.twin.of(city, self.agreement.layout) for city in self.agreement.cities]
+        return np.asarray(np.sum(of_cities, axis=0), dtype=np.int64)
 
     @cached_property
     def _made_up(self) -> tuple["Tables", "Tables"]:
@@ -233,7 +241,16 @@ class Forecast:
         if self._hidden is None or scope != POOLED:
             return rows
         blocks = self.agreement.study.workload.blocks[question.id]
-        return question.withhold(Answer(rows), self._hidden, blocks).rows
+        answer = question.withhold(Answer(rows), self._hidden, blocks)
+        if self.agreement.study.release_of(question) == "pooled":
+            answer = dominance.covered(answer, blocks, self._amounts)
+        return answer.rows
+
+    @cached_property
+    def _amounts(self) -> Amounts:
+        if self._hidden is None:
+            return {}
+        return withheld_amounts(self.agreement.layout, self._tables.of_sum, self._total, self._hidden)
 
     @cached_property
     def _hidden(self) -> Withheld | None:

@@ -1,6 +1,7 @@
 """What this coordinator published exactly before: linear constraints that an attacker has beside a new table of the same holders.
 
-    <home>/exact/<asker>-<study>.json    study, cities, the opened counts, and which cells of which table were withheld; mode 0600
+    <home>/exact/<asker>-<study>.json    study, cities, the opened counts, which cells of which table were withheld, and of each sum of
+                                         amounts whether some of it was; mode 0600
 
 Releases are held against each other where cohort (as it is written), date, dictionary and cities are the same. That cohorts in other
 words are the same, cities know and this does not.
@@ -9,8 +10,9 @@ words are the same, cities know and this does not.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +21,7 @@ from coordinator.consistency import reconcile
 from protocols.canonical import canonical
 from protocols.errors import PeerError
 from protocols.ring import Vector
+from protocols.statistics.dominance import Amounts, Printed
 from protocols.statistics.estimates import AxisSet
 from protocols.statistics.layout import Layout
 from protocols.statistics.own_tables import tabled
@@ -37,15 +40,24 @@ class Published:
     cities: tuple[int, ...]
     cells: Vector
     hidden: Mapping[AxisSet, Bools]
+    amounts: tuple[Printed, ...] = ()
 
     @classmethod
-    def of(cls, study: Study, cities: Sequence[int], total: Vector, covers: Withheld) -> "Published":
+    def of(
+        cls,
+        study: Study,
+        cities: Sequence[int],
+        total: Vector,
+        covers: Withheld,
+        amounts: Amounts = MappingProxyType({}),
+    ) -> "Published":
         """A release as it was made. Only tables of its own questions are kept."""
         layout = study.workload.layout
         spans = [layout.span(block) for block in counts(layout).blocks]
         every = {frozenset(axis.name for axis in block.axes) for block in counts(layout).blocks}
         kept = {part: cells for part, cells in covers.cells.items() if any(part <= table for table in every)}
-        return cls(study, tuple(cities), np.concatenate([total[span] for span in spans]), kept)
+        summed = tuple(Printed(of.variable, of.name, hidden.number > 0) for of, hidden in amounts.items())
+        return cls(study, tuple(cities), np.concatenate([total[span] for span in spans]), kept, summed)
 
     @property
     def about(self) -> tuple[Any, ...]:
@@ -66,6 +78,7 @@ class Published:
                     {"axes": sorted(part), "cells": np.flatnonzero(cells).tolist(), "shape": list(cells.shape)}
                     for part, cells in sorted(self.hidden.items(), key=lambda each: sorted(each[0]))
                 ],
+                "amounts": [asdict(each) for each in self.amounts],
             }
         )
         path = folder / f"{self.study.file.asker}-{self.study.digest.removeprefix('sha256:')}.json"
@@ -98,7 +111,13 @@ def _read(path: Path) -> Published:
         cells[each["cells"]] = True
         hidden[frozenset(each["axes"])] = cells.reshape(each["shape"])
     study = from_wire(kept["study"].encode(), kept["dictionary"].encode())
-    return Published(study, tuple(kept["cities"]), np.array(kept["cells"], dtype=np.int64), hidden)
+    amounts = tuple(Printed(**each) for each in kept.get("amounts", ()))
+    return Published(study, tuple(kept["cities"]), np.array(kept["cells"], dtype=np.int64), hidden, amounts)
+
+
+def amounts_before(before: Sequence[Published]) -> tuple[Printed, ...]:
+    """The sums of amounts in earlier releases."""
+    return tuple(amount for each in before for amount in each.amounts)
 
 
 def counts(layout: Layout) -> Layout:

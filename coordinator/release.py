@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from coordinator.consistency import Reconciled, reconcile, reconcile_cities
-from coordinator.published import Published, beside
+from coordinator.published import Published, amounts_before, beside
 from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
@@ -25,6 +25,8 @@ from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
+from protocols.statistics import dominance
+from protocols.statistics.dominance import Amounts, withheld_amounts
 from protocols.statistics.estimates import COUNTS, Estimates, Families, family_of
 from protocols.statistics.layout import FROM, NOTHING, TO, Blocks, Layout
 from protocols.statistics.own_tables import WITHHELD, OwnTables
@@ -90,6 +92,15 @@ class Opened:
             return None
         return beside(self.agreement.layout, self.total, self.before, least, fewest)
 
+    @cached_property
+    def amounts(self) -> Amounts:
+        """Cells of its sums of amounts that are not printed; none where no policy asks for any to be withheld."""
+        if self.covers is None:
+            return {}
+        layout, none = self.agreement.layout, [0] * len(self.agreement.layout.blocks)
+        families = reconcile(layout, self.total, none)
+        return withheld_amounts(layout, families, self.total, self.covers, amounts_before(self.before))
+
 
 def results(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, seeded: bool) -> bytes:
     """Canonical bytes of results.json. `names`: what cities are called; `at`: Unix seconds of the release.
@@ -120,6 +131,8 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         covers = {POOLED: of_all, **{roster.name(city): said[city].withheld for city in survivors if said}}
         for scope, answer in question.answers(sums, given, study.domain).items():
             answer = _covered(answer, question, study, covers.get(scope))
+            if scope == POOLED and release == "pooled" and opened.amounts:
+                answer = dominance.covered(answer, study.workload.blocks[question.id], opened.amounts)
             answer = answer if scope in given else answer.unavailable()
             scopes.append((scope, Answer((), answer.tests) if scope == POOLED and release == "by_city" else answer))
         rows = [(scope, row) for scope, answer in scopes for row in answer.rows]

@@ -94,6 +94,9 @@ the messages that the aggregation needs. Both are listed here in full.
 Each kind is shown on its example. A cell counts or adds up, over the holders of the cohort, what `measure` says. `low` and `high` are the
 least and the most that one holder adds to one cell; one holder changes at most `touches` cells, in all by at most D1, in squares by at most
 D2. The noise is made for D1 and D2. Every axis ends with `_missing`.
+
+In mode exact the vector also says, for every sum of amounts and every margin of it, 1 where a few holders are most of the city's own
+part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt.
 """
 
 MESSAGES: Final = """## Messages

@@ -72,7 +72,8 @@ from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, member
 from protocols.statistics import measures
-from protocols.statistics.layout import Layout
+from protocols.statistics.dominance import SHIPPED, Few, Leaders
+from protocols.statistics.layout import Layout, Measure
 from protocols.statistics.own_tables import Earlier, beside, suppressed
 from protocols.study import Study, from_wire
 
@@ -561,7 +562,8 @@ class Gate:
                 raise
             return member.refuse(state, no, stamp)
         seed, layout = bytes(32) if exact else exactly(self.entropy, 32), agreement.part(asked)
-        vector = encoded(agreement.study, layout, rows)
+        rule = self.policy.file.exact.dominance
+        vector = encoded(agreement.study, layout, rows, Few(rule.top, rule.share, rule.p_percent))
         vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
@@ -703,11 +705,18 @@ def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
     return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
 
 
-def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot) -> Vector:
-    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout."""
-    total = np.zeros(layout.length, dtype=np.int64)
+def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, few: Few = SHIPPED) -> Vector:
+    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout.
+
+    `few`: when a few holders are most of an amount.
+    """
+    total, leaders = np.zeros(layout.length, dtype=np.int64), Leaders(few)
+    file = study.file
     for table in rows.batches(study.reads_for(layout), BATCH):
-        total += measures.encode(layout, table, study.dictionary, study.file.as_of, study.file.cohort, study.exact)
+        total += measures.encode(layout, table, study.dictionary, file.as_of, file.cohort, study.exact, leaders)
+    for block in layout.blocks:
+        if block.measure is Measure.DOMINATED:
+            total[layout.span(block)] = leaders.dominated(block)
     return total
 
 

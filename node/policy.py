@@ -4,7 +4,7 @@ Every key has a shipped default (`policy.default.yaml`): a missing file is the w
 are decimals as written; no float decides anything. A decision reports all its reasons, not the first.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
@@ -20,7 +20,7 @@ from protocols.errors import ConfigError, HpfedError, Place, Refusal, Unfit, joi
 from protocols.filters import decimal, leaves
 from protocols.privacy import cap
 from protocols.statistics import KINDS
-from protocols.statistics.layout import Measure
+from protocols.statistics.layout import Amount, Block, Measure
 from protocols.study import Mode, Study
 from protocols.yamltext import Document, Flag, Record, Tree, Whole, dotted, fit, read
 
@@ -439,9 +439,9 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
-    """Where cells are withheld: exact amounts, of some of which a few holders may be most, while no rule looks at that yet; what is counted
-    by month, where one holder may be several rows; tables by city beside pooled ones, since what one city withholds is the sum less what
-    the others say; and trees by city, whose levels tell of each other."""
+    """Where cells are withheld: exact amounts that no rule withholds cells of yet; what is counted by month, where one holder may be
+    several rows; tables by city beside pooled ones, since what one city withholds is the sum less what the others say; and trees by city,
+    whose levels tell of each other."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
@@ -451,22 +451,50 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         if question.kind in MODELS or (ALL not in allowed and question.kind not in allowed):
             continue
         blocks = study.workload.blocks[question.id].values()
-        counts = all(block.measure is Measure.ONE for block in blocks)
         monthly = any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks)
         trees = study.release_of(question) != "pooled" and any(block.branches is not None for block in blocks)
-        together = question.TOGETHER
-        if counts and not monthly and not trees and not together and not (study.summed and study.counted):
+        together, guarded = question.TOGETHER, _guarded(study, question)
+        if guarded and not monthly and not trees and not together and not (study.summed and study.counted):
             continue
         why = WHY[
-            "together" if together else "monthly" if monthly else "trees" if trees else "mixed" if counts else "amounts"
+            "together"
+            if together
+            else "monthly"
+            if monthly
+            else "trees"
+            if trees
+            else "mixed"
+            if guarded
+            else "amounts"
         ]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
+def _guarded(study: Study, question: Any) -> bool:
+    """Whether all that an exact question says is withheld where it must be: counts; and sums of amounts over cities, one way to clip each,
+    whose squares lose nothing, of which only totals, means, deviations and ratios are said."""
+    blocks = study.workload.blocks[question.id].values()
+    if all(block.measure is Measure.ONE for block in blocks):
+        return True
+    if question.kind not in SUMS or (question.kind == "ratio" and question.sampling is True):
+        return False
+    summed = [of.variable for of in dict.fromkeys(_summed(study.workload.layout.blocks))]
+    alone = all(summed.count(of.variable) == 1 and study.domain.squarable(of) == of for of in _summed(blocks))
+    return alone and study.release_of(question) == "pooled"
+
+
+def _summed(blocks: Iterable[Block]) -> Iterator[Amount]:
+    """The amounts whose sums are among some blocks."""
+    return (block.of[0] for block in blocks if block.measure is Measure.AMOUNT and isinstance(block.of, tuple))
+
+
+SUMS: Final = ("mean", "ratio")  # kinds whose amounts are withheld where few holders are most of one
 WHY: Final = {
     "amounts": {
-        "zh": "；本版本尚不能隐去由少数人占大部分的金额",
-        "en": "; this version cannot suppress amounts of which a few holders are most yet",
+        "zh": "；须隐去单元格时，金额只以合计公布，每个变量只用一种截断，"
+        "类型为 mean 或不计抽样的 ratio；其余的，尚不能隐去由少数人占大部分的金额",
+        "en": "; where cells are withheld, amounts are released pooled alone, each variable clipped in one way, as `mean` or as `ratio` "
+        "without `sampling`: of others this version cannot suppress amounts of which a few holders are most yet",
     },
     "monthly": {
         "zh": "；本版本尚不能隐去按月表中的较小单元格",

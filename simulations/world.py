@@ -378,7 +378,8 @@ class _Here:
         names = {party.city.city: party.city.name for party in self.found}
         results = release.results(opened, roster, names, released, seeded=self.seed is not None)
         if opened.covers is not None:
-            published.Published.of(self.study, opened.survivors, opened.total, opened.covers).write(self.store.base)
+            release_ = (self.study, opened.survivors, opened.total, opened.covers, opened.amounts)
+            published.Published.of(*release_).write(self.store.base)
         watch.mark("release")
         transcript = talk.conversation.transcript() if talk else None
         unsealed = bundle.unsealed(

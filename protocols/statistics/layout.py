@@ -45,13 +45,17 @@ SINCE: Final = "since"
 
 
 class Measure(StrEnum):
-    """What is added for one holder. There is no sixth."""
+    """What is added for one holder. There is no sixth.
+
+    DOMINATED adds up over cities and not over holders: 1 for a city of whose amount a few holders are most (`dominance.py`).
+    """
 
     ONE = "1"
     AMOUNT = "x-c"
     SQUARE = "(x-c)^2"
     PRODUCT = "(x-c)(y-d)"
     YES_NO = "yes-no"
+    DOMINATED = "dominated"
 
 
 class Stand(StrEnum):
@@ -301,6 +305,8 @@ class Block:
 
     @property
     def _reach(self) -> int:
+        if self.measure is Measure.DOMINATED:
+            return 1
         match self.of:
             case () | Choice():
                 return 1
@@ -323,7 +329,8 @@ class Block:
     @property
     def rounded(self) -> bool:
         """Whether it may be carried in coarser units: amounts may, counts of holders may not."""
-        return bool(self.of) and not isinstance(self.of, Choice) and self.limb is None
+        plain = self.limb is None and self.measure is not Measure.DOMINATED
+        return bool(self.of) and not isinstance(self.of, Choice) and plain
 
     @property
     def touches(self) -> int:
@@ -335,7 +342,7 @@ class Block:
     @property
     def low(self) -> int:
         upright = self.limb is not None and not (self.measure is Measure.PRODUCT and self.limb is Limb.HIGH)
-        return 0 if self.measure is Measure.ONE or upright else -self.step
+        return 0 if self.measure in (Measure.ONE, Measure.DOMINATED) or upright else -self.step
 
     @property
     def high(self) -> int:
@@ -353,6 +360,8 @@ class Block:
 
     @property
     def unit(self) -> str:
+        if self.measure is Measure.DOMINATED:
+            return "cities"
         if isinstance(self.of, tuple) and self.of:
             return "*".join(each.unit for each in self.of)
         return "holders" if self.over is None else "pairs of rows" if self.over.pairs else "rows"
@@ -684,6 +693,11 @@ def count(axes: Sequence[Axis] = (), over: Occasions | None = None) -> Block:
 def amount(of: Amount, axes: Sequence[Axis] = (), over: Occasions | None = None) -> Block:
     """Sum of x - c over the holders, or event rows, whose x is known."""
     return Block(Measure.AMOUNT, _ascending(axes), (of,), over=over)
+
+
+def dominated(of: Amount, axes: Sequence[Axis] = ()) -> Block:
+    """How many cities there are of whose sum of x a few holders are most. Mode exact only."""
+    return Block(Measure.DOMINATED, _ascending(axes), (of,))
 
 
 def squared(of: Amount, axes: Sequence[Axis] = ()) -> Block:

@@ -1,4 +1,4 @@
-"""The five measures: the only code that turns rows into cells.
+"""The five measures: the only code that turns rows into cells, but for who leads in them (`dominance.py`).
 
 Each is additive over batches, shuffles and cities, and each adds for one holder at most what the block declares (`layout.py`). All
 arithmetic is on int64. Nothing here looks at two holders at once.
@@ -16,6 +16,7 @@ from protocols.columns import EventRows, months_of_days
 from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Table, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
+from protocols.statistics.dominance import Leaders
 from protocols.statistics.layout import (
     LIMB_BITS,
     Amount,
@@ -100,8 +101,18 @@ def yes_no(chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Posi
     return np.concatenate(tables) if tables else np.zeros(0, dtype=np.int64)
 
 
-def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, cohort: Any, exact: bool) -> Vector:
+def encode(
+    layout: Layout,
+    table: Table,
+    dictionary: Dictionary,
+    as_of: date,
+    cohort: Any,
+    exact: bool,
+    leaders: Leaders | None = None,
+) -> Vector:
     """One batch of a snapshot as the layout's vector: length `layout.length`, holders of the cohort only.
+
+    `leaders`: takes note of who holds most of an amount, which no batch knows alone; cells of DOMINATED are 0 here.
 
     `exact`: a value outside the public domain is refused (`Refusal SNAPSHOT_OUT_OF_DOMAIN`, naming column and rule); in dp mode no
     refusal may depend on rows, so such a holder stands on `_missing`, or is clipped.
@@ -142,7 +153,11 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
             block, first = layout.blocks[place], layout.offsets[place]
             vector[first : first + block.cells] = block.weight * carrier.margin(table_of_counts, block).ravel()
     for block, first in zip(layout.blocks, layout.offsets, strict=True):
-        if block.over is not None:
+        if block.measure is Measure.DOMINATED and isinstance(block.of, tuple):
+            if leaders is not None:
+                x = steps_of(block.of[0])
+                leaders.add(block, at(block.axes).codes[x.known], x.centred[x.known])
+        elif block.over is not None:
             vector[first : first + block.cells] = block.weight * events.measured(block, block.over)
         elif block.measure is not Measure.ONE:
             vector[first : first + block.cells] = block.weight * _measured(block, at(block.axes), values, steps_of)

@@ -8,7 +8,7 @@ All tables of a study over one cohort are attacked together, with every margin, 
 in common (years and bands of age). A *line* is a row or column: the cells along one axis, all else fixed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -30,6 +30,9 @@ SLACK: Final = 1e-6  # of a linear programme's answer
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Cells: TypeAlias = npt.NDArray[np.int64]  # numbers in a list of all cells of all tables
+Wide: TypeAlias = Callable[
+    [Any, Any], Bools
+]  # from the least and the most that cells were shown to hold: whether that is enough
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ class Withheld:
         it is withheld with any of them. What is said of a whole table is withheld with any of its cells, and q-values are those of the
         tests that are printed: one over all tests would tell of the others.
         """
-        rows = tuple(_empty(row) if row.estimate is not None and self._holds(row, axes) else row for row in answer.rows)
+        rows = tuple(
+            withheld_row(row) if row.estimate is not None and self._holds(row, axes) else row for row in answer.rows
+        )
         if rows != answer.rows:
             rows = _corrected(rows)
         if not self.touches(axes):
@@ -77,6 +82,8 @@ def _choices(axis: Axis, row: Row) -> tuple[int | None, ...]:
     if row.contrast:  # of one group with the others
         return (None, *range(axis.size))
     if code is None or code not in axis.positions:  # all of it, or all whose value is known
+        if row.measure != "count" and not axis.known_only and axis.cuts is None:
+            return (None, *range(axis.size))  # how many said yes is what a mean of a boolean, or a ratio, is made of
         return (None,) if code is None and row.measure == "count" else (None, missing)
     at = axis.positions.index(code)
     return (at,) if row.measure == "count" else (at, None, missing)
@@ -84,11 +91,12 @@ def _choices(axis: Axis, row: Row) -> tuple[int | None, ...]:
 
 def uncovered(answer: Answer) -> Answer:
     """Without any number: what an answer says cannot be taken apart into cells that are printed and others."""
-    rows = tuple(row if row.estimate is None else _empty(row) for row in answer.rows)
+    rows = tuple(row if row.estimate is None else withheld_row(row) for row in answer.rows)
     return Answer(rows, tuple(_untold(test) for test in answer.tests))
 
 
-def _empty(row: Row) -> Row:
+def withheld_row(row: Row) -> Row:
+    """A row of which nothing is printed."""
     return Row(row.measure, row.keys, contrast=row.contrast, obs_status=row.obs_status, conf_status="C")
 
 
@@ -208,7 +216,7 @@ class Attack:
         """Of all cells: whether one is neither printed nor found by simple subtraction; and the values of those that are."""
         unknown = np.ones(self.sums.shape[1], dtype=bool)
         unknown[: len(hidden)] = hidden
-        values = np.zeros(len(unknown), dtype=np.int64)
+        values = np.zeros(len(unknown), dtype=self.values.dtype)
         values[: len(hidden)][~hidden] = self.values[~hidden]
         held = abs(self.sums)
         while True:
@@ -298,8 +306,9 @@ def _complement(attack: Attack, hidden: Bools, least: int, known: Bools) -> None
     for part, cells in attack.tables.items():
         table_of[cells.ravel()] = [part] * cells.size
     while True:
-        narrow = _narrow(attack, hidden, guarded, low, high, least)
-        found = [further for cell in narrow if (further := _further(attack, hidden | known, cell)) is not None]
+        most = float(attack.values.max() + least) * 2
+        narrow = narrow_cells(attack, hidden, guarded, (low, high), most, lambda low, high: high - low >= least - SLACK)
+        found = [further for cell in narrow if (further := further_cell(attack, hidden | known, cell)) is not None]
         if not found:  # all ranges are wide enough, or nothing is left to withhold
             return
         for further in found:
@@ -311,7 +320,7 @@ def _complement(attack: Attack, hidden: Bools, least: int, known: Bools) -> None
             guarded[chosen] |= attack.values[chosen] > 0
 
 
-def _further(attack: Attack, hidden: Bools, cell: int) -> int | None:
+def further_cell(attack: Attack, hidden: Bools, cell: int) -> int | None:
     """The smallest cell not in `hidden` that stands in a sum with one: parts before totals, cells that hold somebody before empty ones."""
     reached, seen = {cell}, {cell}
     while reached:
@@ -329,11 +338,15 @@ def _further(attack: Attack, hidden: Bools, cell: int) -> int | None:
     return None
 
 
-def _narrow(attack: Attack, hidden: Bools, guarded: Bools, low: Any, high: Any, least: int) -> list[int]:
-    """Guarded cells that an attacker knows to within less than `least`, no two in one sum: one further cell may help both.
+def narrow_cells(
+    attack: Attack, hidden: Bools, guarded: Bools, shown: tuple[Any, Any], most: float, wide: Wide
+) -> list[int]:
+    """Guarded cells whose range is not `wide` enough, no two in one sum: one further cell may help both.
 
-    `low`, `high`: values shown to be possible, updated in place. Empty only where all ranges are wide enough.
+    `shown`: the least and the most that each was shown to hold, updated in place. `most`: above all that they can. Empty only where all
+    ranges are wide enough.
     """
+    low, high = shown
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
@@ -351,21 +364,22 @@ def _narrow(attack: Attack, hidden: Bools, guarded: Bools, low: Any, high: Any, 
     wanted = -(attack.sums[rows] @ values)
     _, group = connected_components(abs(ties).T @ abs(ties), directed=False)
     for number in dict.fromkeys(
-        group[np.isin(columns, np.flatnonzero(_open(guarded & unknown[:printed], low, high, least)))]
+        group[np.isin(columns, np.flatnonzero(_open(guarded & unknown[:printed], low, high, wide)))]
     ):
         inside = np.flatnonzero(group == number)
         cells = columns[inside]
         about = np.flatnonzero(np.diff(ties[:, inside].tocsr().indptr))
         seen = cells[cells < printed]
         if len(cells) > MOST_UNKNOWN:
+            kept = bool(hidden[attack.tables[frozenset()]])
             hidden[:] = True
-            hidden[attack.tables[frozenset()]] = attack.values[attack.tables[frozenset()]] < least
+            hidden[attack.tables[frozenset()]] = kept
             return []
-        programme = _Programme(ties[about][:, inside], wanted[about], float(attack.values.max() + least) * 2)
-        still = seen[_open(guarded, low, high, least)[seen]]
+        programme = _Programme(ties[about][:, inside], wanted[about], most)
+        still = seen[_open(guarded, low, high, wide)[seen]]
         while True:  # as many at once as can rise together
             _show(programme.least(-np.isin(cells, still).astype(float)), cells, printed, low, high)
-            after = seen[_open(guarded, low, high, least)[seen]]
+            after = seen[_open(guarded, low, high, wide)[seen]]
             if len(after) in (0, len(still)):
                 break
             still = after
@@ -373,17 +387,17 @@ def _narrow(attack: Attack, hidden: Bools, guarded: Bools, low: Any, high: Any, 
             if helped & attack.sums_of(cell):
                 continue
             for sign in (-1.0, 1.0):
-                if _open(guarded, low, high, least)[cell]:
+                if _open(guarded, low, high, wide)[cell]:
                     _show(programme.least(np.where(cells == cell, sign, 0.0)), cells, printed, low, high)
-            if _open(guarded, low, high, least)[cell]:
+            if _open(guarded, low, high, wide)[cell]:
                 found.append(cell)
                 helped |= attack.sums_of(cell)
     return found
 
 
-def _open(guarded: Bools, low: Any, high: Any, least: int) -> Bools:
+def _open(guarded: Bools, low: Any, high: Any, wide: Wide) -> Bools:
     """Guarded cells whose range was not yet shown to be wide enough."""
-    return np.asarray(guarded & ~(high - low >= least - SLACK))
+    return np.asarray(guarded & ~wide(low, high))
 
 
 def _show(found: Any, cells: Cells, printed: int, low: Any, high: Any) -> None:

@@ -3,6 +3,7 @@
 A question that is released pooled is measured in the secure sum over cities; one that is released by city, in every city's own answer; one
 that is released both ways, in both, for a part of its cost each. In mode exact the sum of what cities say themselves is exact already, so
 that the latter is measured by city alone; and every margin of its tables is a block of its own, so that a city can withhold cells of them.
+Beside a sum of amounts stands how many cities there are of whose part a few holders are most, for each of its cells and margins.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from protocols.privacy import POOLED_PART
+from protocols.statistics.dominance import guards
 from protocols.statistics.layout import NOTHING, Block, Blocks, Domain, Layout, Measure
 from protocols.statistics.own_tables import margins
 from protocols.statistics.question import Release
@@ -49,6 +51,7 @@ class Workload:
         _sum_out(own, beside=summed)
         if domain.exact:
             own |= dict.fromkeys(margins(tuple(own)), Fraction(1))
+            summed |= dict.fromkeys(guards(tuple(summed)), Fraction(1))
         return cls(Layout(tuple(summed)), named, (*summed.values(), *own.values()), Layout(tuple(own)))
 
     @property

@@ -22,7 +22,9 @@ from protocols.secagg import collector, keys, member, recovery, sharing
 from protocols.secagg.masks import add_masks
 from protocols.secagg.plan import shares_to_open
 from protocols.secagg.transcript import Transcript, recomputed
-from protocols.statistics.estimates import Family
+from protocols.statistics.dominance import Amounts, withheld_amounts
+from protocols.statistics.estimates import Families, Family
+from protocols.statistics.layout import Layout, Measure
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.suppression import Withheld
 from protocols.study import Study
@@ -281,6 +283,23 @@ def only_small_cells(family: Family, _resolution: Resolution, least: int) -> Wit
     """A `withheld` of small counts and of nothing else, as tables are often published."""
     counts = {part: units // family.quantum for part, units in family.units.items()}
     return Withheld(family.axes, {part: (held > 0) & (held < least) for part, held in counts.items()})
+
+
+def counted_amounts(layout: Layout, families: Families, total: Vector, counts: Withheld) -> Amounts:
+    """A `withheld_amounts` that looks at no holder's part: sums of withheld counts, and what gives these away."""
+    blind = total.copy()
+    for block in layout.blocks:
+        if block.measure is Measure.DOMINATED:
+            blind[layout.span(block)] = 0
+    return withheld_amounts(layout, families, blind, counts)
+
+
+def no_further_amounts(layout: Layout, families: Families, total: Vector, _counts: Withheld) -> Amounts:
+    """A `withheld_amounts` of dominated sums and of nothing else, so that margins give them back."""
+    blocks = [block for block in layout.blocks if block.measure is Measure.DOMINATED and isinstance(block.of, tuple)]
+    axes = {axis.name: axis for block in blocks for axis in block.axes}
+    cells = {frozenset(axis.name for axis in b.axes): total[layout.span(b)].reshape(b.shape) > 0 for b in blocks}
+    return {of: Withheld(axes, cells) for key in families if key[0] is Measure.AMOUNT for of in key[1]}  # type: ignore[union-attr]  # amounts
 
 
 # --- gates

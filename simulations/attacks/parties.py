@@ -23,7 +23,9 @@ from protocols.secagg import collector, keys, member, recovery, transcript
 from protocols.secagg.collector import Question
 from protocols.secagg.masks import add_masks
 from protocols.secagg.plan import DP, EXACT, noise_plan, thresholds
-from protocols.statistics.estimates import Family
+from protocols.statistics.dominance import Amounts, withheld_amounts
+from protocols.statistics.estimates import Families, Family
+from protocols.statistics.layout import Layout
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.suppression import Withheld, withheld
 
@@ -78,6 +80,7 @@ class World:
     noise_share: Callable[[int, int], int] = lambda t, c: t - c  # over how many cities the noise is shared out
     gate: Callable[[Gate], Gate] = same
     withheld: Callable[[Family, Resolution, int], Withheld] = withheld
+    amounts: Callable[[Layout, Families, Vector, Withheld], Amounts] = withheld_amounts
     root: Callable[[bytes, Roster], bytes] = lambda pinned, _shown: pinned  # the key that a reader of a bundle goes by
 
 

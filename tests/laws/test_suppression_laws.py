@@ -16,8 +16,10 @@ from protocols.statistics.crosstab import Crosstab
 from protocols.statistics.estimates import Estimates, Family
 from protocols.statistics.layout import Amount, Axis, Block, Layout, count
 from protocols.statistics.layout import amount as measured
+from protocols.statistics.mean import Mean
 from protocols.statistics.measures import Vector
 from protocols.statistics.own_tables import WITHHELD, Earlier, OwnTables, beside, margins, suppressed
+from protocols.statistics.ratio import Ratio
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, Row
 from protocols.statistics.suppression import Withheld, withheld
@@ -158,6 +160,32 @@ def crosstab(cells: Vector) -> tuple[Answer, Withheld, tuple[Axis, ...]]:
     axes = blocks["holders"].axes
     hidden = withheld(family, Resolution.of(layout), LEAST)
     return hidden.covered(question.finalize(estimates, DOMAIN), axes), hidden, axes
+
+
+def test_how_many_said_yes_is_not_printed_as_a_total_or_a_ratio_either() -> None:
+    """Three of 503: their number is withheld, beside that of the no, and so is all that is made of it."""
+    asked: list[tuple[Any, list[int]]] = [
+        (Mean.model_validate({"id": "t", "kind": "mean", "of": "owner"}), [500, 3, 900]),
+        (
+            Ratio.model_validate(
+                {"id": "t", "kind": "ratio", "numerator": "owner", "denominator": {"public": {"a": 5}}}
+            ),
+            [500, 3, 900],
+        ),
+    ]
+    for question, cells in asked:
+        blocks = question.blocks(DOMAIN)
+        layout = Layout(tuple(blocks.values()))
+        families = reconcile(layout, np.array(cells), [0])
+        sums = Estimates.of(
+            families, blocks, study="sha256:s", question="t", confidence=0.95, min_cell=0, cities=("a",)
+        )
+        (family,) = families.values()
+        hidden = withheld(family, Resolution.of(layout), LEAST)
+        found = hidden.covered(question.finalize(sums, DOMAIN), blocks["holders"].axes)
+        assert all(row.estimate is None for row in found.rows if row.measure != "count")
+        assert any(row.conf_status == "C" for row in found.rows if row.measure != "count")
+        assert any(row.estimate is not None for row in found.rows if row.measure == "count")
 
 
 def known_from(rows: tuple[Row, ...], axes: tuple[Axis, ...]) -> tuple[list[Any], list[float]]:

@@ -257,15 +257,35 @@ def test_a_city_of_real_data_answers_exact_tables_of_counts_where_its_policy_lis
     assert codes(says(asked, policy(tmp_path, "kinds: {exact: [crosstab]}\n"))) == ["POLICY_KIND"]
 
 
+MEAN = "{id: a, kind: mean, of: contribution_base"
+RATIO = "{id: a, kind: ratio, numerator: withdrawn_24m, denominator: paid_total"
+
+
 @pytest.mark.parametrize("bound", ["min_cell: 10", "min_pooled: 50"])
-def test_exact_amounts_are_refused_where_cells_are_withheld(tmp_path: Path, bound: str) -> None:
+@pytest.mark.parametrize(
+    ("questions", "guarded"),
+    [
+        (f"[{MEAN}}}]", True),
+        (f"[{MEAN}, by: sex, clip: [0, 30000]}}, {RATIO.replace('id: a', 'id: b')}}}]", True),
+        (f"[{MEAN}, release: by_city}}]", False),
+        (f"[{MEAN}, release: both}}]", False),
+        (f"[{MEAN}, clip: [0, 30000]}}, {{id: b, kind: mean, of: contribution_base}}]", False),
+        (f"[{RATIO}, sampling: true}}]", False),
+        ("[{id: a, kind: moments, of: [age, paid_total]}]", False),
+    ],
+)
+def test_exact_amounts_are_refused_where_their_cells_cannot_be_withheld(
+    tmp_path: Path, bound: str, questions: str, guarded: bool
+) -> None:
+    """Pooled means and ratios are guarded; by city, clipped in two ways, or with squares of ratios, they are not."""
     key = bound.split(":")[0]
     rules = policy(tmp_path, TABLES.replace(f"{key}: 1", bound), loose=True)
-    amounts = says(study(tmp_path, "[{id: a, kind: mean, of: contribution_base}]", privacy="{mode: exact}"), rules)
-    assert codes(amounts) == ["POLICY_KIND"]
-    assert f"exact.{bound}" in amounts.reasons[0].text("en")
-    assert "a few holders" in amounts.reasons[0].text("en")
-    assert "少数人" in amounts.reasons[0].text("zh")
+    said = says(study(tmp_path, questions, privacy="{mode: exact}"), rules)
+    assert set(codes(said)) == (set() if guarded else {"POLICY_KIND"})
+    for reason in said.reasons:
+        assert f"exact.{bound}" in reason.text("en")
+        assert "a few holders" in reason.text("en")
+        assert "少数人" in reason.text("zh")
 
 
 def test_exact_tables_by_city_are_refused_beside_pooled_ones_where_cells_are_withheld(tmp_path: Path) -> None:

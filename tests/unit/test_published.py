@@ -6,9 +6,11 @@ from typing import Final
 import numpy as np
 import pytest
 
-from coordinator.published import Published, beside, counts, earlier
+from coordinator.published import Published, amounts_before, beside, counts, earlier
 from protocols.errors import PeerError
 from protocols.ring import Vector
+from protocols.statistics.dominance import Printed
+from protocols.statistics.layout import Amount
 from protocols.statistics.suppression import Withheld
 from protocols.study import Study, load
 from tests import gates
@@ -54,6 +56,15 @@ def test_a_margin_that_was_published_before_is_known_beside_the_table(tmp_path: 
     assert not covered.cells[sexes].any()
     (file,) = (tmp_path / "exact").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_sums_of_amounts_are_remembered_with_whether_some_was_withheld(tmp_path: Path) -> None:
+    one, two = asked(tmp_path, "one", MARGINS), asked(tmp_path, "two", CROSSED)
+    some, none = Amount("x", 0, 9, "fen"), Amount("y", 0, 9, "fen")
+    amounts = {of: Withheld({}, {frozenset(): np.array(of is some)}) for of in (some, none)}
+    Published.of(one, CITIES, summed(one), release(one), amounts).write(tmp_path)
+    kept = amounts_before(earlier(tmp_path, two, CITIES))
+    assert kept == (Printed("x", some.name, withheld=True), Printed("y", none.name, withheld=False))
 
 
 def test_releases_about_others_are_not_held_against_it(tmp_path: Path) -> None:
