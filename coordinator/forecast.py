@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from coordinator.release import POOLED, Opened, estimates, hidden, reconciled
+from coordinator.release import POOLED, Opened, estimates, hidden, reconciled, without_thin_levels
 from protocols.dictionary import MISSING
 from protocols.plan import Agreement
 from protocols.ring import Vector
@@ -43,8 +43,8 @@ Key: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
 class Cell:
     """One row to come. `half_width` = half of its interval; `of_noise`, `of_sampling`: what either alone would make. None: not known.
 
-    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: of an exact table, whether it is not printed
-    (`C`), 1 or 0 as in the twin.
+    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: whether it is not printed (`C`), 1 or 0: of an
+    exact table as in the twin, of a level of cities as the study says; None where nothing is.
     """
 
     scope: Scope
@@ -119,6 +119,7 @@ class Twin:
 class Forecast:
     """`names`: of the cities, by roster id. `min_cells`: by roster id. `short`: ids of questions that too few cities can answer.
 
+    `cannot`: of every city, what it cannot map; None where that is not known of all, and each is taken to map everything.
     `least_exact`: of mode exact, the fewest holders of a cell and of a sum that all cities let be printed.
     """
 
@@ -128,6 +129,7 @@ class Forecast:
     twin: Twin | None
     short: frozenset[str] = frozenset()
     least_exact: tuple[int, int] = (0, 0)
+    cannot: Mapping[str, tuple[str, ...]] | None = None
 
     def cells(self, question: Question) -> tuple[Cell, ...]:
         """Its rows to come, of every scope, with how likely each is marked."""
@@ -217,11 +219,18 @@ class Forecast:
         return (answer.unavailable() if question.id in self.short else answer).rows
 
     def _covered(self, question: Question, scope: Scope, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        """The rows of an exact answer without those that would be withheld, as the release covers them."""
-        if self._hidden is None or scope != POOLED:
+        """The rows of an answer without those that would be withheld, as the release covers them."""
+        if scope != POOLED:
             return rows
-        axes = self.agreement.study.workload.blocks[question.id]["holders"].axes
-        return self._hidden.covered(Answer(rows), axes).rows
+        study = self.agreement.study
+        if self._hidden is not None:
+            rows = self._hidden.covered(Answer(rows), study.workload.blocks[question.id]["holders"].axes).rows
+        return without_thin_levels(study, question, self._able(question), Answer(rows)).rows
+
+    def _able(self, question: Question) -> tuple[str, ...]:
+        """The cities that can answer it, as far as that is known."""
+        known = self.cannot or dict.fromkeys(self.names.values(), ())
+        return self.agreement.study.able(question, dict(known))
 
     @cached_property
     def _hidden(self) -> Withheld | None:
@@ -233,7 +242,9 @@ class Forecast:
         ends = None if row.ci_low is None or row.ci_high is None else (row.ci_high - row.ci_low) / 2
         expected = None if row.estimate is None else float(row.estimate)
         of_noise, of_sampling = (None if se is None else self.z * se for se in (row.se_noise, row.se_sampling))
-        withheld = float("C" in row.conf_status) if self.agreement.study.exact else None
+        study = self.agreement.study
+        levels = study.file.cities.attributes is not None
+        withheld = float("C" in row.conf_status) if levels or (study.exact and self.twin is not None) else None
         return Cell(
             scope, row.measure, row.keys, row.contrast, expected, ends, of_noise, of_sampling, withheld=withheld
         )
@@ -243,15 +254,17 @@ class Forecast:
         few, many = self._made_up
         found = []
         for (scope, one), (_, other) in zip(self._scopes(question, few), self._scopes(question, many), strict=True):
-            pairs = zip(
-                self._rows(question, _scaled(one, scale)), self._rows(question, _scaled(other, scale)), strict=True
-            )
-            for row, again in pairs:
+            rows, others = (self._rows(question, _scaled(each, scale)) for each in (one, other))
+            if scope == POOLED:
+                rows = without_thin_levels(self.agreement.study, question, self._able(question), Answer(rows)).rows
+            for row, again in zip(rows, others, strict=True):
                 if row.obs_status == "z":
                     continue
                 sure = row.se_noise is not None and row.se_noise == again.se_noise
                 noise = self.z * row.se_noise if sure and row.se_noise is not None else None
-                found.append(Cell(scope, row.measure, row.keys, row.contrast, None, None, noise, None))
+                found.append(
+                    replace(self._cell(scope, row), expected=None, half_width=None, of_noise=noise, of_sampling=None)
+                )
         return tuple(found)
 
     @property
@@ -283,9 +296,9 @@ class Tables:
 
 def judged(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """The rows that a question is judged by: its pooled ones, or those of cities where there are no others. Rows that are empty in the
-    twin stand apart."""
+    twin stand apart, and those that are withheld: no noise made them so."""
     pooled = [cell for cell in cells if cell.scope == POOLED]
-    return tuple(cell for cell in pooled or cells if cell.counted and not cell.empty)
+    return tuple(cell for cell in pooled or cells if cell.counted and not cell.empty and not cell.withheld)
 
 
 def mostly_noise(cells: Sequence[Cell]) -> bool:

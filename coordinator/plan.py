@@ -97,7 +97,7 @@ class Planned:
         if twin is not None and study is not self.study:
             twin = twin.margins(study.workload.together)
         strictest = max(each.exact_cell for each in self.cities), max(each.exact_pooled for each in self.cities)
-        return Forecast(agreement, self.names, min_cells, twin, self.short, strictest)
+        return Forecast(agreement, self.names, min_cells, twin, self.short, strictest, self.cannot)
 
     @cached_property
     def cannot(self) -> dict[str, tuple[str, ...]] | None:

@@ -105,6 +105,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             answer = _answer(study, question, found.pooled, min_cell, "")
             if covers is not None:
                 answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+            answer = without_thin_levels(study, question, able, answer)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
             name = roster.name(city)
@@ -127,6 +128,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             ],
         }
     return questions
+
+
+def without_thin_levels(study: Study, question: Question, able: Sequence[str], answer: Answer) -> Answer:
+    """A pooled answer without the rows of levels that few of the cities able to answer stand at; in mode exact no such study is answered."""
+    least = max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
+    found = study.split(question, able, least)
+    return answer.without(lambda row: found.hides(row.keys, contrast=row.contrast), tested=not found.guarded)
 
 
 def hidden(agreement: Agreement, families: Families, least: int, fewest: int) -> Withheld | None:
@@ -235,6 +243,8 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
     lacking = {city: sorted(reads & set(approval.cannot)) for city, approval in answered.items()}
     unused = {city: {name: list(codes) for name, codes in each.unused.items()} for city, each in answered.items()}
     everyone = [*answered, *(each.city for each in opened.missing)]
+    given = opened.agreement.study.file.cities.attributes or {}
+    levels = {name: {city: level for city, level in each.items() if city in everyone} for name, each in given.items()}
     return {
         "answered": list(answered),
         "missing": [each.published() for each in sorted(opened.missing, key=lambda each: each.city)],
@@ -242,6 +252,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
         "snapshots": {city: approval.snapshot.isoformat() for city, approval in answered.items()},
         "cannot": {city: listed for city, listed in lacking.items() if listed},
         "unused": {city: named for city, named in unused.items() if named},
+        **({"attributes": levels} if levels else {}),
         "names": {city: _both(names.get(city, Words()), city) for city in everyone},
     }
 
@@ -335,7 +346,7 @@ def _blocks(
 def _words(study: Study, further: set[str]) -> dict[str, Any]:
     """Labels of every variable that rows are keyed by or the cohort is made of, and of `further` ones that the results name, so that a
     report needs no dictionary."""
-    dictionary, cohort = study.dictionary, study.file.cohort
+    dictionary, cohort = study.meant, study.file.cohort
     named = {name for question in study.file.questions for name in question.variables()}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
     return {

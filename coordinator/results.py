@@ -117,6 +117,7 @@ class CitiesPart(Read):
     cannot: dict[str, tuple[str, ...]] = {}
     unused: dict[str, dict[str, tuple[str, ...]]] = {}  # city, variable: codes that no local text becomes
     names: dict[str, Label] = {}
+    attributes: dict[str, dict[str, str]] = {}  # name, city: its level, as the study says
 
 
 class CapPart(Read):

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from node.policy import Exact
+from protocols.attributes import possible
 from protocols.errors import HpfedError, Refusal
 from protocols.filters import leaves
 from protocols.messages import Reasons
@@ -22,15 +23,18 @@ MILLION: Final = 10**6
 LARGEST: Final = 2**53  # of an integer in JSON
 
 
-def cohort(study: Study, rows: int, cannot: Collection[str], exact: Exact, *, by_city: bool = False) -> Refusal | None:
+def cohort(
+    study: Study, rows: int, cannot: Collection[str], exact: Exact, *, by_city: bool = False, city: str = ""
+) -> Refusal | None:
     """The cohort rule: own rows >= min_cohort. `rows`: of this city in the study's cohort; `cannot`: the variables that it cannot map.
 
-    A city that cannot map the cohort has nobody in it, as everybody knows from the plan, and is exempt. The text holds no number of rows.
+    A city that cannot map the cohort has nobody in it, as everybody knows from the plan, and is exempt; so is one (`city`: its name) that
+    the cohort leaves out by an attribute of cities. The text holds no number of rows.
     """
     condition = study.file.cohort
     if condition is not None:
         needed = frozenset[str]().union(*(study.dictionary.needs(leaf.variable) for leaf in leaves(condition)))
-        if needed & set(cannot):
+        if needed & set(cannot) or not possible(condition, study.meant, study.standing(city)):
             return None
     key = "min_cohort_by_city" if by_city else "min_cohort"
     limit: int = getattr(exact, key)

@@ -47,6 +47,7 @@ from protocols import messages
 from protocols.answerable import shortages
 from protocols.approval import Approval, check_asker, sign_approval
 from protocols.attestation import sign_attestation
+from protocols.attributes import beside
 from protocols.canonical import digest_bytes
 from protocols.entropy import Entropy, aes_stream, exactly
 from protocols.errors import HpfedError, PeerError, Refusal
@@ -351,9 +352,8 @@ class Gate:
         if not study.exact:
             return terms
         holders, cohort = self._cohort(study, rows)  # 5 rows
-        small = disclosure.cohort(
-            study, holders, self.station.cannot, self.policy.file.exact, by_city=study.counted
-        )  # 6 disclosure
+        city, cannot, exact = self.station.city.city, self.station.cannot, self.policy.file.exact
+        small = disclosure.cohort(study, holders, cannot, exact, by_city=study.counted, city=city)  # 6 disclosure
         if small:
             return replace(terms, policy=small)
         try:
@@ -365,8 +365,9 @@ class Gate:
     def _cohort(self, study: Study, rows: snapshot.Snapshot) -> tuple[int, bytes]:
         """How many holders are in the cohort, and a keyed digest of which ones, so that equal cohorts are known for equal."""
         holders, which = 0, hmac.new(self.station.holder_key, b"hpfed-cohort/1" + bytes.fromhex(rows.content), sha256)
+        stands = study.standing(self.station.city.city)
         for table in rows.batches(study.cohort_reads(), BATCH):
-            inside = measures.members(table, study.dictionary, study.file.as_of, study.file.cohort)
+            inside = measures.members(beside(table, stands), study.meant, study.file.as_of, study.file.cohort)
             holders += int(inside.sum())
             which.update(np.packbits(inside).tobytes())
         return holders, which.digest()
@@ -431,9 +432,9 @@ class Gate:
                 raise Refusal("SNAPSHOT_DATE", as_of=study.file.as_of.isoformat())
             if study.exact and not study.summed:
                 read = True
-                small = disclosure.cohort(
-                    study, self._cohort(study, rows)[0], self.station.cannot, self.policy.file.exact, by_city=True
-                )  # 5 rows, 6 disclosure
+                holders, _ = self._cohort(study, rows)  # 5 rows
+                city, cannot, exact = self.station.city.city, self.station.cannot, self.policy.file.exact
+                small = disclosure.cohort(study, holders, cannot, exact, by_city=True, city=city)  # 6 disclosure
                 if small:
                     self.ledger.end(about, now=stamp.now)
                     raise small
@@ -442,7 +443,9 @@ class Gate:
             )  # 5 rows: charged from here on, come what may
             read = True
             seed = bytes(32) if study.exact else exactly(self.entropy, 32)
-            vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
+            vector = encoded(study, agreement.own, rows, self.station.city.city) + noise(
+                agreement.own, agreement.own_v20, seed
+            )  # 7 encode
             body = messages.Counted(asked.layout, vector.astype("<i8").tobytes())
             reply = self._sealed(body, request, stamp)
             self.ledger.count(
@@ -498,7 +501,7 @@ class Gate:
                 raise
             return member.refuse(state, no, stamp)
         seed, layout = bytes(32) if exact else exactly(self.entropy, 32), agreement.part(asked)
-        vector = encoded(agreement.study, layout, rows)
+        vector = encoded(agreement.study, layout, rows, self.station.city.city)
         vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
@@ -616,11 +619,16 @@ def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
     return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
 
 
-def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot) -> Vector:
-    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout."""
-    total = np.zeros(layout.length, dtype=np.int64)
+def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "") -> Vector:
+    """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout.
+
+    `city`: its name, from which, and from no row, follows the level of each attribute of cities that its holders stand at; a nameless one
+    has none.
+    """
+    total, stands = np.zeros(layout.length, dtype=np.int64), study.standing(city)
     for table in rows.batches(study.reads_for(layout), BATCH):
-        total += measures.encode(layout, table, study.dictionary, study.file.as_of, study.file.cohort, study.exact)
+        whole = beside(table, stands)
+        total += measures.encode(layout, whole, study.meant, study.file.as_of, study.file.cohort, study.exact)
     return total
 
 

@@ -131,6 +131,15 @@ class Sheet:
         return ("全部缴存人", "all account holders") if condition is None else self._filter(condition)
 
     @property
+    def levels(self) -> tuple[tuple[str, str, str], ...]:
+        """Of each attribute of cities: its name, this city's level (empty: none), and how many of the cities asked share it."""
+        found, cities = [], self.request.cities
+        for name, given in sorted((self.study.file.cities.attributes or {}).items()):
+            own = given.get(self.city.city, "")
+            found.append((name, own, str(sum(given.get(city, "") == own for city in cities))))
+        return tuple(found)
+
+    @property
     def leaves(self) -> tuple[Both, ...]:
         """What would leave this city, in sentences."""
         summed, own, found = self.study.workload.layout, self.study.workload.own, list[Both]()
@@ -182,7 +191,7 @@ class Sheet:
 
     def variable(self, name: str) -> Both:
         """Label and name."""
-        meant = self.study.dictionary
+        meant = self.study.meant
         if name not in meant.known():
             return name, name
         zh, en = meant.label_of(name, "zh"), meant.label_of(name, "en")
@@ -220,7 +229,7 @@ class Sheet:
         return f"{name[0]}{SIGNS[sign][0]} {zh}", f"{name[1]} {SIGNS[sign][1]} {en}"
 
     def _value(self, variable: str, text: str, language: Any) -> str:
-        meant = self.study.dictionary
+        meant = self.study.meant
         return meant.code_label(variable, text, language) if text in meant.codes(variable) else text
 
 
@@ -412,6 +421,7 @@ def value(found: Sheet, now: int) -> dict[str, Any]:
         "as_of": file.as_of.isoformat(),
         "cities": list(found.request.cities),
         "cohort": dict(zip(("zh", "en"), found.cohort, strict=True)),
+        "levels": {name: level or None for name, level, _ in found.levels},
         "questions": [
             {"id": name, "zh": words[0], "en": words[1], "cells": cells} for name, words, cells, _ in found.questions
         ],
@@ -450,6 +460,13 @@ def lines(found: Sheet, language: str, now: int) -> list[str]:
         say("目的", "purpose") + f": {file.purpose.text('zh' if zh else 'en')}",
         say("数据日期", "as of") + f": {file.as_of}; " + say("城市", "cities") + f": {', '.join(found.request.cities)}",
         say("对象", "about") + f": {found.cohort[n]}",
+        *(
+            say(
+                f"本市的城市属性 {name}: {level or '未给出'}（共 {count} 个城市）",
+                f"attribute {name} of this city: {level or 'none'} ({count} cities)",
+            )
+            for name, level, count in found.levels
+        ),
         "",
         say("问题", "questions"),
         *(f"  {name}: {words[n]} – {cells:,} " + say("格", "cells") for name, words, cells, _ in found.questions),

@@ -442,6 +442,24 @@ CODES: Final[dict[str, Texts]] = {
         "there is no kind of question {kind!r}{near}",
         "This version has: {known}",
     ),
+    "STUDY_ATTRIBUTE": _t(
+        "研究没有给出城市属性 {name!r}{near}",
+        "请写在 cities.attributes 中",
+        "the study gives no attribute of cities {name!r}{near}",
+        "Write it under cities.attributes",
+    ),
+    "STUDY_CITY": _t(
+        "属性 {attribute} 写到了 {name}，而研究没有问这个城市{near}",
+        "请改正城市名，或加入 cities.names",
+        "attribute {attribute} gives a level to {name}, which the study does not ask{near}",
+        "Correct the name, or add it to cities.names",
+    ),
+    "STUDY_COHORT_CITIES": _t(
+        "cohort 的 any 或 not 同时涉及城市属性与缴存人的变量",
+        "请写成 all: [只涉及城市的条件, 只涉及缴存人的条件]",
+        "an `any` or `not` of the cohort speaks of cities and of holders at once",
+        "Write it as all: [a part about cities, a part about holders]",
+    ),
     "STUDY_EPSILON": _t(
         "dp 模式须写明 privacy.epsilon",
         "例如 epsilon: 1.0",

@@ -4,7 +4,7 @@ A `Study` is the parsed file together with the dictionary that it means. Its can
 dictionary, so that neither can change after a city said yes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -14,8 +14,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from protocols import attributes, yamltext
 from protocols import dictionary as dictionaries
-from protocols import yamltext
+from protocols.attributes import Attributes
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
 from protocols.errors import ConfigError, HpfedError, PeerError, Unfit, joined, worded
@@ -73,6 +74,7 @@ class Privacy(Record):
 class Cities(Record):
     least: Annotated[Whole, Field(ge=3, le=512)] = 3
     names: Annotated[tuple[City, ...], Field(min_length=1, max_length=512)] | None = None
+    attributes: Attributes | None = None
 
 
 class Window(Record):
@@ -162,7 +164,22 @@ class Study:
     @cached_property
     def domain(self) -> Domain:
         """What its questions may know."""
-        return Domain(self.dictionary, self.exact)
+        return Domain(self.meant, self.exact)
+
+    @cached_property
+    def meant(self) -> Dictionary:
+        """The dictionary, and a variable `city.NAME` for each attribute of cities."""
+        return attributes.extended(self.dictionary, self.file.cities.attributes or {})
+
+    def standing(self, city: str) -> attributes.Standing:
+        """Where a city stands on each attribute: public, and the same for all of its holders."""
+        return attributes.standing(self.meant, self.file.cities.attributes or {}, city)
+
+    def split(self, question: Any, cities: Sequence[str], least: int) -> attributes.Split:
+        """How `cities`, those that can answer a question, stand on what it asks about them. `least`: what no level may be below."""
+        file = self.file
+        given = file.cities.attributes or {}
+        return attributes.split(self.meant, given, question.variables(), (file.cohort,), cities, least)
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
@@ -279,7 +296,7 @@ def from_wire(study: bytes, dictionary: bytes) -> Study:
 
 def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     """All that a schema cannot say: names, types, sizes, and what this version does not do yet."""
-    file, meant = study.file, study.dictionary
+    file, meant = study.file, study.meant
     if file.privacy.mode == "dp" and file.privacy.epsilon is None:
         yield ConfigError("STUDY_EPSILON", document.at("privacy", "epsilon"))
     for key, words in (("title", file.title), ("purpose", file.purpose)):
@@ -290,6 +307,9 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
             meant.check_filter(file.cohort, "cohort")
         except ValueError as problem:
             yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=worded(problem))
+        if not attributes.apart(file.cohort):
+            yield ConfigError("STUDY_COHORT_CITIES", document.at("cohort"))
+    yield from _attribute_faults(file.cities, document)
     names = file.cities.names or ()
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -322,14 +342,21 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         yield ConfigError("STUDY_RESOLUTION", at, name=name, unknowns=unknowns, limit=MOST_UNKNOWNS)
 
 
+def _attribute_faults(cities: Cities, document: Document) -> Iterator[HpfedError]:
+    """Levels of cities that are not asked."""
+    for name, levels in (cities.attributes or {}).items():
+        for city in levels:
+            if cities.names is not None and city not in cities.names:
+                at = document.at("cities", "attributes", name, city)
+                yield ConfigError("STUDY_CITY", at, name=city, attribute=name, near=near(city, cities.names))
+
+
 def _of_this_version(tree: Tree) -> Tree:
     """The tree without the keys that `_not_yet` names; a question of no kind here becomes a count, so that the others keep their places."""
     if not isinstance(tree, dict):
         return tree
     kept = {key: value for key, value in tree.items() if key != "repeat"}
-    cities, questions = kept.get("cities"), kept.get("questions")
-    if isinstance(cities, dict):
-        kept["cities"] = {key: value for key, value in cities.items() if key != "attributes"}
+    questions = kept.get("questions")
     if isinstance(questions, list):
         kept["questions"] = [_question_of_this_version(each) for each in questions]
     return kept
@@ -354,9 +381,6 @@ def _not_yet(document: Document) -> Iterator[HpfedError]:
         return
     if "repeat" in tree:
         yield ConfigError("NOT_YET", document.at("repeat"), thing="`repeat`")
-    cities = tree.get("cities")
-    if isinstance(cities, dict) and "attributes" in cities:
-        yield ConfigError("NOT_YET", document.at("cities", "attributes"), thing="`cities.attributes`")
     questions = tree.get("questions")
     for number, question in enumerate(questions if isinstance(questions, list) else ()):
         if not isinstance(question, dict):

@@ -216,6 +216,7 @@ def _meta(wording: Wording) -> tuple[Pair, ...]:
         (wording.say("meta_cohort"), wording.cohort()),
         (wording.say("meta_snapshot"), _dates(wording)),
     ]
+    pairs += [(wording.variable(f"city.{name}"), wording.levels(name)) for name in wording.content.cities.attributes]
     if study.window:
         months = wording.say("window_months", first=study.window.from_, last=study.window.to)
         pairs.append((wording.say("meta_window"), months))

@@ -158,6 +158,17 @@ class Wording:
         label = self.content.cities.names.get(name)
         return shorter(label.text(self.language, name) if label else name, LONGEST_LABEL)
 
+    def levels(self, attribute: str) -> Markup:
+        """The levels of an attribute of cities, each with its cities."""
+        at: dict[str, list[str]] = {}
+        for city, level in self.content.cities.attributes[attribute].items():
+            at.setdefault(level, []).append(city)
+        name = f"city.{attribute}"
+        return self.say("semicolon").join(
+            self.say("level_cities", level=self.code(name, level), cities=self.cities(at[level]))
+            for level in sorted(at)
+        )
+
     def listed(self, items: Iterable[object]) -> Markup:
         return self.say("comma").join(escape(item) for item in items)
 

@@ -103,14 +103,22 @@ class Question(Record, ABC):
 
 def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str, ...]) -> Iterator[Fault]:
     """Faults of the name of a number that is summed or cut into bins. `beside`: further types that the kind can answer."""
-    if name.startswith("city."):
-        yield Fault(key, "NOT_YET", {"thing": f"{name}, an attribute of cities,"})
-    elif name not in dictionary.known():
-        yield Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, dictionary.known())})
+    if name not in dictionary.known():
+        yield _unknown(key, name, dictionary)
     elif (kind := dictionary.type_of(name)) == "number":
         yield Fault(key, "NOT_YET", {"thing": f"{name}, a number that is not counted in whole steps,"})
     elif kind not in ("integer", "money", *beside):
         yield Fault(key, "STUDY_NOT_AN_AMOUNT", {"name": name, "type": kind})
+
+
+def _unknown(key: str, name: str, dictionary: Dictionary) -> Fault:
+    """A name that neither the dictionary nor, for `city.NAME`, the study has."""
+    known = dictionary.known()
+    if name.startswith("city."):
+        return Fault(
+            key, "STUDY_ATTRIBUTE", {"name": name, "near": near(name, [each for each in known if "." in each])}
+        )
+    return Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, known)})
 
 
 def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain) -> Iterator[Fault]:
@@ -134,10 +142,8 @@ def axis_faults(
     for number, name in enumerate(names):
         if name in beside + names[:number]:
             yield Fault(key, "STUDY_TWICE", {"name": name})
-        elif name.startswith("city."):
-            yield Fault(key, "NOT_YET", {"thing": f"{name}, an attribute of cities,"})
         elif name not in dictionary.known():
-            yield Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, dictionary.known())})
+            yield _unknown(key, name, dictionary)
         elif (kind := dictionary.type_of(name)) == "set":
             yield Fault(key, "NOT_YET", {"thing": f"{name}, a multi-response variable,"})
         elif kind not in ("category", "boolean"):

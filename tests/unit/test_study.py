@@ -109,10 +109,24 @@ FAULTS: Final = {
     ),
     # parts of the contract that this version says it does not have
     "repeated study": (ASKER, ASKER + "repeat: {every: month, times: 12}\n", "NOT_YET", 5, "repeat", "`repeat`"),
-    "attributes of cities": (
-        ASKER, ASKER + "cities: {attributes: {west: {c1: true}}}\n", "NOT_YET", 5, "cities.attributes", "attributes",
+    "level of a city that is not asked": (
+        ASKER, ASKER + "cities: {names: [c1, c2, c3], attributes: {west: {c4: yes}}}\n", "STUDY_CITY", 5, "cities.attributes.west.c4",
+        "west gives a level to c4",
     ),
-    "axis of cities": ("by: sex", "by: city.west", "NOT_YET", 10, "questions[1].by", "city.west"),
+    "attribute without a level": (
+        ASKER, ASKER + "cities: {attributes: {west: {}}}\n", "SCHEMA_VALUE", 5, "cities.attributes.west", "at least 1",
+    ),
+    "city without a level": (
+        ASKER, ASKER + "cities: {attributes: {west: {c1: ''}}}\n", "SCHEMA_VALUE", 5, "cities.attributes.west.c1", "pattern",
+    ),
+    "attribute with a capital": (
+        ASKER, ASKER + "cities: {attributes: {West: {c1: yes}}}\n", "SCHEMA_VALUE", 5, "cities.attributes.West", "pattern",
+    ),
+    "attribute that is not given": ("by: sex", "by: city.west", "STUDY_ATTRIBUTE", 10, "questions[1].by", "cities.attributes"),
+    "cohort that mixes cities and holders": (
+        ASKER, ASKER + "cities: {attributes: {w: {c1: a}}}\ncohort: {any: [{variable: city.w, is: a}, {variable: sex, is: male}]}\n",
+        "STUDY_COHORT_CITIES", 6, "cohort", "a part about cities",
+    ),
     "cohort of one question": (
         COUNT, "kind: count, cohort: {variable: sex, is: male}}", "NOT_YET", 9, "questions[0].cohort", "one question",
     ),
