@@ -118,9 +118,10 @@ def reconcile_cities(
         measured += _measured(own, together, [len(linked) * variance for variance in own_variances])
     total = _grouped(measured)
     pooled, cities = dict[FamilyKey, Family](), {city: dict[FamilyKey, Family]() for city in apart}
-    counts: dict[int | None, Settled] = {scope: {} for scope in (None, *apart)}
+    every: dict[object, dict[int | None, Settled]] = {}  # numbers of holders, by cohort: of the sum and of each city
     keys = dict.fromkeys((*total, *(key for groups in apart.values() for key in groups)))
     for key in sorted(keys, key=lambda key: key[0] is not Measure.ONE):  # amounts rest on counts
+        counts = every.setdefault(key[3], {scope: {} for scope in (None, *apart)})
         own_groups = {city: groups[key] for city, groups in apart.items() if key in groups}
         everything = (*total.get(key, ()), *(each for group in own_groups.values() for each in group))
         if not any(each.variance for each in everything):

@@ -17,6 +17,7 @@ import numpy as np
 
 from coordinator.release import POOLED, Opened, estimates, hidden, reconciled, without_thin_levels
 from protocols.dictionary import MISSING
+from protocols.filters import Filter
 from protocols.plan import Agreement
 from protocols.ring import Vector
 from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table
@@ -224,7 +225,8 @@ class Forecast:
             return rows
         study = self.agreement.study
         if self._hidden is not None:
-            rows = self._hidden.covered(Answer(rows), study.workload.blocks[question.id]["holders"].axes).rows
+            axes = study.workload.blocks[question.id]["holders"].axes
+            rows = self._hidden[question.cohort].covered(Answer(rows), axes).rows
         return without_thin_levels(study, question, self._able(question), Answer(rows)).rows
 
     def _able(self, question: Question) -> tuple[str, ...]:
@@ -233,7 +235,7 @@ class Forecast:
         return self.agreement.study.able(question, dict(known))
 
     @cached_property
-    def _hidden(self) -> Withheld | None:
+    def _hidden(self) -> Mapping[Filter | None, Withheld] | None:
         if not (self.agreement.study.exact and self.agreement.study.summed):
             return None
         return hidden(self.agreement, self._tables.of_sum, *self.least_exact)
@@ -276,7 +278,7 @@ class Forecast:
         if all(table.exact for table in sums.tables.values()):
             statuses = [[row.obs_status for row in self._rows(question, sums)]]
         else:
-            blocks = self.agreement.study.workload.blocks[question.id]
+            blocks = self.agreement.study.workload.published[question.id]
             statuses = [[row.obs_status for row in self._rows(question, each)] for each in _drawn(sums, blocks)]
         return tuple(
             (sum("u" in each for each in column) / len(column), sum("x" in each for each in column) / len(column))

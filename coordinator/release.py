@@ -18,7 +18,7 @@ from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
 from protocols.dictionary import Words
-from protocols.filters import leaves
+from protocols.filters import Filter, leaves
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
@@ -104,7 +104,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             min_cell = max(opened.approvals[city].min_cell for city in survivors)
             answer = _answer(study, question, found.pooled, min_cell, "")
             if covers is not None:
-                answer = covers.covered(answer, study.workload.blocks[question.id]["holders"].axes)
+                answer = covers[question.cohort].covered(answer, study.workload.blocks[question.id]["holders"].axes)
             answer = without_thin_levels(study, question, able, answer)
             scopes.append((POOLED, answer if enough else answer.unavailable()))
         for city in survivors if release != "pooled" else ():
@@ -120,6 +120,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             "cities": list(able),
             "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
+            **_chosen(study, question),
             "rows": [row.published(scope) for scope, row in rows],
             "tests": [
                 {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
@@ -137,12 +138,19 @@ def without_thin_levels(study: Study, question: Question, able: Sequence[str], a
     return answer.without(lambda row: found.hides(row.keys, contrast=row.contrast), tested=not found.guarded)
 
 
-def hidden(agreement: Agreement, families: Families, least: int, fewest: int) -> Withheld | None:
-    """Cells of exact tables that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a sum."""
+def hidden(
+    agreement: Agreement, families: Families, least: int, fewest: int
+) -> Mapping[Filter | None, Withheld] | None:
+    """Cells of exact tables that are not printed, by cohort; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a
+    sum. No policy lets cells be withheld where there are several cohorts, of which one could be taken from another."""
     if max(least, fewest) <= 1:
         return None
-    (counts,) = (family for (measure, *_), family in families.items() if measure is Measure.ONE)
-    return withheld(counts, Resolution.of(agreement.layout), least, fewest)
+    resolution = Resolution.of(agreement.layout)
+    return {
+        cohort: withheld(counts, resolution, least, fewest)
+        for (measure, _, _, cohort), counts in families.items()
+        if measure is Measure.ONE
+    }
 
 
 def _answer(study: Study, question: Question, families: Families, min_cell: int, city: str) -> Answer:
@@ -159,6 +167,7 @@ def estimates(study: Study, question: Question, families: Families, min_cell: in
         question=f"{question.id} {city}" if city else question.id,
         confidence=study.file.confidence,
         min_cell=min_cell,
+        part=study.workload.slices.get(question.id),
     )
 
 
@@ -206,9 +215,20 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
     }
 
 
+def _chosen(study: Study, question: Question) -> dict[str, Any]:
+    """A question's own cohort. `slice`: its tables are parts of tables of everybody, and agree with all others; else they are fitted by
+    themselves, and in mode dp may differ from others by noise."""
+    if question.cohort is None:
+        return {}
+    return {
+        "cohort": question.cohort.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "cohort_is": "slice" if question.id in study.workload.slices else "family",
+    }
+
+
 def asked(question: Question) -> dict[str, Any]:
     """A question's own parameters, as they were understood."""
-    shared = {"id", "kind", "release", "weight", "sampling"}
+    shared = {"id", "kind", "release", "weight", "sampling", "cohort"}
     return {key: value for key, value in question.model_dump(mode="json").items() if key not in shared}
 
 
@@ -347,7 +367,7 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
     """Labels of every variable that rows are keyed by or the cohort is made of, and of `further` ones that the results name, so that a
     report needs no dictionary."""
     dictionary, cohort = study.meant, study.file.cohort
-    named = {name for question in study.file.questions for name in question.variables()}
+    named = {name for question in study.file.questions for name in (*question.variables(), *question.chosen_by())}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
     return {
         name: {

@@ -271,6 +271,8 @@ class Question(Read):
     cities: tuple[str, ...]
     keys: tuple[str, ...] = ()
     asked: dict[str, Any] = {}
+    cohort: Filter | None = None
+    cohort_is: Literal["slice", "family", ""] = ""
     label: Label = Label()
     rows: tuple[Row, ...] = ()
     tests: tuple[Test, ...] = ()

@@ -28,7 +28,8 @@ it is the one word `declined:disclosure`. What does not open is dropped with an 
 """
 
 import hmac
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -351,9 +352,8 @@ class Gate:
             return replace(terms, budget=no)
         if not study.exact:
             return terms
-        holders, cohort = self._cohort(study, rows)  # 5 rows
-        city, cannot, exact = self.station.city.city, self.station.cannot, self.policy.file.exact
-        small = disclosure.cohort(study, holders, cannot, exact, by_city=study.counted, city=city)  # 6 disclosure
+        atoms, cohort = self._cohorts(study, rows)  # 5 rows
+        small = self._small(study, atoms, by_city=study.counted)  # 6 disclosure
         if small:
             return replace(terms, policy=small)
         try:
@@ -362,15 +362,27 @@ class Gate:
             return replace(terms, policy=no)
         return terms
 
-    def _cohort(self, study: Study, rows: snapshot.Snapshot) -> tuple[int, bytes]:
-        """How many holders are in the cohort, and a keyed digest of which ones, so that equal cohorts are known for equal."""
-        holders, which = 0, hmac.new(self.station.holder_key, b"hpfed-cohort/1" + bytes.fromhex(rows.content), sha256)
-        stands = study.standing(self.station.city.city)
-        for table in rows.batches(study.cohort_reads(), BATCH):
-            inside = measures.members(beside(table, stands), study.meant, study.file.as_of, study.file.cohort)
-            holders += int(inside.sum())
+    def _small(self, study: Study, atoms: Mapping[int, int], *, by_city: bool) -> Refusal | None:
+        """Whether a cohort of this city is too small, or two of them are too alike."""
+        city, cannot, exact = self.station.city.city, self.station.cannot, self.policy.file.exact
+        return disclosure.cohorts(study, atoms, cannot, exact, by_city=by_city, city=city)
+
+    def _cohorts(self, study: Study, rows: snapshot.Snapshot) -> tuple[Mapping[int, int], bytes]:
+        """Holders of the study's cohort by which cohorts of single questions they are in (bit k: the k-th of them), and a keyed digest of who
+        is in which, so that equal cohorts are known for equal."""
+        which = hmac.new(self.station.holder_key, b"hpfed-cohort/1" + bytes.fromhex(rows.content), sha256)
+        stands, atoms = study.standing(self.station.city.city), Counter[int]()
+        read = {name for each in (study.file.cohort, *study.cohorts) for name in study.decides(each)}
+        for table in rows.batches(read, BATCH):
+            whole, at = beside(table, stands), np.zeros(table.holders, dtype=np.int64)
+            inside = measures.members(whole, study.meant, study.file.as_of, study.file.cohort)
             which.update(np.packbits(inside).tobytes())
-        return holders, which.digest()
+            for number, cohort in enumerate(study.cohorts):
+                chosen = inside & measures.members(whole, study.meant, study.file.as_of, cohort)
+                which.update(np.packbits(chosen).tobytes())
+                at |= chosen.astype(np.int64) << number
+            atoms.update(dict(zip(*(each.tolist() for each in np.unique(at[inside], return_counts=True)), strict=True)))
+        return atoms, which.digest()
 
     def _claim(
         self,
@@ -432,9 +444,8 @@ class Gate:
                 raise Refusal("SNAPSHOT_DATE", as_of=study.file.as_of.isoformat())
             if study.exact and not study.summed:
                 read = True
-                holders, _ = self._cohort(study, rows)  # 5 rows
-                city, cannot, exact = self.station.city.city, self.station.cannot, self.policy.file.exact
-                small = disclosure.cohort(study, holders, cannot, exact, by_city=True, city=city)  # 6 disclosure
+                atoms, _ = self._cohorts(study, rows)  # 5 rows
+                small = self._small(study, atoms, by_city=True)  # 6 disclosure
                 if small:
                     self.ledger.end(about, now=stamp.now)
                     raise small

@@ -438,8 +438,8 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
-    """Exact tables with small cells that cannot be withheld yet: at cities whose cohorts are not kept apart from earlier ones; by city; and
-    amounts, of which a few holders may be most."""
+    """Exact tables with small cells that cannot be withheld yet: at cities whose cohorts are not kept apart from earlier ones; over several
+    cohorts; by city; and amounts, of which a few holders may be most."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
@@ -450,9 +450,9 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
             continue
         counts = all(block.measure is Measure.ONE for block in study.workload.blocks[question.id].values())
         pooled = study.release_of(question) == "pooled"
-        if policy.loose and counts and pooled:
+        if policy.loose and counts and pooled and not study.cohorts:
             continue
-        why = WHY["real" if not policy.loose else "amounts" if pooled else "by_city"]
+        why = WHY["real" if not policy.loose else "cohorts" if study.cohorts else "amounts" if pooled else "by_city"]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
@@ -465,6 +465,10 @@ WHY: Final = {
         "zh": "；本版本尚不能隐去由少数人占大部分的金额",
         "en": "; this version cannot suppress amounts of which a few holders are most yet",
     },
+    "cohorts": {
+        "zh": "；本版本尚不能隐去可由研究内另一范围相减得出的较小单元格",
+        "en": "; this version cannot suppress smaller cells that another cohort of the same study would give by subtraction yet",
+    },
     "by_city": {
         "zh": "；本版本尚不能隐去分市公布的较小单元格",
         "en": "; this version cannot suppress smaller cells of a city's own tables yet",
@@ -475,7 +479,7 @@ WHY: Final = {
 def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
     meant, cohort = study.dictionary, study.file.cohort
     in_cohort = [leaf.variable for leaf in leaves(cohort)] if cohort is not None else []
-    asked = [name for question in study.file.questions for name in question.variables()]
+    asked = [name for question in study.file.questions for name in (*question.variables(), *question.chosen_by())]
     behind = _behind(meant, [*asked, *in_cohort])
     for name in policy.file.variables.deny:
         if name in behind:

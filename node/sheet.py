@@ -112,6 +112,11 @@ class Sheet:
             named = [self.variable(name) for name in question.variables()]
             zh = "：".join(part for part in (kind[0], " × ".join(each[0] for each in named)) if part)
             en = ": ".join(part for part in (kind[1], " × ".join(each[1] for each in named)) if part)
+            if question.cohort is not None:
+                whom = self._filter(question.cohort)
+                zh, en = f"{zh}；仅限{whom[0]}", f"{en}; of those where {whom[1]}"
+                if question.id in self.study.workload.slices:
+                    zh, en = f"{zh}（送出的表含全部对象）", f"{en} (the table that leaves is of everybody)"
             cells = sum(block.cells for block in set(self.study.workload.blocks[question.id].values()))
             found.append((question.id, (zh, en), cells, RELEASES[question.release or file.release]))
         return tuple(found)

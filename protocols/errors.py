@@ -454,6 +454,12 @@ CODES: Final[dict[str, Texts]] = {
         "attribute {attribute} gives a level to {name}, which the study does not ask{near}",
         "Correct the name, or add it to cities.names",
     ),
+    "STUDY_COHORTS": _t(
+        "各问题的 cohort 共 {count} 种，上限 {limit} 种",
+        "请合并，或拆成多个研究",
+        "the questions have {count} different cohorts; the limit is {limit}",
+        "Merge some, or ask several studies",
+    ),
     "STUDY_COHORT_CITIES": _t(
         "cohort 的 any 或 not 同时涉及城市属性与缴存人的变量",
         "请写成 all: [只涉及城市的条件, 只涉及缴存人的条件]",
@@ -1220,6 +1226,12 @@ CODES: Final[dict[str, Texts]] = {
         "请放宽 cohort，或与该市商议",
         "this city has fewer rows in the cohort than {limit} (policy.yaml: {key})",
         "Widen the cohort, or ask the city",
+    ),
+    "EXACT_COHORTS_ALIKE": _t(
+        "研究内各问题的 cohort 之间，本市只差不足 {limit} 人 (policy.yaml: {key})",
+        "请去掉其中一个 cohort，或改用 dp 模式",
+        "cohorts of the study's questions differ by fewer rows of this city than {limit} (policy.yaml: {key})",
+        "Leave out one of the cohorts, or use mode dp",
     ),
     "EXACT_OVERLAP": _t(
         "本市符合条件的人与较早的精确统计 {study} 相同，而城市名单只差少数",

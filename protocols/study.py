@@ -19,19 +19,17 @@ from protocols import dictionary as dictionaries
 from protocols.attributes import Attributes
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
-from protocols.errors import ConfigError, HpfedError, PeerError, Unfit, joined, worded
+from protocols.errors import ConfigError, HpfedError, PeerError, Place, Unfit, joined, worded
 from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
-from protocols.statistics.layout import Domain, Layout
+from protocols.statistics.layout import MOST_CELLS_PER_QUESTION, Domain, Layout
 from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
 from protocols.statistics.workload import Workload
 from protocols.yamltext import Document, Real, Record, Tree, Whole, fit, read
 
-MOST_CELLS_PER_QUESTION: Final = (
-    262_144  # what one table can hold and still be read, and one carrier can count in cache
-)
+MOST_COHORTS: Final = 32  # of single questions: each is a pass of its own over the rows of every city
 MOST_CELLS: Final = 1_048_576  # 8 MiB of masked vector in the wide ring
 Mode = Literal["dp", "exact"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
@@ -179,7 +177,8 @@ class Study:
         """How `cities`, those that can answer a question, stand on what it asks about them. `least`: what no level may be below."""
         file = self.file
         given = file.cities.attributes or {}
-        return attributes.split(self.meant, given, question.variables(), (file.cohort,), cities, least)
+        cohorts = (file.cohort, question.cohort)
+        return attributes.split(self.meant, given, question.variables(), cohorts, cities, least)
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
@@ -213,7 +212,7 @@ class Study:
     def reads(self, question: Any | None = None) -> tuple[str, ...]:
         """Given variables that a question reads (default: the whole study), the cohort's included; ascending."""
         asked = [question] if question is not None else self.file.questions
-        names = {name for each in asked for name in each.variables()}
+        names = {name for each in asked for name in (*each.variables(), *each.chosen_by())}
         given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
         return tuple(sorted(given | set(self.cohort_reads())))
 
@@ -223,9 +222,18 @@ class Study:
         given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
         return tuple(sorted(given | set(self.cohort_reads())))
 
+    @property
+    def cohorts(self) -> tuple[Filter, ...]:
+        """The cohorts of single questions, each once, in the order of their first use."""
+        return tuple(dict.fromkeys(each.cohort for each in self.file.questions if each.cohort is not None))
+
     def cohort_reads(self) -> tuple[str, ...]:
         """Given variables that decide who belongs to the cohort, ascending."""
-        named = [] if self.file.cohort is None else [leaf.variable for leaf in leaves(self.file.cohort)]
+        return self.decides(self.file.cohort)
+
+    def decides(self, cohort: Filter | None) -> tuple[str, ...]:
+        """Given variables that a cohort is decided by, ascending."""
+        named = [] if cohort is None else [leaf.variable for leaf in leaves(cohort)]
         return tuple(sorted(frozenset[str]().union(*(self.dictionary.needs(name) for name in named))))
 
     def able(self, question: Any, cannot: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -302,30 +310,32 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     for key, words in (("title", file.title), ("purpose", file.purpose)):
         if not words.text("zh"):
             yield ConfigError("SCHEMA_MISSING", document.at(key), key="zh")
-    if file.cohort is not None:
-        try:
-            meant.check_filter(file.cohort, "cohort")
-        except ValueError as problem:
-            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=worded(problem))
-        if not attributes.apart(file.cohort):
-            yield ConfigError("STUDY_COHORT_CITIES", document.at("cohort"))
+    yield from _cohort_faults(file.cohort, meant, document.at("cohort"))
     yield from _attribute_faults(file.cities, document)
     names = file.cities.names or ()
     for number, name in enumerate(names):
         if name in names[:number]:
             yield ConfigError("STUDY_TWICE", document.at("cities", "names", number), name=name)
+    if len(study.cohorts) > MOST_COHORTS:
+        at = document.at("questions")
+        yield ConfigError("STUDY_COHORTS", at, count=len(study.cohorts), limit=MOST_COHORTS)
     ids = [question.id for question in file.questions]
     for number, question in enumerate(file.questions):
         if ids.index(question.id) < number:
             yield ConfigError("STUDY_TWICE", document.at("questions", number, "id"), name=question.id)
         found = [fault.at(document.at("questions", number, fault.key)) for fault in question.faults(meant)]
         yield from found
+        yield from _cohort_faults(question.cohort, meant, document.at("questions", number, "cohort"))
         if not found:
             cells = sum(block.cells for block in question.blocks(study.domain).values())
             if cells > MOST_CELLS_PER_QUESTION:
                 at = document.at("questions", number)
                 yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
-    sound = not any(True for question in file.questions for _ in question.faults(meant))
+    sound = not any(
+        True
+        for question in file.questions
+        for _ in (*question.faults(meant), *_cohort_faults(question.cohort, meant, document.at("questions")))
+    )
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
@@ -340,6 +350,18 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         name, unknowns = needed
         at = document.at("questions")
         yield ConfigError("STUDY_RESOLUTION", at, name=name, unknowns=unknowns, limit=MOST_UNKNOWNS)
+
+
+def _cohort_faults(cohort: Filter | None, meant: Dictionary, at: Place) -> Iterator[HpfedError]:
+    """Unknown variables and codes, operands of the wrong type, cities and holders in one `any` or `not`."""
+    if cohort is None:
+        return
+    try:
+        meant.check_filter(cohort, "cohort")
+    except ValueError as problem:
+        yield ConfigError("SCHEMA_VALUE", at, problem=worded(problem))
+    if not attributes.apart(cohort):
+        yield ConfigError("STUDY_COHORT_CITIES", at)
 
 
 def _attribute_faults(cities: Cities, document: Document) -> Iterator[HpfedError]:
@@ -367,7 +389,7 @@ def _question_of_this_version(question: Tree) -> Tree:
         return question
     if not _kind_known(question.get("kind")):
         return {key: question[key] for key in ("id", "release", "weight") if key in question} | {"kind": "count"}
-    return {key: value for key, value in question.items() if key != "cohort"}
+    return question
 
 
 def _kind_known(kind: Tree | None) -> bool:
@@ -385,8 +407,6 @@ def _not_yet(document: Document) -> Iterator[HpfedError]:
     for number, question in enumerate(questions if isinstance(questions, list) else ()):
         if not isinstance(question, dict):
             continue
-        if "cohort" in question:
-            yield ConfigError("NOT_YET", document.at("questions", number, "cohort"), thing="a cohort of one question")
         kind, at = question.get("kind"), document.at("questions", number, "kind")
         if kind is None:
             yield ConfigError("SCHEMA_MISSING", at, key="kind")

@@ -407,7 +407,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
         if layout.drawable(question) and not of:  # no picture in its place
             grids = tuple(replace(grid, folded=False) for grid in grids)
         size = sum(len(line.cells) for grid in grids for group in grid.groups for line in group.lines)
-        notes = [*_lacking(wording, question), *_merged(wording, question)]
+        notes = [*_chosen(wording, question), *_lacking(wording, question), *_merged(wording, question)]
         if not question.rows:
             notes.append(wording.say("note_empty"))
         if size > room:
@@ -485,6 +485,14 @@ def _key(wording: Wording, grid: Grid) -> tuple[tuple[str, Markup], ...]:
         (letter, wording.say("key_entry", name=wording.mark(letter), why=wording.say(f"mark_{letter}_why")))
         for letter in grid.letters
     )
+
+
+def _chosen(wording: Wording, question: Question) -> Iterable[Markup]:
+    """Whom a question is about, where not about all, and whether its numbers agree with those of other tables."""
+    if question.cohort is not None:
+        exact = wording.content.privacy.mode == "exact"
+        said = "note_cohort_exact" if exact else f"note_cohort_{question.cohort_is or 'family'}"
+        yield wording.say(said, cohort=wording.words_of(question.cohort))
 
 
 def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:

@@ -208,7 +208,10 @@ class Wording:
     def cohort(self) -> Markup:
         """The filter of the study in words."""
         filter_ = self.content.study.cohort
-        return self.say("cohort_all", unit=self.unit()) if filter_ is None else self._words(filter_, outer=True)
+        return self.say("cohort_all", unit=self.unit()) if filter_ is None else self.words_of(filter_)
+
+    def words_of(self, filter_: Leaf | All | Any_ | Not) -> Markup:
+        return self._words(filter_, outer=True)
 
     def _words(self, part: Leaf | All | Any_ | Not, outer: bool = False) -> Markup:
         match part:

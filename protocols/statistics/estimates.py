@@ -24,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols import entropy
+from protocols.filters import Filter
+from protocols.statistics.cohorts import Slice
 from protocols.statistics.layout import Amount, Axis, Block, Blocks, Choice, Limb, Measure
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
@@ -35,7 +37,7 @@ AxisSet: TypeAlias = frozenset[str]
 Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
-FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice, Limb | None]
+FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice, Limb | None, Filter | None]
 
 ALL: Final = slice(None)
 KNOWN: Final = slice(None, -1)  # the positions of an axis that stand for known values
@@ -113,6 +115,19 @@ class Table:
         )
         units = np.concatenate([known, missing], axis=at)
         return replace(self, axes=axes, units=units, noise=noise, whole=(self.whole - {name}) | {into.name})
+
+    def sliced(self, name: str, position: int) -> "Table":
+        """The cells at one position of one axis, with the noise that they have in the table."""
+        at = [axis.name for axis in self.axes].index(name)
+        size, noise = self.axes[at].size, dict[AxisSet, Floats]()
+        place = sum(axis.name in self.whole for axis in self.axes[:at])
+        for chosen, part in self.noise.items():
+            if name in self.whole:
+                noise[chosen] = part.take(position, part.ndim // 2 + place).take(position, place)
+            elif name not in chosen:
+                noise[chosen] = part / size**2 + self.noise[chosen | {name}] * (1 - 1 / size)
+        axes = (*self.axes[:at], *self.axes[at + 1 :])
+        return replace(self, axes=axes, units=self.units.take(position, at), noise=noise, whole=self.whole - {name})
 
     def renamed(self, old: str, new: str) -> "Table":
         """The same table with another name for one axis, as readers know it."""
@@ -259,7 +274,7 @@ Families: TypeAlias = Mapping[FamilyKey, Family]
 
 
 def family_of(block: Block) -> FamilyKey:
-    return block.measure, block.of, block.limb
+    return block.measure, block.of, block.limb, block.cohort
 
 
 @dataclass(frozen=True)
@@ -279,13 +294,24 @@ class Estimates:
 
     @classmethod
     def of(
-        cls, families: Families, blocks: Blocks, *, study: str, question: str, confidence: float, min_cell: int
+        cls,
+        families: Families,
+        blocks: Blocks,
+        *,
+        study: str,
+        question: str,
+        confidence: float,
+        min_cell: int,
+        part: Slice | None = None,
     ) -> "Estimates":
-        """The tables of a question's blocks. `study`: its digest; `question`: its id: they name the public stream of draws."""
+        """The tables of a question's blocks, or of one position of one axis of them (`part`). `study`: its digest; `question`: its id: they
+        name the public stream of draws."""
         tables = {
             name: families[family_of(block)].table(frozenset(axis.name for axis in block.axes))
             for name, block in blocks.items()
         }
+        if part is not None:
+            tables = {name: table.sliced(part.axis, part.position) for name, table in tables.items()}
         return cls(tables, confidence, min_cell, study, question)
 
     def __getitem__(self, name: str) -> Table:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from protocols.canonical import canonical, digest
 from protocols.dictionary import MISSING, Dictionary
 from protocols.errors import ConfigError
+from protocols.filters import Filter, leaves, spelled
 from protocols.statistics.levels import Levels, levels_of
 
 KNOWN: Final = "known"
@@ -32,6 +33,9 @@ CARRIER_CELLS: Final = (
 )  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
 EXACT_TOP_BITS: Final = 31
 MOST_SHIFT: Final = 40
+MOST_CELLS_PER_QUESTION: Final = (
+    262_144  # what one table can hold and still be read, and one carrier can count in cache
+)
 
 
 class Measure(StrEnum):
@@ -135,7 +139,8 @@ class Block:
     """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
 
     `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
-    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact.
+    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact. `cohort`: whom it is over,
+    where that is not the study's whole cohort.
     """
 
     measure: Measure
@@ -144,6 +149,7 @@ class Block:
     weight: int = 1
     shift: int = 0
     limb: Limb | None = None
+    cohort: Filter | None = None
 
     def __post_init__(self) -> None:
         if any(first.name >= second.name for first, second in pairwise(self.axes)):
@@ -154,13 +160,15 @@ class Block:
         """Readable, and unique in a study."""
         measured = self.of.variable if isinstance(self.of, Choice) else " * ".join(each.name for each in self.of)
         limb = "" if self.limb is None else f" {self.limb.name.lower()}"
-        return f"{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)})"
+        whom = "" if self.cohort is None else f" where {spelled(self.cohort)}"
+        return f"{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)}){whom}"
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The variables that it is about."""
+        """The variables that it is about; those that decide whom it is over among them."""
         of = (self.of.variable,) if isinstance(self.of, Choice) else (each.variable for each in self.of)
-        return (*(axis.source for axis in self.axes), *of)
+        chosen = () if self.cohort is None else (leaf.variable for leaf in leaves(self.cohort))
+        return (*(axis.source for axis in self.axes), *of, *chosen)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -244,6 +252,7 @@ class Block:
             "l1": str(self.l1),
             "l2sq": str(self.l2sq),
             "unit": self.unit,
+            **({} if self.cohort is None else {"cohort": spelled(self.cohort)}),
         }
 
     def _of(self) -> list[dict[str, Any]]:
@@ -263,10 +272,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Carrier:
-    """One joint table of counts, from which the blocks of the layout at `places` are summed. It never leaves the city."""
+    """One joint table of counts, from which the blocks of the layout at `places`, of one cohort, are summed. It never leaves the city."""
 
     axes: tuple[Axis, ...]
     places: tuple[int, ...]
+    cohort: Filter | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -280,10 +290,16 @@ class Carrier:
 def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
     """Joint tables that cover all blocks of counts: the largest block first, each into the table that it makes the least larger.
 
-    A table of a single block may have any size; one of several has at most CARRIER_CELLS.
+    A table of a single block may have any size; one of several has at most CARRIER_CELLS. Cohorts are counted apart.
     """
+    return tuple(
+        carrier for cohort in dict.fromkeys(block.cohort for block in blocks) for carrier in _carriers(blocks, cohort)
+    )
+
+
+def _carriers(blocks: Sequence[Block], cohort: Filter | None) -> tuple[Carrier, ...]:
     cover: list[tuple[set[Axis], list[int]]] = []
-    counted = [place for place, block in enumerate(blocks) if block.measure is Measure.ONE]
+    counted = [place for place, each in enumerate(blocks) if each.measure is Measure.ONE and each.cohort == cohort]
     for place in sorted(counted, key=lambda at: -blocks[at].cells):
         axes = set(blocks[place].axes)
         joined = [prod(axis.size for axis in held | axes) for held, _ in cover]
@@ -295,7 +311,7 @@ def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
             places.append(place)
         else:
             cover.append((axes, [place]))
-    return tuple(Carrier(_ascending(tuple(held)), tuple(sorted(places))) for held, places in cover)
+    return tuple(Carrier(_ascending(tuple(held)), tuple(sorted(places)), cohort) for held, places in cover)
 
 
 @dataclass(frozen=True)

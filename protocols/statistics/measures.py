@@ -85,8 +85,17 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
     `exact`: a value outside the public domain is refused (`Refusal SNAPSHOT_OUT_OF_DOMAIN`, naming column and rule); in dp mode no
     refusal may depend on rows, so such a holder stands on `_missing`, or is clipped.
     """
-    inside = members(table, dictionary, as_of, cohort)
-    read = Reading(among(table, inside), dictionary, as_of)
+    everybody = among(table, members(table, dictionary, as_of, cohort))
+    vector = np.zeros(layout.length, dtype=np.int64)
+    for chosen in dict.fromkeys(block.cohort for block in layout.blocks):
+        inside = everybody if chosen is None else among(everybody, members(everybody, dictionary, as_of, chosen))
+        _fill(vector, layout, chosen, inside, Reading(inside, dictionary, as_of), exact)
+    return vector
+
+
+def _fill(vector: Vector, layout: Layout, cohort: Any, table: Table, read: Reading, exact: bool) -> None:
+    """The cells of the blocks over one cohort, whose rows are `table`."""
+    dictionary, holders = read.dictionary, table.holders
     amounts: dict[Amount, Steps] = {}
     codes: dict[str, npt.NDArray[Any]] = {}
 
@@ -106,17 +115,16 @@ def encode(layout: Layout, table: Table, dictionary: Dictionary, as_of: date, co
                 codes[axis.name] = position_codes(axis, values(axis.source), exact)
         return joint([codes[axis.name] for axis in axes], [axis.size for axis in axes], holders)
 
-    holders = int(inside.sum())
-    vector = np.zeros(layout.length, dtype=np.int64)
     for carrier in layout.carriers:
+        if carrier.cohort != cohort:
+            continue
         table_of_counts = count(at(carrier.axes)).reshape(carrier.shape)
         for place in carrier.places:
             block, first = layout.blocks[place], layout.offsets[place]
             vector[first : first + block.cells] = block.weight * carrier.margin(table_of_counts, block).ravel()
     for block, first in zip(layout.blocks, layout.offsets, strict=True):
-        if block.measure is not Measure.ONE:
+        if block.measure is not Measure.ONE and block.cohort == cohort:
             vector[first : first + block.cells] = block.weight * _measured(block, at(block.axes), values, steps_of)
-    return vector
 
 
 def members(table: Table, dictionary: Dictionary, as_of: date, cohort: Any) -> Bools:

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from protocols.dictionary import Dictionary, near
 from protocols.errors import ConfigError, Place, Unfit
-from protocols.filters import decimal
+from protocols.filters import Filter, decimal, leaves
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, plain
@@ -68,7 +68,7 @@ class Question(Record, ABC):
     """The keys that all kinds share.
 
     `sampling`: are the holders a draw from a wider population, so that intervals cover the draw? Left out, counts are of the register
-    as it is, and shares and indices of a wider population.
+    as it is, and shares and indices of a wider population. `cohort`: whom of the study's cohort it is about.
     """
 
     EXAMPLE: ClassVar[Example]
@@ -78,11 +78,16 @@ class Question(Record, ABC):
     release: Release | None = None
     weight: Weight = Decimal(1)
     sampling: Flag | None = None
+    cohort: Filter | None = None
 
     @classmethod
     def example(cls) -> Self:
         """The question of the kind's EXAMPLE, over `example_dictionary()`."""
         return cls.model_validate(cls.EXAMPLE.question)
+
+    def chosen_by(self) -> tuple[str, ...]:
+        """Names that its own cohort is decided by, given or derived."""
+        return () if self.cohort is None else tuple(dict.fromkeys(leaf.variable for leaf in leaves(self.cohort)))
 
     @abstractmethod
     def variables(self) -> tuple[str, ...]:

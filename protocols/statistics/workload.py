@@ -6,15 +6,20 @@ that the latter is measured by city alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
 from protocols.privacy import POOLED_PART
+from protocols.statistics.cohorts import Slice, apart, widened
 from protocols.statistics.layout import NOTHING, Block, Blocks, Domain, Layout, Measure
 from protocols.statistics.question import Release
+from protocols.statistics.resolution import Resolution
 
 WORTH_MEASURING: Final = Fraction(1, 200)  # a block that is a margin of another must get more than 0.5 % of the budget
+
+MOST_WIDE_CELLS: Final = 200_000  # limits.most_cells of the shipped policy
+MOST_WIDE_CELLS_BY_CITY: Final = 50_000  # limits.most_cells_by_city
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,16 @@ class Workload:
     """`layout`: what is summed over cities. `own`: what each city answers by itself. Either may be empty.
 
     `blocks`: for each question, its blocks by name, each in those layouts that its release asks for, or the margin of one that is.
-    `weights`: for each block of the layout, then of `own`, the largest weight of a question that uses it there.
+    `published`: the same where a cohort of its own is no axis more; `slices`: which part of those blocks is published, of the questions whose
+    cohort is one (`cohorts.py`). `weights`: for each block of the layout, then of `own`, the largest weight of a question that uses it there.
     """
 
     layout: Layout
     blocks: Mapping[str, Blocks]
     weights: tuple[Fraction, ...]
     own: Layout = NOTHING
+    published: Mapping[str, Blocks] = field(default_factory=dict)
+    slices: Mapping[str, Slice] = field(default_factory=dict)
 
     @classmethod
     def of(cls, questions: Sequence[Any], domain: Domain, release: Release = "pooled") -> "Workload":
@@ -36,7 +44,34 @@ class Workload:
 
         `release`: of the questions that say nothing else.
         """
-        named = {question.id: question.blocks(domain) for question in questions}
+        plain = {question.id: question.blocks(domain) for question in questions}
+        wide = {
+            question.id: found
+            for question in questions
+            if question.cohort is not None
+            and (found := widened(plain[question.id], question.cohort, domain)) is not None
+        }
+        while True:
+            found = cls._of(questions, domain, release, plain, wide)
+            if not wide or not found._beyond:
+                return found
+            del wide[max(wide, key=lambda name: sum(block.cells for block in wide[name][0].values()))]
+
+    @classmethod
+    def _of(
+        cls,
+        questions: Sequence[Any],
+        domain: Domain,
+        release: Release,
+        plain: Mapping[str, Blocks],
+        wide: Mapping[str, tuple[Blocks, Slice]],
+    ) -> "Workload":
+        named = {
+            each.id: wide[each.id][0] if each.id in wide
+            else plain[each.id] if each.cohort is None
+            else apart(plain[each.id], each.cohort)
+            for each in questions
+        }  # fmt: skip
         summed, own = dict[Block, Fraction](), dict[Block, Fraction]()
         for question in questions:
             parts = parts_of(question.release or release, exact=domain.exact)
@@ -46,7 +81,16 @@ class Workload:
                         weights[block] = max(weights.get(block, Fraction(0)), part * Fraction(question.weight))
         _sum_out(summed, beside=own)
         _sum_out(own, beside=summed)
-        return cls(Layout(tuple(summed)), named, (*summed.values(), *own.values()), Layout(tuple(own)))
+        weights_ = (*summed.values(), *own.values())
+        slices = {name: part for name, (_, part) in wide.items()}
+        return cls(Layout(tuple(summed)), named, weights_, Layout(tuple(own)), plain, slices)
+
+    @property
+    def _beyond(self) -> bool:
+        """Whether it is larger than shipped policies answer, or than least squares can solve: then cohorts are not made axes."""
+        if self.layout.length > MOST_WIDE_CELLS or self.own.length > MOST_WIDE_CELLS_BY_CITY:
+            return True
+        return Resolution.of(self.together).largest(self.together.blocks) is not None
 
     @property
     def cells(self) -> int:
@@ -86,4 +130,5 @@ def _sum_out(weights: dict[Block, Fraction], beside: Mapping[Block, Fraction]) -
 def margin_of(block: Block, other: Block) -> bool:
     """Can `block` be had by summing `other` over some axes? Only counts of whole cohorts here."""
     both_count = block.measure is Measure.ONE and other.measure is Measure.ONE
-    return both_count and block.weight == other.weight and set(block.axes) < set(other.axes)
+    same = block.weight == other.weight and block.cohort == other.cohort
+    return both_count and same and set(block.axes) < set(other.axes)

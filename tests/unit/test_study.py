@@ -127,8 +127,11 @@ FAULTS: Final = {
         ASKER, ASKER + "cities: {attributes: {w: {c1: a}}}\ncohort: {any: [{variable: city.w, is: a}, {variable: sex, is: male}]}\n",
         "STUDY_COHORT_CITIES", 6, "cohort", "a part about cities",
     ),
-    "cohort of one question": (
-        COUNT, "kind: count, cohort: {variable: sex, is: male}}", "NOT_YET", 9, "questions[0].cohort", "one question",
+    "question's cohort of an unknown code": (
+        COUNT, "kind: count, cohort: {variable: sex, is: mail}}", "SCHEMA_VALUE", 9, "questions[0].cohort", "did you mean 'male'?",
+    ),
+    "question's cohort that is no filter": (
+        COUNT, "kind: count, cohort: {variable: sex}}", "SCHEMA_VALUE", 9, "questions[0].cohort", "exactly one of",
     ),
     "release unknown": (ASKER, ASKER + "release: city\n", "SCHEMA_VALUE", 5, "release", "by_city"),
     "release of one question": (COUNT, "kind: count, release: all}", "SCHEMA_VALUE", 9, "questions[0].release", "both"),
