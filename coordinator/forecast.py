@@ -20,9 +20,9 @@ from protocols.dictionary import MISSING
 from protocols.filters import Filter
 from protocols.plan import Agreement
 from protocols.ring import Vector
-from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table
+from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table, singled
 from protocols.statistics.layout import KNOWN as KNOWN_OF
-from protocols.statistics.layout import Amount, Block, Blocks, Layout, Measure
+from protocols.statistics.layout import Block, Blocks, Choice, Layout, Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import Answer, Row
 from protocols.statistics.suppression import Withheld
@@ -186,7 +186,7 @@ class Forecast:
         def world(holders: int) -> Tables:
             def cells(layout: Layout, times: int) -> Vector:
                 parts = [
-                    np.full(block.cells, times * holders if block.measure is Measure.ONE else 0)
+                    np.full(block.cells, block.weight * times * holders if block.measure is Measure.ONE else 0)
                     for block in layout.blocks
                 ]
                 return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
@@ -338,7 +338,12 @@ def _drawn(sums: Estimates, blocks: Blocks) -> Iterator[Estimates]:
     errors = {name: _stratified(table, stream) for name, table in sums.tables.items()}
     for name, block in blocks.items():
         if block.measure is Measure.AMOUNT and isinstance(block.of, tuple):
-            errors[name] = errors[name] + block.of[0].centre * _held(block, block.of[0], blocks, errors)
+            names = (f"{KNOWN_OF}({block.of[0].name})", f"{KNOWN_OF}({block.of[0].variable})")
+            errors[name] = errors[name] + block.of[0].centre * _held(block, names, blocks, errors)
+        if isinstance(block.of, Choice) and block.of.most is None:
+            held = _held(block, (f"{KNOWN_OF}({block.of.variable})",), blocks, errors)
+            for each in singled({name: block}):
+                errors[each] = errors[each] + held / 2
     for number in range(STRATA):
         tables = {
             name: replace(table, units=table.units + np.rint(errors[name][number] * table.quantum).astype(np.int64))
@@ -355,11 +360,13 @@ def _stratified(table: Table, stream: object) -> Floats:
     return np.asarray(middles[ranks] * np.broadcast_to(table.sd, table.units.shape))
 
 
-def _held(block: Block, of: Amount, blocks: Blocks, errors: Mapping[str, Floats]) -> Floats:
-    """Errors of the numbers of holders whose value is known, cell by cell of an amount: official sums are of x itself."""
+def _held(block: Block, known_axes: Sequence[str], blocks: Blocks, errors: Mapping[str, Floats]) -> Floats:
+    """Errors of the numbers of holders whose value is known, cell by cell of an amount or a set: official sums are of x itself.
+
+    `known_axes`: what the axis may be called that says so."""
     for name, other in blocks.items():
         names = [axis.name for axis in other.axes]
-        for known in (f"{KNOWN_OF}({of.name})", f"{KNOWN_OF}({of.variable})"):
+        for known in known_axes:
             if other.measure is Measure.ONE and set(names) == {axis.name for axis in block.axes} | {known}:
                 return np.asarray(np.moveaxis(errors[name], 1 + names.index(known), 0)[KNOWN].sum(axis=0))
     raise ValueError(f"{block.name}: the number of holders whose value is known was not measured")

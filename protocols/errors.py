@@ -398,6 +398,12 @@ CODES: Final[dict[str, Texts]] = {
         "{name} is of type {type} and has no codes to split by",
         "Add a derived variable with bands to the dictionary",
     ),
+    "STUDY_SET": _t(
+        "{name} 是多选变量，不能用在这里",
+        "请用 frequency 的 of，或 crosstab 的 by（至多一个多选变量）",
+        "{name} is multi-response and cannot stand here",
+        "Ask it as `of` of a frequency, or as one axis of a crosstab, where there may be one",
+    ),
     "STUDY_NOT_AN_AMOUNT": _t(
         "{name} 的类型是 {type}，不是可以求和或分段的数量",
         "请使用类型为 integer 或 money 的变量",
@@ -552,6 +558,12 @@ CODES: Final[dict[str, Texts]] = {
         "请删去",
         "{key} says nothing about {name}, which is of type {type} here",
         "Take it out",
+    ),
+    "MAP_SPLIT": _t(
+        "{name} 是多选变量，需要写明代码之间的分隔符，且本地代码中不得含有它（{mark!r}）",
+        '例如 split: ";"',
+        "{name} is multi-response: it needs the mark between codes, and no local code may hold it ({mark!r})",
+        'Write for example split: ";"',
     ),
     "MAP_SUFFIX": _t(
         "后缀 {suffix!r} 会与单位重复计算，或含义不明",

@@ -255,7 +255,9 @@ class Family:
     """Tables of one measure over one cohort: every margin of every measured block.
 
     `units` and `noise` are keyed by axis names; a table's dimensions ascend by name. Of an amount, cells are sums of x itself over the
-    holders whose x is known: c times their number, and what was measured. `noise` is that of what was measured.
+    holders whose x is known: c times their number, and what was measured. `noise` is that of what was measured. Of one code of a set, cells
+    are numbers of holders who named it: in the centred layout half of what was measured and of those who answered, and `noise` is that of
+    the former half.
     """
 
     axes: Mapping[str, Axis]
@@ -271,6 +273,17 @@ class Family:
 
 
 Families: TypeAlias = Mapping[FamilyKey, Family]
+
+
+def singled(blocks: Blocks) -> Blocks:
+    """The blocks with each code of a set by itself, named `NAME CODE`: what has a table of its own."""
+    found = dict[str, Block]()
+    for name, block in blocks.items():
+        if isinstance(block.of, Choice):
+            found |= {f"{name} {each.codes[0]}": replace(block, of=each) for each in block.of.apart}
+        else:
+            found[name] = block
+    return found
 
 
 def family_of(block: Block) -> FamilyKey:
@@ -308,7 +321,7 @@ class Estimates:
         name the public stream of draws."""
         tables = {
             name: families[family_of(block)].table(frozenset(axis.name for axis in block.axes))
-            for name, block in blocks.items()
+            for name, block in singled(blocks).items()
         }
         if part is not None:
             tables = {name: table.sliced(part.axis, part.position) for name, table in tables.items()}

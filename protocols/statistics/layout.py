@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -32,6 +33,7 @@ CARRIER_CELLS: Final = (
     1 << 14
 )  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
 EXACT_TOP_BITS: Final = 31
+WEIGHTS: Final = range(1, 7)  # of the number of holders who answered, beside the codes of a set
 MOST_SHIFT: Final = 40
 MOST_CELLS_PER_QUESTION: Final = (
     262_144  # what one table can hold and still be read, and one carrier can count in cache
@@ -121,10 +123,20 @@ class Amount:
 
 @dataclass(frozen=True)
 class Choice:
-    """A multi-response variable and its codes, in dictionary order."""
+    """A multi-response variable and its codes, in dictionary order.
+
+    `most`: in the plain layout, where a holder adds 1 for each code named and nothing for the others, how many codes that can be; None in
+    the centred one, where a holder adds 1 for each code named and takes 1 away for each other.
+    """
 
     variable: str
     codes: tuple[str, ...]
+    most: int | None = None
+
+    @property
+    def apart(self) -> tuple["Choice", ...]:
+        """Each code by itself: tables of different codes share nothing but the holders who answered."""
+        return tuple(replace(self, codes=(code,)) for code in self.codes)
 
 
 class Limb(IntEnum):
@@ -161,7 +173,8 @@ class Block:
         measured = self.of.variable if isinstance(self.of, Choice) else " * ".join(each.name for each in self.of)
         limb = "" if self.limb is None else f" {self.limb.name.lower()}"
         whom = "" if self.cohort is None else f" where {spelled(self.cohort)}"
-        return f"{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)}){whom}"
+        times = f"{self.weight}*" if self.weight != 1 else ""
+        return f"{times}{self.measure}{limb}{f'[{measured}]' if measured else ''} by ({', '.join(axis.name for axis in self.axes)}){whom}"
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -210,11 +223,12 @@ class Block:
     @property
     def touches(self) -> int:
         """The most cells that one holder changes."""
-        return len(self.of.codes) if isinstance(self.of, Choice) else 1
+        return (self.of.most or len(self.of.codes)) if isinstance(self.of, Choice) else 1
 
     @property
     def low(self) -> int:
-        return 0 if self.measure is Measure.ONE or self.limb is not None else -self.step
+        plain = isinstance(self.of, Choice) and self.of.most is not None
+        return 0 if self.measure is Measure.ONE or self.limb is not None or plain else -self.step
 
     @property
     def high(self) -> int:
@@ -257,7 +271,8 @@ class Block:
 
     def _of(self) -> list[dict[str, Any]]:
         if isinstance(self.of, Choice):
-            return [{"variable": self.of.variable, "codes": list(self.of.codes)}]
+            most = {} if self.of.most is None else {"most": self.of.most}
+            return [{"variable": self.of.variable, "codes": list(self.of.codes), **most}]
         return [
             {
                 "variable": each.variable,
@@ -378,6 +393,28 @@ class Domain:
         """The axis known(x)."""
         levels = levels_of(self.dictionary, name).known()
         return Axis(f"{KNOWN}({name})", (KNOWN, MISSING), name, known_only=True, levels=levels)
+
+    def is_set(self, name: str) -> bool:
+        """Whether a variable is multi-response."""
+        return self.dictionary.type_of(name) == "set"
+
+    def choice(self, name: str) -> tuple[Choice, int]:
+        """A multi-response variable, and the weight of the number of those who answered beside it.
+
+        Centred, D2 = K + w^2 for K codes, and the count of a code, (S + n) / 2, has the variance (K + w^2)(1 + 1/w^2)/4 of one that costs 1; w
+        makes it least. Plain, with at most m codes of a holder, it has m + 1. The smaller one is taken. Without noise there is no weight.
+        """
+        entry, codes = self.dictionary.variables[name], self.dictionary.codes(name)
+        if self.exact:
+            return Choice(name, codes), 1
+
+        def variance(weight: int) -> Fraction:
+            return Fraction((len(codes) + weight**2) * (weight**2 + 1), 4 * weight**2)
+
+        best, most = min(WEIGHTS, key=variance), getattr(entry, "most_codes", None)
+        if most is not None and most + 1 < variance(best):
+            return Choice(name, codes, min(most, len(codes))), 1
+        return Choice(name, codes), best
 
     def clipped(self, of: Amount) -> Axis:
         """The axis known(x), known values apart by whether clipping moves them: low, inside, high."""

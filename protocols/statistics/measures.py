@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Table, holds
+from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Set, Table, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
 from protocols.statistics.layout import LIMB_BITS, Amount, Axis, Block, Choice, Layout, Limb, Measure
@@ -67,15 +67,24 @@ def product(x: Steps, y: Steps, at: Positions, shift: int) -> Vector:
     return _sum_at(at.codes[both], coarser(x.centred[both] * y.centred[both], shift), at.cells)
 
 
-def yes_no(chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions) -> Vector:
+def yes_no(
+    chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions, most: int | None = None
+) -> Vector:
     """+1 for each code that a holder named, -1 for each other, over holders who answered. One holder: `codes` cells, by 1 each.
 
+    With `most`, +1 for each of the first so many codes that a holder named, and nothing for the others. One holder: `most` cells, by 1 each.
     `chosen`: bit k is code k. Result: codes x positions, row-major.
     """
     where, bits = at.codes[answered], chosen[answered]
-    tables = [
-        _sum_at(where, 2 * ((bits >> np.uint64(k)) & np.uint64(1)).astype(np.int64) - 1, at.cells) for k in range(codes)
-    ]
+    tables, taken = [], np.zeros(len(bits), dtype=np.int64)
+    for k in range(codes):
+        named = ((bits >> np.uint64(k)) & np.uint64(1)).astype(np.int64)
+        if most is None:
+            tables.append(_sum_at(where, 2 * named - 1, at.cells))
+        else:
+            named = named * (taken < most)
+            taken += named
+            tables.append(_sum_at(where, named, at.cells))
     return np.concatenate(tables) if tables else np.zeros(0, dtype=np.int64)
 
 
@@ -141,8 +150,12 @@ def among(table: Table, inside: Bools) -> Table:
 
 
 def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
-    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable."""
+    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or a code that a set has not."""
     variable = dictionary.variables.get(name)
+    if isinstance(variable, Set) and len(variable.codes) < 64:
+        strange = given.values.astype(np.uint64) >> np.uint64(len(variable.codes))
+        if bool(np.any((strange > 0) & given.known)):
+            raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="codes of the dictionary")
     if isinstance(variable, Integer | Money):
         per = 100 if isinstance(variable, Money) else 1
         low, high = (int(edge * per) for edge in variable.range)
@@ -154,9 +167,9 @@ def _measured(
     block: Block, at: Positions, values: Callable[[str], Column], steps_of: Callable[[Amount], Steps]
 ) -> Vector:
     match block.of:
-        case Choice(variable=name, codes=codes):
+        case Choice(variable=name, codes=codes, most=most):
             given = values(name)
-            return yes_no(given.values, given.known, len(codes), at)
+            return yes_no(given.values, given.known, len(codes), at, most)
         case (one,) if block.measure is Measure.AMOUNT:
             return amount(steps_of(one), at, block.shift)
         case (one,) if block.limb is not None:

@@ -139,9 +139,11 @@ def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain)
 
 
 def axis_faults(
-    key: str, names: tuple[str, ...], dictionary: Dictionary, beside: tuple[str, ...] = ()
+    key: str, names: tuple[str, ...], dictionary: Dictionary, beside: tuple[str, ...] = (), *, sets: bool = False
 ) -> Iterator[Fault]:
-    """Faults of the names that a question splits by: unknown, not an axis, twice, too many. `beside`: names that other keys gave."""
+    """Faults of the names that a question splits by: unknown, not an axis, twice, too many. `beside`: names that other keys gave; `sets`:
+    whether one of them may be a multi-response variable."""
+    several = [name for name in names if name in dictionary.known() and dictionary.type_of(name) == "set"]
     if len(beside) + len(names) > MOST_AXES:
         yield Fault(key, "STUDY_AXES", {"count": len(beside) + len(names), "limit": MOST_AXES})
     for number, name in enumerate(names):
@@ -150,6 +152,7 @@ def axis_faults(
         elif name not in dictionary.known():
             yield _unknown(key, name, dictionary)
         elif (kind := dictionary.type_of(name)) == "set":
-            yield Fault(key, "NOT_YET", {"thing": f"{name}, a multi-response variable,"})
+            if not sets or name != several[0]:
+                yield Fault(key, "STUDY_SET", {"name": name})
         elif kind not in ("category", "boolean"):
             yield Fault(key, "STUDY_NOT_AN_AXIS", {"name": name, "type": kind})

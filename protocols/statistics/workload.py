@@ -76,9 +76,10 @@ class Workload:
         for question in questions:
             parts = parts_of(question.release or release, exact=domain.exact)
             for block in named[question.id].values():
+                share = part_of(block, named[question.id]) * Fraction(question.weight)
                 for weights, part in zip((summed, own), parts, strict=True):
                     if part:
-                        weights[block] = max(weights.get(block, Fraction(0)), part * Fraction(question.weight))
+                        weights[block] = max(weights.get(block, Fraction(0)), part * share)
         _sum_out(summed, beside=own)
         _sum_out(own, beside=summed)
         weights_ = (*summed.values(), *own.values())
@@ -117,6 +118,14 @@ def parts_of(release: Release, *, exact: bool) -> tuple[Fraction, Fraction]:
             return Fraction(0), Fraction(1)
         case "both":
             return (Fraction(0), Fraction(1)) if exact else (POOLED_PART, 1 - POOLED_PART)
+
+
+def part_of(block: Block, blocks: Blocks) -> Fraction:
+    """Of the cost of one block, what this one of a question pays. The codes of a set and the number of those who answered are one block
+    with one variance, so that each pays by its D2; every other block pays for itself."""
+    if all(each.measure is not Measure.YES_NO for each in blocks.values()):
+        return Fraction(1)
+    return Fraction(block.l2sq, sum(each.l2sq for each in blocks.values()))
 
 
 def _sum_out(weights: dict[Block, Fraction], beside: Mapping[Block, Fraction]) -> None:
