@@ -144,7 +144,9 @@ def spelled(condition: "Leaf | All | Any_ | Not") -> str:
         case Leaf():
             operator = condition.operator()
             given = getattr(condition, f"{operator}_" if operator in ("is", "in") else operator)
-            operand = ", ".join(given) if isinstance(given, tuple) else str(given).lower() if operator == "missing" else given
+            operand = (
+                ", ".join(given) if isinstance(given, tuple) else str(given).lower() if operator == "missing" else given
+            )
             return f"{condition.variable} {operator} {operand}"
         case All(all=parts) | Any_(any=parts):
             word = " and " if isinstance(condition, All) else " or "

@@ -11,7 +11,9 @@ from typing import Final
 from protocols.filters import Filter, Leaf
 from protocols.statistics.layout import MOST_CELLS_PER_QUESTION, Axis, Block, Blocks, Domain
 
-WIDEST: Final = 4  # axes of a widened block: limits.most_dimensions of the shipped policy, and what a question may name itself
+WIDEST: Final = (
+    4  # axes of a widened block: limits.most_dimensions of the shipped policy, and what a question may name itself
+)
 
 
 @dataclass(frozen=True)

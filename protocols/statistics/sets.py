@@ -70,7 +70,9 @@ class Chosen:
         """Of the noise in each count."""
         holders = np.broadcast_to(self.holders.sd, self.holders.units.shape)
         half = 0.5 if self.halved else 0.0
-        codes = [np.sqrt(np.broadcast_to(each.sd, each.units.shape) ** 2 + (half * holders[0]) ** 2) for each in self.named]
+        codes = [
+            np.sqrt(np.broadcast_to(each.sd, each.units.shape) ** 2 + (half * holders[0]) ** 2) for each in self.named
+        ]
         return np.stack([*codes, holders[1]])
 
     @cached_property
