@@ -53,7 +53,11 @@ variables:
   withdrew: {{from: main.withdrew}}
   age: {{from: main.age}}
   amount: {{from: main.amount, unit: 元}}
+  worries: {{from: main.worries, split: ";", codes: {{病: illness, 老: pension, 养老: pension, 意外: accident, 失业: job}}}}
+  habits: {{from: main.habits, split: "|"}}
 """
+LOCAL: Final = {"病": "illness", "老": "pension", "养老": "pension", "意外": "accident", "失业": "job"}
+
 LOOSE: Final = (
     "policy: 1\nkinds: {exact: all}\nexact: {min_cohort: 1, min_cohort_by_city: 1, min_pooled: 1, min_cell: 1}\n"
 )
@@ -72,7 +76,18 @@ def frame(city: str, rows: int = ROWS) -> pd.DataFrame:
             "amount": draw.integers(500, 9000, rows).astype(str),
         }
     )
-    for name, share in (("product", 0.05), ("withdrew", 0.1), ("age", 0.04), ("amount", 0.03)):
+    names, habits = list(LOCAL), ["save", "spend", "borrow", "invest", "give"]
+    named = draw.random((rows, len(names))) < (0.3, 0.2, 0.2, 0.4, 0.1)
+    found["worries"] = [" ; ".join(name for name, one in zip(names, each, strict=True) if one) or ";" for each in named]
+    found["habits"] = ["|".join(draw.permutation(habits)[: 1 + (each > 0.8)]) for each in draw.random(rows)]
+    for name, share in (
+        ("worries", 0.06),
+        ("habits", 0.02),
+        ("product", 0.05),
+        ("withdrew", 0.1),
+        ("age", 0.04),
+        ("amount", 0.03),
+    ):
         found.loc[draw.random(rows) < share, name] = pd.NA
     return found
 

@@ -265,9 +265,15 @@ def test_least_squares_over_a_set_is_that_over_its_yes_and_no_tables() -> None:
         for measure, part, whole in (
             ("share", wanted[:3], np.array([(cells[0] < 2) & (cells[1] == each) for each in range(3)], dtype=float)),
             ("row_share", wanted[:3], np.array([(cells[0] == 0) & (cells[1] < 3)] * 3, dtype=float)),
-            ("column_share", wanted[:3], np.array([(cells[0] < 2) & (cells[1] == each) for each in range(3)], dtype=float)),
+            (
+                "column_share",
+                wanted[:3],
+                np.array([(cells[0] < 2) & (cells[1] == each) for each in range(3)], dtype=float),
+            ),
         ):
-            asked_ = questions[0] if measure == "share" else asked({"kind": "crosstab", "by": ["worries", "sex"]}, "sex")
+            asked_ = (
+                questions[0] if measure == "share" else asked({"kind": "crosstab", "by": ["worries", "sex"]}, "sex")
+            )
             shares = asked_.finalize(sums, DOMAIN)
             rows_ = [
                 row for row in shares.rows
