@@ -59,8 +59,8 @@ Settled: TypeAlias = dict[Dims, Units]
 
 @dataclass(frozen=True)
 class Measured:
-    """One block as it was summed, of a set one code of it. `cells`: one dimension per axis, axes ascending by name. `variance`: of the noise in
-    each cell. Both are of `block.weight` times what is to be known."""
+    """One block as it was summed, of a set one code of it. `cells`: one dimension per axis, axes ascending by name. `variance`: of the
+    noise in each cell. Both are of `block.weight` times what is to be known."""
 
     block: Block
     cells: Vector

@@ -22,7 +22,7 @@ from protocols.plan import Agreement
 from protocols.ring import Vector
 from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table, singled
 from protocols.statistics.layout import KNOWN as KNOWN_OF
-from protocols.statistics.layout import Block, Blocks, Choice, Layout, Measure
+from protocols.statistics.layout import Amount, Block, Blocks, Choice, Layout, Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import Answer, Row
 from protocols.statistics.suppression import Withheld
@@ -44,8 +44,8 @@ Key: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
 class Cell:
     """One row to come. `half_width` = half of its interval; `of_noise`, `of_sampling`: what either alone would make. None: not known.
 
-    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: whether it is not printed (`C`), 1 or 0: of an
-    exact table as in the twin, of a level of cities as the study says; None where nothing is.
+    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: whether it is not printed (`C`), 1 or 0:
+    of an exact table as in the twin, of a level of cities as the study says; None where nothing is.
     """
 
     scope: Scope
@@ -338,10 +338,9 @@ def _drawn(sums: Estimates, blocks: Blocks) -> Iterator[Estimates]:
     errors = {name: _stratified(table, stream) for name, table in sums.tables.items()}
     for name, block in blocks.items():
         if block.measure is Measure.AMOUNT and isinstance(block.of, tuple):
-            names = (f"{KNOWN_OF}({block.of[0].name})", f"{KNOWN_OF}({block.of[0].variable})")
-            errors[name] = errors[name] + block.of[0].centre * _held(block, names, blocks, errors)
+            errors[name] = errors[name] + block.of[0].centre * _held(block, block.of[0], blocks, errors)
         if isinstance(block.of, Choice) and block.of.most is None:
-            held = _held(block, (f"{KNOWN_OF}({block.of.variable})",), blocks, errors)
+            held = _held(block, block.of, blocks, errors)
             for each in singled({name: block}):
                 errors[each] = errors[each] + held / 2
     for number in range(STRATA):
@@ -360,13 +359,12 @@ def _stratified(table: Table, stream: object) -> Floats:
     return np.asarray(middles[ranks] * np.broadcast_to(table.sd, table.units.shape))
 
 
-def _held(block: Block, known_axes: Sequence[str], blocks: Blocks, errors: Mapping[str, Floats]) -> Floats:
-    """Errors of the numbers of holders whose value is known, cell by cell of an amount or a set: official sums are of x itself.
-
-    `known_axes`: what the axis may be called that says so."""
+def _held(block: Block, of: Amount | Choice, blocks: Blocks, errors: Mapping[str, Floats]) -> Floats:
+    """Errors of the numbers of holders whose value is known, cell by cell of an amount or a set: official sums are of x itself."""
+    called = (of.variable, of.name) if isinstance(of, Amount) else (of.variable,)
     for name, other in blocks.items():
         names = [axis.name for axis in other.axes]
-        for known in known_axes:
+        for known in (f"{KNOWN_OF}({each})" for each in called):
             if other.measure is Measure.ONE and set(names) == {axis.name for axis in block.axes} | {known}:
                 return np.asarray(np.moveaxis(errors[name], 1 + names.index(known), 0)[KNOWN].sum(axis=0))
     raise ValueError(f"{block.name}: the number of holders whose value is known was not measured")

@@ -121,6 +121,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
             **_chosen(study, question),
+            **{"several": name for name in question.variables() if study.domain.is_set(name)},
             "rows": [row.published(scope) for scope, row in rows],
             "tests": [
                 {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
@@ -132,7 +133,8 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
 
 
 def without_thin_levels(study: Study, question: Question, able: Sequence[str], answer: Answer) -> Answer:
-    """A pooled answer without the rows of levels that few of the cities able to answer stand at; in mode exact no such study is answered."""
+    """A pooled answer without the rows of levels that few of the cities able to answer stand at; in mode exact no such study is
+    answered."""
     least = max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
     found = study.split(question, able, least)
     return answer.without(lambda row: found.hides(row.keys, contrast=row.contrast), tested=not found.guarded)
@@ -141,8 +143,8 @@ def without_thin_levels(study: Study, question: Question, able: Sequence[str], a
 def hidden(
     agreement: Agreement, families: Families, least: int, fewest: int
 ) -> Mapping[Filter | None, Withheld] | None:
-    """Cells of exact tables that are not printed, by cohort; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a
-    sum. No policy lets cells be withheld where there are several cohorts, of which one could be taken from another."""
+    """Cells of exact tables that are not printed, by cohort; None where no policy asks for any. `least`, `fewest`: holders of a cell,
+    and of a sum. No policy lets cells be withheld where there are several cohorts, of which one could be taken from another."""
     if max(least, fewest) <= 1:
         return None
     resolution = Resolution.of(agreement.layout)

@@ -273,6 +273,7 @@ class Question(Read):
     asked: dict[str, Any] = {}
     cohort: Filter | None = None
     cohort_is: Literal["slice", "family", ""] = ""
+    several: str = ""  # the key of which a holder may have several codes, so that shares add up to more than all
     label: Label = Label()
     rows: tuple[Row, ...] = ()
     tests: tuple[Test, ...] = ()

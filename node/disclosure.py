@@ -29,8 +29,8 @@ def cohort(
     """The cohort rule: own rows >= min_cohort. `rows`: of this city in the study's cohort; `cannot`: the variables that it cannot map;
     `city`: its name.
 
-    A city that cannot map the cohort has nobody in it, as everybody knows from the plan, and is exempt; so is one that the cohort leaves out
-    by an attribute of cities. The text holds no number of rows.
+    A city that cannot map the cohort has nobody in it, as everybody knows from the plan, and is exempt; so is one that the cohort leaves
+    out by an attribute of cities. The text holds no number of rows.
     """
     return None if _exempt(study, study.file.cohort, cannot, city) else _small(rows, exact, by_city)
 

@@ -368,8 +368,8 @@ class Gate:
         return disclosure.cohorts(study, atoms, cannot, exact, by_city=by_city, city=city)
 
     def _cohorts(self, study: Study, rows: snapshot.Snapshot) -> tuple[Mapping[int, int], bytes]:
-        """Holders of the study's cohort by which cohorts of single questions they are in (bit k: the k-th of them), and a keyed digest of who
-        is in which, so that equal cohorts are known for equal."""
+        """Holders of the study's cohort by which cohorts of single questions they are in (bit k: the k-th of them), and a keyed digest
+        of who is in which, so that equal cohorts are known for equal."""
         which = hmac.new(self.station.holder_key, b"hpfed-cohort/1" + bytes.fromhex(rows.content), sha256)
         stands, atoms = study.standing(self.station.city.city), Counter[int]()
         read = {name for each in (study.file.cohort, *study.cohorts) for name in study.decides(each)}

@@ -4,8 +4,8 @@ Read once into `Mapping`: for every variable that the city can give one `Rule` i
 of the dictionary are `cannot`. Every fault of the file is reported at once, with file, line and key.
 
 Where the specification leaves a choice: `null_texts` may stand at the top, in a source and in a variable; the nearest list holds, alone.
-Codes are compared as texts, trimmed and in Unicode normal form C. A text that `codes` lists is never null. A column of a set holds the codes
-of a holder in one text, with `split` between them; a text of separators alone says that none was named. Events are not yet read.
+Codes are compared as texts, trimmed and in Unicode normal form C. A text that `codes` lists is never null. A column of a set holds the
+codes of a holder in one text, with `split` between them; a text of separators alone says that none was named. Events are not yet read.
 """
 
 import csv

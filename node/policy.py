@@ -448,11 +448,13 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         allowed = file.kinds.exact
         if question.kind in MODELS or (ALL not in allowed and question.kind not in allowed):
             continue
-        counts = all(block.measure is Measure.ONE for block in study.workload.blocks[question.id].values())
+        measures = {block.measure for block in study.workload.blocks[question.id].values()}
+        counts = measures == {Measure.ONE}
         pooled = study.release_of(question) == "pooled"
         if policy.loose and counts and pooled and not study.cohorts:
             continue
-        why = WHY["real" if not policy.loose else "cohorts" if study.cohorts else "amounts" if pooled else "by_city"]
+        named = "sets" if Measure.YES_NO in measures else "amounts" if pooled else "by_city"
+        why = WHY["real" if not policy.loose else "cohorts" if study.cohorts else named]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
@@ -468,6 +470,10 @@ WHY: Final = {
     "cohorts": {
         "zh": "；本版本尚不能隐去可由研究内另一范围相减得出的较小单元格",
         "en": "; this version cannot suppress smaller cells that another cohort of the same study would give by subtraction yet",
+    },
+    "sets": {
+        "zh": "；本版本尚不能隐去多选变量的较小单元格",
+        "en": "; this version cannot suppress smaller cells of multi-response variables yet",
     },
     "by_city": {
         "zh": "；本版本尚不能隐去分市公布的较小单元格",

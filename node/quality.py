@@ -1,7 +1,7 @@
 """What was found in a city's files, counted: `quality.json` beside the snapshot. It stays in the city.
 
-The first eight counters of a variable are the status of its holders and sum to the rows of the snapshot; `unparsed`, `rounded` and, of a set,
-`dropped` (more codes than are kept) are marks that some of those holders carry besides.
+The first eight counters of a variable are the status of its holders and sum to the rows of the snapshot; `unparsed`, `rounded` and, of a
+set, `dropped` (more codes than are kept) are marks that some of those holders carry besides.
 """
 
 from collections.abc import Mapping

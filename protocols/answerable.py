@@ -91,7 +91,7 @@ def _levels(
     study: Study, questions: Sequence[Question], cannot: Mapping[str, tuple[str, ...]], needed: int
 ) -> list[Shortage]:
     """Levels of attributes that few of the cities able to answer stand at, each once."""
-    found = {}
+    found = dict[str, Shortage]()
     for question in questions:
         for name, count in study.split(question, study.able(question, dict(cannot)), needed).thin:
             found.setdefault(name, Shortage("level", name, count, needed))

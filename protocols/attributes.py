@@ -111,8 +111,8 @@ def speaks_of_cities(condition: Any) -> bool:
 class Split:
     """How the cities that answer a question stand on the attributes that it is split by.
 
-    `names`: of those axes; `positions`: of each; `at`: of every city, one position per axis. `inside`, `outside`: how many cities its cohort
-    can take holders from, and from how many it cannot. `least`: what no level may be below.
+    `names`: of those axes; `positions`: of each; `at`: of every city, one position per axis. `inside`, `outside`: how many cities its
+    cohort can take holders from, and from how many it cannot. `least`: what no level may be below.
     """
 
     names: tuple[str, ...]

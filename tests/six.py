@@ -131,7 +131,8 @@ def written(folder: Path, without: dict[str, tuple[str, ...]] | None = None) -> 
         rows.to_csv(place / city / "data" / "rows.csv", index=False, na_rep="")
         ingest.ingest(place / city, homes / city, seeded("tests", city))
     for city, lacking in (without or {}).items():
-        frames[city] = frames[city].assign(**dict.fromkeys(lacking, pd.NA))
+        for name in lacking:
+            frames[city][name] = pd.NA
     return Six(place, homes, pd.concat([rows.assign(city=city) for city, rows in frames.items()], ignore_index=True))
 
 

@@ -132,7 +132,8 @@ def render(results: Results, language: Language) -> str:
     clean, _ = scrubbed(results)
     wording = Wording(language, clean.content)
     questions = dict(clean.questions)
-    parts = figures.parts(wording, questions)
+    whole = {name: question for name, question in questions.items() if question.cohort is None}  # about everybody
+    parts = figures.parts(wording, whole)
     drawn = [figure for part in parts for figure in part.figures]
     sections = _sections(wording, questions, drawn)
     page = templates().get_template("report.html.j2")
@@ -145,8 +146,8 @@ def render(results: Results, language: Language) -> str:
         release=release(questions.values()),
         badges=_badges(clean),
         meta=_meta(wording),
-        strip=_strip(wording, questions),
-        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, questions)),
+        strip=_strip(wording, whole),
+        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, whole)),
         cannot=_cannot(wording, questions),
         chapters=tuple(Chapter(part.name, _plates(wording, questions, part.figures)) for part in parts if part.figures),
         absent=wording.listed(
@@ -216,7 +217,8 @@ def _meta(wording: Wording) -> tuple[Pair, ...]:
         (wording.say("meta_cohort"), wording.cohort()),
         (wording.say("meta_snapshot"), _dates(wording)),
     ]
-    pairs += [(wording.variable(f"city.{name}"), wording.levels(name)) for name in wording.content.cities.attributes]
+    for name in wording.content.cities.attributes:
+        pairs.append((Markup("{}").format(wording.variable(f"city.{name}")), wording.levels(name)))
     if study.window:
         months = wording.say("window_months", first=study.window.from_, last=study.window.to)
         pairs.append((wording.say("meta_window"), months))
@@ -493,6 +495,8 @@ def _chosen(wording: Wording, question: Question) -> Iterable[Markup]:
         exact = wording.content.privacy.mode == "exact"
         said = "note_cohort_exact" if exact else f"note_cohort_{question.cohort_is or 'family'}"
         yield wording.say(said, cohort=wording.words_of(question.cohort))
+    if question.several:
+        yield wording.say("note_several", variable=wording.variable(question.several))
 
 
 def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:

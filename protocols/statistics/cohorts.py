@@ -37,7 +37,7 @@ def widened(blocks: Blocks, cohort: Filter, domain: Domain) -> tuple[Blocks, Sli
         return None
     if sum(block.cells for block in wide.values()) > MOST_CELLS_PER_QUESTION:
         return None
-    return wide, Slice(axis.name, int(meant.reader(name)(cohort.is_)))
+    return wide, Slice(axis.name, int(meant.reader(name)(cohort.is_ or "")))
 
 
 def _along(block: Block, axis: Axis) -> Block:

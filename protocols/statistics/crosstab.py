@@ -1,6 +1,7 @@
 """The cells of a table of one to four variables, with shares, chi-square and Cramér's V.
 
-Leaves the city: one number per cell, holders without a value on `_missing`. One holder moves one cell by 1.
+Leaves the city: one number per cell, holders without a value on `_missing`. One holder moves one cell by 1. With a multi-response variable
+among the axes: what `frequency` sends of it, by the other axes.
 """
 
 from collections.abc import Iterator

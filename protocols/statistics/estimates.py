@@ -123,11 +123,13 @@ class Table:
         place = sum(axis.name in self.whole for axis in self.axes[:at])
         for chosen, part in self.noise.items():
             if name in self.whole:
-                noise[chosen] = part.take(position, part.ndim // 2 + place).take(position, place)
+                noise[chosen] = np.asarray(np.take(np.take(part, position, part.ndim // 2 + place), position, place))
             elif name not in chosen:
                 noise[chosen] = part / size**2 + self.noise[chosen | {name}] * (1 - 1 / size)
         axes = (*self.axes[:at], *self.axes[at + 1 :])
-        return replace(self, axes=axes, units=self.units.take(position, at), noise=noise, whole=self.whole - {name})
+        return replace(
+            self, axes=axes, units=np.asarray(np.take(self.units, position, at)), noise=noise, whole=self.whole - {name}
+        )
 
     def renamed(self, old: str, new: str) -> "Table":
         """The same table with another name for one axis, as readers know it."""

@@ -1,6 +1,7 @@
 """How the holders spread over the codes of one variable, in all or by group.
 
-Leaves the city: one number per code and group, holders without a value on `_missing`. One holder moves one cell by 1.
+Leaves the city: one number per code and group, holders without a value on `_missing`. One holder moves one cell by 1. Of a multi-response
+variable: for each code and group, how many more named it than did not, and how many answered; one holder moves each code's table by 1.
 """
 
 from collections.abc import Iterator, Sequence

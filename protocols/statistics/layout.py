@@ -151,8 +151,8 @@ class Block:
     """One measure over its axes. Axes ascend by name, so that a question's own order does not make another block.
 
     `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
-    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact. `cohort`: whom it is over,
-    where that is not the study's whole cohort.
+    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact. `cohort`: whom it is
+    over, where that is not the study's whole cohort.
     """
 
     measure: Measure
@@ -401,8 +401,9 @@ class Domain:
     def choice(self, name: str) -> tuple[Choice, int]:
         """A multi-response variable, and the weight of the number of those who answered beside it.
 
-        Centred, D2 = K + w^2 for K codes, and the count of a code, (S + n) / 2, has the variance (K + w^2)(1 + 1/w^2)/4 of one that costs 1; w
-        makes it least. Plain, with at most m codes of a holder, it has m + 1. The smaller one is taken. Without noise there is no weight.
+        Centred, D2 = K + w^2 for K codes, and the count of a code, (S + n) / 2, has the variance (K + w^2)(1 + 1/w^2)/4 of one that
+        costs 1; w makes it least. Plain, with at most m codes of a holder, it has m + 1. The smaller one is taken. Without noise there
+        is no weight.
         """
         entry, codes = self.dictionary.variables[name], self.dictionary.codes(name)
         if self.exact:

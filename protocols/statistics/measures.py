@@ -72,7 +72,8 @@ def yes_no(
 ) -> Vector:
     """+1 for each code that a holder named, -1 for each other, over holders who answered. One holder: `codes` cells, by 1 each.
 
-    With `most`, +1 for each of the first so many codes that a holder named, and nothing for the others. One holder: `most` cells, by 1 each.
+    With `most`, +1 for each of the first so many codes that a holder named, and nothing for the others. One holder: `most` cells, by 1
+    each.
     `chosen`: bit k is code k. Result: codes x positions, row-major.
     """
     where, bits = at.codes[answered], chosen[answered]
@@ -150,7 +151,8 @@ def among(table: Table, inside: Bools) -> Table:
 
 
 def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
-    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or a code that a set has not."""
+    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or a code that
+    a set has not."""
     variable = dictionary.variables.get(name)
     if isinstance(variable, Set) and len(variable.codes) < 64:
         strange = given.values.astype(np.uint64) >> np.uint64(len(variable.codes))

@@ -1,7 +1,7 @@
 """Multi-response variables: how many holders named each code, in all or by group, and what share of those who answered that is.
 
-Leaves the city, for the holders who answered: w times their number by group, and for each code and group +1 for each who named it and -1 for
-each who did not (or, where few codes can be named, +1 or nothing). One holder who answered moves each code's table by 1, in one group.
+Leaves the city, for the holders who answered: w times their number by group, and for each code and group +1 for each who named it and -1
+for each who did not (or, where few codes can be named, +1 or nothing). One holder who answered moves each code's table by 1, in one group.
 
 A code's table and the number of those who answered have independent noise, so that with n of the latter and S of the former the count of a
 code is (S + n) / 2, whose variance and whose covariance with n follow from both (`Layout.choice` says why that is the better layout).
@@ -10,12 +10,14 @@ code is (S + n) / 2, whose variance and whose covariance with n follow from both
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from protocols.dictionary import MISSING
 from protocols.statistics import intervals, marks
-from protocols.statistics.estimates import KNOWN, OWN, Estimates, Floats, Part, Table, Units
+from protocols.statistics.estimates import KNOWN, OWN, Estimates, Floats, Pattern, Table, Units
 from protocols.statistics.layout import Axis, Blocks, Domain, count, yes_no
 from protocols.statistics.rows import Row, table_rows
 from protocols.statistics.tables import Shares, shares_of
@@ -106,10 +108,10 @@ class Chosen:
         )
 
     def share_rows(self, measure: str, held: Collection[int], sums: Estimates, sampling: bool) -> tuple[Row, ...]:
-        """Of the holders who answered and whose place on every other axis is known, by the codes of the `held` axes of the question: the share
-        of each cell. Where the set is held: of those who named the code."""
+        """Of the holders who answered and whose place on every other axis is known, by the codes of the `held` axes of the question: the
+        share of each cell. Where the set is held: of those who named the code."""
         found = self.shares(held, sums, sampling)
-        moved = {each.name: self._placed(np.asarray(getattr(found, each.name))) for each in fields(found)}
+        moved: dict[str, Any] = {each.name: self._placed(getattr(found, each.name)) for each in fields(found)}
         return Shares(**moved).rows(measure, self.holders, self.axes)
 
     def shares(self, held: Collection[int], sums: Estimates, sampling: bool) -> Shares:
@@ -120,8 +122,9 @@ class Chosen:
         over = tuple(axis + 1 for axis in range(number) if axis not in kept)
         known = (slice(None, -1), *(KNOWN,) * number)
         units, shown = self.units[known], self.shown[known]
-        answered = np.broadcast_to(self.holders.units[(0, *(KNOWN,) * number)], units.shape)
-        cell, whole = (OWN,) * number, tuple(OWN if axis in kept else KNOWN for axis in range(number))
+        answered = np.broadcast_to(self.holders.units[0][(KNOWN,) * number], units.shape)
+        cell: Pattern = (OWN,) * number
+        whole: Pattern = tuple(OWN if axis in kept else KNOWN for axis in range(number))
         base = (units if mine else answered).sum(axis=over, keepdims=True)
         shown_base = (shown if mine else np.maximum(answered / self.holders.quantum, 0.0)).sum(axis=over, keepdims=True)
         return shares_of(
@@ -135,7 +138,7 @@ class Chosen:
             sampling,
         )
 
-    def _noise(self, cell: tuple[Part | None, ...], whole: tuple[Part | None, ...], mine: bool) -> Floats:
+    def _noise(self, cell: Pattern, whole: Pattern, mine: bool) -> Floats:
         """Covariance of a count and of its base: 1 x known positions of the other axes x 2 x 2; alike for all codes."""
         half = 0.5 if self.halved else 0.0
         own = self.named[0].covariances(cell, whole)[None]
@@ -157,6 +160,6 @@ class Chosen:
         pairs = np.array([[half**2, half], [half, 1.0]])
         return np.asarray(np.kron(answered, pairs) + np.kron(own, np.array([[1.0, 0.0], [0.0, 0.0]])))
 
-    def _placed(self, values: Floats) -> Floats:
+    def _placed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Codes first, as everything is computed, to the place of the set among the axes of the question."""
         return np.moveaxis(values, 0, self.at)

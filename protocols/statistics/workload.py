@@ -27,8 +27,9 @@ class Workload:
     """`layout`: what is summed over cities. `own`: what each city answers by itself. Either may be empty.
 
     `blocks`: for each question, its blocks by name, each in those layouts that its release asks for, or the margin of one that is.
-    `published`: the same where a cohort of its own is no axis more; `slices`: which part of those blocks is published, of the questions whose
-    cohort is one (`cohorts.py`). `weights`: for each block of the layout, then of `own`, the largest weight of a question that uses it there.
+    `published`: the same where a cohort of its own is no axis more; `slices`: which part of those blocks is published, of the questions
+    whose cohort is one (`cohorts.py`). `weights`: for each block of the layout, then of `own`, the largest weight of a question that
+    uses it there.
     """
 
     layout: Layout
@@ -52,9 +53,9 @@ class Workload:
             and (found := widened(plain[question.id], question.cohort, domain)) is not None
         }
         while True:
-            found = cls._of(questions, domain, release, plain, wide)
-            if not wide or not found._beyond:
-                return found
+            made = cls._of(questions, domain, release, plain, wide)
+            if not wide or not made._beyond:
+                return made
             del wide[max(wide, key=lambda name: sum(block.cells for block in wide[name][0].values()))]
 
     @classmethod

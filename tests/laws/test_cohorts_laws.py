@@ -1,8 +1,9 @@
 """Laws of cohorts of single questions: what is encoded for one, and what a slice of a table still says about its noise."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_a_slice_keeps_its_numbers_and_their_noise(
 # --- when a cohort is one more axis
 
 
-def of(text: dict[str, object], kind: dict[str, object] | None = None, exact: bool = False) -> Workload:
+def of(text: Mapping[str, Any], kind: Mapping[str, Any] | None = None, exact: bool = False) -> Workload:
     asked = {"id": "q", "kind": "frequency", "of": "product", **(kind or {}), "cohort": text}
     question = KINDS[str(asked["kind"])].model_validate(asked)
     return Workload.of((question,), Domain(SMALL, exact))
@@ -99,12 +100,13 @@ def of(text: dict[str, object], kind: dict[str, object] | None = None, exact: bo
 def test_only_one_code_of_one_category_is_an_axis_and_never_in_exact_mode() -> None:
     assert of({"variable": "sex", "is": "male"}).slices == {"q": Slice("sex", 0)}
     assert of({"variable": "owner", "is": "true"}).slices == {"q": Slice("owner", 1)}
-    for cohort in (
+    others: list[dict[str, Any]] = [
         {"variable": "sex", "in": ("male",)},
         {"all": ({"variable": "sex", "is": "male"},)},
         {"variable": "birth_year", "is": "1990"},
         {"variable": "product", "is": "free"},  # an axis of the question already
-    ):
+    ]
+    for cohort in others:
         assert not of(cohort).slices
         assert all(block.cohort is not None for block in of(cohort).layout.blocks)
     assert not of({"variable": "sex", "is": "male"}, exact=True).slices
@@ -127,8 +129,8 @@ def test_a_cohort_that_would_pass_a_limit_of_shipped_policies_is_a_family_of_its
     assert Workload.of((small, large), DOMAIN).slices == {"n": Slice("sex", 0)}
     limits = load(Path(), loose=False).file.limits
     monkeypatch.undo()
-    assert (workload.MOST_WIDE_CELLS, workload.MOST_WIDE_CELLS_BY_CITY, cohorts.WIDEST) == (
+    assert (
         limits.most_cells,
         limits.most_cells_by_city,
         limits.most_dimensions,
-    )
+    ) == (workload.MOST_WIDE_CELLS, workload.MOST_WIDE_CELLS_BY_CITY, cohorts.WIDEST)

@@ -29,7 +29,7 @@ from tests.laws.test_kinds_laws import clipped
 from tests.laws.test_measures_laws import EXTREME, beyond_declared
 
 MANY: Final = settings(max_examples=100)
-SETS: Final = [
+SETS: Final[list[dict[str, Any]]] = [
     {"kind": "frequency", "of": "worries"},
     {"kind": "frequency", "of": "worries", "by": "owner"},
     {"kind": "frequency", "of": "worries", "by": ["sex", "product"]},
@@ -205,10 +205,10 @@ def test_shared_margins_of_sets_and_other_tables_agree_to_the_last_digit(
     def added(table: dict[Any, Any], at: int) -> dict[str, int]:
         found = dict[str, int]()
         for keys, value in table.items():
-            found[keys[at]] = found.get(keys[at], 0) + round(10**6 * value)
+            found[keys[at]] = found.get(keys[at], 0) + round(10**6 * (value or 0))
         return found
 
-    whole = {keys[0]: round(10**6 * value) for keys, value in alone.items()}
+    whole = {keys[0]: round(10**6 * (value or 0)) for keys, value in alone.items()}
     assert added(sex, 0) == whole
     assert added(owner, 1) == whole
 
