@@ -121,7 +121,6 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
             **_chosen(study, question),
-            **{"several": name for name in question.variables() if study.domain.is_set(name)},
             "rows": [row.published(scope) for scope, row in rows],
             "tests": [
                 {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
@@ -218,11 +217,13 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
 
 
 def _chosen(study: Study, question: Question) -> dict[str, Any]:
-    """A question's own cohort. `slice`: its tables are parts of tables of everybody, and agree with all others; else they are fitted by
+    """The key of which a holder may have several codes, and a question's own cohort. `slice`: its tables are parts of tables of everybody, and agree with all others; else they are fitted by
     themselves, and in mode dp may differ from others by noise."""
+    several = [name for name in question.variables() if study.domain.is_set(name)]
+    named: dict[str, Any] = {"several": several[0]} if several else {}
     if question.cohort is None:
-        return {}
-    return {
+        return named
+    return named | {
         "cohort": question.cohort.model_dump(mode="json", by_alias=True, exclude_none=True),
         "cohort_is": "slice" if question.id in study.workload.slices else "family",
     }

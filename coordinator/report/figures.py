@@ -198,7 +198,10 @@ def _bars(wording: Wording, questions: Questions, variable: str, number: int) ->
     plain = [
         (name, question)
         for name, question in questions.items()
-        if question.kind == "frequency" and question.keys == (variable,) and question.rows and question.several != variable
+        if question.kind == "frequency"
+        and question.keys == (variable,)
+        and question.rows
+        and question.several != variable
     ]
     split = [
         (name, question)

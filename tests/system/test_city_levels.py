@@ -1,13 +1,19 @@
 """Attributes of cities as axes: each city fills its own level, and a level of few cities is not printed."""
 
+import json
 from pathlib import Path
 from typing import Final
 
 import pytest
+from typer.testing import CliRunner
 
+from coordinator import beforehand, plan
+from coordinator import cli as coordinator
+from coordinator.beforehand import Beforehand, Known, StandIn
 from protocols.answerable import shortages
 from protocols.errors import ConfigError, Refusal
-from tests.six import CITIES, Six, counts, results, rows_of, unsound, written
+from simulations import standins
+from tests.six import CITIES, Six, counts, results, rows_of, unsound
 
 REGION: Final = "region: {aa: west, bb: west, cc: west, dd: east, ee: east, ff: east}"
 THIN: Final = "region: {aa: west, bb: west, cc: north, dd: east, ee: east, ff: east}"
@@ -22,11 +28,6 @@ QUESTIONS: Final = """  - {id: regions, kind: frequency, of: city.region}
 
 def cities(attributes: str) -> str:
     return f"cities: {{attributes: {{{attributes}}}}}\n"
-
-
-@pytest.fixture(scope="module")
-def six(tmp_path_factory: pytest.TempPathFactory) -> Six:
-    return written(tmp_path_factory.mktemp("levels"))
 
 
 def test_in_exact_mode_every_city_fills_its_own_level_to_the_last_holder(six: Six, tmp_path: Path) -> None:
@@ -113,3 +114,36 @@ def test_the_digest_covers_attributes_and_levels_do_not_depend_on_the_order_of_a
     assert one.digest == same.digest != other.digest
     assert one.domain.axis("city.region").positions == ("east", "west", "_missing")
     assert one.workload.layout.digest == other.workload.layout.digest, "what leaves has the same shape"
+
+
+def test_what_will_be_withheld_or_refused_is_said_before_any_city_is_asked(six: Six) -> None:
+    """By `study check`, and row by row by a plan, with a twin and without."""
+    for mode, outcome in (("dp", "withheld"), ("exact", "refused")):
+        study = six.study(QUESTIONS, cities(THIN), mode)
+        path = six.folder / "study.yaml"
+        said = CliRunner().invoke(coordinator.app, ["study", "check", str(path), "--json"])
+        levels = {(each["question"], each["level"]): each for each in json.loads(said.stdout)["levels"]}
+        assert levels["regions", "city.region=north"] == {
+            "question": "regions", "level": "city.region=north", "cities": 1, "least": 3, "outcome": outcome
+        }  # fmt: skip
+        assert ("product", "city.region=north") not in levels
+        words = CliRunner().invoke(coordinator.app, ["study", "check", str(path), "--lang", "zh"]).stdout
+        assert "属于 city.region=north 的城市只有 1 个，至少要 3 个" in words
+    study = six.study(QUESTIONS, cities(THIN))
+    known = [Known(city=name) for name in CITIES]
+    sums = [StandIn(city=name, sums=standins.given(study, six.homes / name, name)) for name in CITIES[:2]]
+    for twin in (None, Beforehand(twin=tuple(sums))):
+        planned = plan.planned(
+            study,
+            known,
+            "study",
+            lambda names, twin=twin: twin and beforehand.stand_ins(names, study, twin),  # type: ignore[misc]  # bound here, for the loop
+        )
+        cells = plan.published(planned, ())["questions"][0]["cells"]
+        by_level = {each["city.region"]: each["withheld"] for each in cells if each["measure"] == "count"}
+        assert by_level == {"west": 1.0, "north": 1.0, "east": 0.0, "_missing": 0.0}
+        expected = {each["city.region"]: each["expected"] for each in cells if each["measure"] == "count"}
+        assert expected["east"] == (None if twin is None else 1200), (
+            "stand-ins move to the level of whom they stand for"
+        )
+        assert "regions" not in planned.noisy

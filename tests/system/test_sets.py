@@ -13,7 +13,7 @@ from coordinator.results import Results
 from node import ingest, snapshot
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
-from tests.six import DICTIONARY, LOCAL, MAPPING, Six, counts, frame, results, rows_of, unsound, written
+from tests.six import DICTIONARY, LOCAL, MAPPING, Six, counts, frame, results, rows_of, unsound
 
 QUESTIONS: Final = """  - {id: worries, kind: frequency, of: worries}
   - {id: worries_sex, kind: frequency, of: worries, by: sex}
@@ -25,11 +25,6 @@ QUESTIONS: Final = """  - {id: worries, kind: frequency, of: worries}
 """
 REGION: Final = "cities: {attributes: {region: {aa: west, bb: west, cc: west, dd: east, ee: east, ff: east}}}\n"
 HABITS: Final = ("save", "spend", "borrow", "invest", "give")
-
-
-@pytest.fixture(scope="module")
-def six(tmp_path_factory: pytest.TempPathFactory) -> Six:
-    return written(tmp_path_factory.mktemp("sets"))
 
 
 def exploded(rows: pd.DataFrame, mark: str, codes: dict[str, str] | None = None) -> pd.DataFrame:

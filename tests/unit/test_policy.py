@@ -364,6 +364,9 @@ def test_a_cohort_of_one_question_is_judged_as_what_it_makes_leave(tmp_path: Pat
     loose = policy(tmp_path, "kinds: {exact: all}", loose=True)
     (reason,) = says(exact, loose).reasons
     assert (reason.code, "another cohort" in reason.text("en")) == ("POLICY_KIND", True)
+    several = study(tmp_path, "[{id: w, kind: frequency, of: worries}]", privacy="{mode: exact}")
+    (reason,) = says(several, loose).reasons
+    assert (reason.code, "multi-response" in reason.text("en")) == ("POLICY_KIND", True)
 
 
 def test_limits_allow_exactly_what_they_say(tmp_path: Path) -> None:

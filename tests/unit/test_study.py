@@ -244,16 +244,35 @@ def test_faults_of_values_are_told_in_the_language_that_was_asked_for(tmp_path: 
     assert [text for each in found if re.search("[\u4e00-\u9fff]", text := each.text("en"))] == []
 
 
-def test_a_multi_response_variable_waits_for_its_version(tmp_path: Path) -> None:
-    (tmp_path / "words.yaml").write_text(
-        "dictionary: words\nversion: 1\nvariables:\n  worries: {type: set, codes: {illness: {}, pension: {}}}\n"
+def test_two_multi_response_variables_have_no_table_and_too_many_codes_no_mask(tmp_path: Path) -> None:
+    """The second one is named. A holder's codes are the bits of 64."""
+    words = tmp_path / "words.yaml"
+    head = "dictionary: words\nversion: 1\nvariables:\n"
+    words.write_text(head + "".join(f"  {name}: {{type: set, codes: {{a: {{}}, b: {{}}}}}}\n" for name in "xy"))
+    path = tmp_path / "study.yaml"
+    start = GOOD.split("questions:")[0].replace("hpf-flexible-employment@1", "words.yaml")
+    path.write_text(
+        f"{start}questions:\n  - {{id: both, kind: crosstab, by: [x, y]}}\n  - {{id: x, kind: frequency, of: x}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [(fault.code, fault.values["name"]) for fault in caught.value.every()] == [("STUDY_SET", "y")]
+    words.write_text(head + f"  x: {{type: set, codes: {{{', '.join(f'c{code}: {{}}' for code in range(65))}}}}}\n")
+    with pytest.raises(ConfigError, match="at most 64 codes"):
+        load(path)
+
+
+def test_cohorts_are_few_enough_to_be_read_in_one_pass(tmp_path: Path) -> None:
+    asked = "".join(
+        f"  - {{id: q{age}, kind: count, cohort: {{variable: age, at_least: {age}}}}}\n" for age in range(20, 53)
     )
     path = tmp_path / "study.yaml"
-    head = GOOD.split("questions:")[0].replace("hpf-flexible-employment@1", "words.yaml")
-    path.write_text(f"{head}questions:\n  - {{id: worries, kind: frequency, of: worries}}\n")
-    with pytest.raises(ConfigError, match="multi-response") as caught:
+    path.write_text(GOOD.split("questions:")[0] + "questions:\n" + asked)
+    with pytest.raises(ConfigError) as caught:
         load(path)
-    assert caught.value.code == "NOT_YET"
+    assert caught.value.code == "STUDY_COHORTS"
+    path.write_text(GOOD.split("questions:")[0] + "questions:\n" + asked.rsplit("  - ", 1)[0])
+    assert len(load(path).cohorts) == studies.MOST_COHORTS
 
 
 def test_a_missing_file_is_a_fault_of_the_path(tmp_path: Path) -> None:
