@@ -217,8 +217,8 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
 
 
 def _chosen(study: Study, question: Question) -> dict[str, Any]:
-    """The key of which a holder may have several codes, and a question's own cohort. `slice`: its tables are parts of tables of everybody, and agree with all others; else they are fitted by
-    themselves, and in mode dp may differ from others by noise."""
+    """The key of which a holder may have several codes, and a question's own cohort. `slice`: its tables are parts of tables of
+    everybody, and agree with all others; else they are fitted by themselves, and in mode dp may differ from others by noise."""
     several = [name for name in question.variables() if study.domain.is_set(name)]
     named: dict[str, Any] = {"several": several[0]} if several else {}
     if question.cohort is None:

@@ -39,6 +39,11 @@ def exploded(rows: pd.DataFrame, mark: str, codes: dict[str, str] | None = None)
     return long.drop_duplicates(["id", "name"])
 
 
+def sized(long: pd.DataFrame, keys: list[str]) -> dict[Any, int]:
+    found: dict[Any, int] = long.groupby(keys).size().to_dict()
+    return found
+
+
 def test_exact_counts_are_those_of_pandas_and_shares_are_of_those_who_answered(six: Six, tmp_path: Path) -> None:
     outcome = six.ask(six.study(QUESTIONS, REGION, "exact"), tmp_path)
     rows = six.rows.fillna({"product": "_missing"}).assign(region=np.where(six.rows["city"] < "dd", "west", "east"))
@@ -48,15 +53,15 @@ def test_exact_counts_are_those_of_pandas_and_shares_are_of_those_who_answered(s
     assert {code: alone[(code,)] for code in set(LOCAL.values())} == long.groupby("name").size().to_dict()
     assert alone[("_missing",)] == int(rows["worries"].isna().sum())
     by_sex, products = counts(outcome, "worries_sex"), counts(outcome, "worries_product")
-    sizes = long.groupby(["name", "sex"]).size().to_dict()
+    sizes = sized(long, ["name", "sex"])
     assert {key: by_sex[key] for key in sizes} == sizes
-    sizes = long.groupby(["product", "name"]).size().to_dict()
+    sizes = sized(long, ["product", "name"])
     assert {key: products[key] for key in sizes} == sizes
     withdrew = exploded(rows[rows["withdrew"].eq("true").fillna(False)], ";", LOCAL).groupby("name").size()
     found = counts(outcome, "worries_withdrew")
     assert {code: found[(code,)] for code in map(str, withdrew.index)} == withdrew.to_dict()
     regions = counts(outcome, "worries_region")
-    sizes = long.groupby(["name", "region"]).size().to_dict()
+    sizes = sized(long, ["name", "region"])
     assert {key: regions[key] for key in sizes} == sizes
     first = rows["habits"].dropna().map(lambda text: min(text.split("|"), key=HABITS.index))
     habits = counts(outcome, "habits")
