@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final
 
+from coordinator import release
 from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
@@ -340,6 +341,7 @@ def _question(plan: Planned, question: Question) -> dict[str, Any]:
         "id": question.id,
         "kind": question.kind,
         "release": plan.study.release_of(question),
+        **release.chosen(plan.study, question),
         "cities": able,
         "enough_cities": None if able is None else question.id not in plan.short,
         "headline": headline(cells),

@@ -120,7 +120,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             "cities": list(able),
             "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
-            **_chosen(study, question),
+            **chosen(study, question),
             "rows": [row.published(scope) for scope, row in rows],
             "tests": [
                 {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
@@ -216,7 +216,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
     }
 
 
-def _chosen(study: Study, question: Question) -> dict[str, Any]:
+def chosen(study: Study, question: Question) -> dict[str, Any]:
     """The key of which a holder may have several codes, and a question's own cohort. `slice`: its tables are parts of tables of
     everybody, and agree with all others; else they are fitted by themselves, and in mode dp may differ from others by noise."""
     several = [name for name in question.variables() if study.domain.is_set(name)]

@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from coordinator import beforehand, plan
+from coordinator.beforehand import Beforehand, Known, StandIn
 from coordinator.results import Results
 from node import ingest, snapshot
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
-from tests.six import DICTIONARY, LOCAL, MAPPING, Six, counts, frame, results, rows_of, unsound
+from simulations import standins
+from tests.six import CITIES, DICTIONARY, LOCAL, MAPPING, Six, counts, frame, results, rows_of, unsound
 
 QUESTIONS: Final = """  - {id: worries, kind: frequency, of: worries}
   - {id: worries_sex, kind: frequency, of: worries, by: sex}
@@ -102,6 +105,31 @@ def test_in_dp_mode_shared_numbers_agree_and_errors_are_as_declared(six: Six, tm
             assert abs(row["estimate"] - truth[row["worries"]]) < 5 * row["se_noise"]
     assert results(outcome)["questions"]["worries_withdrew"]["cohort_is"] == "slice"
     assert unsound(outcome, tmp_path / "out") == {}
+
+
+def test_a_plan_foresees_sets_and_slices_with_the_width_that_they_will_have(six: Six, tmp_path: Path) -> None:
+    """The cities stand in for themselves: expected numbers are their counts, half-widths those of the release."""
+    study = six.study(QUESTIONS, REGION)
+    sums = tuple(StandIn(city=name, sums=standins.given(study, six.homes / name, name)) for name in CITIES)
+    known = [Known(city=name) for name in CITIES]
+    planned = plan.planned(
+        study, known, "folder", lambda names: beforehand.stand_ins(names, study, Beforehand(twin=sums))
+    )
+    said = {each["id"]: each for each in plan.published(planned, ())["questions"]}
+    assert said["worries_withdrew"]["cohort_is"] == "slice"
+    outcome = six.ask(study, tmp_path)
+    sizes = sized(exploded(six.rows, ";", LOCAL), ["name", "sex"])
+    for name in ("worries_sex", "worries_withdrew", "habits"):
+        keys = results(outcome)["questions"][name]["keys"]
+        rows = {tuple(row[key] for key in keys): row for row in rows_of(outcome, name, "count")}
+        for cell in said[name]["cells"]:
+            if cell["measure"] != "count":
+                continue
+            row = rows[tuple(cell[key] for key in keys)]
+            assert cell["of_noise"] == pytest.approx(1.959963984540054 * row["se_noise"], rel=1e-9)
+            assert cell["doubtful"] is not None
+            if name == "worries_sex" and cell["worries"] != "_missing" and cell["sex"] != "_missing":
+                assert cell["expected"] == pytest.approx(sizes[cell["worries"], cell["sex"]], abs=1e-3)
 
 
 # --- from files
