@@ -22,8 +22,8 @@ from tests.laws import test_resolution_laws as resolutions
 from tests.laws.generated import DOMAIN, SMALL, Holder, crowds, encoded, holders, layouts, questions
 from tests.laws.test_measures_laws import beyond_declared
 
-MANY: Final = settings(max_examples=200)
-SOME: Final = settings(max_examples=60)
+MANY: Final = settings(max_examples=80)
+SOME: Final = settings(max_examples=30)
 MALE: Final = Leaf.model_validate({"variable": "sex", "is": "male"})
 ADULT: Final = Leaf.model_validate({"variable": "birth_year", "at_most": "1990"})
 

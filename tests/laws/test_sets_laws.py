@@ -28,7 +28,7 @@ from tests.laws.generated import AS_OF, DOMAIN, Holder, crowds, encoded, holders
 from tests.laws.test_kinds_laws import clipped
 from tests.laws.test_measures_laws import EXTREME, beyond_declared
 
-MANY: Final = settings(max_examples=100)
+MANY: Final = settings(max_examples=40)
 SETS: Final[list[dict[str, Any]]] = [
     {"kind": "frequency", "of": "worries"},
     {"kind": "frequency", "of": "worries", "by": "owner"},
