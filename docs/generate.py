@@ -96,6 +96,11 @@ the messages that the aggregation needs. Both are listed here in full.
 Each kind is shown on its example. A cell counts or adds up, over the holders of the cohort, what `measure` says. `low` and `high` are the
 least and the most that one holder adds to one cell; one holder changes at most `touches` cells, in all by at most D1, in squares by at most
 D2. The noise is made for D1 and D2. Every axis ends with `_missing`.
+
+A question may be about a cohort of its own. Where that is one code of one category, its table has one more axis and holds everybody: the
+plan and the approval sheet show it so, and only the part at that code is published. The table of any other cohort says `where …` and holds
+that cohort alone. On an axis `city.NAME` a city stands at the one level that the study gives it. A multi-response variable is sent as one
+table per code beside the number of those who answered, which is carried `w` times.
 """
 
 MESSAGES: Final = """## Messages

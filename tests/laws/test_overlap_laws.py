@@ -108,7 +108,7 @@ def test_a_cohort_is_read_as_it_was_kept_and_its_files_are_closed_to_others(tmp_
     assert again == release
     found = Cohorts(tmp_path, KEY).read(release)
     assert found is not None
-    assert (found.number, found.inside.tolist()) == (4, [True] * 4 + [False] * 9)
+    assert (found.atoms, found.inside.tolist()) == ({0: 4}, [True] * 4 + [False] * 9)
     files = sorted((tmp_path / "cohorts").iterdir())
     assert [path.suffix for path in files] == [".holders", ".rows"]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
