@@ -522,7 +522,7 @@ def _attribute_faults(cities: Cities, document: Document) -> Iterator[HpfedError
 
 
 def _of_this_version(tree: Tree) -> Tree:
-    """The tree without the keys that `_not_yet` names; a question of no kind here becomes a count, so that the others keep their places."""
+    """The tree with a count in the place of each question of a kind that `_not_yet` names, so that the others keep their places."""
     if not isinstance(tree, dict):
         return tree
     kept = dict(tree)
@@ -545,7 +545,7 @@ def _kind_known(kind: Tree | None) -> bool:
 
 
 def _not_yet(document: Document) -> Iterator[HpfedError]:
-    """Keys of the contract that this version refuses, and kinds that it does not know: said before the schema speaks."""
+    """Kinds of questions that this version does not know: said before the schema speaks."""
     tree = document.tree
     if not isinstance(tree, dict):
         return
