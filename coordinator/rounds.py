@@ -399,7 +399,8 @@ class Conversation:
     def resume(cls, post: Post, log: Log, opening: Opening) -> "Conversation":
         """Where the log says it was, with the very bytes to send again that went out last, or would have.
 
-        Pre-condition: `post` has the roster of the plan, or a newer one. Errors: `PeerError LOG_DAMAGED`.
+        Pre-condition: `post` has the roster of the plan, or a newer one. Errors: `PeerError LOG_DAMAGED`; LOG_DIVERGED where an event
+        changes nothing now: it did when it was written, so other bytes went out then. To go on could make a second list of survivors.
         """
         plan, stamp = Plan.decode(opening.plan), post.stamped(opening.now, opening.number)
         roster = self_declared(bytes(opening.roster))  # its own log: the root's signature held when it was accepted
@@ -407,7 +408,10 @@ class Conversation:
         state, sent = collector.start(post.identity, roster, plan, question, dict(opening.acks), stamp)
         talk = cls(post, log, state, sent, opening.now, heeded=roster.sha256)
         for event in log.replay():
-            talk._become(event, *talk._follows(event))
+            following, out = talk._follows(event)
+            if following is talk.state:
+                raise PeerError("LOG_DIVERGED", at=Place(str(log.path)))
+            talk._become(event, following, out)
         return talk
 
     def play(self) -> collector.State:
@@ -570,7 +574,7 @@ def summed(
 def resumed(post: Post, study: Study, log: Log, opening: Opening) -> Summing:
     """Go on with a conversation that a crash of this coordinator left, or rebuild its sum. `study`: the run that it was about.
 
-    Errors: as of `summed`; `PeerError LOG_DAMAGED`.
+    Errors: as of `summed`; `PeerError` LOG_DAMAGED, LOG_DIVERGED.
     """
     plan = Plan.decode(opening.plan)
     talk = Conversation.resume(post, log, opening)

@@ -76,9 +76,9 @@ class Cohort:
         """One bit per row for each cohort, each from a whole byte on."""
         return b"".join(np.packbits(each).tobytes() for each in self.sets)
 
-    def digests(self, key: bytes) -> frozenset[str]:
+    def digests(self, key: bytes) -> tuple[str, ...]:
         """Of each of its cohorts, as if that had been released alone."""
-        return frozenset(Cohort(self.snapshot, each, self.holders).digest(key) for each in self.sets)
+        return tuple(Cohort(self.snapshot, each, self.holders).digest(key) for each in self.sets)
 
 
 @dataclass(frozen=True)
@@ -143,21 +143,21 @@ class Cohorts:
     def beside(self, new: Cohort, earlier: Iterable[Released], *, by_city: bool) -> Refusal | None:
         """Where cells are withheld: these very holders are told of in sums over cities, or by city, and never both ways. What one city
         withholds would be the sum less what the others say."""
-        mine = new.digests(self.key)
+        mine = frozenset(new.digests(self.key))
         return next(
             (overlap(each.study) for each in earlier if each.by_city != by_city and mine & self._digests(each)), None
         )
 
     def one_too_many(self, new: Cohort, earlier: Iterable[Released]) -> Refusal | None:
         """Of a cohort that no officer looked at: it is one more than rules may answer of its snapshot."""
-        mine = new.digests(self.key)
+        mine = frozenset(new.digests(self.key))
         known = frozenset[str]().union(*(self._digests(each) for each in earlier if each.snapshot == new.snapshot))
         return Refusal("EXACT_COHORTS", limit=MOST) if mine - known and len(known | mine) > MOST else None
 
     def _digests(self, release: Released) -> frozenset[str]:
         """Of each cohort of a release; of one that is gone, what it is known by."""
         found = self.read(release)
-        return found.digests(self.key) if found is not None and found.of_questions else frozenset({release.rows})
+        return frozenset(found.digests(self.key) if found and found.of_questions else (release.rows,))
 
     def _rows(self, name: str) -> Path:
         return self.home / FOLDER / f"{name}.rows"

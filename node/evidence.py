@@ -39,6 +39,9 @@ def keep(home: Path, content: bytes) -> str:
                 file.flush()
                 os.fsync(file.fileno())
             part.rename(path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
     except OSError:
         raise Refusal("LEDGER_UNAVAILABLE", Place(str(path))) from None
     return "sha256:" + digest

@@ -29,7 +29,7 @@ it is the one word `declined:disclosure`. What does not open is dropped with an 
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -121,11 +121,14 @@ class Gate:
         """The reply to one envelope, or None where nothing may be answered. `now`: Unix s. Steps: see the head of this file."""
         request = None
         try:
+            letter = messages.read(content)
+            about = bytes.fromhex(letter.header.conversation)
             request = open_envelope(
-                content,
+                letter,
                 me=self.station.identity.id,
-                roster=self.under.get(bytes.fromhex(messages.peek(content).conversation), self.station.roster),
+                roster=self.under.get(about, self.station.roster),
                 newest=self.station.roster,
+                pinned=self._pinned(about),
                 now=now,
             )  # 1 decode
             stored = self.ledger.repeated(request.sha256)  # 3 replay
@@ -141,6 +144,11 @@ class Gate:
             self.ledger.remember(COORDINATOR, request.sha256, reply)
             self._note(Event.ANSWERED, now, request, of=messages.peek(reply).kind.value)
         return reply
+
+    def _pinned(self, about: bytes) -> Mapping[int, bytes] | None:
+        """The keys under which a conversation that is open began: past their date they still finish it."""
+        state = self.talks[about].state if about in self.talks else None
+        return state.talk.pinned if isinstance(state, member.Live) else None
 
     def _replied(self, request: Envelope, stamp: Stamp) -> bytes | None:
         """What each kind of message gets."""
@@ -406,8 +414,9 @@ class Gate:
         )
         try:
             if no is None:
-                cells = study.workload.cells
-                self.ledger.exact(about, rows=bytes.fromhex(kept.keep(cohort)), cells=cells, now=now)
+                each = cohort.digests(self.station.holder_key) if cohort.of_questions else ()
+                all_of_them, cells = bytes.fromhex(kept.keep(cohort)), study.workload.cells
+                self.ledger.exact(about, rows=all_of_them, cells=cells, now=now, alone=each)
         except Refusal as overlap:
             return overlap
         return no
@@ -595,11 +604,12 @@ class Gate:
             found.confirmed.cities if found.confirmed else (),
         )
         identity, roster = self.station.identity, self.under.get(about, self.station.roster)
-        if not member.acknowledge(identity, roster, request.content, given, 0, bytes(32), stamp):
+        by = {COORDINATOR: request.key}
+        if not member.acknowledge(identity, roster, request.content, given, 0, bytes(32), stamp, by):
             return None
         receipt = messages.Receipt.decode(request.body)
         head = self.ledger.answer(about, round_, sum_=receipt.sum_digest, receipt=request.content, now=stamp.now)  # 8
-        reply = member.acknowledge(identity, roster, request.content, given, head.seq, head.hash, stamp)[0][1]
+        reply = member.acknowledge(identity, roster, request.content, given, head.seq, head.hash, stamp, by)[0][1]
         self.ledger.acknowledge(request.sha256, reply, now=stamp.now)
         if round_ + 1 == held.claim.rounds:
             self.talks.pop(about, None)
@@ -627,9 +637,12 @@ class Gate:
             self._note(Event.REFUSED, now, request, codes=[state.fault.code], digest=kept)
 
     def _over(self, about: bytes, now: int) -> None:
-        """A conversation that ended here, or whose time is over (G5), keeps neither secrets nor budget that was not used."""
-        state = self.talks[about].state
-        if not isinstance(state, member.Live) or member.late(state, now):
+        """A conversation that ended here, or whose time is over (G5), keeps neither secrets nor budget that was not used; one that a round
+        went on without keeps no secrets of that round."""
+        talk = self.talks[about]
+        if isinstance(talk.state, member.Live):
+            talk.state = member.timely(talk.state, now)
+        if not isinstance(talk.state, member.Live):
             del self.talks[about]
             self.ledger.end(about, now=now)
 

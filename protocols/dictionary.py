@@ -46,7 +46,7 @@ COLUMNS: Final = frozenset(
         "p_value",
         "q_value",
     )
-) | {"preference", "contrast", "tie", "code", "total_share", "position", "at", "obs_status", "conf_status"}
+) | {"preference", "contrast", "tie", "item", "total_share", "position", "at", "obs_status", "conf_status"}
 TAKEN: Final = COLUMNS | {"city", "known"}
 STATUS: Final = "__s"  # a snapshot keeps how each value of `x` came about in a column `x__s`
 MOST_CODES: Final = 65_536

@@ -1690,6 +1690,12 @@ CODES: Final[dict[str, Texts]] = {
         "damaged log: from byte {byte} on it is not what was written, so that the conversation cannot go on",
         "Move the file away and run again: that is a new conversation at a new cost",
     ),
+    "LOG_DIVERGED": _t(
+        "会话日志不能重放：当时发出的字节与现在不同（密钥或软件不同，或记录被改动）",
+        "请用开始会话时的密钥和软件版本重新运行；或移开该文件，以新的会话和新的预算计算",
+        "the log of the conversation does not replay: other bytes went out then (another key or software, or changed records)",
+        "Run again with the key and the software that began it; or move the file away: that is a new conversation at a new cost",
+    ),
     # --- secure aggregation: too few
     "SECAGG_TOO_FEW": _t(
         "参与城市不足：步骤 {step} 到 {came}，需 {needed}",
@@ -1735,9 +1741,9 @@ CODES: Final[dict[str, Texts]] = {
         "It was dropped; nothing changed",
     ),
     "ENVELOPE_FROM": _t(
-        "发件方不在名册上或已被吊销",
+        "发件方不在名册上、已被吊销，或不应向本方发送",
         "报文已丢弃，状态未变",
-        "the sender is not on the roster, or revoked",
+        "the sender is not on the roster, or revoked, or has nothing to say to this party",
         "It was dropped; nothing changed",
     ),
     "ENVELOPE_TO": _t(

@@ -721,6 +721,7 @@ def open_envelope(
     need("CONSORTIUM", header.consortium == roster.entries.consortium)
     need("ROSTER", mark.sha256 == roster.sha256.hex() and mark.version == roster.entries.version)
     from_coordinator = header.sender == COORDINATOR
+    need("FROM", relayed or from_coordinator is not (me == COORDINATOR))  # cities do not speak to each other
     for held in (roster, newest or roster):
         need("FROM", from_coordinator or held.active(header.sender))
     need("TO", header.to == (COORDINATOR if relayed else me) and header.to != header.sender)

@@ -320,6 +320,8 @@ def _moments(wording: Wording, question: Question, rows: list[Numbered], city: s
     parts = {("correlation",): ("a", "b"), ("vif",): ("a",), ("variance_share",): ("component",),
              ("loading",): ("component", "a"), ("count",): ("together",)}  # fmt: skip
     made = []
+    told = {measure for measures in parts for measure in measures}
+    others = [each for each in rows if each[1].measure not in told]  # of a later version
     for measures, keys in parts.items():
         chosen = [each for each in rows if each[1].measure in measures]
         if chosen:
@@ -327,7 +329,7 @@ def _moments(wording: Wording, question: Question, rows: list[Numbered], city: s
             what = "moments" if first else f"moments_{measures[0]}"
             grid = _list(wording, question.model_copy(update={"keys": keys}), chosen, city, what)
             made.append(replace(grid, folded=not first))
-    return made
+    return [*made, _list(wording, question, others, city, "generic")] if others or not made else made
 
 
 def _stub(wording: Wording, question: Question, key: str) -> str:

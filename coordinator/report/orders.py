@@ -282,7 +282,7 @@ def _top(wording: Wording, question: Question, rows: Sequence[Numbered], city: s
         found = [place.get((measure, at)) for measure in ("count", "rank")]
         if not any(found):
             continue
-        code = next((str(row["code"]) for _, row in filter(None, found) if row["code"] is not None), "")
+        code = next((str(row["item"]) for _, row in filter(None, found) if row["item"] is not None), "")
         label = wording.code(of, at if at in UNKNOWN else code) if code or at in UNKNOWN else "–"
         cells = tuple(cell(*each) if each else Cell(look="blank") for each in found)
         lines.append(Line(((label, 1),), cells, at in UNKNOWN))

@@ -9,8 +9,10 @@ a vector at `member.mask` alone.
 |---|---|
 | `plan` | which n, t, k, c, d go together; what a noise plan is |
 | `keys` | every digest and every key, each under its own label |
-| `sharing` | Shamir over GF(2^256 + 297), recovery with a culprit |
+| `sharing` | Shamir over GF(2^256 + 297) |
+| `recovery` | unmasking a sum, and who broke it |
 | `masks` | the one hot loop |
+| `moves` | one line of a table of transitions |
 | `member` | a city: three checks out of four stand here |
 | `collector` | the coordinator |
 | `transcript` | what anyone can recompute |

@@ -476,16 +476,29 @@ class Contribution:
 
 
 def acknowledge(
-    identity: Identity, roster: Roster, content: bytes, spent: Contribution, seq: int, head: bytes, stamp: Stamp
+    identity: Identity,
+    roster: Roster,
+    content: bytes,
+    spent: Contribution,
+    seq: int,
+    head: bytes,
+    stamp: Stamp,
+    pinned: Mapping[int, bytes] | None = None,
 ) -> Outgoing:
     """Answer a Receipt from the ledger, in any state, also after a restart; nothing if it does not open or is about
     something else.
 
-    `seq`, `head`: the ledger's, which the coordinator must show again in its next Open.
+    `seq`, `head`: the ledger's, which the coordinator must show again in its next Open. `pinned`: as in `open_envelope`.
     """
     try:
         request = open_envelope(
-            content, me=identity.id, roster=roster, now=stamp.now, matter=spent.matter, kind=Kind.RECEIPT
+            content,
+            me=identity.id,
+            roster=roster,
+            now=stamp.now,
+            matter=spent.matter,
+            kind=Kind.RECEIPT,
+            pinned=pinned,
         )
         receipt = messages.Receipt.decode(request.body)
     except PeerError:
@@ -587,11 +600,6 @@ def timely(state: Live, now: int) -> Live | Closed:
     if isinstance(state, Asked | Masked | Confirmed) and state.turn.round + 1 < talk.plan.rounds:
         return Missed(talk, state.room.without(state.turn.round + 1), state.turn)
     return Closed()
-
-
-def late(state: Live, now: int) -> bool:
-    """G5: whether the conversation is over here."""
-    return isinstance(timely(state, now), Closed)
 
 
 def _allow(holds: bool, code: str) -> None:

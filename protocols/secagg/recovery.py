@@ -42,7 +42,8 @@ def recover(
     """Open every dealer's secret from `shares[dealer][revealer]`; `opens(dealer, secret)` compares with what the dealer
     committed to.
 
-    1 the first k revealers, with one weight vector for all dealers;
+    1 the first k revealers, with one weight vector for all dealers: after a search (2) those that it ended with, whether or not anybody
+      could be named, so that a liar costs one search and not one per dealer;
     2 where a secret does not open: the first k outside a left-out set, sets of size 1, 2, ... in lexicographic order, at most 1,000;
     3 one that opens fixes the polynomial: every revealer off it is bad, and left out from then on. Nobody is named unless k + c - 1
       revealers are on it: another polynomial with the same secret meets an honest dealer's own in at most k - 2 honest cities, so c
@@ -68,7 +69,8 @@ def recover(
             pool = [city for city in points.cities if city not in bad]
             for left_out in islice(_sets(pool, len(pool) - k), MOST_TRIES):  # 2
                 subset = [city for city in pool if city not in left_out][:k]
-                secret = sharing.secret(combine(points.weights(subset), held))
+                weights = points.weights(subset)
+                secret = sharing.secret(combine(weights, held))
                 if secret and opens(dealer, secret):
                     break
             else:  # 4
@@ -76,7 +78,6 @@ def recover(
                 sure = every and len(pool) - colluders >= k
                 return Recovery({}, frozenset(bad), frozenset({dealer} if sure else ()))
             bad |= named(subset, pool, held)  # 3
-            weights = points.weights([city for city in points.cities if city not in bad][:k])
         secrets[dealer] = secret
     every_share = b"".join(held[city] for held in shares.values() for city in points.cities)
     factor = int.from_bytes(sha256(every_share).digest(), "big")  # 5

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from protocols.statistics.layout import Axis
 
 DIGITS: Final = 12  # significant, of every number that is not a sum
-WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "position", "contrast", "tie", "code"))
+WHERE_MEANT: Final = frozenset(("base", "p_value", "q_value", "preference", "position", "contrast", "tie", "item"))
 
 
 def significant(value: float) -> float:
@@ -38,7 +38,7 @@ class Row:
     position: str | None = None
     contrast: bool = False
     tie: str | None = None  # letters: rows that share one cannot be told apart
-    code: str | None = None  # of a row that is keyed by its place: what stands there
+    item: str | None = None  # of a row that is keyed by its place: what stands there
     obs_status: str = ""
     conf_status: str = ""
 

@@ -73,7 +73,7 @@ class Top(Question):
         places = {"estimate": place, "display": place, "ci_low": ends[0], "ci_high": ends[1]}
         ranks = table_rows("rank", (at,), {}, places, status[:-1])
         codes = dict(zip(at.positions, (axis.positions[code] for code in first), strict=False))
-        return Answer(tuple(replace(row, code=codes[row.keys[AT]]) if _told(row) else row for row in (*rows, *ranks)))
+        return Answer(tuple(replace(row, item=codes[row.keys[AT]]) if _told(row) else row for row in (*rows, *ranks)))
 
     def withhold(self, answer: Answer, withheld: Withheld, blocks: Blocks) -> Answer:
         """Nothing at all where one of the cells is withheld: places tell between which others its number lies."""

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,10 +13,12 @@ from typing import Final
 import numpy as np
 import pytest
 
+from coordinator import rounds
 from coordinator.exchange import Failure
 from coordinator.log import Log
 from node import ledger
 from protocols import messages
+from protocols.errors import PeerError
 from protocols.messages import Kind
 from protocols.secagg import collector
 from protocols.secagg.plan import STEPS
@@ -23,7 +26,7 @@ from protocols.secagg.transcript import verify
 from tests import gates
 from tests.architecture.source import ROOT
 from tests.conversations.bad import resealed
-from tests.conversations.line import Line, begun, questions, resumed
+from tests.conversations.line import Line, begun, post, questions, resumed
 from tests.conversations.table import ROOT_KEY, lost_at, nobody, table_of
 
 IDS: Final = (1, 2, 3, 4, 5)  # dp: t = 4, c = d = 1
@@ -284,6 +287,66 @@ def test_a_whole_run_killed_at_any_moment_is_run_again_and_gives_a_result(tmp_pa
         assert len(held) <= 2
         vectors = [each.spent.y for one in held for each in one.rounds.values() if each.spent is not None]
         assert len(vectors) == len(set(vectors))
+
+
+# --- a log that does not replay is not gone on with
+
+
+def killed_before_the_confirms(folder: Path) -> tuple[Line, Path]:
+    """Survivors and their signatures are in the log."""
+    line = Line(table_of(IDS))
+
+    def sending(kind: str) -> None:
+        if kind == "confirms":
+            raise Killed
+
+    line.sending = sending
+    log = Log(folder / "log")
+    with pytest.raises(Killed):
+        begun(line, log).play()
+    log.close()
+    line.sending = lambda _kind: None
+    return line, folder / "log"
+
+
+def test_a_vector_that_is_not_the_one_of_its_header_stops_the_replay_and_no_other_list_is_sent(tmp_path: Path) -> None:
+    """Somebody changed a vector on disk and made the chain of records anew: it is found by its imprint as before, but it does not open."""
+    line, path = killed_before_the_confirms(tmp_path)
+    with closing(Log(path)) as log:
+        opening, events = log.opening, list(log.replay())
+    assert opening is not None
+    at = next(
+        n for n, each in enumerate(events) if each.content and messages.peek(bytes(each.content)).kind is Kind.MASKED
+    )
+    true = bytes(events[at].content)
+    false = true[:-65] + bytes([true[-65] ^ 1]) + true[-64:]
+    events[at] = replace(events[at], content=false)
+    path.unlink()
+    with closing(Log(path)) as log:
+        log.open(opening)
+        for event in events:
+            log.append(event)
+    sent = len(line.wire)
+    with closing(Log(path)) as log:
+        assert log.recall(messages.imprint(true)) == false
+        with pytest.raises(PeerError) as fault:
+            resumed(line, log)
+    assert fault.value.code == "LOG_DIVERGED"
+    assert len(line.wire) == sent
+
+
+def test_another_software_than_the_one_that_began_does_not_go_on(tmp_path: Path) -> None:
+    """Its requests would be other bytes, which no reply in the log answers."""
+    line, path = killed_before_the_confirms(tmp_path)
+    later = post(line, 1)
+    software = later.identity.software.model_copy(update={"version": "9.9.9"})
+    with closing(Log(path)) as log:
+        assert log.opening is not None
+        other = replace(later, identity=replace(later.identity, software=software))
+        with pytest.raises(PeerError) as fault:
+            rounds.Conversation.resume(other, log, log.opening)
+        assert fault.value.code == "LOG_DIVERGED"
+        right(line, rounds.Conversation.resume(later, log, log.opening).play(), log)
 
 
 # --- what convicts a city outlives the log

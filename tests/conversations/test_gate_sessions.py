@@ -11,7 +11,7 @@ from node import gate, snapshot
 from protocols import messages
 from protocols.errors import IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, matter_of
-from protocols.secagg import collector
+from protocols.secagg import collector, member
 from protocols.secagg.transcript import verify
 from simulations import world
 from tests.conversations.rounds_of_gates import FIVE, asked_in, lose, question, session_rig
@@ -69,6 +69,26 @@ def test_a_city_lost_in_one_round_is_back_in_the_next_and_pays_for_what_it_sent(
         held = {city: rig.gates[city].ledger.view(rig.now).reservations[0] for city in FIVE}
         assert held["north"].charged.curve < held["east"].charged.curve  # the round it missed is free again
         assert held["north"].void
+
+
+def test_a_gate_drops_the_secrets_of_a_round_that_went_on_without_it_whatever_it_is_asked_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The conversation is silent; a ping is enough to see that the wait is over."""
+    with session_rig(tmp_path / "cities", monkeypatch) as rig:
+        talk, *_ = asked_in(rig)
+        lose(rig, "west@confirm:0")
+        talk.play()
+        (held,), clock = rig.gates["west"].talks.values(), rig.present.post.clock
+        assert isinstance(held.state, member.Masked | member.Confirmed)
+        assert 0 in held.state.room.shares
+        assert isinstance(clock, world.Clock)
+        clock.virtual = talk.state.talk.plan.expires - 5
+        ping = rig.sealed(messages.Ping(bytes(32)), messages.Matter(rig.now + 60), to=4)
+        assert rig.gates["west"].answer(ping, rig.now)
+        assert isinstance(held.state, member.Missed)
+        assert 0 not in held.state.room.shares
+        assert 0 not in held.state.room.masks
 
 
 def test_each_round_has_a_receipt_of_its_own_and_the_session_goes_on(

@@ -338,6 +338,30 @@ def test_the_coordinator_s_key_revoked_stops_all_cities_at_once(four: Rig) -> No
         assert lines_of(four, Event.DROPPED, name) == {("ENVELOPE_SIGNATURE",)}
 
 
+def test_a_coordinator_s_key_past_its_date_finishes_what_it_opened_and_opens_nothing_new(four: Rig) -> None:
+    """Rotation ends no conversation: the gates believe the old key where it was the first, to the receipt."""
+    post, until = four.present.post, four.now + 40
+    (key,) = post.roster.entries.coordinator
+    other = Key.model_validate(
+        {"key": key_of("another").public_key().public_bytes_raw().hex(), "from": 0, "until": until + 9**9}
+    )
+    everywhere(four, newer(four, coordinator=(key.model_copy(update={"until": until}), other)))
+    answered, agreement = four.approved()
+    clock = post.clock
+    assert isinstance(clock, world.Clock)
+
+    def a_minute_later() -> None:
+        clock.virtual = until + 1
+
+    post.link = Meanwhile(post.link, "deliver", a_minute_later)
+    done = rounds.summed(post, agreement, answered, {})
+    assert done.opened.survivors == (1, 2, 3, 4)
+    assert sorted(done.conversation.receipts()) == [1, 2, 3, 4]
+    plan = four.plan(agreement, b"d" * 16)
+    assert four.gate.answer(four.sealed(messages.Open(plan.encode(), b""), four.about(plan)), four.now) is None
+    assert lines_of(four, Event.DROPPED) == {("ENVELOPE_SIGNATURE",)}
+
+
 def lines_of(rig: Rig, event: Event, city: str = "east") -> set[tuple[str, ...]]:
     """The codes of a city's audit lines of a kind."""
     return {line.codes for line in lines(rig.gates[city].station.home / AUDIT) if line.event is event}

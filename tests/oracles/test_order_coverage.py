@@ -238,7 +238,7 @@ def test_the_first_ten_of_a_thousand_codes_are_found() -> None:
             place = 1 + (shops[None, :] > shops[:, None]).sum(axis=1)
             ranks = [row for row in answer.rows if row.measure == "rank" and row.estimate is not None]
             best = set(np.argsort(-shops, kind="stable")[:10].tolist())
-            codes = [int((row.code or "")[1:]) for row in ranks]
+            codes = [int((row.item or "")[1:]) for row in ranks]
             hits.append(len(best & set(codes)) / 10)
             inside += [
                 (row.ci_low or 0) <= place[code] <= (row.ci_high or 0) for row, code in zip(ranks, codes, strict=True)

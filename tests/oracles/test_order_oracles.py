@@ -181,8 +181,8 @@ def test_the_first_codes_are_those_of_pandas_value_counts(seed: int) -> None:
     found = answer({"kind": "top", "of": "bank", "k": "5"}, frame)
     expected = frame["bank"].map(dict(enumerate(MEANT.codes("bank")))).value_counts().head(5)
     counted = [row for row in found.rows if row.measure == "count" and row.keys["at"] != MISSING]
-    assert {row.code: row.estimate for row in counted} == expected.to_dict()
-    places = {row.code: row.estimate for row in found.rows if row.measure == "rank" and row.obs_status != "z"}
+    assert {row.item: row.estimate for row in counted} == expected.to_dict()
+    places = {row.item: row.estimate for row in found.rows if row.measure == "rank" and row.obs_status != "z"}
     assert places == expected.rank(ascending=False, method="min").to_dict()
     assert found.rows[5].estimate == frame["bank"].isna().sum()
 

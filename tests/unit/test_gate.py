@@ -112,6 +112,17 @@ def test_the_same_request_gets_the_same_bytes_and_is_decided_once(tiny: Rig) -> 
     assert len([line for line in audit(tiny) if line.event is Event.DECIDED]) == 1
 
 
+def test_a_city_has_nothing_to_say_to_another_and_cannot_use_up_the_coordinator_s_numbers(tiny: Rig) -> None:
+    """Signed by a city of the roster, and to this one: it does not open, whatever it is."""
+    other = tiny.gates["north"].station.identity
+    matter, bodies = messages.Matter(tiny.now + 60), (messages.Ping(b"a" * 32), messages.Abort(1, 0), messages.Cancel())
+    for body in bodies:
+        content = tiny.sealed(body, matter, seq=2**53 - 1, identity=other)
+        assert tiny.gate.answer(content, tiny.now) is None
+    assert [line.codes for line in audit(tiny) if line.event is Event.DROPPED] == [("ENVELOPE_FROM",)] * len(bodies)
+    assert tiny.gate.answer(tiny.sealed(messages.Ping(b"b" * 32), matter), tiny.now)
+
+
 def test_a_message_number_counts_once(tiny: Rig) -> None:
     matter = messages.Matter(tiny.now + 60)
     assert tiny.gate.answer(tiny.sealed(messages.Ping(b"a" * 32), matter, seq=10**15), tiny.now)

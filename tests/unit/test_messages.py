@@ -177,7 +177,10 @@ FIELD: Final[list[tuple[str, bytes, dict[str, Any]]]] = [
     ("FROM", reply(), {"me": 0, "in_reply_to": REQUEST, "newest": roster_of((1, 3), 2)}),
     ("TO", sent(to=1), {}),
     ("TO", sent(to=2**32 - 1), {}),
-    ("TO", sent(to=0), {"me": 0}),
+    ("FROM", sent(to=0), {"me": 0}),
+    ("FROM", sent(identity=identity(1)), {}),  # one city to another
+    ("FROM", reply(), {"me": 3, "in_reply_to": REQUEST}),
+    ("TO", sent(to=0), {"me": 0, "relayed": True}),
     ("SIGNATURE", sent()[:-1] + bytes([sent()[-1] ^ 1]), {}),
     ("SIGNATURE", sent(identity=Identity(0, key_of(1), SOFTWARE)), {}),
     ("SIGNATURE", sent(), {"pinned": {0: identity(1).public}}),
@@ -284,7 +287,7 @@ def test_a_relayed_message_ignores_what_belongs_to_the_pair_and_nothing_else() -
 
 
 def test_a_relayed_message_is_never_taken_for_a_request() -> None:
-    with pytest.raises(PeerError, match="somebody else"):
+    with pytest.raises(PeerError, match="nothing to say to this party"):
         opened(reply())
 
 

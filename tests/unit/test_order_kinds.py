@@ -238,12 +238,12 @@ def test_codes_that_may_be_noise_have_no_place() -> None:
     question = Top.model_validate({"id": "q", "kind": "top", "of": "product", "k": "2"})
     vector = np.array([900, 40, 41, 7])
     found = finalized(question, vector, 100.0)
-    assert [(row.code, row.estimate, row.obs_status) for row in rows(found, "count")] == [
+    assert [(row.item, row.estimate, row.obs_status) for row in rows(found, "count")] == [
         ("lump_sum", 900.0, ""), (None, None, "x"), (None, 7.0, "u"),
     ]  # fmt: skip
-    assert [(row.code, row.estimate) for row in rows(found, "rank")] == [("lump_sum", 1.0), (None, None)]
+    assert [(row.item, row.estimate) for row in rows(found, "rank")] == [("lump_sum", 1.0), (None, None)]
     still = finalized(question, vector)
-    assert [row.code for row in rows(still, "rank")] == ["lump_sum", "free"]
+    assert [row.item for row in rows(still, "rank")] == ["lump_sum", "free"]
 
 
 def test_places_of_codes_that_noise_may_have_swapped_overlap() -> None:

@@ -21,6 +21,7 @@ from tests.conversations.table import (
     Seat,
     Table,
     entries_of,
+    identity,
     key_of,
     nobody,
     table_of,
@@ -146,7 +147,7 @@ def test_a_city_that_a_round_went_on_without_answers_the_next_question_and_nothi
     assert isinstance(seat.state, member.Masked | member.Confirmed)
     ask, matter = replace(seat.state.turn.ask, round=2), messages.matter_of(table.plan, 2)
     over = seat.state.talk.since + wait + member.GRACE_S + 1
-    assert not member.late(seat.state, over)
+    assert isinstance(member.timely(seat.state, over), member.Missed)
     assert seat.on(late, over) == ()
     missed = seat.state
     assert isinstance(missed, member.Missed)
@@ -159,7 +160,7 @@ def test_a_city_that_a_round_went_on_without_answers_the_next_question_and_nothi
     assert messages.peek(masked).kind is Kind.MASKED
     last = seat.state
     assert isinstance(last, member.Masked)
-    assert member.late(last, table.plan.expires + 1)
+    assert isinstance(member.timely(last, table.plan.expires + 1), member.Closed)
     seat.state = missed
     seat.on(resealed(late, messages.Deliver(bytes(32), (), (), b"")), over)
     assert isinstance(seat.state, member.Refused)  # what was never of that round is out of order as ever
@@ -295,6 +296,25 @@ def test_an_abort_of_the_coordinator_or_of_the_city_itself_closes_and_drops_the_
     assert isinstance(seat.state, member.Closed)
     assert member.close(member.Idle()) == member.Idle()
     assert member.step(member.Idle(), abort, seat.stamp(NOW)) == (member.Idle(), ())
+
+
+def test_an_abort_of_another_city_ends_nothing() -> None:
+    table = table_of(IDS)
+    before(table, Kind.DELIVER, VICTIM)
+    seat = table.cities[VICTIM]
+    said = messages.seal(
+        messages.Abort(1, 0),
+        identity=identity(next(city for city in IDS if city != VICTIM)),
+        to=VICTIM,
+        roster=table.roster,
+        matter=messages.matter_of(table.plan),
+        seq=99,
+        now=table.now,
+    )
+    state = seat.state
+    assert isinstance(state, member.Live)
+    assert seat.on(said, table.now) == ()
+    assert seat.state is state
 
 
 def test_an_open_that_does_not_open_leaves_the_city_idle() -> None:

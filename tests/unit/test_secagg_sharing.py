@@ -134,6 +134,22 @@ def test_several_bad_revealers_are_found_one_dealer_after_the_other() -> None:
     assert found.bad_revealers == {2, 5}
 
 
+def test_a_liar_whom_nobody_can_name_costs_one_search_and_not_one_per_dealer() -> None:
+    secrets, shares = reveals(7, 6, 5)
+    for held in shares.values():
+        held[6] = spoiled(held[6])
+    tried = list[int]()
+
+    def opens(dealer: int, secret: bytes) -> bool:
+        tried.append(dealer)
+        return secrets[dealer] == secret
+
+    found = recovery.recover(shares, range(1, 8), 6, 3, opens)
+    assert found.secrets == secrets
+    assert not found.bad_revealers | found.blamed  # six are on the polynomial, and three of them may have made it up
+    assert tried == [*[1] * 7, 2, 3, 4, 5]
+
+
 def test_colluders_who_keep_the_secret_cannot_have_an_honest_city_named() -> None:
     """Two liars add a polynomial that is 0 at 0 and at three honest cities: the secret opens, and an honest city seems off."""
     secrets, shares = reveals(7, 5, 1)
