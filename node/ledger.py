@@ -471,8 +471,8 @@ class Ledger:
     def exact(self, conversation: bytes, *, rows: bytes, cells: int, now: int, alone: Sequence[str] = ()) -> None:
         """Mode exact: the cohort was read and is large enough. X1 again, now also against cohorts of equal rows; before the Advert.
 
-        `rows`: digest of the cohort's rows under a key of this city; `alone`: as in `ExactSet`. Errors: `Refusal` EXACT_OVERLAP, which names
-        the earlier study to this city, and of which others hear `declined:disclosure`; SECAGG_BUDGET (nothing is held).
+        `rows`: digest of the cohort's rows under a key of this city; `alone`: as in `ExactSet`. Errors: `Refusal` EXACT_OVERLAP, which
+        names the earlier study to this city, and of which others hear `declined:disclosure`; SECAGG_BUDGET (nothing is held).
         """
         held = self._live(conversation, now)
         about, name = (alone or (rows.hex(),)), conversation.hex()
