@@ -12,19 +12,34 @@ from hypothesis import strategies as st
 
 from node.policy import load
 from protocols.filters import Leaf
-from protocols.statistics import KINDS, cohorts, workload
+from protocols.statistics import KINDS, cohorts, measures, workload
 from protocols.statistics.cohorts import Slice, widened
 from protocols.statistics.estimates import KNOWN, OWN, Box
 from protocols.statistics.layout import Domain, Layout
 from protocols.statistics.question import Question
 from protocols.statistics.workload import Workload
 from tests.laws import test_resolution_laws as resolutions
-from tests.laws.generated import DOMAIN, SMALL, Holder, crowds, encoded, holders, layouts, questions
+from tests.laws.generated import (
+    AS_OF,
+    DOMAIN,
+    SMALL,
+    Holder,
+    crowds,
+    encoded,
+    finalized,
+    holders,
+    layout_of,
+    layouts,
+    questions,
+    table,
+)
+from tests.laws.test_kinds_laws import kinds
 from tests.laws.test_measures_laws import beyond_declared
 
 MANY: Final = settings(max_examples=80)
 SOME: Final = settings(max_examples=30)
 MALE: Final = Leaf.model_validate({"variable": "sex", "is": "male"})
+OTHER: Final = Leaf.model_validate({"variable": "owner", "is": "true"})
 ADULT: Final = Leaf.model_validate({"variable": "birth_year", "at_most": "1990"})
 
 
@@ -50,7 +65,10 @@ def test_a_widened_table_costs_one_holder_no_more(question: Question, crowd: lis
     plain = question.blocks(DOMAIN)
     found = widened(plain, MALE, DOMAIN)
     if found is None:
-        assert any("sex" in [axis.name for axis in block.axes] or len(block.axes) == 4 for block in plain.values())
+        assert any(
+            "sex" in [axis.name for axis in block.axes] or len(block.axes) == 4 or block.branches is not None
+            for block in plain.values()
+        )
         return
     wide, part = found
     for name, block in plain.items():
@@ -62,6 +80,23 @@ def test_a_widened_table_costs_one_holder_no_more(question: Question, crowd: lis
     assert not beyond_declared(Layout(tuple(wide.values())), crowd, one)
 
 
+@kinds
+@settings(max_examples=12)
+@given(st.data(), crowds, st.sampled_from((MALE, ADULT, OTHER)))
+def test_a_question_with_a_cohort_answers_as_if_nobody_else_were_there(
+    kind: type[Question], data: st.DataObject, crowd: list[Holder], cohort: Leaf
+) -> None:
+    """Of every kind, as a slice and as a family of its own: amounts, trees and rows of events rest on numbers of the same holders."""
+    question = data.draw(questions(kind))
+    asked = question.model_copy(update={"cohort": cohort})
+    crowd = crowd * 30
+    inside = measures.members(table(crowd), SMALL, AS_OF, cohort)
+    few = [each for each, chosen in zip(crowd, inside, strict=True) if chosen]
+    layout = Workload.of((asked,), DOMAIN).layout
+    found, alone = finalized(asked, encoded(layout, crowd)), finalized(question, encoded(layout_of(question), few))
+    assert found == alone
+
+
 @SOME
 @given(resolutions.workloads(), resolutions.spreads, resolutions.seeds, st.data())
 def test_a_slice_keeps_its_numbers_and_their_noise(
@@ -70,18 +105,18 @@ def test_a_slice_keeps_its_numbers_and_their_noise(
     """Every sum over boxes of the slice has the covariance that it has in the whole table."""
     variances = spread[: len(layout.blocks)]
     _, tables = resolutions.tables(layout, resolutions.noised(layout, variances, seed), variances)
-    for table in tables:
-        if not table.axes:
+    for each in tables:
+        if not each.axes:
             continue
-        at = data.draw(st.integers(0, len(table.axes) - 1))
-        position = data.draw(st.integers(0, table.axes[at].size - 1))
-        part = table.sliced(table.axes[at].name, position)
-        assert np.array_equal(part.units, table.units.take(position, at))
-        rest = len(table.axes) - 1
+        at = data.draw(st.integers(0, len(each.axes) - 1))
+        position = data.draw(st.integers(0, each.axes[at].size - 1))
+        part = each.sliced(each.axes[at].name, position)
+        assert np.array_equal(part.units, each.units.take(position, at))
+        rest = len(each.axes) - 1
         boxes: list[Box] = [(0,) * rest, (KNOWN,) * rest, (-1,) * rest]
         inside: list[Box] = [(*box[:at], position, *box[at:]) for box in boxes]
-        assert np.allclose(part.covariance(*boxes), table.covariance(*inside), atol=1e-7 * max(variances))
-        whole = np.broadcast_to(table.sd, table.units.shape).take(position, at)
+        assert np.allclose(part.covariance(*boxes), each.covariance(*inside), atol=1e-7 * max(variances))
+        whole = np.broadcast_to(each.sd, each.units.shape).take(position, at)
         assert np.allclose(np.broadcast_to(part.sd, part.units.shape), whole, atol=1e-7 * max(variances))
         around = part.covariances((OWN,) * rest)
         assert np.allclose(np.broadcast_to(around, (*(size - 1 for size in part.units.shape), 1, 1))[..., 0, 0],
