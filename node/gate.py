@@ -530,7 +530,10 @@ class Gate:
         least = self.policy.file.exact.min_cell
         if least <= 1:
             return encoded(study, own, rows, self.station.city.city)
-        earlier = [Earlier(asked.workload.own, _cells(said)) for asked, said in self.ledger.said(held)]
+        earlier = [
+            Earlier(asked.workload.own, _cells(said)).without(study.strange(asked))
+            for asked, said in self.ledger.said(held)
+        ]
         every = Layout((*own.blocks, *beside(own, earlier)))
         cells = encoded(study, every, rows, self.station.city.city)
         return suppressed(own, cells, least, earlier)  # 6 disclosure

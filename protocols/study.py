@@ -5,7 +5,7 @@ dictionary, so that neither can change after a city said yes.
 """
 
 from calendar import monthrange
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -228,6 +228,16 @@ class Study:
     def meant(self) -> Dictionary:
         """The dictionary, and a variable `city.NAME` for each attribute of cities."""
         return attributes.extended(self.dictionary, self.file.cities.attributes or {})
+
+    @property
+    def levels(self) -> Mapping[str, Mapping[str, str]]:
+        """The level of each city, by `city.NAME`."""
+        return {f"{attributes.PREFIX}{name}": each for name, each in (self.file.cities.attributes or {}).items()}
+
+    def strange(self, other: "Study") -> frozenset[str]:
+        """Attributes of cities that another study calls alike and means otherwise."""
+        mine, theirs = self.levels, other.levels
+        return frozenset(name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name])
 
     def standing(self, city: str) -> attributes.Standing:
         """Where a city stands on each attribute: public, and the same for all of its holders."""

@@ -44,6 +44,12 @@ class Earlier:
     layout: Layout
     cells: Vector
 
+    def without(self, strange: AxisSet) -> "Earlier":
+        """Without the tables by axes that mean something else now; their margins are tables too, and stay."""
+        kept = [block for block in self.layout.blocks if strange.isdisjoint(axis.name for axis in block.axes)]
+        parts = [self.cells[self.layout.span(block)] for block in kept]
+        return Earlier(Layout(tuple(kept)), np.concatenate(parts) if parts else self.cells[:0])
+
 
 def suppressed(layout: Layout, cells: Vector, least: int, earlier: Sequence[Earlier] = ()) -> Vector:
     """The cells as they may leave: where they, and all that was said before, gave away a count of 1 .. `least` - 1, they are WITHHELD.
