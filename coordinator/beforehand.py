@@ -15,9 +15,11 @@ import numpy as np
 from coordinator.forecast import Twin
 from protocols import roster as rosters
 from protocols import yamltext
+from protocols.attributes import of_cities
 from protocols.errors import ConfigError, HpfedError, Place
 from protocols.ring import Vector
 from protocols.roster import City as Listed
+from protocols.statistics.layout import Layout
 from protocols.study import Study
 from protocols.yamltext import Record
 
@@ -135,7 +137,26 @@ def stand_ins(known: Mapping[int, str], study: Study, beforehand: Beforehand) ->
         return None
     sums: dict[str, Vector] = {each.city: np.array(each.sums, dtype=np.int64) for each in beforehand.twin}
     spare = list(sums.values())
+    layout = study.workload.together
     chosen = {
-        city: sums.get(name, spare[number % len(spare)]) for number, (city, name) in enumerate(sorted(known.items()))
+        city: sums[name] if name in sums else _standing_for(study, name, layout, spare[number % len(spare)])
+        for number, (city, name) in enumerate(sorted(known.items()))
     }
-    return Twin(study.workload.together, chosen)
+    return Twin(layout, chosen)
+
+
+def _standing_for(study: Study, name: str, layout: Layout, sums: Vector) -> Vector:
+    """The sums of a stand-in at the levels of the city that it stands for: its holders move along every axis of cities."""
+    found = sums.copy()
+    for block in layout.blocks:
+        first = len(block.shape) - len(block.axes)  # for yes-no the codes come before the axes
+        cells = sums[layout.span(block)].reshape(block.shape)
+        for number, axis in enumerate(block.axes, first):
+            if of_cities(axis.source):
+                at = study.standing(name)[axis.source]
+                moved = np.zeros_like(cells)
+                place = (slice(None),) * number + (axis.size - 1 if at is None else at,)
+                moved[place] = cells.sum(axis=number)
+                cells = moved
+        found[layout.span(block)] = cells.ravel()
+    return found

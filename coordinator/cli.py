@@ -6,9 +6,12 @@ Everything that computes is imported inside the command that needs it.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from protocols.study import Study
 
 app = typer.Typer(
     name="hpfed-coordinator",
@@ -81,6 +84,7 @@ def study_check(
 
         found = split.stated(study.load(file))
         layout, own = found.workload.layout, found.workload.own
+        levels = _levels(found)
         value = {
             "study": found.file.study,
             "digest": found.digest,
@@ -92,6 +96,7 @@ def study_check(
             "own_cells": own.length,
             "runs": found.runs,
             "reads": list(found.reads()),
+            "levels": levels,
         }
         parts = [(layout, "masked"), (own, "as its own numbers" + ("" if found.exact else ", noised"))]
         leaves = "; ".join(
@@ -104,11 +109,44 @@ def study_check(
             value,
             as_json,
             lambda: (
-                f"{found.file.study}: {value['questions']} questions, {leaves}{runs}\nreads {', '.join(found.reads())}\n{found.digest}"
+                f"{found.file.study}: {value['questions']} questions, {leaves}{runs}\nreads {', '.join(found.reads())}\n"
+                + "".join(f"{_level(each, lang)}\n" for each in levels)
+                + found.digest
             ),
         )
 
     guarded(lang, as_json, work)
+
+
+def _levels(study: "Study") -> list[dict[str, Any]]:
+    """Levels of attributes that too few of the cities named in the study stand at."""
+    from protocols.answerable import least_able
+
+    file, least = study.file, least_able(study)
+    known = file.cities.names or tuple({city: "" for each in (file.cities.attributes or {}).values() for city in each})
+    return [
+        {
+            "question": question.id,
+            "level": level,
+            "cities": count,
+            "least": least,
+            "outcome": "refused" if study.exact else "withheld",
+        }
+        for question in file.questions
+        if study.release_of(question) != "by_city"
+        for level, count in study.split(question, known, least).thin
+    ]
+
+
+def _level(found: dict[str, Any], lang: str | None) -> str:
+    """One of them in words."""
+    zh, en = {
+        "refused": ("各市将拒绝 (POLICY_CITIES)", "every city will refuse it (POLICY_CITIES)"),
+        "withheld": ("不公布 (C)", "its rows are withheld (C)"),
+    }[found["outcome"]]
+    if lang == "zh":
+        return "{question}：属于 {level} 的城市只有 {cities} 个，至少要 {least} 个：".format_map(found) + zh
+    return "{question}: {cities} cities at {level}, where at least {least} are needed: ".format_map(found) + en
 
 
 @study_app.command("new")

@@ -29,7 +29,7 @@ known, and what was measured. Then totals, means and numbers of holders agree wi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import Final, TypeAlias
@@ -50,10 +50,11 @@ from protocols.statistics.estimates import (
     FamilyKey,
     Floats,
     Units,
+    counts_of,
     family_of,
     subsets,
 )
-from protocols.statistics.layout import NOTHING, Amount, Block, Branches, Choice, Layout, Measure, Occasions
+from protocols.statistics.layout import NOTHING, Amount, Block, Branches, Choice, Layout, Measure, known_of
 from protocols.statistics.measures import Vector
 from protocols.statistics.resolution import Dims, Resolution
 
@@ -63,7 +64,8 @@ Settled: TypeAlias = dict[Dims, Units]
 
 @dataclass(frozen=True)
 class Measured:
-    """One block as it was summed. `cells`: one dimension per axis, axes ascending by name. `variance`: of the noise in each cell."""
+    """One block as it was summed, of a set one code of it. `cells`: one dimension per axis, axes ascending by name. `variance`: of the
+    noise in each cell. Both are of `block.weight` times what is to be known."""
 
     block: Block
     cells: Vector
@@ -78,7 +80,8 @@ class Measured:
         return np.asarray(self.cells.sum(axis=over), dtype=np.int64)
 
     def margin_variance(self, kept: AxisSet) -> float:
-        return self.variance * prod(axis.size for axis in self.block.axes if axis.name not in kept)
+        variance = self.variance / self.block.weight**2
+        return variance * prod(axis.size for axis in self.block.axes if axis.name not in kept)
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,8 @@ def reconcile(layout: Layout, summed: Vector, variances: Sequence[Fraction | flo
     """Official tables from the sum over cities. `variances`: of the noise in each cell of each block, in the unit that the block is carried
     in; all 0 in exact mode.
 
-    Pre-condition: blocks of weight 1 whose cells add up to margins, so none of yes-no; amounts beside the numbers of holders whose value
-    is known, on the same axes. Errors: `PeerError SUM_LENGTH | SUM_VARIANCE | SUM_BOUND | SUM_MARGINS`; no table is made then.
+    Pre-condition: amounts, and codes of sets, beside the numbers of holders whose value is known, on the same axes; a weight other than 1
+    only where there is noise. Errors: `PeerError SUM_LENGTH | SUM_VARIANCE | SUM_BOUND | SUM_MARGINS`; no table is made then.
     """
     return reconcile_cities(layout, summed, variances, NOTHING, {}, (), ()).pooled
 
@@ -122,19 +125,20 @@ def reconcile_cities(
         measured += _measured(own, together, [len(linked) * variance for variance in own_variances])
     total = _grouped(measured)
     pooled, cities = dict[FamilyKey, Family](), {city: dict[FamilyKey, Family]() for city in apart}
-    settled_counts: dict[tuple[int | None, Occasions | None], Settled] = {}  # by scope, and by whether rows or holders
+    settled_counts: dict[object, Settled] = {}  # by scope, by holders or rows, and by whose
     keys = dict.fromkeys((*total, *(key for groups in apart.values() for key in groups)))
-    for key in sorted(keys, key=lambda key: key[:2] != COUNTS[:2]):  # amounts and trees rest on counts
-        counts = {scope: settled_counts.setdefault((scope, key[-1]), {}) for scope in (None, *apart)}
+    for key in sorted(keys, key=lambda key: key[:2] != COUNTS[:2]):  # amounts, sets and trees rest on counts
+        counts = {scope: settled_counts.setdefault((scope, *key[3:]), {}) for scope in (None, *apart)}
         own_groups = {city: groups[key] for city, groups in apart.items() if key in groups}
         if isinstance(key[1], Branches):
-            grown = {city: Grown.of(group, cities[city][COUNTS]) for city, group in own_groups.items()}
+            holders = counts_of(key)
+            grown = {city: Grown.of(group, cities[city][holders]) for city, group in own_groups.items()}
             if key in total:
-                whole_tree = Grown.of(total[key], pooled[COUNTS])
-                pooled[key] = whole_tree.family(pooled[COUNTS])
+                whole_tree = Grown.of(total[key], pooled[holders])
+                pooled[key] = whole_tree.family(pooled[holders])
                 grown |= told(whole_tree, {city: grown[city] for city in linked if city in grown})
             for city, tree in grown.items():
-                cities[city][key] = tree.family(cities[city][COUNTS])
+                cities[city][key] = tree.family(cities[city][holders])
             continue
         everything = (*total.get(key, ()), *(each for group in own_groups.values() for each in group))
         if not any(each.variance for each in everything):
@@ -178,12 +182,19 @@ def _measured(layout: Layout, summed: Vector, variances: Sequence[Fraction | flo
     for block, offset, variance in zip(layout.blocks, layout.offsets, noise, strict=True):
         if block.measure is Measure.DOMINATED:  # numbers of cities, which add up to no margin
             continue
-        if block.measure is Measure.YES_NO or block.weight != 1:
-            raise ValueError(f"{block.name}: its cells are not plain sums that add up to margins")
+        if block.weight != 1 and not variance:
+            raise ValueError(f"{block.name}: a sum without noise has no weight")
         cells, unit = summed[offset : offset + block.cells], 1 << _shift(block)
         limit = LARGEST_SUM // (_quantum(block) * unit)
         if np.abs(cells.astype(np.float64)).sum() > limit:
             raise PeerError("SUM_BOUND", block=block.name, limit=limit)
+        if isinstance(block.of, Choice):
+            planes = cells.reshape(block.shape)
+            found += [
+                Measured(replace(block, of=code), np.asarray(planes[at]), variance)
+                for at, code in enumerate(block.of.apart)
+            ]
+            continue
         found.append(Measured(block, (cells * unit).reshape(block.shape), variance * unit**2))
     return found
 
@@ -201,9 +212,21 @@ def _amount(block: Block) -> Amount:
 
 def _quantum(block: Block) -> int:
     """Of counts 10^-6, of amounts about a millionth of what one holder adds, of squares and products (which are never printed) 1."""
-    if block.measure is Measure.ONE:
+    if block.measure in (Measure.ONE, Measure.YES_NO):
         return QUANTA
     return _amount(block).quantum if block.measure is Measure.AMOUNT else 1
+
+
+def _halved(block: Block) -> bool:
+    """Whether it says of a code of a set how many more named it than did not, so that the number who did is half of that and of all."""
+    return isinstance(block.of, Choice) and block.of.most is None
+
+
+def _known_axes(block: Block) -> tuple[str, ...]:
+    """What the axis may be called that says whether the value of an amount, or of a set, is known."""
+    if isinstance(block.of, Choice):
+        return (known_of((block.of.variable,)),)
+    return _amount(block).known_on
 
 
 def _rounding(measured: Sequence[Measured]) -> float:
@@ -230,22 +253,22 @@ def _exact(measured: Sequence[Measured], resolution: Resolution, counts: Settled
         cells = _agreed(part, measured, resolution)
         if block.measure is Measure.ONE:
             counts[part] = cells
-        if block.measure is Measure.AMOUNT:
-            name, table = _known(part, _amount(block), counts)
+        if block.measure is Measure.AMOUNT or _halved(block):
+            name, table = _known(part, block, counts)
             held = np.moveaxis(table, sorted(part | {name}).index(name), 0)[KNOWN].sum(axis=0)
-            cells = cells + _amount(block).centre * held
+            cells = (cells + held) // 2 if _halved(block) else cells + _amount(block).centre * held
         units[part] = cells * quantum
         shape = tuple(axes[name].size for name in sorted(part & whole)) * 2
         noise[part] = {chosen: np.zeros(shape) for chosen in subsets(part - whole)}
     return Family(axes, units, noise, whole, quantum)
 
 
-def _known(part: AxisSet, amount: Amount, counts: Settled) -> tuple[str, Units]:
+def _known(part: AxisSet, block: Block, counts: Settled) -> tuple[str, Units]:
     """The axis that says whether an amount is known, and the table of it and of `part`."""
-    for name in amount.known_on:
+    for name in _known_axes(block):
         if part | {name} in counts:
             return name, counts[part | {name}]
-    raise ValueError(f"{amount.name}: the number of holders whose value is known was not measured")
+    raise ValueError(f"{block.name}: the number of holders whose value is known was not measured")
 
 
 def _agreed(part: AxisSet, measured: Sequence[Measured], resolution: Resolution) -> Vector:
@@ -353,7 +376,9 @@ class Fit:
         for dims in self.dims:
             table = tables[dims]
             if block.measure is Measure.AMOUNT:
-                table = table + _amount(block).centre * _held(dims, _amount(block), self.resolution, counts)
+                table = table + _amount(block).centre * _held(dims, block, self.resolution, counts)
+            if _halved(block):
+                table = (table + _held(dims, block, self.resolution, counts)) / 2
             found[dims] = _last_digit(tuple(sorted(dims)), table, found, quantum, block)
         if block.measure is Measure.ONE:
             counts |= found
@@ -362,6 +387,8 @@ class Fit:
     def family(self, settled: Settled, noise: Mapping[AxisSet, Mapping[AxisSet, Floats]]) -> Family:
         axes = {axis.name: axis for each in self.measured for axis in each.block.axes}
         units = {part: _cut(part, settled, self.resolution) for part in self.closure}
+        if _halved(self.block):
+            noise = {part: {chosen: each / 4 for chosen, each in of.items()} for part, of in noise.items()}
         return Family(axes, units, noise, self.whole, _quantum(self.block), _rounding(self.measured))
 
 
@@ -451,7 +478,7 @@ def _solved(part: AxisSet, measured: Sequence[Measured], resolution: Resolution)
 def _parted(measured: Measured, part: AxisSet, whole: Sequence[str]) -> Floats:
     """The margin on A and the whole axes, centred along every axis of A: positions of the whole axes x cells of A."""
     kept = part | set(whole)
-    table = measured.margin(kept).astype(np.float64)
+    table = measured.margin(kept) / measured.block.weight
     names = sorted(kept)
     for number, name in enumerate(names):
         if name in part:
@@ -476,9 +503,9 @@ def _recombined(dims: Dims, solved: Mapping[AxisSet, Solved], resolution: Resolu
     return total
 
 
-def _held(dims: Dims, amount: Amount, resolution: Resolution, counts: Settled) -> Floats:
+def _held(dims: Dims, block: Block, resolution: Resolution, counts: Settled) -> Floats:
     """How many holders have a known value, on dimensions: the official table of them and of the amount, summed over known values."""
-    for axis in amount.known_on:
+    for axis in _known_axes(block):
         if axis in resolution.axes and dims | {resolution.dim(axis)} in counts:
             dim = resolution.dim(axis)
             names = sorted(dims | {dim})
@@ -488,7 +515,7 @@ def _held(dims: Dims, amount: Amount, resolution: Resolution, counts: Settled) -
             along = [-1 if name == dim else 1 for name in names]
             table = counts[frozenset(names)] * known.reshape(along)
             return np.asarray((table if dim in dims else table.sum(axis=names.index(dim))) / QUANTA)
-    raise ValueError(f"{amount.name}: the number of holders whose value is known was not measured")
+    raise ValueError(f"{block.name}: the number of holders whose value is known was not measured")
 
 
 def _cut(part: AxisSet, settled: Settled, resolution: Resolution) -> Units:

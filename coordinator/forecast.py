@@ -16,16 +16,16 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from coordinator.consistency import Reconciled
-from coordinator.release import POOLED, Opened, hidden, reconciled, scoped
+from coordinator.release import POOLED, Opened, hidden, reconciled, scoped, without_thin_levels
 from coordinator.release import Scope as City
 from protocols.dictionary import MISSING
 from protocols.plan import Agreement
 from protocols.ring import Vector
 from protocols.statistics import dominance
 from protocols.statistics.dominance import Amounts, withheld_amounts
-from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table
+from protocols.statistics.estimates import KNOWN, Estimates, Families, Floats, Table, singled
 from protocols.statistics.layout import KNOWN as KNOWN_OF
-from protocols.statistics.layout import Amount, Block, Blocks, Layout, Measure
+from protocols.statistics.layout import Amount, Block, Blocks, Choice, Layout, Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import Answer, Row
 from protocols.statistics.suppression import Withheld
@@ -47,8 +47,8 @@ Key: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
 class Cell:
     """One row to come. `half_width` = half of its interval; `of_noise`, `of_sampling`: what either alone would make. None: not known.
 
-    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: of an exact table, whether it is not printed
-    (`C`), 1 or 0 as in the twin.
+    `doubtful`, `unavailable`: how likely noise alone gives it the mark `u` or `x`. `withheld`: whether it is not printed (`C`), 1 or 0:
+    of an exact table as in the twin, of a level of cities as the study says; None where nothing is.
     """
 
     scope: Scope
@@ -123,6 +123,7 @@ class Twin:
 class Forecast:
     """`names`: of the cities, by roster id. `min_cells`: by roster id. `short`: ids of questions that too few cities can answer.
 
+    `cannot`: of every city, what it cannot map; None where that is not known of all, and each is taken to map everything.
     `least_exact`: of mode exact, the fewest holders of a cell and of a sum that all cities let be printed.
     """
 
@@ -132,6 +133,7 @@ class Forecast:
     twin: Twin | None
     short: frozenset[str] = frozenset()
     least_exact: tuple[int, int] = (0, 0)
+    cannot: Mapping[str, tuple[str, ...]] | None = None
 
     def cells(self, question: Question) -> tuple[Cell, ...]:
         """Its rows to come, of every scope, with how likely each is marked."""
@@ -199,7 +201,10 @@ class Forecast:
         def world(holders: int) -> Tables:
             def cells(layout: Layout, times: int) -> Vector:
                 parts = [
-                    np.full(block.cells, times * holders if block.measure is Measure.ONE and not exact else 0)
+                    np.full(
+                        block.cells,
+                        block.weight * times * holders if block.measure is Measure.ONE and not exact else 0,
+                    )
                     for block in layout.blocks
                 ]
                 return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
@@ -237,14 +242,22 @@ class Forecast:
         return {scope: (each.unavailable() if short else each).rows for scope, each in answers.items()}
 
     def _covered(self, question: Question, scope: Scope, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        """The rows of an exact answer without those that would be withheld, as the release covers them."""
-        if self._hidden is None or scope != POOLED:
+        """The rows of an answer without those that would be withheld, as the release covers them."""
+        if scope != POOLED:
             return rows
-        blocks = self.agreement.study.workload.blocks[question.id]
-        answer = question.withhold(Answer(rows), self._hidden, blocks)
-        if self.agreement.study.release_of(question) == "pooled":
-            answer = dominance.covered(answer, blocks, self._amounts)
-        return answer.rows
+        study = self.agreement.study
+        answer = Answer(rows)
+        if self._hidden is not None:
+            blocks = study.workload.blocks[question.id]
+            answer = question.withhold(answer, self._hidden, blocks)
+            if study.release_of(question) == "pooled":
+                answer = dominance.covered(answer, blocks, self._amounts)
+        return without_thin_levels(study, question, self._able(question), answer).rows
+
+    def _able(self, question: Question) -> tuple[str, ...]:
+        """The cities that can answer it, as far as that is known."""
+        known = self.cannot or dict.fromkeys(self.names.values(), ())
+        return self.agreement.study.able(question, dict(known))
 
     @cached_property
     def _amounts(self) -> Amounts:
@@ -262,7 +275,9 @@ class Forecast:
         ends = None if row.ci_low is None or row.ci_high is None else (row.ci_high - row.ci_low) / 2
         expected = None if row.estimate is None else float(row.estimate)
         of_noise, of_sampling = (None if se is None else self.z * se for se in (row.se_noise, row.se_sampling))
-        withheld = float("C" in row.conf_status) if self.agreement.study.exact else None
+        study = self.agreement.study
+        levels = study.file.cities.attributes is not None
+        withheld = float("C" in row.conf_status) if levels or (study.exact and self.twin is not None) else None
         return Cell(
             scope, row.measure, row.keys, row.contrast, expected, ends, of_noise, of_sampling, withheld=withheld
         )
@@ -275,13 +290,18 @@ class Forecast:
             one, other = (
                 self._rows(question, {scope: _scaled(each, scale) for scope, each in sums.items()}) for sums in worlds
             )
+            if POOLED in one:
+                study, able = self.agreement.study, self._able(question)
+                one[POOLED] = without_thin_levels(study, question, able, Answer(one[POOLED])).rows
             pairs = [(scope, *pair) for scope, rows in one.items() for pair in zip(rows, other[scope], strict=True)]
             for scope, row, again in pairs:
                 if "z" in row.obs_status:
                     continue
                 sure = row.se_noise is not None and row.se_noise == again.se_noise
                 noise = self.z * row.se_noise if sure and row.se_noise is not None else None
-                found.append(Cell(scope, row.measure, row.keys, row.contrast, None, None, noise, None))
+                found.append(
+                    replace(self._cell(scope, row), expected=None, half_width=None, of_noise=noise, of_sampling=None)
+                )
         return tuple(found)
 
     @property
@@ -292,7 +312,7 @@ class Forecast:
         """Of every row that can have a number: how often it is marked `u`, and `x`, in draws of the noise."""
         worlds: Iterable[Mapping[Scope, Estimates]] = [sums]
         if not all(table.exact for each in sums.values() for table in each.tables.values()):
-            blocks = self.agreement.study.workload.blocks[question.id]
+            blocks = self.agreement.study.workload.published[question.id]
             drawn = zip(*(_drawn(each, blocks) for each in sums.values()), strict=True)
             worlds = (dict(zip(sums, each, strict=True)) for each in drawn)
         statuses = [
@@ -316,9 +336,9 @@ class Tables:
 
 def judged(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """The rows that a question is judged by: its pooled ones, or those of cities where there are no others. Rows that are empty in the
-    twin stand apart."""
+    twin stand apart, and those that are withheld: no noise made them so."""
     pooled = [cell for cell in cells if cell.scope == POOLED]
-    return tuple(cell for cell in pooled or cells if cell.counted and not cell.empty)
+    return tuple(cell for cell in pooled or cells if cell.counted and not cell.empty and not cell.withheld)
 
 
 def mostly_noise(cells: Sequence[Cell]) -> bool:
@@ -357,6 +377,10 @@ def _drawn(sums: Estimates, blocks: Blocks) -> Iterator[Estimates]:
     for name, block in blocks.items():
         if block.measure is Measure.AMOUNT and isinstance(block.of, tuple):
             errors[name] = errors[name] + block.of[0].centre * _held(block, block.of[0], blocks, errors)
+        if isinstance(block.of, Choice) and block.of.most is None:
+            held = _held(block, block.of, blocks, errors)
+            for each in singled({name: block}):
+                errors[each] = errors[each] + held / 2
     for number in range(STRATA):
         tables = {
             name: replace(table, units=table.units + np.rint(errors[name][number] * table.quantum).astype(np.int64))
@@ -373,11 +397,12 @@ def _stratified(table: Table, stream: object) -> Floats:
     return np.asarray(middles[ranks] * np.broadcast_to(table.sd, table.units.shape))
 
 
-def _held(block: Block, of: Amount, blocks: Blocks, errors: Mapping[str, Floats]) -> Floats:
-    """Errors of the numbers of holders whose value is known, cell by cell of an amount: official sums are of x itself."""
+def _held(block: Block, of: Amount | Choice, blocks: Blocks, errors: Mapping[str, Floats]) -> Floats:
+    """Errors of the numbers of holders whose value is known, cell by cell of an amount or a set: official sums are of x itself."""
+    called = (of.variable, of.name) if isinstance(of, Amount) else (of.variable,)
     for name, other in blocks.items():
         names = [axis.name for axis in other.axes]
-        for known in (f"{KNOWN_OF}({of.name})", f"{KNOWN_OF}({of.variable})"):
+        for known in (f"{KNOWN_OF}({each})" for each in called):
             if other.measure is Measure.ONE and set(names) == {axis.name for axis in block.axes} | {known}:
                 return np.asarray(np.moveaxis(errors[name], 1 + names.index(known), 0)[KNOWN].sum(axis=0))
     raise ValueError(f"{block.name}: the number of holders whose value is known was not measured")

@@ -13,6 +13,7 @@ from functools import cached_property
 from statistics import median_high
 from typing import Any, Final
 
+from coordinator import release
 from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
@@ -103,7 +104,7 @@ class Planned:
         if twin is not None and study is not self.study:
             twin = twin.margins(study.workload.together)
         strictest = max(each.exact_cell for each in self.cities), max(each.exact_pooled for each in self.cities)
-        return Forecast(agreement, self.names, min_cells, twin, self.short, strictest)
+        return Forecast(agreement, self.names, min_cells, twin, self.short, strictest, self.cannot)
 
     @cached_property
     def cannot(self) -> dict[str, tuple[str, ...]] | None:
@@ -391,6 +392,7 @@ def _question(plan: Planned, question: Question) -> dict[str, Any]:
         "id": question.id,
         "kind": question.kind,
         "release": plan.study.release_of(question),
+        **release.chosen(plan.study, question),
         "cities": able,
         "enough_cities": None if able is None else question.id not in plan.short,
         "headline": headline(cells),

@@ -10,7 +10,7 @@ words are the same, cities know and this does not.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,10 +20,11 @@ import numpy as np
 from coordinator.consistency import reconcile
 from protocols.canonical import canonical
 from protocols.errors import PeerError
+from protocols.filters import leaves
 from protocols.ring import Vector
 from protocols.statistics.dominance import Amounts, Printed
 from protocols.statistics.estimates import AxisSet
-from protocols.statistics.layout import Layout
+from protocols.statistics.layout import Block, Layout
 from protocols.statistics.own_tables import tabled
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.suppression import Bools, Withheld, withheld
@@ -34,13 +35,25 @@ FOLDER: Final = "exact"
 
 @dataclass(frozen=True)
 class Published:
-    """One release: `cells` of the blocks of counts in its study's layout, in their order, and what was withheld of every table."""
+    """One release: `cells` of the blocks of counts in its study's layout, in their order, and what was withheld of every table. `strange`:
+    axes of cities, `city.NAME`, by which the study that it is held against means other levels."""
 
     study: Study
     cities: tuple[int, ...]
     cells: Vector
     hidden: Mapping[AxisSet, Bools]
     amounts: tuple[Printed, ...] = ()
+    strange: AxisSet = frozenset()
+
+    @property
+    def tables(self) -> Mapping[Block, Vector]:
+        """Its blocks of counts, but for those by an axis that is strange."""
+        mine = counts(self.study.workload.layout)
+        return {
+            block: self.cells[mine.span(block)]
+            for block in mine.blocks
+            if self.strange.isdisjoint(axis.name for axis in block.axes)
+        }
 
     @classmethod
     def of(
@@ -94,13 +107,16 @@ def about(study: Study, cities: Sequence[int]) -> tuple[Any, ...]:
     """What a release must share with another to be held against it."""
     cohort = study.file.cohort
     words = canonical(cohort.model_dump(mode="json", by_alias=True, exclude_none=True) if cohort else None)
-    return study.file.as_of, study.dictionary.digest, words, tuple(cities)
+    named = {leaf.variable for leaf in leaves(cohort)} if cohort else set[str]()
+    levels = canonical({name: dict(each) for name, each in study.levels.items() if name in named})
+    return study.file.as_of, study.dictionary.digest, words, levels, tuple(cities)
 
 
 def earlier(home: Path, study: Study, cities: Sequence[int]) -> tuple[Published, ...]:
     """The other releases about the same holders that this home knows, by name."""
     found = (_read(path) for path in sorted((home / FOLDER).glob("*.json")))
-    return tuple(each for each in found if each.about == about(study, cities) and each.study.digest != study.digest)
+    alike = (each for each in found if each.about == about(study, cities) and each.study.digest != study.digest)
+    return tuple(replace(each, strange=study.strange(each.study)) for each in alike)
 
 
 def _read(path: Path) -> Published:
@@ -134,11 +150,12 @@ def beside(layout: Layout, total: Vector, before: Sequence[Published], least: in
     known: dict[AxisSet, Bools] = {}
     same = True
     for each in before:
-        mine = counts(each.study.workload.layout)
-        further = {block: each.cells[mine.span(block)] for block in mine.blocks}
+        further = each.tables
         same &= all(np.array_equal(cells, blocks.get(block, cells)) for block, cells in further.items())
-        blocks = further | blocks
+        blocks = {**further, **blocks}
         for part, hidden in each.hidden.items():
+            if not each.strange.isdisjoint(part):
+                continue
             known[part] = known.get(part, np.zeros_like(hidden)) | ~hidden
     every = Layout(tuple(blocks))
     try:

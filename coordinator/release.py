@@ -133,6 +133,8 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             answer = _covered(answer, question, study, covers.get(scope))
             if scope == POOLED and release == "pooled" and opened.amounts:
                 answer = dominance.covered(answer, study.workload.blocks[question.id], opened.amounts)
+            if scope == POOLED:
+                answer = without_thin_levels(study, question, able, answer)
             answer = answer if scope in given else answer.unavailable()
             scopes.append((scope, Answer((), answer.tests) if scope == POOLED and release == "by_city" else answer))
         rows = [(scope, row) for scope, answer in scopes for row in answer.rows]
@@ -143,6 +145,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             "cities": list(able),
             "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
+            **chosen(study, question),
             "rows": [row.published(scope) for scope, row in rows],
             "tests": [
                 {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
@@ -157,8 +160,17 @@ def _covered(answer: Answer, question: Question, study: Study, over: Withheld | 
     return answer if over is None else question.withhold(answer, over, study.workload.blocks[question.id])
 
 
+def without_thin_levels(study: Study, question: Question, able: Sequence[str], answer: Answer) -> Answer:
+    """A pooled answer without the rows of levels that few of the cities able to answer stand at; in mode exact no such study is
+    answered."""
+    least = max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
+    found = study.split(question, able, least)
+    return answer.without(lambda row: found.hides(row.keys, contrast=row.contrast), tested=not found.guarded)
+
+
 def hidden(agreement: Agreement, families: Families, least: int, fewest: int) -> Withheld | None:
-    """Cells of exact tables that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a cell, and of a sum."""
+    """Cells of exact tables of the study's cohort that are not printed; None where no policy asks for any. `least`, `fewest`: holders of a
+    cell, and of a sum. No policy lets cells be withheld where there are several cohorts, of which one could be taken from another."""
     if max(least, fewest) <= 1:
         return None
     if COUNTS not in families:
@@ -229,6 +241,7 @@ def estimates(
         confidence=study.file.confidence,
         min_cell=min_cell,
         cities=cities,
+        part=study.workload.slices.get(question.id),
     )
 
 
@@ -291,9 +304,22 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
     }
 
 
+def chosen(study: Study, question: Question) -> dict[str, Any]:
+    """The key of which a holder may have several codes, and a question's own cohort. `slice`: its tables are parts of tables of
+    everybody, and agree with all others; else they are fitted by themselves, and in mode dp may differ from others by noise."""
+    several = [name for name in question.variables() if study.domain.is_set(name)]
+    named: dict[str, Any] = {"several": several[0]} if several else {}
+    if question.cohort is None:
+        return named
+    return named | {
+        "cohort": question.cohort.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "cohort_is": "slice" if question.id in study.workload.slices else "family",
+    }
+
+
 def asked(question: Question) -> dict[str, Any]:
     """A question's own parameters, as they were understood."""
-    shared = {"id", "kind", "release", "weight", "sampling"}
+    shared = {"id", "kind", "release", "weight", "sampling", "cohort"}
     return {key: value for key, value in question.model_dump(mode="json", by_alias=True).items() if key not in shared}
 
 
@@ -330,6 +356,8 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
     lacking = {city: sorted(reads & set(approval.cannot)) for city, approval in answered.items()}
     unused = {city: {name: list(codes) for name, codes in each.unused.items()} for city, each in answered.items()}
     everyone = [*answered, *(each.city for each in opened.missing)]
+    given = opened.agreement.study.file.cities.attributes or {}
+    levels = {name: {city: level for city, level in each.items() if city in everyone} for name, each in given.items()}
     return {
         "answered": list(answered),
         "missing": [each.published() for each in sorted(opened.missing, key=lambda each: each.city)],
@@ -337,6 +365,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
         "snapshots": {city: approval.snapshot.isoformat() for city, approval in answered.items()},
         "cannot": {city: listed for city, listed in lacking.items() if listed},
         "unused": {city: named for city, named in unused.items() if named},
+        **({"attributes": levels} if levels else {}),
         "names": {city: _both(names.get(city, Words()), city) for city in everyone},
     }
 
@@ -432,8 +461,8 @@ def _blocks(
 def _words(study: Study, further: set[str]) -> dict[str, Any]:
     """Labels of every variable that rows are keyed by or the cohort is made of, and of `further` ones that the results name, so that a
     report needs no dictionary. The states that holders go from and to have the labels of their variable."""
-    dictionary, cohort = study.dictionary, study.file.cohort
-    named = {name for question in study.file.questions for name in question.variables()}
+    dictionary, cohort = study.meant, study.file.cohort
+    named = {name for question in study.file.questions for name in (*question.variables(), *question.chosen_by())}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
     named = {name for name in named if dictionary.named(name)}
     return _states(study) | {

@@ -120,6 +120,7 @@ class CitiesPart(Read):
     cannot: dict[str, tuple[str, ...]] = {}
     unused: dict[str, dict[str, tuple[str, ...]]] = {}  # city, variable: codes that no local text becomes
     names: dict[str, Label] = {}
+    attributes: dict[str, dict[str, str]] = {}  # name, city: its level, as the study says
 
 
 class CapPart(Read):
@@ -275,6 +276,9 @@ class Question(Read):
     cities: tuple[str, ...]
     keys: tuple[str, ...] = ()
     asked: dict[str, Any] = {}
+    cohort: Filter | None = None
+    cohort_is: Literal["slice", "family", ""] = ""
+    several: str = ""  # the key of which a holder may have several codes, so that shares add up to more than all
     label: Label = Label()
     rows: tuple[Row, ...] = ()
     tests: tuple[Test, ...] = ()

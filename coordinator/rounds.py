@@ -24,8 +24,9 @@ from protocols.answerable import shortages
 from protocols.approval import Approval, read_approval
 from protocols.attestation import read_attestation
 from protocols.canonical import canonical, digest_bytes
+from protocols.dictionary import near
 from protocols.entropy import Entropy, exactly
-from protocols.errors import HpfedError, IncompleteError, PeerError, Place, Refusal, joined
+from protocols.errors import ConfigError, HpfedError, IncompleteError, PeerError, Place, Refusal, joined
 from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, Agreement, agree
 from protocols.ring import Vector
@@ -96,7 +97,9 @@ def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int]) -> Ans
     """Ask each city for its approval. `signed`: the asker's signed file. A reply that is no valid approval makes the city missing.
 
     Of a repeat, each run is offered by its number: a city that said yes to one said yes to all, and answers if it has that run's snapshot.
+    Errors: `ConfigError STUDY_CITY` for an attribute of a city that the roster does not have; nothing is sent then.
     """
+    _known(study, post)
     body = messages.Offer(study.content, signed, study.dictionary.content)
     matter, requests = _asked(post, body, study, cities, OFFER_LIFE_S)
     approvals: dict[int, Approval] = {}
@@ -108,6 +111,15 @@ def offer(post: Post, study: Study, signed: bytes, cities: Sequence[int]) -> Ans
 
     missing, refusals = _each(post, Kind.OFFER, requests, matter, OFFER_TIMEOUT_S, "no_advert", approved)
     return Answers(approvals, files, missing, refusals)
+
+
+def _known(study: Study, post: Post) -> None:
+    names = [city.name for city in post.roster.entries.cities]
+    for attribute, levels in (study.file.cities.attributes or {}).items():
+        for city in levels:
+            if city not in names:
+                at = Place(study.file.study, 0, f"cities.attributes.{attribute}.{city}")
+                raise ConfigError("STUDY_CITY", at, name=city, attribute=attribute, near=near(city, names))
 
 
 @dataclass(frozen=True)

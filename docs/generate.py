@@ -97,6 +97,11 @@ D2. The noise is made for D1 and D2. Every axis ends with `_missing`.
 
 In mode exact the vector also says, for every sum of amounts and every margin of it, 1 where a few holders are most of the city's own
 part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt.
+
+A question may be about a cohort of its own. Where that is one code of one category, its table has one more axis and holds everybody: the
+plan and the approval sheet show it so, and only the part at that code is published. The table of any other cohort says `where …` and holds
+that cohort alone. On an axis `city.NAME` a city stands at the one level that the study gives it. A multi-response variable is sent as one
+table per code beside the number of those who answered, which is carried `w` times.
 """
 
 MESSAGES: Final = """## Messages

@@ -41,7 +41,7 @@ from node.mapping import (
 )
 
 # marks above the three bits of the status; they are counted, and not stored
-UNPARSED, ROUNDED, FAIL, LOST = 8, 16, 32, 64
+UNPARSED, ROUNDED, FAIL, LOST, CUT = 8, 16, 32, 64, 128
 STATUS: Final = 7
 
 BLANK: Final = "[" + "".join(f"\\x{{{ord(mark):X}}}" for mark in BLANKS) + "]+"
@@ -144,6 +144,9 @@ def cast(rule: Rule, number: int, column: Column, snapshot: date, layers: Layers
         read = layers.add(4, f"CAST({text} IS NOT NULL AS TINYINT)", f"p{number}")
         layers.add(5, read, quoted_value(rule))
         layers.add(5, "CAST(0 AS UTINYINT)", quoted_status(rule))
+        return
+    if rule.kind == "set":
+        _set(rule, number, text, column.kind, layers, bound)
         return
     if numeric(rule):
         read, rounded = _number(rule, number, text, column.kind, snapshot, layers, bound)
@@ -312,6 +315,38 @@ def _stored(rule: Rule, text: str, read: str, rounded: str, kind: Kind, layers: 
         status = f"CASE WHEN {text} IS NULL THEN {absent} WHEN {read} IS NULL THEN {unread} {clipped}ELSE 0 END"
         if rounded != "0":
             status = f"({status}) | ({rounded} * {ROUNDED})"
+    layers.add(5, f"CAST({value} AS {PHYSICAL[rule.kind]})", quoted_value(rule))
+    layers.add(5, f"CAST({status} AS UTINYINT)", quoted_status(rule))
+
+
+def _set(rule: Rule, number: int, text: str, kind: Kind, layers: Layers, bound: Bound) -> None:
+    """A multi-response text: pieces between the mapping's mark, each a code, as a bit mask. The first `most` codes are kept.
+
+    A piece that no code lists is the mapping's `other`, or stops the ingest. Empty pieces say nothing.
+    """
+    mark = bound.bind(f"{BLANK[:-1]}*{_literal(rule.split)}{BLANK[:-1]}*")
+    pieces = layers.add(2, f"string_split_regex({text}, {mark})", f"n{number}")
+    listed = bound.bind([*(local for local, _ in rule.codes), ""])
+    strange = layers.add(3, f"NOT list_has_all({listed}, {pieces})", f"q{number}")
+    bits = []
+    for code in sorted({code for _, code in rule.codes} | ({rule.other} if rule.other is not None else set())):
+        locals_ = bound.bind([local for local, at in rule.codes if at == code])
+        named = f"list_has_any({pieces}, {locals_})" + (f" OR {strange}" if code == rule.other else "")
+        bits.append(f"CASE WHEN {named} THEN CAST({1 << code} AS UBIGINT) END")
+    every = layers.add(4, f"list_sort(list_distinct([{', '.join(bits)}]))", f"p{number}")
+    kept = f"coalesce(list_sum({every}[1:{rule.most}]), 0)"
+    none, absent = f"{text} IS NULL", rule.null_status
+    wrong = ""
+    if kind == "cells":
+        error = f"{text} IN {bound.bind(list(CELL_ERRORS))}"
+        none = f"{none} OR ({error})"
+        wrong = f"WHEN {error} THEN {absent | UNPARSED | (FAIL if rule.unparsed_fails else 0)} "
+    unknown = OTHER | (FAIL if rule.other is None else 0)
+    status = (
+        f"CASE WHEN {text} IS NULL THEN {absent} {wrong}WHEN {strange} THEN {unknown} ELSE 0 END "
+        f"| CASE WHEN NOT ({none}) AND len({every}) > {rule.most} THEN {CUT} ELSE 0 END"
+    )
+    value = f"CASE WHEN {none} THEN CAST({rule.null_value} AS HUGEINT) ELSE {kept} END"
     layers.add(5, f"CAST({value} AS {PHYSICAL[rule.kind]})", quoted_value(rule))
     layers.add(5, f"CAST({status} AS UTINYINT)", quoted_status(rule))
 

@@ -4,7 +4,7 @@ Sums without noise are seen by the coordinator before anything is suppressed, so
 mode dp nothing here looks at rows: there the noise protects, for any overlap.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypeAlias
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from node.policy import Exact
+from protocols.attributes import possible
 from protocols.errors import HpfedError, Refusal
-from protocols.filters import leaves
+from protocols.filters import Filter
 from protocols.messages import Reasons
 from protocols.study import Study
 
@@ -28,19 +29,56 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 LARGEST: Final = 2**53  # of an integer in JSON
 
 
-def cohort(study: Study, rows: int, cannot: Collection[str], exact: Exact, *, by_city: bool = False) -> Refusal | None:
-    """The cohort rule: own rows >= min_cohort. `rows`: of this city in the study's cohort; `cannot`: the variables that it cannot map.
+def cohort(
+    study: Study, rows: int, cannot: Collection[str], exact: Exact, *, by_city: bool = False, city: str = ""
+) -> Refusal | None:
+    """The cohort rule: own rows >= min_cohort. `rows`: of this city in the study's cohort; `cannot`: the variables that it cannot map;
+    `city`: its name.
 
-    A city that cannot map the cohort has nobody in it, as everybody knows from the plan, and is exempt. The text holds no number of rows.
+    A city that cannot map the cohort has nobody in it, as everybody knows from the plan, and is exempt; so is one that the cohort leaves
+    out by an attribute of cities. The text holds no number of rows.
     """
-    condition = study.file.cohort
-    if condition is not None:
-        needed = frozenset[str]().union(*(study.dictionary.needs(leaf.variable) for leaf in leaves(condition)))
-        if needed & set(cannot):
-            return None
-    key = "min_cohort_by_city" if by_city else "min_cohort"
-    limit: int = getattr(exact, key)
+    return None if _exempt(study, study.file.cohort, cannot, city) else _small(rows, exact, by_city)
+
+
+def cohorts(
+    study: Study,
+    atoms: Mapping[int, int],
+    cannot: Collection[str],
+    exact: Exact,
+    *,
+    by_city: bool = False,
+    city: str = "",
+) -> Refusal | None:
+    """The cohort rule for the study and for each cohort of a question; and what cohorts leave of each other is nobody or min_cohort rows.
+
+    `atoms`: rows of this city in the study's cohort by the set of questions' cohorts that they are in, a bit for each of `study.cohorts`.
+    """
+    whole = cohort(study, sum(atoms.values()), cannot, exact, by_city=by_city, city=city)
+    if whole is not None or _exempt(study, study.file.cohort, cannot, city):
+        return whole
+    for number, each in enumerate(study.cohorts):
+        rows = sum(count for atom, count in atoms.items() if atom >> number & 1)
+        small = None if _exempt(study, each, cannot, city) else _small(rows, exact, by_city)
+        if small is not None:
+            return small
+    key, limit = _limit(exact, by_city)
+    alike = study.cohorts and any(0 < count < limit for count in atoms.values())
+    return Refusal("EXACT_COHORTS_ALIKE", limit=limit, key=f"exact.{key}") if alike else None
+
+
+def _exempt(study: Study, condition: Filter | None, cannot: Collection[str], city: str) -> bool:
+    outside = not possible(condition, study.meant, study.standing(city))
+    return outside or bool(set(study.decides(condition)) & set(cannot))
+
+
+def _small(rows: int, exact: Exact, by_city: bool) -> Refusal | None:
+    key, limit = _limit(exact, by_city)
     return Refusal("EXACT_COHORT", limit=limit, key=f"exact.{key}") if rows < limit else None
+
+
+def _limit(exact: Exact, by_city: bool) -> tuple[str, int]:
+    return ("min_cohort_by_city", exact.min_cohort_by_city) if by_city else ("min_cohort", exact.min_cohort)
 
 
 def city_set(new: Collection[int], earlier: Collection[frozenset[int]], least: int) -> Refusal | None:
@@ -106,10 +144,13 @@ class Overlap:
         return np.where(old[found] == new, found, -1)
 
 
-def between(new: Bools, earlier: Sequence[Bools], both: Overlap, least: int) -> int | None:
+def between(
+    new: Bools, earlier: Sequence[Bools], both: Overlap, least: int, beside: Sequence[Bools] = ()
+) -> int | None:
     """The same for cohorts of another snapshot: atoms inside any of the cohorts, of all of them and of both snapshots.
 
     Who joined, left, or came to belong to a cohort in between, inside it, is nobody or at least `least`. Without keys none can be compared.
+    `beside`: further cohorts of the new snapshot that are released with it.
     """
     if not (len(both.old) and len(both.new)):
         return 0
@@ -124,16 +165,16 @@ def between(new: Bools, earlier: Sequence[Bools], both: Overlap, least: int) -> 
         return found
 
     before = slice(0, len(both.old))
-    mine, others = over_all(at, new), [over_all(before, each) for each in earlier]
+    mine, others = [over_all(at, each) for each in (new, *beside)], [over_all(before, each) for each in earlier]
     snapshots = [over_all(at, np.ones_like(new)), over_all(before, np.ones(len(both.old), dtype=bool))]
 
     def apart(cohorts: Sequence[Bools]) -> bool:
         inside = np.logical_or.reduce(cohorts)
         return _apart([each[inside] for each in (*cohorts, *snapshots)], least)
 
-    if apart([mine, *others]):
+    if apart([*mine, *others]):
         return None
-    return next((number for number, each in enumerate(others) if not apart([mine, each])), len(others) - 1)
+    return next((number for number, each in enumerate(others) if not apart([mine[0], each])), len(others) - 1)
 
 
 def _apart(sets: Sequence[Bools], least: int) -> bool:

@@ -391,11 +391,18 @@ class Void(_Step):
 
 
 class ExactSet(_Step):
-    """The cohort of an exact release was read and is large enough. `rows`: digest of its rows under a key of the city."""
+    """The cohort of an exact release was read and is large enough. `rows`: digest of its rows under a key of the city. `alone`: where
+    questions have cohorts of their own, so that `rows` is of all of them, the digest of each by itself, that of the study first."""
 
     kind: Literal["exact"] = "exact"
     rows: str
     cells: int
+    alone: tuple[str, ...] = ()
+
+    @property
+    def cohorts(self) -> tuple[str, ...]:
+        """Digests of all cohorts of which it says sums, that of the study first."""
+        return self.alone or (self.rows,)
 
 
 Step = Rows | Spent | Confirmed | Revealed | Answered | Void | ExactSet  # of one conversation, after `reserved`
@@ -546,9 +553,10 @@ class Reservation(NamedTuple):
             return not self.void and not self.confirmed and self.own is None and not self.lost
         return not self.void and any(times > 0 for times in self.left) and not self.lost
 
-    def same_cohort(self, cohort_class: str, rows: str | None) -> bool:
-        """An equal filter; or equal rows here, where they are known of both."""
-        return self.claim.cohort_class == cohort_class or (self.exact is not None and self.exact.rows == rows)
+    def same_cohort(self, cohort_class: str, cohorts: Collection[str]) -> bool:
+        """An equal filter; or one of these digests of cohorts, where rows are known of both."""
+        known = () if self.exact is None else self.exact.cohorts
+        return self.claim.cohort_class == cohort_class or not set(known).isdisjoint(cohorts)
 
 
 class Gone(NamedTuple):

@@ -42,6 +42,7 @@ from node.attest import allowances, attestation
 from node.audit import Event, Line
 from node.cohorts import Cohort, Cohorts
 from node.desk import Desk, Request
+from node.disclosure import Bools
 from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
 from node.station import Station
@@ -49,6 +50,7 @@ from protocols import messages
 from protocols.answerable import shortages
 from protocols.approval import Allowance, Approval, check_asker, sign_approval
 from protocols.attestation import sign_attestation
+from protocols.attributes import beside as with_levels
 from protocols.canonical import digest_bytes
 from protocols.entropy import Entropy, aes_stream, exactly
 from protocols.errors import HpfedError, PeerError, Refusal
@@ -397,18 +399,15 @@ class Gate:
         return self.ledger.reserve(claim, now=now, runs=runs, until=until)
 
     def _told_apart(self, study: Study, rows: snapshot.Snapshot, about: bytes, now: int) -> Refusal | None:
-        """Mode exact: the no of steps 5 and 6, if the cohort is too small, or tells of a few beside earlier ones. Else it is kept."""
+        """Mode exact: the no of steps 5 and 6, if a cohort is too small, or tells of a few beside others. Else all of them are kept."""
         exact, kept = self.policy.file.exact, Cohorts(self.station.home, self.station.holder_key)
-        inside = [  # 5 rows
-            measures.members(table, study.dictionary, study.file.as_of, study.file.cohort)
-            for table in rows.batches(study.cohort_reads(), BATCH)
-        ]
-        cohort = Cohort(self._named(rows), np.concatenate(inside), rows.holders())
+        cohort = self._cohort(study, rows)  # 5 rows
         earlier = self.ledger.cohorts(about)
         alone = [each for each in earlier if each.by_city] if study.counted else ()
         ruled = not self.ledger.approval(study.digest, now).officers
+        city, cannot = self.station.city.city, self.station.cannot
         no = (  # 6 disclosure
-            disclosure.cohort(study, cohort.number, self.station.cannot, exact, by_city=study.counted)
+            disclosure.cohorts(study, cohort.atoms, cannot, exact, by_city=study.counted, city=city)
             or kept.differs(cohort, earlier, exact.min_cohort)
             or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.counted else None)
             or (kept.beside(cohort, earlier, by_city=study.counted) if exact.min_cell > 1 else None)
@@ -416,11 +415,26 @@ class Gate:
         )
         try:
             if no is None:
-                cells = study.workload.cells
-                self.ledger.exact(about, rows=bytes.fromhex(kept.keep(cohort)), cells=cells, now=now)
+                each = cohort.digests(self.station.holder_key) if cohort.of_questions else ()
+                all_of_them, cells = bytes.fromhex(kept.keep(cohort)), study.workload.cells
+                self.ledger.exact(about, rows=all_of_them, cells=cells, now=now, alone=each)
         except Refusal as overlap:
             return overlap
         return no
+
+    def _cohort(self, study: Study, rows: snapshot.Snapshot) -> Cohort:
+        """Who of this city is in the cohort of the study, and in that of each question that has one, in the order of `study.cohorts`."""
+        stands, inside = study.standing(self.station.city.city), list[list[Bools]]()
+        read = {name for each in (study.file.cohort, *study.cohorts) for name in study.decides(each)}
+        for table in rows.batches(read, BATCH):
+            whole = with_levels(table, stands)
+            every, *others = (
+                measures.members(whole, study.meant, study.file.as_of, each)
+                for each in (study.file.cohort, *study.cohorts)
+            )
+            inside.append([every, *(every & each for each in others)])
+        study_s, *questions = (np.concatenate(each) for each in zip(*inside, strict=True))
+        return Cohort(self._named(rows), study_s, rows.holders(), tuple(questions))
 
     def _claim(
         self,
@@ -494,7 +508,8 @@ class Gate:
             if study.exact:
                 vector = self._own_cells(study, agreement.own, rows, held)  # 7 encode
             else:
-                vector = encoded(study, agreement.own, rows) + noise(agreement.own, agreement.own_v20, seed)  # 7 encode
+                vector = encoded(study, agreement.own, rows, self.station.city.city)  # 7 encode
+                vector += noise(agreement.own, agreement.own_v20, seed)
             body = messages.Counted(asked.layout, vector.astype("<i8").tobytes())
             reply = self._sealed(body, request, stamp)
             self.ledger.count(
@@ -515,10 +530,14 @@ class Gate:
         """Mode exact: this city's own cells, without those that would give a small count away, beside all that it said of these holders."""
         least = self.policy.file.exact.min_cell
         if least <= 1:
-            return encoded(study, own, rows)
-        earlier = [Earlier(asked.workload.own, _cells(said)) for asked, said in self.ledger.said(held)]
+            return encoded(study, own, rows, self.station.city.city)
+        earlier = [
+            Earlier(asked.workload.own, _cells(said)).without(study.strange(asked))
+            for asked, said in self.ledger.said(held)
+        ]
         every = Layout((*own.blocks, *beside(own, earlier)))
-        return suppressed(own, encoded(study, every, rows), least, earlier)  # 6 disclosure
+        cells = encoded(study, every, rows, self.station.city.city)
+        return suppressed(own, cells, least, earlier)  # 6 disclosure
 
     def _own_terms(self, study: Study, asked: messages.Count, held: Reservation | None) -> Agreement:
         """What the study gives for an own answer, derived again, and held against what is asked. `held`: the conversation beside it.
@@ -563,7 +582,8 @@ class Gate:
             return member.refuse(state, no, stamp)
         seed, layout = bytes(32) if exact else exactly(self.entropy, 32), agreement.part(asked)
         rule = self.policy.file.exact.dominance
-        vector = encoded(agreement.study, layout, rows, Few(rule.top, rule.share, rule.p_percent))
+        few = Few(rule.top, rule.share, rule.p_percent)
+        vector = encoded(agreement.study, layout, rows, self.station.city.city, few)
         vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
@@ -705,15 +725,17 @@ def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
     return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
 
 
-def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, few: Few = SHIPPED) -> Vector:
+def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "", few: Few = SHIPPED) -> Vector:
     """This city's sums without noise: the measures over every batch, added up. int64, as long as the layout.
 
-    `few`: when a few holders are most of an amount.
+    `city`: its name, from which, and from no row, follows the level of each attribute of cities that its holders stand at; a nameless one
+    has none. `few`: when a few holders are most of an amount.
     """
-    total, leaders = np.zeros(layout.length, dtype=np.int64), Leaders(few)
+    total, leaders, stands = np.zeros(layout.length, dtype=np.int64), Leaders(few), study.standing(city)
     file = study.file
     for table in rows.batches(study.reads_for(layout), BATCH):
-        total += measures.encode(layout, table, study.dictionary, file.as_of, file.cohort, study.exact, leaders)
+        whole = with_levels(table, stands)
+        total += measures.encode(layout, whole, study.meant, file.as_of, file.cohort, study.exact, leaders)
     for block in layout.blocks:
         if block.measure is Measure.DOMINATED:
             total[layout.span(block)] = leaders.dominated(block)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from node import casts, snapshot
-from node.casts import FAIL, FARTHEST, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
+from node.casts import CUT, FAIL, FARTHEST, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
 from node.connectors import Bound, Part, TextTable, Wanted, csv, parquet, quoted, xlsx
 from node.connectors.files import Found, column_name, find, fingerprint, trimmed
 from node.engine import engine
@@ -485,6 +485,7 @@ class _Making:
             self.marks[rule.variable] = Marks(unparsed, rounded)
             self.failures[rule.variable] = failed
         self._amounts()
+        self._cut()
 
     def _amounts(self) -> None:
         """Amounts that are far too small as a whole: their unit is another than the mapping says."""
@@ -499,6 +500,14 @@ class _Making:
         counted = self.connection.execute(f"SELECT {', '.join(asked)} FROM rows").fetchall()[0] if asked else ()
         for place, rule in enumerate(amounts):
             self.suspects += suspect(rule.variable, *(int(count) for count in counted[2 * place : 2 * place + 2]))
+
+    def _cut(self) -> None:
+        """Of multi-response variables, how many holders named more codes than are kept."""
+        sets = [rule for rule in self.mapping.rules if rule.kind == "set"]
+        asked = [f"count(*) FILTER ({casts.quoted_status(rule)} & {CUT} > 0)" for rule in sets]
+        counted = self.connection.execute(f"SELECT {', '.join(asked)} FROM rows").fetchall()[0] if asked else ()
+        for rule, count in zip(sets, counted, strict=True):
+            self.marks[rule.variable] = replace(self.marks[rule.variable], dropped=int(count))
 
     def _failed(self) -> None:
         """Texts that a rule says must not be there. All variables at once, each with its first places."""
@@ -530,7 +539,7 @@ class _Making:
             found += [(part.at(int(row), rule.source.column), text, int(marks)) for row, text, marks in rows]
             if len(found) >= MOST_PLACES:
                 break
-        coded = rule.kind in ("category", "boolean") and rule.make == "value"
+        coded = rule.kind in ("category", "boolean", "set") and rule.make in ("value", "split")
         lost = any(marks & LOST for _, _, marks in found)
         unread = any(marks & UNPARSED for _, _, marks in found)
         bare = {text.lstrip("0") for text, _ in rule.codes}

@@ -281,11 +281,11 @@ class Ledger:
 
     def said(self, held: Reservation) -> tuple[tuple[Study, bytes], ...]:
         """Mode exact: what this city answered by itself about the very holders of a reservation, study and body of each, oldest first."""
-        rows = None if held.exact is None else held.exact.rows
+        whole = None if held.exact is None else held.exact.cohorts[0]
         return tuple(
             (self.study(each.claim.study), own)
             for each in self._book.reservations.values()
-            if rows is not None and each.exact is not None and each.exact.rows == rows
+            if whole is not None and each.exact is not None and each.exact.cohorts[0] == whole
             for own in [self.own(each)]
             if own is not None
         )
@@ -469,17 +469,19 @@ class Ledger:
         }
         return tuple(sorted(set(runs) - read)) if claim.runs[0] not in read else ()
 
-    def exact(self, conversation: bytes, *, rows: bytes, cells: int, now: int) -> None:
+    def exact(self, conversation: bytes, *, rows: bytes, cells: int, now: int, alone: Sequence[str] = ()) -> None:
         """Mode exact: the cohort was read and is large enough. X1 again, now also against cohorts of equal rows; before the Advert.
 
-        `rows`: digest of the cohort's rows under a key of this city. Errors: `Refusal` EXACT_OVERLAP, which names the earlier study to this
-        city, and of which others hear `declined:disclosure`; SECAGG_BUDGET (nothing is held).
+        `rows`: digest of the cohort's rows under a key of this city; `alone`: as in `ExactSet`. Errors: `Refusal` EXACT_OVERLAP, which
+        names the earlier study to this city, and of which others hear `declined:disclosure`; SECAGG_BUDGET (nothing is held).
         """
         held = self._live(conversation, now)
-        alike, isolates = self._isolates(held.claim, rows.hex(), now)
+        about, name = (alone or (rows.hex(),)), conversation.hex()
+        alike, isolates = self._isolates(held.claim, about, now)
         if held.claim.summed and isolates:
             raise Refusal("EXACT_OVERLAP", study=alike[-1].claim.study)
-        self._follow(held, ExactSet(at=self._at(now), conversation=conversation.hex(), rows=rows.hex(), cells=cells))
+        found = ExactSet(at=self._at(now), conversation=name, rows=rows.hex(), cells=cells, alone=tuple(alone))
+        self._follow(held, found)
 
     def rows(
         self, conversation: bytes, round_: int, ask: bytes, *, now: int, blocks: Sequence[int] | None = None
@@ -595,10 +597,10 @@ class Ledger:
             return
         confirmed = [each.claim for each in others if each.confirmed]
         moved = any(each.study == claim.study and each.cities != claim.cities for each in confirmed)
-        if moved or self._isolates(claim, None, now)[1]:
+        if moved or self._isolates(claim, (), now)[1]:
             raise Refusal("SECAGG_COHORT_DIFFERENCE")
 
-    def _isolates(self, claim: Claim, rows: str | None, now: int) -> tuple[list[Reservation], bool]:
+    def _isolates(self, claim: Claim, cohorts: Collection[str], now: int) -> tuple[list[Reservation], bool]:
         """Rule X1: exact releases of the last year about the same cohort, and whether the new set of cities leaves too few apart."""
         since = self._at(now) - X1_DAYS * DAY
         alike = [
@@ -607,7 +609,7 @@ class Ledger:
             if each.counts
             and each.claim.conversation != claim.conversation
             and each.at > since
-            and each.same_cohort(claim.cohort_class, rows)
+            and each.same_cohort(claim.cohort_class, cohorts)
         ]
         earlier = [frozenset(cities) for cities in sorted({each.claim.cities for each in alike})]
         least = max(self._policy.file.cities.least, claim.colluders + 2)

@@ -4,8 +4,9 @@ Read once into `Mapping`: for every variable that the city can give one `Rule` i
 of the dictionary are `cannot`. Every fault of the file is reported at once, with file, line and key.
 
 Where the specification leaves a choice: `null_texts` may stand at the top, in a source and in a variable; the nearest list holds, alone.
-Codes are compared as texts, trimmed and in Unicode normal form C. A text that `codes` lists is never null. Sets and `split` are not yet
-read. An events table is read as a table of its own, named `events.<name>`, with the rules of the main table's variables.
+Codes are compared as texts, trimmed and in Unicode normal form C. A text that `codes` lists is never null. A column of a set holds the
+codes of a holder in one text, with `split` between them; a text of separators alone says that none was named. An events table is read as
+a table of its own, named `events.<name>`, with the rules of the main table's variables.
 """
 
 import csv
@@ -42,7 +43,7 @@ Parser = Literal[
 SAME_TEXT: Final = (
     frozenset(("excel_serial", "excel_serial_1904")),
 )  # pairs of parsers that read one text differently
-Make = Literal["value", "year_of", "snapshot_year_minus", "months_to_snapshot", "present", "positive"]
+Make = Literal["value", "year_of", "snapshot_year_minus", "months_to_snapshot", "present", "positive", "split"]
 DATED: Final = ("year_of", "months_to_snapshot")
 FEN: Final = {"元": 100, "元/月": 100, "万元": 1_000_000, "分": 1}
 MAGNITUDE: Final = {"万": 10_000, "亿": 100_000_000}  # suffixes that count; every other suffix is only taken off
@@ -201,6 +202,7 @@ class Given(Record):
     unit: str | None = None
     number: NumberForm = NumberForm()
     parse: tuple[Parser, ...] = ()
+    split: Annotated[str, Field(min_length=1, max_length=8)] | None = None
     codes: dict[str, str] | None = None
     codes_file: str | None = None
     other: str = "fail"
@@ -275,7 +277,7 @@ class Rule:
     """How one variable is read. All bounds and values are as stored: codes by index, fen, days since 1970-01-01."""
 
     variable: str
-    kind: Literal["category", "boolean", "integer", "number", "money", "date"]
+    kind: Literal["category", "set", "boolean", "integer", "number", "money", "date"]
     source: At
     place: Place
     make: Make
@@ -291,6 +293,8 @@ class Rule:
     parse: tuple[Parser, ...] = ()
     low: int | float = 0
     high: int | float = 0
+    split: str = ""  # between the codes of a set
+    most: int = 0  # codes of a set that are kept of a holder, the first in the order of the dictionary
 
 
 @dataclass(frozen=True)
@@ -377,8 +381,9 @@ class Mapping:
         """
         found: dict[str, tuple[str, ...]] = {}
         for rule in sorted(self.rules, key=lambda rule: rule.variable):
-            if rule.kind == "category":
-                reached = {code for _, code in rule.codes} | {rule.other, rule.null_value}
+            if rule.kind in ("category", "set"):
+                reached = {code for _, code in rule.codes} | {rule.other}
+                reached |= {rule.null_value} if rule.kind == "category" else set()
                 codes = enumerate(self.meant.codes(rule.variable))
                 found[rule.variable] = tuple(code for place, code in codes if place not in reached)
         return {name: codes for name, codes in found.items() if codes}
@@ -511,9 +516,8 @@ def _not_yet(document: Document) -> None:
         if isinstance(source, dict) and source.get("kind") == "database":
             raise ConfigError("NOT_YET", document.at("sources", name, "kind"), thing=f"`kind: {source['kind']}`")
     for name, entry in variables.items() if isinstance(variables, dict) else ():
-        for key in ("split", "codes_from") if isinstance(entry, dict) else ():
-            if key in entry or (isinstance(entry, dict) and entry.get("make") == key):
-                raise ConfigError("NOT_YET", document.at("variables", name, key), thing=f"`{key}`")
+        if isinstance(entry, dict) and "codes_from" in entry:
+            raise ConfigError("NOT_YET", document.at("variables", name, "codes_from"), thing="`codes_from`")
 
 
 # --- from text to rules
@@ -702,9 +706,6 @@ class _Reading:
             if entry.reason is None:
                 self.fault("MAP_REASON", *path, name=name)
             return None
-        if isinstance(meant, Set):
-            self.fault("NOT_YET", *path, thing="a column for a `set`")
-            return None
         if at is None:
             self.fault("MAP_FROM", *path, name=name, near="")
             return None
@@ -716,7 +717,8 @@ class _Reading:
         codes, other = self.codes(name, meant, entry, null_texts)
         factor, shift = self.unit(name, meant, entry)
         low, high = self.clip(name, meant, entry)
-        if status == FILLED and not isinstance(meant, Category | Boolean) and not low <= value <= high:
+        most = self.split(name, meant, entry, codes)
+        if status == FILLED and not isinstance(meant, Category | Boolean | Set) and not low <= value <= high:
             self.fault("MAP_NULL", *path, "null", name=name, zh="0 不在值域内", en="0 lies outside its range")
         self.parsers(entry.parse, *path, "parse")
         if len(self.faults) > before:
@@ -739,7 +741,18 @@ class _Reading:
             entry.parse,
             low,
             high,
+            entry.split or "",
+            most,
         )
+
+    def split(self, name: str, meant: Any, entry: Given, codes: tuple[tuple[str, int], ...]) -> int:
+        """How many codes of a holder are kept; 0 for what is no set."""
+        if not isinstance(meant, Set):
+            return 0
+        mark = entry.split
+        if mark is None or any(mark in text for text, _ in codes):
+            self.fault("MAP_SPLIT", *self.root, name, "split", name=name, mark=mark or "")
+        return min(meant.most_codes or len(meant.codes), len(meant.codes))
 
     def nulls(self, entry: Given, table: TableRule | None) -> tuple[str, ...]:
         source = self.written.sources.get(table.source) if table else None
@@ -749,14 +762,14 @@ class _Reading:
 
     def fitting(self, name: str, meant: Any, entry: Given) -> None:
         """Keys that say nothing about a variable of this type, and a `make` that does not give its type."""
-        made = {"present": Boolean, "positive": Boolean}.get(entry.make) or (
+        made = {"present": Boolean, "positive": Boolean, "split": Set}.get(entry.make) or (
             Integer if entry.make != "value" else type(meant)
         )
         if not isinstance(meant, made):
             self.fault("MAP_MAKE", *self.root, name, "make", name=name, make=entry.make, type=meant.type)
         dated = entry.make in DATED or (isinstance(meant, Date) and entry.make == "value")
         counted = (isinstance(meant, Integer | Number | Money) and not dated) or entry.make == "positive"
-        coded = isinstance(meant, Category | Boolean) and entry.make == "value"
+        coded = isinstance(meant, Category | Boolean | Set) and entry.make in ("value", "split")
         useless = {
             "parse": bool(entry.parse) and not dated,
             "codes": entry.codes is not None and not coded,
@@ -764,7 +777,8 @@ class _Reading:
             "other": entry.other != "fail" and not coded,
             "unit": entry.unit is not None and not (counted and entry.make == "value"),
             "number": entry.number != NumberForm() and not counted,
-            "clip": entry.clip is not None and isinstance(meant, Category | Boolean),
+            "clip": entry.clip is not None and isinstance(meant, Category | Boolean | Set),
+            "split": entry.split is not None and not isinstance(meant, Set),
             "null": entry.null is not None and entry.make == "present",
         }
         for key in (key for key, wrong in useless.items() if wrong):
@@ -786,11 +800,12 @@ class _Reading:
         path = (*self.root, name, "null")
         empty = -1 if isinstance(meant, Category) else 0
         if isinstance(rule, NullCategory):
-            known = self.terms.codes(self.prefix + name) if isinstance(meant, Category | Boolean) else ()
+            known = self.terms.codes(self.prefix + name) if isinstance(meant, Category | Boolean | Set) else ()
             if rule.category not in known:
                 self.fault("MAP_CODE", *path, code=rule.category, name=name, near=near(rule.category, known))
                 return MISSING, empty
-            return FILLED, known.index(rule.category)
+            at = known.index(rule.category)
+            return FILLED, 1 << at if isinstance(meant, Set) else at
         if rule == "0" and isinstance(meant, Category | Boolean | Date):
             zh, en = "可写 {category: 代码}", "write {category: CODE}"
             self.fault("MAP_NULL", *path, name=name, zh=zh, en=en)
@@ -801,7 +816,7 @@ class _Reading:
         self, name: str, meant: Any, entry: Given, null_texts: tuple[str, ...]
     ) -> tuple[tuple[tuple[str, int], ...], int | None]:
         """Local text to index, and the index of text that is not listed. Without `codes` a local text must be a code itself."""
-        if not isinstance(meant, Category | Boolean) or entry.make != "value":
+        if not isinstance(meant, Category | Boolean | Set) or entry.make not in ("value", "split"):
             return (), None
         known = self.terms.codes(self.prefix + name)
         if entry.other != "fail" and entry.other not in known:
@@ -880,7 +895,7 @@ class _Reading:
 
     def clip(self, name: str, meant: Any, entry: Given) -> tuple[int | float, int | float]:
         """The range of values that are stored, in stored units: the dictionary's, or a narrower one."""
-        if isinstance(meant, Category | Boolean):
+        if isinstance(meant, Category | Boolean | Set):
             return 0, 0
         read: Callable[[str], Any] = {
             "money": filters.fen,

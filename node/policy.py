@@ -439,9 +439,9 @@ def _mode_and_kinds(study: Study, policy: Policy) -> Iterator[Refusal]:
 
 
 def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
-    """Where cells are withheld: exact amounts that no rule withholds cells of yet; what is counted by month, where one holder may be
-    several rows; tables by city beside pooled ones, since what one city withholds is the sum less what the others say; and trees by city,
-    whose levels tell of each other."""
+    """Where cells are withheld: exact amounts that no rule withholds cells of yet; sets; studies of several cohorts, of which one may be
+    taken from another; what is counted by month, where one holder may be several rows; tables by city beside pooled ones, since what one
+    city withholds is the sum less what the others say; and trees by city, whose levels tell of each other."""
     file, exact = policy.file, policy.file.exact
     if not study.exact or max(exact.min_cell, exact.min_pooled) <= 1:
         return
@@ -454,19 +454,19 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         monthly = any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks)
         trees = study.release_of(question) != "pooled" and any(block.branches is not None for block in blocks)
         together, guarded = question.TOGETHER, _guarded(study, question)
-        if guarded and not monthly and not trees and not together and not (study.summed and study.counted):
+        mixed = study.summed and study.counted
+        if guarded and not monthly and not trees and not together and not mixed and not study.cohorts:
             continue
-        why = WHY[
-            "together"
-            if together
-            else "monthly"
-            if monthly
-            else "trees"
-            if trees
-            else "mixed"
-            if guarded
-            else "amounts"
-        ]
+        sets = any(block.measure is Measure.YES_NO for block in blocks)
+        found = {
+            "together": together,
+            "cohorts": study.cohorts,
+            "monthly": monthly,
+            "trees": trees,
+            "sets": sets,
+            "amounts": not guarded,
+        }
+        why = WHY[next((name for name, true in found.items() if true), "mixed")]
         yield Refusal("POLICY_KIND", mode="exact", kind=question.kind, key=key, why_zh=why["zh"], why_en=why["en"])
 
 
@@ -512,13 +512,21 @@ WHY: Final = {
         "zh": "；分市公布的表不能与只公布合计的表同在一项研究：相减即得隐去的单元格",
         "en": "; tables by city cannot stand beside pooled ones: subtraction gives a withheld cell back",
     },
+    "cohorts": {
+        "zh": "；本版本尚不能隐去可由研究内另一范围相减得出的较小单元格",
+        "en": "; this version cannot suppress smaller cells that another cohort of the same study would give by subtraction yet",
+    },
+    "sets": {
+        "zh": "；本版本尚不能隐去多选变量的较小单元格",
+        "en": "; this version cannot suppress smaller cells of multi-response variables yet",
+    },
 }
 
 
 def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
     meant, cohort = study.dictionary, study.file.cohort
     in_cohort = [leaf.variable for leaf in leaves(cohort)] if cohort is not None else []
-    asked = [name for question in study.file.questions for name in question.variables()]
+    asked = [name for question in study.file.questions for name in (*question.variables(), *question.chosen_by())]
     behind = _behind(meant, [*asked, *in_cohort])
     for name in policy.file.variables.deny:
         if name in behind:

@@ -1,7 +1,7 @@
 """What was found in a city's files, counted: `quality.json` beside the snapshot. It stays in the city.
 
-The first eight counters of a variable are the status of its holders and sum to the rows of the snapshot; `unparsed` and `rounded` are marks
-that some of those holders carry besides.
+The first eight counters of a variable are the status of its holders and sum to the rows of the snapshot; `unparsed`, `rounded` and, of a
+set, `dropped` (more codes than are kept) are marks that some of those holders carry besides.
 """
 
 from collections.abc import Mapping
@@ -44,6 +44,7 @@ class Counters(Record):
     impossible: Count = 0
     unparsed: Count = 0
     rounded: Count = 0
+    dropped: Count | None = None
 
     @property
     def rows(self) -> int:
@@ -117,12 +118,13 @@ class Marks:
 
     unparsed: int = 0
     rounded: int = 0
+    dropped: int | None = None
 
 
 def counters(statuses: Mapping[int, int], marks: Marks) -> Counters:
     """From the number of holders by status."""
     by_name = {name: statuses.get(number, 0) for number, name in enumerate(STATUSES)}
-    return Counters(**by_name, unparsed=marks.unparsed, rounded=marks.rounded)
+    return Counters(**by_name, unparsed=marks.unparsed, rounded=marks.rounded, dropped=marks.dropped)
 
 
 def suspect(variable: str, amounts: int, small: int) -> tuple[Suspect, ...]:

@@ -120,6 +120,11 @@ class Sheet:
             named = [self.variable(name) for name in question.reads(self.study.domain)]
             zh = "：".join(part for part in (kind[0], " × ".join(each[0] for each in named)) if part)
             en = ": ".join(part for part in (kind[1], " × ".join(each[1] for each in named)) if part)
+            if question.cohort is not None:
+                whom = self._filter(question.cohort)
+                zh, en = f"{zh}；仅限{whom[0]}", f"{en}; of those where {whom[1]}"
+                if question.id in self.study.workload.slices:
+                    zh, en = f"{zh}（送出的表含全部对象）", f"{en} (the table that leaves is of everybody)"
             cells = sum(block.cells for block in set(self.study.workload.blocks[question.id].values()))
             found.append((question.id, (zh, en), cells, RELEASES[question.release or file.release]))
         return tuple(found)
@@ -156,6 +161,15 @@ class Sheet:
             f"{runs} monthly runs, {first} to {last}, under one approval: {cost[1]}each run answers once, from the snapshot "
             "of its own date.",
         )
+
+    @property
+    def levels(self) -> tuple[tuple[str, str, str], ...]:
+        """Of each attribute of cities: its name, this city's level (empty: none), and how many of the cities asked share it."""
+        found, cities = [], self.request.cities
+        for name, given in sorted((self.study.file.cities.attributes or {}).items()):
+            own = given.get(self.city.city, "")
+            found.append((name, own, str(sum(given.get(city, "") == own for city in cities))))
+        return tuple(found)
 
     @property
     def leaves(self) -> tuple[Both, ...]:
@@ -292,7 +306,7 @@ class Sheet:
 
     def variable(self, name: str) -> Both:
         """Label and name."""
-        meant = self.study.dictionary
+        meant = self.study.meant
         if not meant.named(name):
             return name, name
         zh, en = meant.label_of(name, "zh"), meant.label_of(name, "en")
@@ -330,7 +344,7 @@ class Sheet:
         return f"{name[0]}{SIGNS[sign][0]} {zh}", f"{name[1]} {SIGNS[sign][1]} {en}"
 
     def _value(self, variable: str, text: str, language: Any) -> str:
-        meant = self.study.dictionary
+        meant = self.study.meant
         return meant.code_label(variable, text, language) if text in meant.codes(variable) else text
 
 
@@ -540,6 +554,7 @@ def value(found: Sheet, now: int) -> dict[str, Any]:
         "runs": {"of": found.study.runs, "last_as_of": found.study.last_as_of.isoformat()},
         "cities": list(found.request.cities),
         "cohort": dict(zip(("zh", "en"), found.cohort, strict=True)),
+        "levels": {name: level or None for name, level, _ in found.levels},
         "questions": [
             {"id": name, "zh": words[0], "en": words[1], "cells": cells} for name, words, cells, _ in found.questions
         ],
@@ -581,6 +596,13 @@ def lines(found: Sheet, language: str, now: int) -> list[str]:
         say("数据日期", "as of") + f": {file.as_of}; " + say("城市", "cities") + f": {', '.join(found.request.cities)}",
         *([say("期数", "runs") + f": {found.series[n]}"] if found.series else []),
         say("对象", "about") + f": {found.cohort[n]}",
+        *(
+            say(
+                f"本市的城市属性 {name}: {level or '未给出'}（共 {count} 个城市）",
+                f"attribute {name} of this city: {level or 'none'} ({count} cities)",
+            )
+            for name, level, count in found.levels
+        ),
         "",
         say("问题", "questions"),
         *(f"  {name}: {words[n]} – {cells:,} " + say("格", "cells") for name, words, cells, _ in found.questions),

@@ -5,11 +5,12 @@ few of them would read their own figures in it; in mode exact the holders of tho
 (docs/protocol.md; threat T66). Every node checks the plan it is shown; a coordinator may check first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from protocols.errors import Refusal
+from protocols.statistics.question import Question
 from protocols.study import Study
 
 FEWEST: Final = 3  # no rule of a study or a city goes below
@@ -17,9 +18,10 @@ FEWEST: Final = 3  # no rule of a study or a city goes below
 
 @dataclass(frozen=True)
 class Shortage:
-    """`able`: only `count` cities can answer the question `name`. `unmapped`: `count` > 0 cities cannot map the variable `name`."""
+    """`able`: only `count` cities can answer the question `name`. `unmapped`: `count` > 0 cities cannot map the variable `name`. `level`:
+    only `count` > 0 of the cities that can answer a question stand at the level `name` of an attribute of cities."""
 
-    of: Literal["able", "unmapped"]
+    of: Literal["able", "unmapped", "level"]
     name: str
     count: int
     limit: int
@@ -28,6 +30,8 @@ class Shortage:
         """The same as `POLICY_CITIES`."""
         if self.of == "able":
             what, none = (f"能回答 {self.name} 的城市", f"cities able to answer {self.name}"), ("", "")
+        elif self.of == "level":
+            what, none = (f"属于 {self.name} 的城市", f"cities at {self.name}"), ("", "")
         else:
             what, none = (f"不能提供 {self.name} 的城市", f"cities that cannot map {self.name}"), ("为零或", "none or ")
         return Refusal(
@@ -63,7 +67,7 @@ def shortages(
     """All that is short, first by question, then by variable, in their order; nothing where the plan may go on.
 
     `cannot` holds every city of the plan, with the given variables that it cannot map: none for most. The rule of unmapped variables holds
-    for questions that are released pooled, in mode exact.
+    for questions that are released pooled, in mode exact; so does that of levels: in mode dp such levels are withheld (`Split`).
     """
     plan = dict(cannot)
     found = []
@@ -79,4 +83,16 @@ def shortages(
             count = sum(variable in lacking for lacking in plan.values())
             if 0 < count < needed:
                 found.append(Shortage("unmapped", variable, count, needed))
+        found += _levels(study, pooled, plan, least_able(study, least))
     return tuple(found)
+
+
+def _levels(
+    study: Study, questions: Sequence[Question], cannot: Mapping[str, tuple[str, ...]], needed: int
+) -> list[Shortage]:
+    """Levels of attributes that few of the cities able to answer stand at, each once."""
+    found = dict[str, Shortage]()
+    for question in questions:
+        for name, count in study.split(question, study.able(question, dict(cannot)), needed).thin:
+            found.setdefault(name, Shortage("level", name, count, needed))
+    return list(found.values())

@@ -50,6 +50,7 @@ COLUMNS: Final = frozenset(
 TAKEN: Final = COLUMNS | {"city", "known"}
 STATUS: Final = "__s"  # a snapshot keeps how each value of `x` came about in a column `x__s`
 MOST_CODES: Final = 65_536
+MOST_CHOICES: Final = 64  # codes of a set: a holder's are the bits of one whole number
 RISING: Final = Both("取值范围必须递增", "the range must rise")
 MOST_LAYERS: Final = 8  # derived variables on top of derived ones
 MOST_MONTHS: Final = 600  # that a holder may have rows in: fifty years
@@ -350,6 +351,9 @@ class Dictionary(Record):
                 isinstance(variable, Integer | Number | Money) and low <= 0 <= high
             ):
                 yield (*path, "default_null"), Both("0 不是这个变量的取值", "0 is no value of this variable")
+            if isinstance(variable, Set) and len(variable.codes) > MOST_CHOICES:
+                said = Both(f"多选变量至多 {MOST_CHOICES} 个代码", f"a set has at most {MOST_CHOICES} codes")
+                yield (*path, "codes"), said
             for code, entry in getattr(variable, "codes", {}).items():
                 if entry.from_ and entry.until and entry.from_ > entry.until:
                     yield (*path, "codes", code, "until"), Both("早于 `from`", "lies before `from`")

@@ -410,6 +410,12 @@ CODES: Final[dict[str, Texts]] = {
         "{name} is of type {type} and has no codes to split by",
         "Add a derived variable with bands to the dictionary",
     ),
+    "STUDY_SET": _t(
+        "{name} 是多选变量，不能用在这里",
+        "请用 frequency 的 of，或 crosstab 的 by（至多一个多选变量）",
+        "{name} is multi-response and cannot stand here",
+        "Ask it as `of` of a frequency, or as one axis of a crosstab, where there may be one",
+    ),
     "STUDY_NOT_AN_AMOUNT": _t(
         "{name} 的类型是 {type}，不是可以求和或分段的数量",
         "请使用类型为 integer 或 money 的变量",
@@ -457,6 +463,12 @@ CODES: Final[dict[str, Texts]] = {
         "请改用 frequency、mean、histogram 或两个变量的 ratio；人数可写成某类的占比 (frequency)",
         "question {name} is a {kind}, which gives no rate to hold cities against each other on",
         "Use a frequency, mean, histogram, or a ratio of two variables; of a number of holders ask the share of a code (frequency)",
+    ),
+    "COMPARE_COHORT": _t(
+        "{name} 或本问题有自己的人群，不能在城市之间比较",
+        "请把人群写在研究的 cohort 中",
+        "{name}, or this question, has a cohort of its own, over which cities cannot be compared",
+        "Write it as the `cohort` of the study",
     ),
     "COMPARE_RELEASE": _t(
         "问题 {name} 只公布各市合计，无从比较各市",
@@ -568,6 +580,30 @@ CODES: Final[dict[str, Texts]] = {
         "there is no kind of question {kind!r}{near}",
         "This version has: {known}",
     ),
+    "STUDY_ATTRIBUTE": _t(
+        "研究没有给出城市属性 {name!r}{near}",
+        "请写在 cities.attributes 中",
+        "the study gives no attribute of cities {name!r}{near}",
+        "Write it under cities.attributes",
+    ),
+    "STUDY_CITY": _t(
+        "属性 {attribute} 写到了 {name}，而研究没有问这个城市{near}",
+        "请改正城市名，或加入 cities.names",
+        "attribute {attribute} gives a level to {name}, which the study does not ask{near}",
+        "Correct the name, or add it to cities.names",
+    ),
+    "STUDY_COHORTS": _t(
+        "各问题的 cohort 共 {count} 种，上限 {limit} 种",
+        "请合并，或拆成多个研究",
+        "the questions have {count} different cohorts; the limit is {limit}",
+        "Merge some, or ask several studies",
+    ),
+    "STUDY_COHORT_CITIES": _t(
+        "cohort 的 any 或 not 同时涉及城市属性与缴存人的变量",
+        "请写成 all: [只涉及城市的条件, 只涉及缴存人的条件]",
+        "an `any` or `not` of the cohort speaks of cities and of holders at once",
+        "Write it as all: [a part about cities, a part about holders]",
+    ),
     "STUDY_EPSILON": _t(
         "dp 模式须写明 privacy.epsilon",
         "例如 epsilon: 1.0",
@@ -654,6 +690,12 @@ CODES: Final[dict[str, Texts]] = {
         "请删去",
         "{key} says nothing about {name}, which is of type {type} here",
         "Take it out",
+    ),
+    "MAP_SPLIT": _t(
+        "{name} 是多选变量，需要写明代码之间的分隔符，且本地代码中不得含有它（{mark!r}）",
+        '例如 split: ";"',
+        "{name} is multi-response: it needs the mark between codes, and no local code may hold it ({mark!r})",
+        'Write for example split: ";"',
     ),
     "MAP_SUFFIX": _t(
         "后缀 {suffix!r} 会与单位重复计算，或含义不明",
@@ -1334,6 +1376,12 @@ CODES: Final[dict[str, Texts]] = {
         "请放宽 cohort，或与该市商议",
         "this city has fewer rows in the cohort than {limit} (policy.yaml: {key})",
         "Widen the cohort, or ask the city",
+    ),
+    "EXACT_COHORTS_ALIKE": _t(
+        "研究内各问题的 cohort 之间，本市只差不足 {limit} 人 (policy.yaml: {key})",
+        "请去掉其中一个 cohort，或改用 dp 模式",
+        "cohorts of the study's questions differ by fewer rows of this city than {limit} (policy.yaml: {key})",
+        "Leave out one of the cohorts, or use mode dp",
     ),
     "EXACT_OVERLAP": _t(
         "与较早的精确统计 {study} 相减，会得到本市少数几人的数字（人群或城市名单只差少数），或两者无法比较",

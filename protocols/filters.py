@@ -138,6 +138,23 @@ def leaves(condition: "Leaf | All | Any_ | Not") -> Iterator[Leaf]:
             yield from leaves(part)
 
 
+def spelled(condition: "Leaf | All | Any_ | Not") -> str:
+    """A filter on one line, the same text for the same filter."""
+    match condition:
+        case Leaf():
+            operator = condition.operator()
+            given = getattr(condition, f"{operator}_" if operator in ("is", "in") else operator)
+            operand = (
+                ", ".join(given) if isinstance(given, tuple) else str(given).lower() if operator == "missing" else given
+            )
+            return f"{condition.variable} {operator} {operand}"
+        case All(all=parts) | Any_(any=parts):
+            word = " and " if isinstance(condition, All) else " or "
+            return word.join(spelled(part) if isinstance(part, Leaf) else f"({spelled(part)})" for part in parts)
+        case Not(not_=part):
+            return f"not ({spelled(part)})"
+
+
 Reader = Callable[[str], Any]
 NUMBER: Final = re.compile(
     r"[+-]?([0-9]{1,16}(\.[0-9]{0,12})?|\.[0-9]{1,12})([eE][+-]?[0-9]{1,3})?"

@@ -5,7 +5,7 @@ dictionary, so that neither can change after a city said yes.
 """
 
 from calendar import monthrange
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -16,23 +16,22 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from protocols import attributes, pld, yamltext
 from protocols import dictionary as dictionaries
-from protocols import pld, yamltext
+from protocols.attributes import Attributes
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
 from protocols.errors import ConfigError, HpfedError, PeerError, Place, Refusal, Unfit, joined, worded
 from protocols.filters import Filter, decimal, leaves
 from protocols.privacy import Need, calibrate
 from protocols.statistics import KINDS, AnyQuestion
-from protocols.statistics.layout import Domain, Layout, Months
+from protocols.statistics.layout import MOST_CELLS_PER_QUESTION, Domain, Layout, Months
 from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
 from protocols.statistics.workload import Workload
 from protocols.yamltext import Document, Real, Record, Tree, Whole, fit, read
 
-MOST_CELLS_PER_QUESTION: Final = (
-    262_144  # what one table can hold and still be read, and one carrier can count in cache
-)
+MOST_COHORTS: Final = 32  # of single questions: each is a pass of its own over the rows of every city
 MOST_RUNS: Final = 120  # of a repeat: ten years of months
 MOST_CELLS: Final = 1_048_576  # 8 MiB of masked vector in the wide ring
 Mode = Literal["dp", "exact"]
@@ -92,6 +91,7 @@ class Privacy(Record):
 class Cities(Record):
     least: Annotated[Whole, Field(ge=3, le=512)] = 3
     names: Annotated[tuple[City, ...], Field(min_length=1, max_length=512)] | None = None
+    attributes: Attributes | None = None
 
 
 class Window(Record):
@@ -223,7 +223,33 @@ class Study:
         window = self.file.window
         months = None if window is None else Months.between(window.from_, window.to)
         questions = {question.id: question for question in self.file.questions}
-        return Domain(self.dictionary, self.exact, self.file.as_of, months, questions=questions)
+        return Domain(self.meant, self.exact, self.file.as_of, months, questions=questions)
+
+    @cached_property
+    def meant(self) -> Dictionary:
+        """The dictionary, and a variable `city.NAME` for each attribute of cities."""
+        return attributes.extended(self.dictionary, self.file.cities.attributes or {})
+
+    @property
+    def levels(self) -> Mapping[str, Mapping[str, str]]:
+        """The level of each city, by `city.NAME`."""
+        return {f"{attributes.PREFIX}{name}": each for name, each in (self.file.cities.attributes or {}).items()}
+
+    def strange(self, other: "Study") -> frozenset[str]:
+        """Attributes of cities that another study calls alike and means otherwise."""
+        mine, theirs = self.levels, other.levels
+        return frozenset(name for name in mine.keys() & theirs.keys() if mine[name] != theirs[name])
+
+    def standing(self, city: str) -> attributes.Standing:
+        """Where a city stands on each attribute: public, and the same for all of its holders."""
+        return attributes.standing(self.meant, self.file.cities.attributes or {}, city)
+
+    def split(self, question: Any, cities: Sequence[str], least: int) -> attributes.Split:
+        """How `cities`, those that can answer a question, stand on what it asks about them. `least`: what no level may be below."""
+        file = self.file
+        given = file.cities.attributes or {}
+        cohorts = (file.cohort, question.cohort)
+        return attributes.split(self.meant, given, question.variables(), cohorts, cities, least)
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
@@ -307,7 +333,7 @@ class Study:
     def reads(self, question: Any | None = None) -> tuple[str, ...]:
         """Given variables that a question reads (default: the whole study), the cohort's included; ascending."""
         asked = [question] if question is not None else self.file.questions
-        names = {name for each in asked for name in each.reads(self.domain)}
+        names = {name for each in asked for name in (*each.reads(self.domain), *each.chosen_by())}
         given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
         return tuple(sorted(given | set(self.cohort_reads())))
 
@@ -317,9 +343,18 @@ class Study:
         given = frozenset[str]().union(*(self.dictionary.needs(name) for name in names))
         return tuple(sorted(given | set(self.cohort_reads())))
 
+    @property
+    def cohorts(self) -> tuple[Filter, ...]:
+        """The cohorts of single questions, each once, in the order of their first use."""
+        return tuple(dict.fromkeys(each.cohort for each in self.file.questions if each.cohort is not None))
+
     def cohort_reads(self) -> tuple[str, ...]:
         """Given variables that decide who belongs to the cohort, ascending."""
-        named = [] if self.file.cohort is None else [leaf.variable for leaf in leaves(self.file.cohort)]
+        return self.decides(self.file.cohort)
+
+    def decides(self, cohort: Filter | None) -> tuple[str, ...]:
+        """Given variables that a cohort is decided by, ascending."""
+        named = [] if cohort is None else [leaf.variable for leaf in leaves(cohort)]
         return tuple(sorted(frozenset[str]().union(*(self.dictionary.needs(name) for name in named))))
 
     def able(self, question: Any, cannot: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -403,7 +438,7 @@ def from_wire(study: bytes, dictionary: bytes) -> Study:
 
 def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     """All that a schema cannot say: names, types, sizes, and what this version does not do yet."""
-    file, meant = study.file, study.dictionary
+    file, meant = study.file, study.meant
     if file.privacy.mode == "dp" and file.privacy.epsilon is None:
         yield ConfigError("STUDY_EPSILON", document.at("privacy", "epsilon"))
     for key, words in (("title", file.title), ("purpose", file.purpose)):
@@ -414,15 +449,15 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     except ValueError:
         problem = "the last run lies beyond the calendar"
         yield ConfigError("SCHEMA_VALUE", document.at("repeat"), problem=problem)
-    if file.cohort is not None:
-        try:
-            meant.check_filter(file.cohort, "cohort")
-        except ValueError as problem:
-            yield ConfigError("SCHEMA_VALUE", document.at("cohort"), problem=worded(problem))
+    yield from _cohort_faults(file.cohort, meant, document.at("cohort"))
+    yield from _attribute_faults(file.cities, document)
     names = file.cities.names or ()
     for number, name in enumerate(names):
         if name in names[:number]:
             yield ConfigError("STUDY_TWICE", document.at("cities", "names", number), name=name)
+    if len(study.cohorts) > MOST_COHORTS:
+        at = document.at("questions")
+        yield ConfigError("STUDY_COHORTS", at, count=len(study.cohorts), limit=MOST_COHORTS)
     ids = [question.id for question in file.questions]
     faulty = {question.id for question in file.questions if any(True for _ in question.faults(meant))}
     for number, question in enumerate(file.questions):
@@ -439,12 +474,20 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
         yield from found
         if lacking := question.without_figures(names):
             yield ConfigError("RATIO_CITIES", document.at("questions", number), cities=", ".join(lacking))
+        yield from _cohort_faults(question.cohort, meant, document.at("questions", number, "cohort"))
         if placeable and not found:
             cells = sum(block.cells for block in question.blocks(study.domain).values())
             if cells > MOST_CELLS_PER_QUESTION:
                 at = document.at("questions", number)
                 yield ConfigError("STUDY_CELLS", at, what=question.id, cells=cells, limit=MOST_CELLS_PER_QUESTION)
-    sound = not faulty and not any(True for each in file.questions for _ in _unplaced(each, study.domain, Place("")))
+    sound = not faulty and not any(
+        True
+        for question in file.questions
+        for _ in (
+            *_unplaced(question, study.domain, Place("")),
+            *_cohort_faults(question.cohort, meant, Place("")),
+        )
+    )
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
@@ -474,14 +517,33 @@ def _unplaced(question: Any, domain: Domain, at: Place) -> Iterator[ConfigError]
         yield fault
 
 
+def _cohort_faults(cohort: Filter | None, meant: Dictionary, at: Place) -> Iterator[HpfedError]:
+    """Unknown variables and codes, operands of the wrong type, cities and holders in one `any` or `not`."""
+    if cohort is None:
+        return
+    try:
+        meant.check_filter(cohort, "cohort")
+    except ValueError as problem:
+        yield ConfigError("SCHEMA_VALUE", at, problem=worded(problem))
+    if not attributes.apart(cohort):
+        yield ConfigError("STUDY_COHORT_CITIES", at)
+
+
+def _attribute_faults(cities: Cities, document: Document) -> Iterator[HpfedError]:
+    """Levels of cities that are not asked."""
+    for name, levels in (cities.attributes or {}).items():
+        for city in levels:
+            if cities.names is not None and city not in cities.names:
+                at = document.at("cities", "attributes", name, city)
+                yield ConfigError("STUDY_CITY", at, name=city, attribute=name, near=near(city, cities.names))
+
+
 def _of_this_version(tree: Tree) -> Tree:
-    """The tree without the keys that `_not_yet` names; a question of no kind here becomes a count, so that the others keep their places."""
+    """The tree with a count in the place of each question of a kind that `_not_yet` names, so that the others keep their places."""
     if not isinstance(tree, dict):
         return tree
     kept = dict(tree)
-    cities, questions = kept.get("cities"), kept.get("questions")
-    if isinstance(cities, dict):
-        kept["cities"] = {key: value for key, value in cities.items() if key != "attributes"}
+    questions = kept.get("questions")
     if isinstance(questions, list):
         kept["questions"] = [_question_of_this_version(each) for each in questions]
     return kept
@@ -492,7 +554,7 @@ def _question_of_this_version(question: Tree) -> Tree:
         return question
     if not _kind_known(question.get("kind")):
         return {key: question[key] for key in ("id", "release", "weight") if key in question} | {"kind": "count"}
-    return {key: value for key, value in question.items() if key != "cohort"}
+    return question
 
 
 def _kind_known(kind: Tree | None) -> bool:
@@ -500,19 +562,14 @@ def _kind_known(kind: Tree | None) -> bool:
 
 
 def _not_yet(document: Document) -> Iterator[HpfedError]:
-    """Keys of the contract that this version refuses, and kinds that it does not know: said before the schema speaks."""
+    """Kinds of questions that this version does not know: said before the schema speaks."""
     tree = document.tree
     if not isinstance(tree, dict):
         return
-    cities = tree.get("cities")
-    if isinstance(cities, dict) and "attributes" in cities:
-        yield ConfigError("NOT_YET", document.at("cities", "attributes"), thing="`cities.attributes`")
     questions = tree.get("questions")
     for number, question in enumerate(questions if isinstance(questions, list) else ()):
         if not isinstance(question, dict):
             continue
-        if "cohort" in question:
-            yield ConfigError("NOT_YET", document.at("questions", number, "cohort"), thing="a cohort of one question")
         kind, at = question.get("kind"), document.at("questions", number, "kind")
         if kind is None:
             yield ConfigError("SCHEMA_MISSING", at, key="kind")

@@ -95,7 +95,10 @@ def refuse_noise(study: Study, found: Sequence[Party], homes: Path | None) -> No
     )
     try:
         twin_ = Beforehand(
-            twin=tuple(StandIn(city=each.city.city, sums=given(study, home(each.folder, homes))) for each in found)
+            twin=tuple(
+                StandIn(city=each.city.city, sums=given(study, home(each.folder, homes), each.city.city))
+                for each in found
+            )
         )
         plan.refuse_noise(plan.planned(study, cities, "folder", lambda names: stand_ins(names, study, twin_)))
     except Refusal:  # a study that its cities will not answer: they say so themselves
@@ -105,14 +108,14 @@ def refuse_noise(study: Study, found: Sequence[Party], homes: Path | None) -> No
 def _sums(study: Study, party: Party, base: Path, entropy: Entropy) -> tuple[int, ...]:
     own = base / party.city.city
     ingest.ingest(party.folder, own, entropy)
-    return given(study, own)
+    return given(study, own, party.city.city)
 
 
-def given(study: Study, own: Path) -> tuple[int, ...]:
-    """The sums of the snapshot of the study's date, or of the newest one."""
+def given(study: Study, own: Path, city: str) -> tuple[int, ...]:
+    """The sums of a city's snapshot of the study's date, or of the newest one."""
     dates = snapshot.current(own).dates
     rows = snapshot.open_for(own, study.file.as_of if study.file.as_of in dates else max(dates))
-    return tuple(gate.encoded(study, study.workload.together, rows).tolist())
+    return tuple(gate.encoded(study, study.workload.together, rows, city).tolist())
 
 
 def public(party: Party) -> bool:

@@ -282,13 +282,17 @@ def _bars(wording: Wording, questions: Questions, variable: str, number: int) ->
     plain = [
         (name, question)
         for name, question in questions.items()
-        if question.kind == "frequency" and question.keys == (variable,) and question.rows
+        if question.kind == "frequency"
+        and question.keys == (variable,)
+        and question.rows
+        and question.several != variable
     ]
     split = [
         (name, question)
         for name, question in questions.items()
         if question.kind in ("frequency", "crosstab", "histogram")
         and len(question.keys) == 2
+        and question.several != variable  # its shares do not fill a bar
         and variable in (question.keys if question.kind == "crosstab" else question.keys[:1])
     ]
     codes = next((_known(question, variable) for _, question in (*plain[:1], *split[:1])), ())

@@ -132,7 +132,8 @@ def render(results: Results, language: Language) -> str:
     clean, _ = scrubbed(results)
     wording = Wording(language, clean.content)
     questions = dict(clean.questions)
-    parts = figures.parts(wording, questions)
+    whole = {name: question for name, question in questions.items() if question.cohort is None}  # about everybody
+    parts = figures.parts(wording, whole)
     drawn = [figure for part in parts for figure in part.figures]
     sections = _sections(wording, questions, drawn)
     page = templates().get_template("report.html.j2")
@@ -145,8 +146,8 @@ def render(results: Results, language: Language) -> str:
         release=release(questions.values()),
         badges=_badges(clean),
         meta=_meta(wording),
-        strip=_strip(wording, questions),
-        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, questions)),
+        strip=_strip(wording, whole),
+        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, whole)),
         cannot=_cannot(wording, questions),
         chapters=tuple(Chapter(part.name, _plates(wording, questions, part.figures)) for part in parts if part.figures),
         absent=wording.listed(
@@ -216,6 +217,8 @@ def _meta(wording: Wording) -> tuple[Pair, ...]:
         (wording.say("meta_cohort"), wording.cohort()),
         (wording.say("meta_snapshot"), _dates(wording)),
     ]
+    for name in wording.content.cities.attributes:
+        pairs.append((Markup("{}").format(wording.variable(f"city.{name}")), wording.levels(name)))
     run = wording.content.run
     if run.of > 1:
         pairs.append((wording.say("meta_run"), wording.say("run_of_series", number=run.number + 1, of=run.of)))
@@ -409,7 +412,12 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
         if layout.drawable(question) and not of:  # no picture in its place
             grids = tuple(replace(grid, folded=False) for grid in grids)
         size = sum(len(line.cells) for grid in grids for group in grid.groups for line in group.lines)
-        notes = [*_lacking(wording, question), *_merged(wording, question), *_broken(wording, question)]
+        notes = [
+            *_chosen(wording, question),
+            *_lacking(wording, question),
+            *_merged(wording, question),
+            *_broken(wording, question),
+        ]
         if not question.rows:
             notes.append(wording.say("note_empty"))
         if size > room:
@@ -521,6 +529,16 @@ def _key(wording: Wording, grid: Grid) -> tuple[tuple[str, Markup], ...]:
         (letter, wording.say("key_entry", name=wording.mark(letter), why=wording.say(f"mark_{letter}_why")))
         for letter in grid.letters
     )
+
+
+def _chosen(wording: Wording, question: Question) -> Iterable[Markup]:
+    """Whom a question is about, where not about all, and whether its numbers agree with those of other tables."""
+    if question.cohort is not None:
+        exact = wording.content.privacy.mode == "exact"
+        said = "note_cohort_exact" if exact else f"note_cohort_{question.cohort_is or 'family'}"
+        yield wording.say(said, cohort=wording.words_of(question.cohort))
+    if question.several:
+        yield wording.say("note_several", variable=wording.variable(question.several))
 
 
 def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:

@@ -173,6 +173,17 @@ class Wording:
         label = self.content.cities.names.get(name)
         return shorter(label.text(self.language, name) if label else name, LONGEST_LABEL)
 
+    def levels(self, attribute: str) -> Markup:
+        """The levels of an attribute of cities, each with its cities."""
+        at: dict[str, list[str]] = {}
+        for city, level in self.content.cities.attributes[attribute].items():
+            at.setdefault(level, []).append(city)
+        name = f"city.{attribute}"
+        return self.say("semicolon").join(
+            self.say("level_cities", level=self.code(name, level), cities=self.cities(at[level]))
+            for level in sorted(at)
+        )
+
     def listed(self, items: Iterable[object]) -> Markup:
         return self.say("comma").join(escape(item) for item in items)
 
@@ -212,7 +223,10 @@ class Wording:
     def cohort(self) -> Markup:
         """The filter of the study in words."""
         filter_ = self.content.study.cohort
-        return self.say("cohort_all", unit=self.unit()) if filter_ is None else self._words(filter_, outer=True)
+        return self.say("cohort_all", unit=self.unit()) if filter_ is None else self.words_of(filter_)
+
+    def words_of(self, filter_: Leaf | All | Any_ | Not) -> Markup:
+        return self._words(filter_, outer=True)
 
     def _words(self, part: Leaf | All | Any_ | Not, outer: bool = False) -> Markup:
         match part:

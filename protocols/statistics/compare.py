@@ -75,7 +75,13 @@ class Compare(Question):
             if asked is None or name == self.id:
                 others = tuple(each for each in domain.questions if each != self.id)
                 yield Fault("indicators", "COMPARE_UNKNOWN", {"name": name, "near": near(name, others)})
-            elif asked.compared() is None:
+            elif asked.cohort is not None or self.cohort is not None:
+                yield Fault("indicators", "COMPARE_COHORT", {"name": name})
+            elif (
+                any(domain.is_set(each) for each in asked.variables())
+                or any(domain.is_set(each) for each in self.standardise)
+                or asked.compared() is None
+            ):
                 yield Fault("indicators", "COMPARE_KIND", {"name": name, "kind": asked.kind})
             elif (asked.release or release) == "pooled":
                 yield Fault("indicators", "COMPARE_RELEASE", {"name": name})

@@ -1,13 +1,14 @@
 """The cells of a table of one to four variables, with shares, chi-square and Cramér's V.
 
-Leaves the city: one number per cell, holders without a value on `_missing`. One holder moves one cell by 1.
+Leaves the city: one number per cell, holders without a value on `_missing`. One holder moves one cell by 1. With a multi-response variable
+among the axes: what `frequency` sends of it, by the other axes.
 """
 
 from collections.abc import Iterator
 from typing import Literal
 
 from protocols.dictionary import Dictionary
-from protocols.statistics import independence
+from protocols.statistics import independence, sets
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, count
@@ -31,13 +32,28 @@ class Crosstab(Question):
     def faults(self, dictionary: Dictionary) -> Iterator[Fault]:
         if not self.by:
             yield Fault("by", "STUDY_EMPTY", {})
-        yield from axis_faults("by", self.by, dictionary)
+        yield from axis_faults("by", self.by, dictionary, sets=True)
 
     def blocks(self, domain: Domain) -> Blocks:
+        several = [name for name in self.by if domain.is_set(name)]
+        if several:
+            return sets.blocks(several[0], [name for name in self.by if name not in several], domain)
         return {"holders": count([domain.axis(name) for name in self.by])}
 
-    def finalize(self, sums: Estimates, domain: Domain) -> Answer:  # noqa: ARG002 tables carry their axes
-        """`share` is of all holders known on every axis; of two axes, `row_share` among the first's code, `column_share` the second's."""
+    def finalize(self, sums: Estimates, domain: Domain) -> Answer:
+        """`share` is of all holders known on every axis; of two axes, `row_share` among the first's code, `column_share` the second's.
+
+        One axis may be a multi-response variable: then a table of those who named it and those who did not for each of its codes, and no
+        statement about the whole.
+        """
+        several = [name for name in self.by if domain.is_set(name)]
+        if several:
+            found = sets.Chosen.tables(self.by, several[0], sums, domain)
+            rows = found.count_rows(sums, sampling=self.sampling is True)
+            parts = (("row_share", (0,)), ("column_share", (1,))) if len(self.by) == 2 else ()
+            for measure, held in (*parts, ("share", ())):
+                rows += found.share_rows(measure, held, sums, self.sampling is not False)
+            return Answer(rows)
         table = sums["holders"].ordered(self.by)
         sampling = self.sampling is not False
         rows = count_rows(table, sums, sampling=self.sampling is True)

@@ -109,7 +109,9 @@ def guards(blocks: Sequence[Block]) -> tuple[Block, ...]:
         if block.measure is Measure.AMOUNT and isinstance(block.of, tuple) and block.over is None:
             axes = {axis.name: axis for axis in block.axes}
             parts = subsets(frozenset(axes))
-            found |= dict.fromkeys(dominated(block.of[0], [axes[name] for name in part]) for part in parts)
+            found |= dict.fromkeys(
+                replace(dominated(block.of[0], [axes[name] for name in part]), cohort=block.cohort) for part in parts
+            )
     return tuple(found)
 
 
@@ -139,7 +141,7 @@ def withheld_amounts(
     resolution = Resolution.of(layout)
     found = {}
     for key in families:
-        if key[0] is not Measure.AMOUNT or not isinstance(key[1], tuple) or key[3] is not None:
+        if key[0] is not Measure.AMOUNT or not isinstance(key[1], tuple) or key[3:] != (None, None):
             continue
         (of,) = key[1]
         said = {
@@ -207,7 +209,7 @@ class _Sums:
         limbs = {
             each: families[found]
             for each in Limb
-            if (found := next((k for k in families if k == (Measure.SQUARE, (of,), each, None)), None))
+            if (found := next((k for k in families if k == (Measure.SQUARE, (of,), each, None, None)), None))
         }
         squares = {}
         if limbs:

@@ -25,6 +25,8 @@ import numpy.typing as npt
 
 from protocols import entropy
 from protocols.dictionary import MISSING
+from protocols.filters import Filter
+from protocols.statistics.cohorts import Slice
 from protocols.statistics.layout import KNOWN as CODE
 from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure, Occasions
 
@@ -37,7 +39,9 @@ AxisSet: TypeAlias = frozenset[str]
 Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
-FamilyKey: TypeAlias = tuple[Measure, tuple[Amount, ...] | Choice | Branches, Limb | None, Occasions | None]
+FamilyKey: TypeAlias = tuple[
+    Measure, tuple[Amount, ...] | Choice | Branches, Limb | None, Occasions | None, Filter | None
+]
 
 ALL: Final = slice(None)
 KNOWN: Final = slice(None, -1)  # the positions of an axis that stand for known values
@@ -127,6 +131,21 @@ class Table:
         }
         axes = tuple(axis for axis in two.axes if axis.name != name)
         return replace(two, axes=axes, units=np.take(two.units, 0, axis=at), noise=noise, whole=two.whole - {name})
+
+    def sliced(self, name: str, position: int) -> "Table":
+        """The cells at one position of one axis, with the noise that they have in the table."""
+        at = [axis.name for axis in self.axes].index(name)
+        size, noise = self.axes[at].size, dict[AxisSet, Floats]()
+        place = sum(axis.name in self.whole for axis in self.axes[:at])
+        for chosen, part in self.noise.items():
+            if name in self.whole:
+                noise[chosen] = np.asarray(np.take(np.take(part, position, part.ndim // 2 + place), position, place))
+            elif name not in chosen:
+                noise[chosen] = part / size**2 + self.noise[chosen | {name}] * (1 - 1 / size)
+        axes = (*self.axes[:at], *self.axes[at + 1 :])
+        return replace(
+            self, axes=axes, units=np.asarray(np.take(self.units, position, at)), noise=noise, whole=self.whole - {name}
+        )
 
     def renamed(self, old: str, new: str) -> "Table":
         """The same table with another name for one axis, as readers know it."""
@@ -276,7 +295,9 @@ class Family:
     """Tables of one measure over one cohort: every margin of every measured block.
 
     `units` and `noise` are keyed by axis names; a table's dimensions ascend by name. Of an amount, cells are sums of x itself over the
-    holders whose x is known: c times their number, and what was measured. `noise` is that of what was measured.
+    holders whose x is known: c times their number, and what was measured. `noise` is that of what was measured. Of one code of a set, cells
+    are numbers of holders who named it: in the centred layout half of what was measured and of those who answered, and `noise` is that of
+    the former half.
     """
 
     axes: Mapping[str, Axis]
@@ -293,12 +314,29 @@ class Family:
 
 
 Families: TypeAlias = Mapping[FamilyKey, Family]
-COUNTS: Final[FamilyKey] = (Measure.ONE, (), None, None)  # the family of the numbers of holders
+COUNTS: Final[FamilyKey] = (Measure.ONE, (), None, None, None)  # the family of the numbers of holders
+
+
+def singled(blocks: Blocks) -> Blocks:
+    """The blocks with each code of a set by itself, named `NAME CODE`: what has a table of its own."""
+    found = dict[str, Block]()
+    for name, block in blocks.items():
+        if isinstance(block.of, Choice):
+            found |= {f"{name} {each.codes[0]}": replace(block, of=each) for each in block.of.apart}
+        else:
+            found[name] = block
+    return found
 
 
 def family_of(block: Block) -> FamilyKey:
-    """Holders are one family of counts; the rows of an events table are another, since a holder may have several."""
-    return block.measure, block.branches or block.of, block.limb, block.over
+    """Holders are one family of counts; the rows of an events table are another, since a holder may have several; so are the holders, or
+    the rows, of each cohort of a question."""
+    return block.measure, block.branches or block.of, block.limb, block.over, block.cohort
+
+
+def counts_of(key: FamilyKey) -> FamilyKey:
+    """The family of numbers, of the same holders or rows, that another family rests on."""
+    return (*COUNTS[:3], *key[3:])
 
 
 @dataclass(frozen=True)
@@ -332,12 +370,16 @@ class Estimates:
         confidence: float,
         min_cell: int,
         cities: tuple[str, ...] = (),
+        part: Slice | None = None,
     ) -> "Estimates":
-        """The tables of a question's blocks. `study`: its digest; `question`: its id: they name the public stream of draws."""
+        """The tables of a question's blocks, or of one position of one axis of them (`part`). `study`: its digest; `question`: its id: they
+        name the public stream of draws."""
         tables = {
             name: families[family_of(block)].table(frozenset(axis.name for axis in block.axes))
-            for name, block in blocks.items()
+            for name, block in singled(blocks).items()
         }
+        if part is not None:
+            tables = {name: table.sliced(part.axis, part.position) for name, table in tables.items()}
         return cls(tables, confidence, min_cell, study, question, cities=cities)
 
     def __getitem__(self, name: str) -> Table:

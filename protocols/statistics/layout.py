@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -23,6 +24,7 @@ from protocols.canonical import canonical, digest
 from protocols.columns import month_number, month_of_text, month_text
 from protocols.dictionary import MISSING, Dictionary
 from protocols.errors import Both, ConfigError
+from protocols.filters import Filter, leaves, spelled
 from protocols.statistics.levels import Levels, levels_of
 from protocols.statistics.tree import SHAPES, Tree, tree
 
@@ -36,12 +38,16 @@ CARRIER_CELLS: Final = (
     1 << 14
 )  # of a joint table from which several blocks are summed: it stays in cache, and its codes in 16 bits
 EXACT_TOP_BITS: Final = 31
+WEIGHTS: Final = range(1, 7)  # of the number of holders who answered, beside the codes of a set
 MOST_SHIFT: Final = 40
 OUTSIDE: Final = "_outside"  # of a date: known, and in no month of the window
 MONTH: Final = "month"  # keys of the rows that events answer in
 FROM: Final = "from"
 TO: Final = "to"
 SINCE: Final = "since"
+MOST_CELLS_PER_QUESTION: Final = (
+    262_144  # what one table can hold and still be read, and one carrier can count in cache
+)
 
 
 class Measure(StrEnum):
@@ -215,10 +221,20 @@ class Amount:
 
 @dataclass(frozen=True)
 class Choice:
-    """A multi-response variable and its codes, in dictionary order."""
+    """A multi-response variable and its codes, in dictionary order.
+
+    `most`: in the plain layout, where a holder adds 1 for each code named and nothing for the others, how many codes that can be; None in
+    the centred one, where a holder adds 1 for each code named and takes 1 away for each other.
+    """
 
     variable: str
     codes: tuple[str, ...]
+    most: int | None = None
+
+    @property
+    def apart(self) -> tuple["Choice", ...]:
+        """Each code by itself: tables of different codes share nothing but the holders who answered."""
+        return tuple(replace(self, codes=(code,)) for code in self.codes)
 
 
 class Limb(IntEnum):
@@ -244,7 +260,8 @@ class Block:
     is an axis; where it is not, all of them may meet in one.
 
     `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
-    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact.
+    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact. `cohort`: whom it is
+    over, where that is not the study's whole cohort.
     """
 
     measure: Measure
@@ -254,6 +271,7 @@ class Block:
     shift: int = 0
     limb: Limb | None = None
     over: Occasions | None = None
+    cohort: Filter | None = None
 
     def __post_init__(self) -> None:
         if any(first.name >= second.name for first, second in pairwise(self.axes)):
@@ -265,17 +283,20 @@ class Block:
         measured = self.of.variable if isinstance(self.of, Choice) else " * ".join(each.name for each in self.of)
         limb = "" if self.limb is None else f" {self.limb.name.lower()}"
         over = "" if self.over is None else f" over {self.over.name}"
+        whom = "" if self.cohort is None else f" where {spelled(self.cohort)}"
+        times = f"{self.weight}*" if self.weight != 1 else ""
         axes = ", ".join(axis.name for axis in self.axes)
-        return f"{self.measure}{limb}{f'[{measured}]' if measured else ''}{over} by ({axes})"
+        return f"{times}{self.measure}{limb}{f'[{measured}]' if measured else ''}{over} by ({axes}){whom}"
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The variables that it is about."""
+        """The variables that it is about; those that decide whom it is over among them."""
         of = (
             [self.of.variable] if isinstance(self.of, Choice) else [name for each in self.of for name in each.variables]
         )
         over = () if self.over is None else (self.over.table, *([self.over.active] if self.over.active else []))
-        return (*(name for axis in self.axes for name in axis.sources), *of, *over)
+        chosen = () if self.cohort is None else (leaf.variable for leaf in leaves(self.cohort))
+        return (*(name for axis in self.axes for name in axis.sources), *of, *over, *chosen)
 
     @property
     def branches(self) -> Branches | None:
@@ -337,12 +358,13 @@ class Block:
         """The most cells that one holder changes."""
         if self.over is not None:
             return self.over.most
-        return len(self.of.codes) if isinstance(self.of, Choice) else 1
+        return (self.of.most or len(self.of.codes)) if isinstance(self.of, Choice) else 1
 
     @property
     def low(self) -> int:
+        plain = isinstance(self.of, Choice) and self.of.most is not None
         upright = self.limb is not None and not (self.measure is Measure.PRODUCT and self.limb is Limb.HIGH)
-        return 0 if self.measure in (Measure.ONE, Measure.DOMINATED) or upright else -self.step
+        return 0 if self.measure in (Measure.ONE, Measure.DOMINATED) or upright or plain else -self.step
 
     @property
     def high(self) -> int:
@@ -385,11 +407,13 @@ class Block:
             "l1": str(self.l1),
             "l2sq": str(self.l2sq),
             "unit": self.unit,
+            **({} if self.cohort is None else {"cohort": spelled(self.cohort)}),
         }
 
     def _of(self) -> list[dict[str, Any]]:
         if isinstance(self.of, Choice):
-            return [{"variable": self.of.variable, "codes": list(self.of.codes)}]
+            most = {} if self.of.most is None else {"most": self.of.most}
+            return [{"variable": self.of.variable, "codes": list(self.of.codes), **most}]
         return [
             {
                 "variable": each.variable,
@@ -405,10 +429,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Carrier:
-    """One joint table of counts, from which the blocks of the layout at `places` are summed. It never leaves the city."""
+    """One joint table of counts, from which the blocks of the layout at `places`, of one cohort, are summed. It never leaves the city."""
 
     axes: tuple[Axis, ...]
     places: tuple[int, ...]
+    cohort: Filter | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -441,11 +466,22 @@ def _finest(axis: Axis, among: Sequence[Axis]) -> Axis:
 def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
     """Joint tables that cover all blocks of counts: the largest block first, each into the table that it makes the least larger.
 
-    A table of a single block may have any size; one of several has at most CARRIER_CELLS.
+    A table of a single block may have any size; one of several has at most CARRIER_CELLS. Cohorts are counted apart.
     """
+    return tuple(
+        carrier for cohort in dict.fromkeys(block.cohort for block in blocks) for carrier in _carriers(blocks, cohort)
+    )
+
+
+def _carriers(blocks: Sequence[Block], cohort: Filter | None) -> tuple[Carrier, ...]:
     cover: list[tuple[set[Axis], list[int]]] = []
-    every = [axis for axis in dict.fromkeys(axis for block in blocks for axis in block.axes) if axis.tree is not None]
-    counted = [place for place, block in enumerate(blocks) if block.measure is Measure.ONE and block.over is None]
+    mine = [block for block in blocks if block.cohort == cohort]
+    every = [axis for axis in dict.fromkeys(axis for block in mine for axis in block.axes) if axis.tree is not None]
+    counted = [
+        place
+        for place, each in enumerate(blocks)
+        if each.measure is Measure.ONE and each.over is None and each.cohort == cohort
+    ]
     for place in sorted(counted, key=lambda at: -blocks[at].cells):
         axes = {_finest(axis, every) for axis in blocks[place].axes}
         joined = [prod(axis.size for axis in held | axes) for held, _ in cover]
@@ -457,7 +493,7 @@ def carriers(blocks: Sequence[Block]) -> tuple[Carrier, ...]:
             places.append(place)
         else:
             cover.append((axes, [place]))
-    return tuple(Carrier(_ascending(tuple(held)), tuple(sorted(places))) for held, places in cover)
+    return tuple(Carrier(_ascending(tuple(held)), tuple(sorted(places)), cohort) for held, places in cover)
 
 
 @dataclass(frozen=True)
@@ -580,6 +616,29 @@ class Domain:
         """The axis known(x, y, ...): known where all of them are."""
         first, *others = names
         return Axis(known_of(names), (KNOWN, MISSING), first, known_only=True, beside=tuple(others))
+
+    def is_set(self, name: str) -> bool:
+        """Whether a variable is multi-response."""
+        return self.dictionary.type_of(name) == "set"
+
+    def choice(self, name: str) -> tuple[Choice, int]:
+        """A multi-response variable, and the weight of the number of those who answered beside it.
+
+        Centred, D2 = K + w^2 for K codes, and the count of a code, (S + n) / 2, has the variance (K + w^2)(1 + 1/w^2)/4 of one that
+        costs 1; w makes it least. Plain, with at most m codes of a holder, it has m + 1. The smaller one is taken. Without noise there
+        is no weight.
+        """
+        entry, codes = self.dictionary.variables[name], self.dictionary.codes(name)
+        if self.exact:
+            return Choice(name, codes), 1
+
+        def variance(weight: int) -> Fraction:
+            return Fraction((len(codes) + weight**2) * (weight**2 + 1), 4 * weight**2)
+
+        best, most = min(WEIGHTS, key=variance), getattr(entry, "most_codes", None)
+        if most is not None and most + 1 < variance(best):
+            return Choice(name, codes, min(most, len(codes))), 1
+        return Choice(name, codes), best
 
     def clipped(self, of: Amount) -> Axis:
         """The axis known(x), known values apart by whether clipping moves them: low, inside, high."""

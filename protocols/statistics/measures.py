@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.columns import EventRows, months_of_days
-from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Table, holds
+from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Set, Table, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
 from protocols.statistics.dominance import Leaders
@@ -89,15 +89,25 @@ def product_limb(x: Steps, y: Steps, limb: Limb, at: Positions) -> Vector:
     return _sum_at(at.codes[both], part, at.cells)
 
 
-def yes_no(chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions) -> Vector:
+def yes_no(
+    chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions, most: int | None = None
+) -> Vector:
     """+1 for each code that a holder named, -1 for each other, over holders who answered. One holder: `codes` cells, by 1 each.
 
+    With `most`, +1 for each of the first so many codes that a holder named, and nothing for the others. One holder: `most` cells, by 1
+    each.
     `chosen`: bit k is code k. Result: codes x positions, row-major.
     """
     where, bits = at.codes[answered], chosen[answered]
-    tables = [
-        _sum_at(where, 2 * ((bits >> np.uint64(k)) & np.uint64(1)).astype(np.int64) - 1, at.cells) for k in range(codes)
-    ]
+    tables, taken = [], np.zeros(len(bits), dtype=np.int64)
+    for k in range(codes):
+        named = ((bits >> np.uint64(k)) & np.uint64(1)).astype(np.int64)
+        if most is None:
+            tables.append(_sum_at(where, 2 * named - 1, at.cells))
+        else:
+            named = named * (taken < most)
+            taken += named
+            tables.append(_sum_at(where, named, at.cells))
     return np.concatenate(tables) if tables else np.zeros(0, dtype=np.int64)
 
 
@@ -117,8 +127,25 @@ def encode(
     `exact`: a value outside the public domain is refused (`Refusal SNAPSHOT_OUT_OF_DOMAIN`, naming column and rule); in dp mode no
     refusal may depend on rows, so such a holder stands on `_missing`, or is clipped.
     """
-    inside = members(table, dictionary, as_of, cohort)
-    read = Reading(among(table, inside), dictionary, as_of)
+    everybody = among(table, members(table, dictionary, as_of, cohort))
+    vector = np.zeros(layout.length, dtype=np.int64)
+    for chosen in dict.fromkeys(block.cohort for block in layout.blocks):
+        inside = everybody if chosen is None else among(everybody, members(everybody, dictionary, as_of, chosen))
+        _fill(vector, layout, chosen, inside, Reading(inside, dictionary, as_of), exact, leaders)
+    return vector
+
+
+def _fill(
+    vector: Vector,
+    layout: Layout,
+    cohort: Any,
+    table: Table,
+    read: Reading,
+    exact: bool,
+    leaders: Leaders | None,
+) -> None:
+    """The cells of the blocks over one cohort, whose rows are `table`."""
+    dictionary, holders = read.dictionary, table.holders
     amounts: dict[Amount, Steps] = {}
     codes: dict[str, npt.NDArray[Any]] = {}
 
@@ -144,15 +171,17 @@ def encode(
                 codes[axis.name] = position_codes(axis, given, exact)
         return joint([codes[axis.name] for axis in axes], [axis.size for axis in axes], holders)
 
-    holders = int(inside.sum())
     events = _Events(read, dictionary, exact)
-    vector = np.zeros(layout.length, dtype=np.int64)
     for carrier in layout.carriers:
+        if carrier.cohort != cohort:
+            continue
         table_of_counts = count(at(carrier.axes)).reshape(carrier.shape)
         for place in carrier.places:
             block, first = layout.blocks[place], layout.offsets[place]
             vector[first : first + block.cells] = block.weight * carrier.margin(table_of_counts, block).ravel()
     for block, first in zip(layout.blocks, layout.offsets, strict=True):
+        if block.cohort != cohort:
+            continue
         if block.measure is Measure.DOMINATED and isinstance(block.of, tuple):
             if leaders is not None:
                 x = steps_of(block.of[0])
@@ -161,7 +190,6 @@ def encode(
             vector[first : first + block.cells] = block.weight * events.measured(block, block.over)
         elif block.measure is not Measure.ONE:
             vector[first : first + block.cells] = block.weight * _measured(block, at(block.axes), values, steps_of)
-    return vector
 
 
 def members(table: Table, dictionary: Dictionary, as_of: date, cohort: Any) -> Bools:
@@ -179,8 +207,13 @@ def among(table: Table, inside: Bools) -> Table:
 
 
 def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
-    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or one of events."""
+    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or one of events; for a
+    code that a set has not."""
     variable = dictionary.entry(name) if dictionary.event_of(name) else dictionary.variables.get(name)
+    if isinstance(variable, Set) and len(variable.codes) < 64:
+        strange = given.values.astype(np.uint64) >> np.uint64(len(variable.codes))
+        if bool(np.any((strange > 0) & given.known)):
+            raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="codes of the dictionary")
     if isinstance(variable, Integer | Money):
         per = 100 if isinstance(variable, Money) else 1
         low, high = (int(edge * per) for edge in variable.range)
@@ -260,9 +293,9 @@ def _measured(
     block: Block, at: Positions, values: Callable[[str], Column], steps_of: Callable[[Amount], Steps]
 ) -> Vector:
     match block.of:
-        case Choice(variable=name, codes=codes):
+        case Choice(variable=name, codes=codes, most=most):
             given = values(name)
-            return yes_no(given.values, given.known, len(codes), at)
+            return yes_no(given.values, given.known, len(codes), at, most)
         case (one,) if block.measure is Measure.AMOUNT:
             return amount(steps_of(one), at, block.shift)
         case (one,) if block.limb is not None:

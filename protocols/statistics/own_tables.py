@@ -31,8 +31,10 @@ def margins(blocks: Sequence[Block]) -> tuple[Block, ...]:
 
 
 def tabled(block: Block) -> bool:
-    """Whether it is a table of holders whose margins mean something by themselves: no amount, no rows of events, no level of a tree."""
-    return block.measure is Measure.ONE and block.branches is None and block.over is None
+    """Whether it is a table of the study's holders whose margins mean something by themselves: no amount, no set, no rows of events, no
+    level of a tree, no cohort of a question."""
+    plain = block.branches is None and block.over is None and block.cohort is None
+    return block.measure is Measure.ONE and block.weight == 1 and plain
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class Earlier:
 
     layout: Layout
     cells: Vector
+
+    def without(self, strange: AxisSet) -> "Earlier":
+        """Without the tables by axes that mean something else now; their margins are tables too, and stay."""
+        kept = [block for block in self.layout.blocks if strange.isdisjoint(axis.name for axis in block.axes)]
+        parts = [self.cells[self.layout.span(block)] for block in kept]
+        return Earlier(Layout(tuple(kept)), np.concatenate(parts) if parts else self.cells[:0])
 
 
 def suppressed(layout: Layout, cells: Vector, least: int, earlier: Sequence[Earlier] = ()) -> Vector:

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from protocols.dictionary import Dictionary, near
 from protocols.errors import ConfigError, Place, Unfit
-from protocols.filters import decimal
+from protocols.filters import Filter, decimal, leaves
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, plain
@@ -73,7 +73,7 @@ class Question(Record, ABC):
     """The keys that all kinds share.
 
     `sampling`: are the holders a draw from a wider population, so that intervals cover the draw? Left out, counts are of the register
-    as it is, and shares and indices of a wider population.
+    as it is, and shares and indices of a wider population. `cohort`: whom of the study's cohort it is about.
     """
 
     EXAMPLE: ClassVar[Example]
@@ -83,11 +83,16 @@ class Question(Record, ABC):
     release: Release | None = None
     weight: Weight = Decimal(1)
     sampling: Flag | None = None
+    cohort: Filter | None = None
 
     @classmethod
     def example(cls) -> Self:
         """The question of the kind's EXAMPLE, over `example_dictionary()`."""
         return cls.model_validate(cls.EXAMPLE.question)
+
+    def chosen_by(self) -> tuple[str, ...]:
+        """Names that its own cohort is decided by, given or derived."""
+        return () if self.cohort is None else tuple(dict.fromkeys(leaf.variable for leaf in leaves(self.cohort)))
 
     @abstractmethod
     def variables(self) -> tuple[str, ...]:
@@ -151,14 +156,22 @@ class Question(Record, ABC):
 
 def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str, ...]) -> Iterator[Fault]:
     """Faults of the name of a number that is summed or cut into bins. `beside`: further types that the kind can answer."""
-    if name.startswith("city."):
-        yield Fault(key, "NOT_YET", {"thing": f"{name}, an attribute of cities,"})
-    elif name not in dictionary.known():
-        yield Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, dictionary.known())})
+    if name not in dictionary.known():
+        yield _unknown(key, name, dictionary)
     elif (kind := dictionary.type_of(name)) == "number":
         yield Fault(key, "NOT_YET", {"thing": f"{name}, a number that is not counted in whole steps,"})
     elif kind not in ("integer", "money", *beside):
         yield Fault(key, "STUDY_NOT_AN_AMOUNT", {"name": name, "type": kind})
+
+
+def _unknown(key: str, name: str, dictionary: Dictionary) -> Fault:
+    """A name that neither the dictionary nor, for `city.NAME`, the study has."""
+    known = dictionary.known()
+    if name.startswith("city."):
+        return Fault(
+            key, "STUDY_ATTRIBUTE", {"name": name, "near": near(name, [each for each in known if "." in each])}
+        )
+    return Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, known)})
 
 
 def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain) -> Iterator[Fault]:
@@ -174,20 +187,21 @@ def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain)
 
 
 def axis_faults(
-    key: str, names: tuple[str, ...], dictionary: Dictionary, beside: tuple[str, ...] = ()
+    key: str, names: tuple[str, ...], dictionary: Dictionary, beside: tuple[str, ...] = (), *, sets: bool = False
 ) -> Iterator[Fault]:
-    """Faults of the names that a question splits by: unknown, not an axis, twice, too many. `beside`: names that other keys gave."""
+    """Faults of the names that a question splits by: unknown, not an axis, twice, too many. `beside`: names that other keys gave; `sets`:
+    whether one of them may be a multi-response variable."""
+    several = [name for name in names if name in dictionary.known() and dictionary.type_of(name) == "set"]
     if len(beside) + len(names) > MOST_AXES:
         yield Fault(key, "STUDY_AXES", {"count": len(beside) + len(names), "limit": MOST_AXES})
     for number, name in enumerate(names):
         if name in beside + names[:number]:
             yield Fault(key, "STUDY_TWICE", {"name": name})
-        elif name.startswith("city."):
-            yield Fault(key, "NOT_YET", {"thing": f"{name}, an attribute of cities,"})
         elif name not in dictionary.known():
-            yield Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, dictionary.known())})
+            yield _unknown(key, name, dictionary)
         elif (kind := dictionary.type_of(name)) == "set":
-            yield Fault(key, "NOT_YET", {"thing": f"{name}, a multi-response variable,"})
+            if not sets or name != several[0]:
+                yield Fault(key, "STUDY_SET", {"name": name})
         elif kind not in ("category", "boolean"):
             yield Fault(key, "STUDY_NOT_AN_AXIS", {"name": name, "type": kind})
 

@@ -91,7 +91,7 @@ class Resolution:
         """What no solve may be: the variables and the unknowns of a family beyond MOST_UNKNOWNS; None if there is none."""
         families: dict[object, list[Block]] = {}
         for block in blocks:
-            families.setdefault((block.measure, block.of, block.over), []).append(block)
+            families.setdefault((block.measure, block.of, block.over, block.cohort), []).append(block)
         for family in families.values():
             if (unknowns := self.unknowns(family)) > MOST_UNKNOWNS:
                 axes = {axis.name for block in family for axis in block.axes}

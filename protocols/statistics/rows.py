@@ -1,6 +1,6 @@
 """Rows of an answer: one released number each, with all that is said about it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any, ClassVar, Final
@@ -42,6 +42,12 @@ class Row:
     obs_status: str = ""
     conf_status: str = ""
 
+    def withheld(self) -> "Row":
+        """The same row where its number is not to be known."""
+        if self.estimate is None:
+            return self
+        return Row(self.measure, self.keys, contrast=self.contrast, obs_status=self.obs_status, conf_status="C")
+
     def published(self, scope: str) -> dict[str, Any]:
         """The row as results.json and the tables hold it, columns in order. Some stand only where they are meant."""
         columns = {each.name: getattr(self, each.name) for each in fields(self)[2:]}
@@ -67,6 +73,13 @@ class Test:
 class Answer:
     rows: tuple[Row, ...]
     tests: tuple[Test, ...] = ()
+
+    def without(self, hidden: Callable[[Row], bool], *, tested: bool) -> "Answer":
+        """The same rows without the numbers of those that are not to be known (status `C`); what is said of the whole table only where
+        `tested`."""
+        rows = tuple(each.withheld() if hidden(each) else each for each in self.rows)
+        untold = (replace(test, values=dict.fromkeys(test.values) | {"conf_status": "C"}) for test in self.tests)
+        return Answer(rows, self.tests if tested else tuple(untold))
 
     def unavailable(self) -> "Answer":
         """The same rows without their numbers, for a question that too few cities could answer in the end."""

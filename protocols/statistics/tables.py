@@ -80,7 +80,7 @@ def shares(table: Table, held: Collection[int], sums: Estimates, sampling: bool)
     units, shown = table.units[table.known], intervals.simplex(table.values)[table.known]
     noise = table.covariances((OWN,) * len(axes), tuple(OWN if axis in held else KNOWN for axis in axes))
     whole = np.broadcast_to(units.sum(axis=over, keepdims=True), units.shape)
-    return _shares(units, whole, shown, shown.sum(axis=over, keepdims=True), noise, table, sums, sampling)
+    return shares_of(units, whole, shown, shown.sum(axis=over, keepdims=True), noise, table, sums, sampling)
 
 
 def share_rows(measure: str, table: Table, held: Collection[int], sums: Estimates, sampling: bool) -> tuple[Row, ...]:
@@ -93,12 +93,12 @@ def share_row(measure: str, table: Table, part: Box, whole: Box, sums: Estimates
     units, whole_units = (np.asarray(table.units[box].sum()) for box in (part, whole))
     display, whole_display = (np.asarray(shown[box].sum()) for box in (part, whole))
     noise = table.covariance(part, whole)
-    found = _shares(units, whole_units, display, whole_display, noise, table, sums, sampling)
+    found = shares_of(units, whole_units, display, whole_display, noise, table, sums, sampling)
     (row,) = found.rows(measure, table, ())
     return row
 
 
-def _shares(
+def shares_of(
     units: Units,
     whole: Units,
     shown: Floats,
@@ -108,7 +108,7 @@ def _shares(
     sums: Estimates,
     sampling: bool,
 ) -> Shares:
-    """`noise`: covariance of a part and its whole, 2 x 2, or one for each."""
+    """Parts of wholes, entry by entry. `noise`: covariance of a part and its whole, 2 x 2, or one for each."""
     count, base = units / QUANTA, whole / QUANTA
     part_sd, base_sd = (np.sqrt(noise[..., at, at]) for at in (0, 1))
     gone = marks.undivided(base, base_sd)

@@ -7,17 +7,22 @@ Beside a sum of amounts stands how many cities there are of whose part a few hol
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
 from protocols.privacy import POOLED_PART
+from protocols.statistics.cohorts import Slice, apart, widened
 from protocols.statistics.dominance import guards
 from protocols.statistics.layout import NOTHING, Block, Blocks, Domain, Layout, Measure
 from protocols.statistics.own_tables import margins
 from protocols.statistics.question import Release
+from protocols.statistics.resolution import Resolution
 
 WORTH_MEASURING: Final = Fraction(1, 200)  # a block that is a margin of another must get more than 0.5 % of the budget
+
+MOST_WIDE_CELLS: Final = 200_000  # limits.most_cells of the shipped policy
+MOST_WIDE_CELLS_BY_CITY: Final = 50_000  # limits.most_cells_by_city
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,17 @@ class Workload:
     """`layout`: what is summed over cities. `own`: what each city answers by itself. Either may be empty.
 
     `blocks`: for each question, its blocks by name, each in those layouts that its release asks for, or the margin of one that is.
-    `weights`: for each block of the layout, then of `own`, the largest weight of a question that uses it there.
+    `published`: the same where a cohort of its own is no axis more; `slices`: which part of those blocks is published, of the questions
+    whose cohort is one (`cohorts.py`). `weights`: for each block of the layout, then of `own`, the largest weight of a question that
+    uses it there.
     """
 
     layout: Layout
     blocks: Mapping[str, Blocks]
     weights: tuple[Fraction, ...]
     own: Layout = NOTHING
+    published: Mapping[str, Blocks] = field(default_factory=dict)
+    slices: Mapping[str, Slice] = field(default_factory=dict)
 
     @classmethod
     def of(cls, questions: Sequence[Any], domain: Domain, release: Release = "pooled") -> "Workload":
@@ -39,20 +48,57 @@ class Workload:
 
         `release`: of the questions that say nothing else.
         """
-        named = {question.id: question.blocks(domain) for question in questions}
+        plain = {question.id: question.blocks(domain) for question in questions}
+        wide = {
+            question.id: found
+            for question in questions
+            if question.cohort is not None
+            and (found := widened(plain[question.id], question.cohort, domain)) is not None
+        }
+        while True:
+            made = cls._of(questions, domain, release, plain, wide)
+            if not wide or not made._beyond:
+                return made
+            del wide[max(wide, key=lambda name: sum(block.cells for block in wide[name][0].values()))]
+
+    @classmethod
+    def _of(
+        cls,
+        questions: Sequence[Any],
+        domain: Domain,
+        release: Release,
+        plain: Mapping[str, Blocks],
+        wide: Mapping[str, tuple[Blocks, Slice]],
+    ) -> "Workload":
+        named = {
+            each.id: wide[each.id][0] if each.id in wide
+            else plain[each.id] if each.cohort is None
+            else apart(plain[each.id], each.cohort)
+            for each in questions
+        }  # fmt: skip
         summed, own = dict[Block, Fraction](), dict[Block, Fraction]()
         for question in questions:
             parts = parts_of(question.release or release, exact=domain.exact)
             for block in named[question.id].values():
+                share = part_of(block, named[question.id]) * Fraction(question.weight)
                 for weights, part in zip((summed, own), parts, strict=True):
                     if part:
-                        weights[block] = max(weights.get(block, Fraction(0)), part * Fraction(question.weight))
+                        weights[block] = max(weights.get(block, Fraction(0)), part * share)
         _sum_out(summed, beside=own)
         _sum_out(own, beside=summed)
         if domain.exact:
             own |= dict.fromkeys(margins(tuple(own)), Fraction(1))
             summed |= dict.fromkeys(guards(tuple(summed)), Fraction(1))
-        return cls(Layout(tuple(summed)), named, (*summed.values(), *own.values()), Layout(tuple(own)))
+        weights_ = (*summed.values(), *own.values())
+        slices = {name: part for name, (_, part) in wide.items()}
+        return cls(Layout(tuple(summed)), named, weights_, Layout(tuple(own)), plain, slices)
+
+    @property
+    def _beyond(self) -> bool:
+        """Whether it is larger than shipped policies answer, or than least squares can solve: then cohorts are not made axes."""
+        if self.layout.length > MOST_WIDE_CELLS or self.own.length > MOST_WIDE_CELLS_BY_CITY:
+            return True
+        return Resolution.of(self.together).largest(self.together.blocks) is not None
 
     @property
     def cells(self) -> int:
@@ -81,6 +127,14 @@ def parts_of(release: Release, *, exact: bool) -> tuple[Fraction, Fraction]:
             return (Fraction(0), Fraction(1)) if exact else (POOLED_PART, 1 - POOLED_PART)
 
 
+def part_of(block: Block, blocks: Blocks) -> Fraction:
+    """Of the cost of one block, what this one of a question pays. The codes of a set and the number of those who answered are one block
+    with one variance, so that each pays by its D2; every other block pays for itself."""
+    if all(each.measure is not Measure.YES_NO for each in blocks.values()):
+        return Fraction(1)
+    return Fraction(block.l2sq, sum(each.l2sq for each in blocks.values()))
+
+
 def _sum_out(weights: dict[Block, Fraction], beside: Mapping[Block, Fraction]) -> None:
     """Take out margins of other blocks that are not worth a measurement of their own. `beside`: what else the study pays for."""
     for block in sorted(weights, key=lambda each: (weights[each], each.name)):
@@ -93,5 +147,5 @@ def margin_of(block: Block, other: Block) -> bool:
     """Can `block` be had by summing `other` over some axes? Only counts of whole cohorts, or of the same event rows, here; trees are fitted
     each by itself."""
     both_count = block.measure is Measure.ONE and other.measure is Measure.ONE and block.branches is None
-    alike = block.weight == other.weight and block.over == other.over
+    alike = (block.weight, block.over, block.cohort) == (other.weight, other.over, other.cohort)
     return both_count and alike and set(block.axes) < set(other.axes)

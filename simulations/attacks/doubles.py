@@ -1,6 +1,6 @@
 """Doubles that take one guard out: what the product would be without it. They exist only here; the product has no switch for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -334,8 +334,8 @@ class SameNoiseGate(Gate):
 class ForgetfulLedger(Ledger):
     """A ledger that does not hold a set of cities against the sets of before."""
 
-    def _isolates(self, claim: Claim, rows: str | None, now: int) -> tuple[list[Reservation], bool]:
-        return super()._isolates(claim, rows, now)[0], False
+    def _isolates(self, claim: Claim, cohorts: Collection[str], now: int) -> tuple[list[Reservation], bool]:
+        return super()._isolates(claim, cohorts, now)[0], False
 
 
 @dataclass

@@ -144,7 +144,8 @@ class Towns:
     def table(self, agreement: Agreement, city: int) -> Vector:
         """What the city's rows give, without noise: what the attack is after."""
         station = self.gate(city).station
-        return encoded(agreement.study, agreement.layout, snapshot.open_for(station.home, agreement.study.file.as_of))
+        rows = snapshot.open_for(station.home, agreement.study.file.as_of)
+        return encoded(agreement.study, agreement.layout, rows, station.city.city)
 
 
 def said(fault: HpfedError) -> set[str]:

@@ -66,10 +66,8 @@ TABLE: Final = """  {table}:
     month: {{column: {month}, parse: [yyyymm]}}
     variables: {{{variables}}}
 """
-NO_SETS: Final = (
-    "{status: impossible, reason: {zh: 暂不能映射多选变量, en: columns for multi-response variables are not read yet}}"
-)
-Drawn: TypeAlias = Category | Boolean | Integer | Number | Money | Date
+BETWEEN: Final = ";"  # the codes of a set
+Drawn: TypeAlias = Category | Set | Boolean | Integer | Number | Money | Date
 
 
 def load(reference: str) -> Dictionary:
@@ -121,8 +119,6 @@ def table(meant: Dictionary, streams: Streams, first: int, rows: int) -> bytes:
     """A chunk of a city's file, with a header: UTF-8 with a byte-order mark, CRLF. Pre-condition: every range can be drawn from."""
     columns: dict[str, Cell] = {KEY: text.whole(keys(streams, first, rows))}
     for name, variable in meant.variables.items():
-        if isinstance(variable, Set):
-            continue
         stream = streams(name)
         missing = stream.random(rows) < MISSING
         columns[_column(name)] = text.unless(missing, b"", _drawn(variable, stream, rows))
@@ -154,6 +150,8 @@ def _drawn(variable: Drawn, stream: Generator, rows: int) -> Cell:
     match variable:
         case Category(codes=codes):
             return text.listed(stream.integers(0, len(codes), rows), tuple(codes), "ascii")
+        case Set(codes=codes, most_codes=most):
+            return _several(tuple(codes), most or len(codes), stream, rows)
         case Boolean():
             return text.listed(stream.integers(0, 2, rows), ("false", "true"), "ascii")
         case Date():
@@ -168,6 +166,17 @@ def _drawn(variable: Drawn, stream: Generator, rows: int) -> Cell:
         chosen = np.floor(stream.random(rows) / share).astype(np.int64)
         values = np.where(chosen < len(points), points[np.minimum(chosen, len(points) - 1)], values)
     return text.fixed(values, places)
+
+
+def _several(codes: tuple[str, ...], most: int, stream: Generator, rows: int) -> Cell:
+    """Of each row, some codes of a set: how many is uniform from 1 to `most`, and which, too."""
+    rank = stream.random((rows, len(codes))).argsort(axis=1).argsort(axis=1)
+    chosen = rank < stream.integers(1, min(most, len(codes)), rows, endpoint=True)[:, None]
+    cell: Cell = []
+    for place, code in enumerate(codes):
+        before = chosen[:, place] & chosen[:, :place].any(axis=1)
+        cell += [np.where(before, BETWEEN.encode(), b""), np.where(chosen[:, place], code.encode(), b"")]
+    return cell
 
 
 def _lattice(variable: Integer | Number | Money) -> tuple[int, int, int]:
@@ -200,7 +209,7 @@ def _first_year(variable: Date) -> tuple[date, date]:
     return low, min(anniversary - timedelta(1), high)
 
 
-def _drawable(variable: Drawn | Set) -> bool:
+def _drawable(variable: Drawn) -> bool:
     match variable:
         case Date():
             return variable.range[1].year >= FIRST_YEAR
@@ -238,11 +247,11 @@ def _event_rule(name: str, variable: Drawn) -> str:
     return f"{{column: {_column(name)}{', unit: 元' if isinstance(variable, Money) else ''}}}"
 
 
-def _rule(name: str, variable: Drawn | Set) -> str:
-    if isinstance(variable, Set):
-        return NO_SETS
+def _rule(name: str, variable: Drawn) -> str:
     more = ""
     match variable:
+        case Set():
+            more = f', split: "{BETWEEN}"'
         case Money():
             more = ", unit: 元"
         case Number(unit=unit) if unit in PER:

@@ -140,6 +140,7 @@ def finalized(
         question=question.id,
         confidence=confidence,
         min_cell=min_cell,
+        part=workload.slices.get(question.id),
     )
     return question.finalize(sums, domain)
 

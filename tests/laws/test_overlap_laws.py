@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_a_cohort_is_read_as_it_was_kept_and_its_files_are_closed_to_others(tmp_
     assert again == release
     (found,) = Cohorts(tmp_path, KEY).read(FIRST, [release])
     assert found is not None
-    assert (found.number, found.inside.tolist()) == (4, [True] * 4 + [False] * 9)
+    assert (found.atoms, found.inside.tolist()) == ({0: 4}, [True] * 4 + [False] * 9)
     files = sorted((tmp_path / "cohorts").iterdir())
     assert [path.suffix for path in files] == [".holders", ".rows"]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
@@ -163,3 +164,46 @@ def test_a_rule_answers_sixty_four_cohorts_of_one_snapshot(tmp_path: Path) -> No
     assert (no.code, no.values) == ("EXACT_COHORTS", {"limit": 64})
     again = Released("sha256:b", FIRST, new.digest(KEY), False)
     assert store.one_too_many(new, [*others[:63], again]) is None
+
+
+@FEW
+@given(histories(), st.data())
+def test_cohorts_of_questions_are_held_against_all_others_as_if_each_were_released_alone(
+    history: tuple[int, list[frozenset[int]]], data: Any
+) -> None:
+    """The files of a release hold all of its cohorts: no combination of those, with any earlier ones, tells of fewer than the least."""
+    people, asked = history
+    everybody, number = range(people), data.draw(st.integers(0, len(asked)))
+    studies = [(each, [each & other for other in asked[at + 1 : at + 1 + number]]) for at, each in enumerate(asked)]
+    with TemporaryDirectory() as folder:
+        store, accepted, known = Cohorts(Path(folder), KEY), list[Released](), list[frozenset[int]]()
+        for at, (whole, questions) in enumerate(studies):
+            sets = [cohort_of(everybody, each) for each in (whole, *questions)]
+            new = Cohort(FIRST, sets[0], holders(everybody), tuple(sets[1:]))
+            together = [*known, whole, *questions]
+            told = min(slow_atoms(everybody, together).values()) < LEAST and not {whole, *questions} <= set(known)
+            no = store.differs(new, accepted, LEAST)
+            assert (no is not None) == told
+            if no is None:
+                accepted.append(Released(f"study-{at}", FIRST, store.keep(new), False))
+                known = together
+                (again,) = store.read(FIRST, [accepted[-1]])
+                assert again is not None
+                assert [each.tolist() for each in again.sets] == [each.tolist() for each in sets]
+                both_ways = store.beside(Cohort(FIRST, sets[-1], holders(everybody)), accepted, by_city=True)
+                assert both_ways is not None
+
+
+def test_cohorts_of_questions_are_told_apart_across_snapshots_too(tmp_path: Path) -> None:
+    """Whoever joined is in no cohort of an earlier snapshot: 8 of them may be told apart, and 3 of those 8 may not."""
+    old, new = range(40), range(48)
+    store = Cohorts(tmp_path, KEY)
+    earlier = kept(tmp_path, old, {"first": old}, FIRST)
+
+    def asked(question: Collection[int]) -> Cohort:
+        return Cohort(SECOND, cohort_of(new, new), holders(new), (cohort_of(new, question),))
+
+    assert store.differs(asked(range(20)), earlier, LEAST) is None
+    no = store.differs(asked(range(43)), earlier, LEAST)
+    assert no is not None
+    assert (no.code, no.values["study"]) == ("EXACT_OVERLAP", "first")

@@ -12,6 +12,7 @@ from protocols.entropy import seeded
 from protocols.study import Study
 from simulations import cities
 from simulations import world as worlds
+from tests.six import Six, written
 
 ROWS = 1200
 SMALL = """study: small-profile
@@ -62,6 +63,12 @@ def ingested(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for city in cities.ALL:
         ingest.ingest(made / city, homes / city, seeded("tests", city))
     return homes
+
+
+@pytest.fixture(scope="session")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Six:
+    """Six cities of 400 known rows each, ingested. Read only, but for a policy that is put back."""
+    return written(tmp_path_factory.mktemp("six"))
 
 
 Ask = Callable[..., worlds.Outcome]

@@ -109,7 +109,8 @@ def test_exact_answers_are_those_of_the_rows(ask: Ask, study: Study, made: Path)
 def test_a_plan_foresees_every_row(study: Study, made: Path, ingested: Path) -> None:
     parties = world.parties(made, study)
     sums = tuple(
-        StandIn(city=each.city.city, sums=standins.given(study, ingested / each.city.city)) for each in parties
+        StandIn(city=each.city.city, sums=standins.given(study, ingested / each.city.city, each.city.city))
+        for each in parties
     )
     planned = plan.planned(
         study,

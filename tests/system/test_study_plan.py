@@ -54,7 +54,10 @@ id: age, kind: mean, of: age, by: sex
 def planned_over(study: Study, made: Path, homes: Path) -> Planned:
     """A plan over the cities of a folder, which stand in for themselves."""
     found = world.parties(made, study)
-    sums = tuple(StandIn(city=each.city.city, sums=standins.given(study, homes / each.city.city)) for each in found)
+    sums = tuple(
+        StandIn(city=each.city.city, sums=standins.given(study, homes / each.city.city, each.city.city))
+        for each in found
+    )
     twin = Beforehand(twin=sums)
     return plan.planned(
         study, standins.known(study, made, NOW), "folder", lambda names: beforehand.stand_ins(names, study, twin)

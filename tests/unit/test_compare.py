@@ -30,6 +30,9 @@ REFUSED: Final[dict[str, tuple[str, str, str]]] = {
     "a number of holders": (
         "  - {id: n, kind: count, release: both}\n  - {id: c, kind: compare, indicators: [n], release: both}\n",
         "COMPARE_KIND", "indicators"),
+    "a cohort of its own": (
+        "  - {id: p, kind: frequency, of: product, cohort: {variable: sex, is: male}, release: both}\n"
+        "  - {id: c, kind: compare, indicators: [p], release: both}\n", "COMPARE_COHORT", "indicators"),
     "published figures": (
         "  - {id: r, kind: ratio, numerator: age, denominator: {public: {q-city: 5}}, release: both}\n"
         "  - {id: c, kind: compare, indicators: [r], release: both}\n", "COMPARE_KIND", "indicators"),

@@ -12,7 +12,7 @@ OWNER, KNOWN_INCOME = DOMAIN.axis("owner"), DOMAIN.known("income")
 
 
 def family(layout: Layout, summed: list[int], variances: list[float]) -> Family:
-    return reconcile(layout, np.array(summed), variances)[Measure.ONE, (), None, None]
+    return reconcile(layout, np.array(summed), variances)[Measure.ONE, (), None, None, None]
 
 
 def test_a_total_measured_twice_is_the_mean_weighted_by_precision() -> None:
@@ -47,8 +47,8 @@ def test_sums_of_another_measure_are_another_family() -> None:
     """Of an amount, official tables hold x itself: 10^7 fen, the centre, for each of the 11 whose income is known."""
     layout = Layout((count([KNOWN_INCOME, OWNER]), amount(INCOME, [OWNER])))
     families = reconcile(layout, np.array([5, 6, 0, 0, 0, 7, 1_000, -2_000, 0]), [0.0, 0.0])
-    assert set(families) == {(Measure.ONE, (), None, None), (Measure.AMOUNT, (INCOME,), None, None)}
-    assert families[Measure.AMOUNT, (INCOME,), None, None].table(frozenset()).values == 110_000_000 - 1_000
+    assert set(families) == {(Measure.ONE, (), None, None, None), (Measure.AMOUNT, (INCOME,), None, None, None)}
+    assert families[Measure.AMOUNT, (INCOME,), None, None, None].table(frozenset()).values == 110_000_000 - 1_000
     with pytest.raises(ValueError, match="known"):
         reconcile(Layout((count([OWNER]), amount(INCOME, [OWNER]))), np.zeros(6, dtype=np.int64), [0.0, 0.0])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.disclosure import city_set, classes, cohort, outward
+from node.disclosure import city_set, classes, cohort, cohorts, outward
 from node.policy import load
 from protocols.errors import Refusal, joined
 from protocols.messages import Refusal as RefusalBody
@@ -53,6 +53,44 @@ def test_without_a_cohort_all_holders_are_in_it(tmp_path: Path) -> None:
     everybody = study(tmp_path, privacy="{mode: exact}")
     assert cohort(everybody, 5, ("product", "birth_year"), exact) is None
     assert cohort(everybody, 4, ("product", "birth_year"), exact) is not None
+
+
+def test_each_cohort_of_a_question_and_what_it_leaves_of_others_is_nobody_or_enough(tmp_path: Path) -> None:
+    """Two cohorts: bit 0 is sex, bit 1 generation. The study's own cohort is large enough in every case but the first."""
+    exact = load(tmp_path, loose=False).file.exact
+    asked = study(
+        tmp_path,
+        "[{id: a, kind: count, cohort: {variable: sex, is: male}}, {id: b, kind: count, cohort: {variable: generation, is: 90s}}]",
+        privacy="{mode: exact}",
+    )
+
+    def code(atoms: dict[int, int], cannot: tuple[str, ...] = ()) -> str:
+        found = cohorts(asked, atoms, cannot, exact)
+        return found.code if found else ""
+
+    assert code({0: 2, 1: 1, 2: 1}) == "EXACT_COHORT"
+    assert code({0: 50, 1: 4, 2: 50}) == "EXACT_COHORT"
+    assert code({0: 50, 1: 50}) == "EXACT_COHORT", "nobody is of generation 90s"
+    assert code({0: 50, 1: 50}, ("birth_year",)) == "", "as everybody knows from the plan"
+    assert code({0: 50, 1: 50, 2: 50, 3: 4}) == "EXACT_COHORTS_ALIKE"
+    assert code({0: 50, 1: 5, 2: 5, 3: 5}) == ""
+    inside = study(tmp_path, cohort="{variable: generation, is: 90s}", privacy="{mode: exact}")
+    assert cohorts(inside, {}, ("birth_year",), exact) is None
+
+
+def test_a_city_outside_of_a_cohort_of_cities_is_exempt(tmp_path: Path) -> None:
+    exact = load(tmp_path, loose=False).file.exact
+    asked = study(
+        tmp_path,
+        cities="{least: 3, attributes: {region: {chongqing: west, suzhou: east}}}",
+        cohort="{all: [{variable: city.region, is: west}, {variable: sex, is: male}]}",
+        privacy="{mode: exact}",
+    )
+    assert cohort(asked, 0, (), exact, city="suzhou") is None
+    assert cohort(asked, 0, (), exact, city="guangzhou") is None, "it has no level at all"
+    refused = cohort(asked, 0, (), exact, city="chongqing")
+    assert refused is not None
+    assert refused.code == "EXACT_COHORT"
 
 
 def test_the_first_set_needs_only_be_large_enough() -> None:

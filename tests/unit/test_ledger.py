@@ -726,6 +726,20 @@ def test_another_filter_with_equal_rows_is_the_same_cohort(tmp_path: Path) -> No
         opens(ledger, 3, (1, 2, 3, 4, 5), study="c", cohort="women", seen="women")
 
 
+def test_a_cohort_of_a_question_counts_with_every_set_of_cities_it_was_summed_over(tmp_path: Path) -> None:
+    """Women of six cities, less women of five, are those of one city: whether a study was about them, or a question of it."""
+    of_both = [name("rows", each).hex() for each in ("all rows", "women")]
+    with opened(tmp_path) as ledger:
+        ledger.reserve(claim(1, exact=True, cities=(1, 2, 3, 4, 5, 6)), now=NOW)
+        ledger.exact(conversation(1), rows=name("rows", "both"), cells=12, now=NOW, alone=of_both)
+        for number, seen in ((2, "women"), (3, "all rows")):
+            asked = claim(number, exact=True, study=seen, cohort=f"not not {seen}", cities=(1, 2, 3, 4, 5))
+            ledger.reserve(asked, now=NOW)
+            with refused("EXACT_OVERLAP"):
+                exact(ledger, number, seen)
+            ledger.end(conversation(number), now=NOW)
+
+
 def test_two_plans_at_once_cannot_slip_through(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         ledger.reserve(claim(1, exact=True), now=NOW)

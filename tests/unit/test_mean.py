@@ -24,7 +24,7 @@ NUMBERS: Final = SMALL.model_copy(
 )
 FAULTS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "no such variable": ({"kind": "mean", "of": "incom"}, "of", "STUDY_VARIABLE"),
-    "an attribute of cities": ({"kind": "mean", "of": "city.rate"}, "of", "NOT_YET"),
+    "an attribute of cities": ({"kind": "mean", "of": "city.rate"}, "of", "STUDY_ATTRIBUTE"),
     "a number": ({"kind": "mean", "of": "rate"}, "of", "NOT_YET"),
     "a category": ({"kind": "mean", "of": "sex"}, "of", "STUDY_NOT_AN_AMOUNT"),
     "a boolean in bins": ({"kind": "histogram", "of": "owner", "bins": ["1", "2"]}, "of", "STUDY_NOT_AN_AMOUNT"),

@@ -372,6 +372,26 @@ def test_variables_denied_together_may_stand_in_two_tables_but_not_in_one(tmp_pa
     assert codes(says(by_cohort, rules)) == ["POLICY_VARIABLE"]
 
 
+def test_a_cohort_of_one_question_is_judged_as_what_it_makes_leave(tmp_path: Path) -> None:
+    """As one more axis of a table of everybody: its variable, its dimensions and its cells; else as part of its blocks."""
+    asked = "[{id: a, kind: frequency, of: occupation, cohort: {variable: generation, %s}}]"
+    for cohort in ("is: 90s", "in: [90s]"):
+        found = study(tmp_path, asked % cohort)
+        assert codes(says(found, policy(tmp_path, "variables: {deny: [generation]}"))) == ["POLICY_VARIABLE"]
+        together = "variables: {deny_together: [[occupation, birth_year]]}"
+        assert codes(says(found, policy(tmp_path, together))) == ["POLICY_VARIABLE"]
+    wide, apart = study(tmp_path, asked % "is: 90s"), study(tmp_path, asked % "in: [90s]")
+    flat = policy(tmp_path, "limits: {most_dimensions: 1}")
+    assert (codes(says(wide, flat)), codes(says(apart, flat))) == (["POLICY_CELLS"], [])
+    exact = study(tmp_path, asked % "in: [90s]", privacy="{mode: exact}")
+    loose = policy(tmp_path, "kinds: {exact: all}", loose=True)
+    (reason,) = says(exact, loose).reasons
+    assert (reason.code, "another cohort" in reason.text("en")) == ("POLICY_KIND", True)
+    several = study(tmp_path, "[{id: w, kind: frequency, of: worries}]", privacy="{mode: exact}")
+    (reason,) = says(several, loose).reasons
+    assert (reason.code, "multi-response" in reason.text("en")) == ("POLICY_KIND", True)
+
+
 def test_limits_allow_exactly_what_they_say(tmp_path: Path) -> None:
     asked = study(tmp_path, "[{id: a, kind: crosstab, by: [sex, product]}, {id: b, kind: count}]")
     cells = asked.workload.layout.length

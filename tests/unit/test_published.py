@@ -39,8 +39,11 @@ def summed(study: Study, table: Vector = TABLE) -> Vector:
     return np.concatenate(cells)
 
 
-def release(study: Study, before: tuple[Published, ...] = (), table: Vector = TABLE) -> Withheld:
-    return beside(study.workload.layout, summed(study, table), before, LEAST, 0)
+def release(
+    study: Study, before: tuple[Published, ...] = (), table: Vector = TABLE, cells: Vector | None = None
+) -> Withheld:
+    total = summed(study, table) if cells is None else cells
+    return beside(study.workload.layout, total, before, LEAST, 0)
 
 
 def test_a_margin_that_was_published_before_is_known_beside_the_table(tmp_path: Path) -> None:
@@ -75,6 +78,27 @@ def test_releases_about_others_are_not_held_against_it(tmp_path: Path) -> None:
     assert earlier(tmp_path, two, CITIES) == ()
     assert len(earlier(tmp_path, two, (1, 2, 3, 4))) == 1
     assert earlier(tmp_path / "nowhere", two, CITIES) == ()
+
+
+def test_a_level_of_cities_that_means_other_cities_now_is_another_table(tmp_path: Path) -> None:
+    """Tables by it are left aside, and their margins are still known; a cohort of such a level is of other holders."""
+    by = "  - {id: sides, kind: crosstab, by: [sex, city.side]}\n"
+
+    def of(name: str, east: str, cohort: str = "") -> Study:
+        return asked(
+            tmp_path, name, by + MARGINS, f"cities: {{attributes: {{side: {{c1: west, {east}: east}}}}}}\n" + cohort
+        )
+
+    one, same, other = of("one", "c2"), of("same", "c2"), of("other", "c3")
+    for study in (one, of("west", "c2", "cohort: {variable: city.side, is: west}\n")):
+        cells = np.zeros(study.workload.layout.length, dtype=np.int64)
+        Published.of(study, CITIES, cells, release(study, cells=cells)).write(tmp_path)
+    (alike,), (apart,) = earlier(tmp_path, same, CITIES), earlier(tmp_path, other, CITIES)
+    assert {len(block.axes) for block in alike.tables} == {1, 2}
+    assert {len(block.axes) for block in apart.tables} == {1}
+    assert earlier(tmp_path, of("still-west", "c3", "cohort: {variable: city.side, is: west}\n"), CITIES) == ()
+    cells = np.zeros(other.workload.layout.length, dtype=np.int64)
+    assert not any(hidden.any() for hidden in release(other, (apart,), cells=cells).cells.values())
 
 
 @pytest.mark.parametrize("moved", [[(0, 0, 1)], [(0, 0, -1), (0, 1, 1)]])

@@ -85,6 +85,28 @@ def test_the_sheet_says_what_is_asked_in_words(tiny: Rig) -> None:
     assert "10 cells (2 tables)" in found.leaves[0][1]
 
 
+def test_levels_of_the_city_and_cohorts_of_questions_stand_on_the_sheet(tmp_path: Path) -> None:
+    """As the asker says them, with how many cities share the level; and whether the table that leaves is of everybody."""
+    study = gates.STUDY.replace(
+        "questions:", "cities: {attributes: {region: {east: coast, west: coast}, pilot: {north: true}}}\nquestions:"
+    ).replace("by: sex}", "by: sex, cohort: {variable: age, above: 30}}")
+    study = study.replace("kind: count}", "kind: count, cohort: {variable: city.region, is: coast}}")
+    with asking(tmp_path / "cities", study) as tiny:
+        rounds.offer(tiny.present.post, tiny.study, tiny.present.signed, tiny.present.ids)
+        found = shown(tiny)
+        assert found.levels == (("pilot", "", "2"), ("region", "coast", "2"))
+        texts = [words for _, words, _, _ in found.questions]
+        assert texts[0][1].endswith(
+            "of those where city attribute region (city.region) is coast (the table that leaves is of everybody)"
+        )
+        assert "仅限" in texts[1][0]
+        assert not texts[1][1].endswith("of everybody)")
+        page, lines = sheet.page(found, tiny.now), "\n".join(sheet.lines(found, "en", tiny.now))
+        assert "<code>region</code> = <code>coast</code>" in page
+        assert "attribute pilot of this city: none (2 cities)" in lines
+        assert sheet.value(found, tiny.now)["levels"] == {"pilot": None, "region": "coast"}
+
+
 def test_the_price_on_the_sheet_is_the_one_the_ledger_holds(tiny: Rig) -> None:
     before = shown(tiny)
     assert [(each.scope, each.used) for each in before.shares] == [(scope, 0) for scope in outlook.SCOPES]

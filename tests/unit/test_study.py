@@ -115,12 +115,29 @@ FAULTS: Final = {
         "hpf-flexible-employment@1", "hpf-flexible@1", "DICTIONARY_UNKNOWN", 5, "dictionary", "hpf-flexible-employment@1",
     ),
     # parts of the contract that this version says it does not have
-    "attributes of cities": (
-        ASKER, ASKER + "cities: {attributes: {west: {c1: true}}}\n", "NOT_YET", 5, "cities.attributes", "attributes",
+    "level of a city that is not asked": (
+        ASKER, ASKER + "cities: {names: [c1, c2, c3], attributes: {west: {c4: yes}}}\n", "STUDY_CITY", 5, "cities.attributes.west.c4",
+        "west gives a level to c4",
     ),
-    "axis of cities": ("by: sex", "by: city.west", "NOT_YET", 10, "questions[1].by", "city.west"),
-    "cohort of one question": (
-        COUNT, "kind: count, cohort: {variable: sex, is: male}}", "NOT_YET", 9, "questions[0].cohort", "one question",
+    "attribute without a level": (
+        ASKER, ASKER + "cities: {attributes: {west: {}}}\n", "SCHEMA_VALUE", 5, "cities.attributes.west", "at least 1",
+    ),
+    "city without a level": (
+        ASKER, ASKER + "cities: {attributes: {west: {c1: ''}}}\n", "SCHEMA_VALUE", 5, "cities.attributes.west.c1", "pattern",
+    ),
+    "attribute with a capital": (
+        ASKER, ASKER + "cities: {attributes: {West: {c1: yes}}}\n", "SCHEMA_VALUE", 5, "cities.attributes.West", "pattern",
+    ),
+    "attribute that is not given": ("by: sex", "by: city.west", "STUDY_ATTRIBUTE", 10, "questions[1].by", "cities.attributes"),
+    "cohort that mixes cities and holders": (
+        ASKER, ASKER + "cities: {attributes: {w: {c1: a}}}\ncohort: {any: [{variable: city.w, is: a}, {variable: sex, is: male}]}\n",
+        "STUDY_COHORT_CITIES", 6, "cohort", "a part about cities",
+    ),
+    "question's cohort of an unknown code": (
+        COUNT, "kind: count, cohort: {variable: sex, is: mail}}", "SCHEMA_VALUE", 9, "questions[0].cohort", "did you mean 'male'?",
+    ),
+    "question's cohort that is no filter": (
+        COUNT, "kind: count, cohort: {variable: sex}}", "SCHEMA_VALUE", 9, "questions[0].cohort", "exactly one of",
     ),
     "release unknown": (ASKER, ASKER + "release: city\n", "SCHEMA_VALUE", 5, "release", "by_city"),
     "release of one question": (COUNT, "kind: count, release: all}", "SCHEMA_VALUE", 9, "questions[0].release", "both"),
@@ -165,11 +182,10 @@ def test_a_question_of_an_unknown_kind_hides_no_other_fault(tmp_path: Path) -> N
         ("STUDY_KIND", "questions[2].kind"),
         ("SCHEMA_KEY", "notes"),
     ]
-    path.write_text(text.replace("notes: none\n", "cities: {attributes: {west: {c1: true}}}\n"))
+    path.write_text(text.replace("notes: none\n", ""))
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert [(fault.code, fault.at and fault.at.key) for fault in caught.value.every()] == [
-        ("NOT_YET", "cities.attributes"),
         ("STUDY_KIND", "questions[2].kind"),
         ("STUDY_VARIABLE", "questions[1].by"),
     ]
@@ -233,16 +249,35 @@ def test_faults_of_values_are_told_in_the_language_that_was_asked_for(tmp_path: 
     assert [text for each in found if re.search("[\u4e00-\u9fff]", text := each.text("en"))] == []
 
 
-def test_a_multi_response_variable_waits_for_its_version(tmp_path: Path) -> None:
-    (tmp_path / "words.yaml").write_text(
-        "dictionary: words\nversion: 1\nvariables:\n  worries: {type: set, codes: {illness: {}, pension: {}}}\n"
+def test_two_multi_response_variables_have_no_table_and_too_many_codes_no_mask(tmp_path: Path) -> None:
+    """The second one is named. A holder's codes are the bits of 64."""
+    words = tmp_path / "words.yaml"
+    head = "dictionary: words\nversion: 1\nvariables:\n"
+    words.write_text(head + "".join(f"  {name}: {{type: set, codes: {{a: {{}}, b: {{}}}}}}\n" for name in "xy"))
+    path = tmp_path / "study.yaml"
+    start = GOOD.split("questions:")[0].replace("hpf-flexible-employment@1", "words.yaml")
+    path.write_text(
+        f"{start}questions:\n  - {{id: both, kind: crosstab, by: [x, y]}}\n  - {{id: x, kind: frequency, of: x}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [(fault.code, fault.values["name"]) for fault in caught.value.every()] == [("STUDY_SET", "y")]
+    words.write_text(head + f"  x: {{type: set, codes: {{{', '.join(f'c{code}: {{}}' for code in range(65))}}}}}\n")
+    with pytest.raises(ConfigError, match="at most 64 codes"):
+        load(path)
+
+
+def test_cohorts_are_few_enough_to_be_read_in_one_pass(tmp_path: Path) -> None:
+    asked = "".join(
+        f"  - {{id: q{age}, kind: count, cohort: {{variable: age, at_least: {age}}}}}\n" for age in range(20, 53)
     )
     path = tmp_path / "study.yaml"
-    head = GOOD.split("questions:")[0].replace("hpf-flexible-employment@1", "words.yaml")
-    path.write_text(f"{head}questions:\n  - {{id: worries, kind: frequency, of: worries}}\n")
-    with pytest.raises(ConfigError, match="multi-response") as caught:
+    path.write_text(GOOD.split("questions:")[0] + "questions:\n" + asked)
+    with pytest.raises(ConfigError) as caught:
         load(path)
-    assert caught.value.code == "NOT_YET"
+    assert caught.value.code == "STUDY_COHORTS"
+    path.write_text(GOOD.split("questions:")[0] + "questions:\n" + asked.rsplit("  - ", 1)[0])
+    assert len(load(path).cohorts) == studies.MOST_COHORTS
 
 
 def test_a_missing_file_is_a_fault_of_the_path(tmp_path: Path) -> None:
