@@ -77,6 +77,7 @@ def _file(package: str, *inside: str) -> Path:
     found = find_spec(package)
     path = None if found is None or found.origin is None else Path(found.origin).parent.joinpath(*inside)
     if path is None or not path.is_file():
+        # Others' data are never committed: requirements/test.txt brings them; a smaller installation tests the rest.
         pytest.skip(f"{'/'.join(inside)} of the package {package} is not installed")
     return path
 

@@ -61,9 +61,8 @@ def browser() -> str:
     """The browser's path. Skips the test with the reason if there is none."""
     named = os.environ.get("CHROMIUM")
     found = named or next((path for name in NAMES if (path := shutil.which(name))), None)
-    if (
-        found is None
-    ):  # no package of the index brings a browser; where there is none, the page's structure is tested without one
+    if found is None:
+        # No package of the index brings a browser; where there is none, the page's structure is tested without one.
         pytest.skip(f"no browser: set CHROMIUM or install one of {', '.join(NAMES)}")
     return found
 
