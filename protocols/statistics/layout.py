@@ -26,7 +26,7 @@ from protocols.dictionary import MISSING, Dictionary
 from protocols.errors import Both, ConfigError
 from protocols.filters import Filter, leaves, spelled
 from protocols.statistics.levels import Levels, levels_of
-from protocols.statistics.tree import SHAPES, Tree, tree
+from protocols.statistics.tree import SHAPES, SPREAD, Tree, tree
 
 KNOWN: Final = "known"
 CLIPPED: Final = ("low", "inside", "high")  # known(x) where x is clipped: how many values were moved, at no cost
@@ -41,6 +41,7 @@ EXACT_TOP_BITS: Final = 31
 WEIGHTS: Final = range(1, 7)  # of the number of holders who answered, beside the codes of a set
 MOST_SHIFT: Final = 40
 OUTSIDE: Final = "_outside"  # of a date: known, and in no month of the window
+NUMERIC: Final = ("integer", "number", "money")  # counted in whole units
 MONTH: Final = "month"  # keys of the rows that events answer in
 FROM: Final = "from"
 TO: Final = "to"
@@ -647,7 +648,7 @@ class Domain:
         return Axis(known_of((of.name,)), (*CLIPPED, MISSING), of.variable, cuts=cuts, levels=levels)
 
     def bins(self, name: str, cuts: Sequence[int]) -> Axis:
-        """Bins [a, b) of an integer or money variable between cuts in whole units, one below the first and one from the last on.
+        """Bins [a, b) of an integer, number or money variable between cuts in whole units, one below the first and one from the last on.
 
         A bin below the least value of the range is left out. A bin of one whole number is called by it.
         """
@@ -660,12 +661,13 @@ class Domain:
         return Axis(f"{name}: {shown}", (*whole, MISSING), name, cuts=tuple(cuts), skip=skip, levels=levels)
 
     def tree(self, name: str, scale: str | None = None, leaves: int | None = None) -> Tree:
-        """The grid of an integer or money variable. Default: of money 4096 leaves that widen with the amount, else 1024 equal ones."""
+        """The grid of an amount. Default: of money 4096 leaves that widen with the amount, else 1024 equal ones."""
         money, per = self.dictionary.type_of(name) == "money", self.per(name)
         entry = self.dictionary.variables.get(name)
         points = tuple(int(point * per) for point in getattr(entry, "points", ()))
         wanted = leaves or max(SHAPES) if money else leaves or min(SHAPES)
-        return tree(name, scale or ("asinh" if money else "linear"), wanted, self.range(name), per, points)
+        scale, step = scale or ("asinh" if money else "linear"), per if money else 1
+        return tree(name, scale, wanted, self.range(name), step, points, SPREAD * per // step)
 
     def nodes(self, of: Tree, level: int) -> Axis:
         """One level of a tree as an axis."""
@@ -677,21 +679,22 @@ class Domain:
         return Axis(name, (*whole, *empty, MISSING), of.variable, cuts=starts[1:], tree=of, level=level)
 
     def per(self, name: str) -> int:
-        """Whole units in one of what is written: fen in a yuan."""
-        return 100 if self.dictionary.type_of(name) == "money" else 1
+        """Whole units in one of what is written: fen in a yuan, decimal places of a number."""
+        return self.dictionary.per(name)
 
     def range(self, name: str) -> tuple[int, int]:
-        """The public range of an integer or money variable, in whole units."""
-        low, high = getattr(self.dictionary.entry(name), "range", (0, 0))
-        return int(Decimal(low) * self.per(name)), int(Decimal(high) * self.per(name))
+        """The public range of an integer, number or money variable, in whole units."""
+        return self.dictionary.whole_range(name)
 
     def amount(self, name: str, low: Decimal | None = None, high: Decimal | None = None) -> Amount:
-        """An integer or money variable over `low..high` (default: its range), centred and in whole steps."""
-        if self.dictionary.type_of(name) not in ("integer", "money"):
+        """An integer, number or money variable over `low..high` (default: its range), centred and in whole steps."""
+        kind = self.dictionary.type_of(name)
+        if kind not in NUMERIC:
             raise TypeError(f"{name} is not an amount in whole steps")
         per, (lowest, highest) = self.per(name), self.range(name)
         bottom, top = (whole if edge is None else int(edge * per) for edge, whole in ((low, lowest), (high, highest)))
-        unit = "fen" if per == 100 else self.dictionary.unit_of(name) or "1"
+        unit = "fen" if kind == "money" else self.dictionary.unit_of(name) or "1"
+        unit = f"{unit} / {per}" if kind == "number" and per > 1 else unit
         whole = Amount(name, bottom, top, unit, per=per)
         return whole if self.exact else self.squarable(whole)
 

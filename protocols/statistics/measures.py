@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.columns import EventRows, months_of_days
-from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Set, Table, holds
+from protocols.dictionary import Column, Dictionary, Integer, Money, Number, Reading, Set, Table, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
 from protocols.statistics.dominance import Leaders
@@ -152,7 +152,7 @@ def _fill(
     def values(name: str) -> Column:
         if exact and name in table.columns:
             within_range(table.columns[name], dictionary, name)
-        return read(name)
+        return whole_steps(read(name), dictionary, name)
 
     def known(names: Sequence[str]) -> Bools:
         return np.asarray(np.logical_and.reduce([values(name).known for name in names]))
@@ -207,18 +207,30 @@ def among(table: Table, inside: Bools) -> Table:
 
 
 def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
-    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or one of events; for a
-    code that a set has not."""
+    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a number outside the public range of a given variable, or one of events; for a code
+    that a set has not."""
     variable = dictionary.entry(name) if dictionary.event_of(name) else dictionary.variables.get(name)
     if isinstance(variable, Set) and len(variable.codes) < 64:
         strange = given.values.astype(np.uint64) >> np.uint64(len(variable.codes))
         if bool(np.any((strange > 0) & given.known)):
             raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="codes of the dictionary")
-    if isinstance(variable, Integer | Money):
-        per = 100 if isinstance(variable, Money) else 1
-        low, high = (int(edge * per) for edge in variable.range)
-        if bool(np.any(((given.values < low) | (given.values > high)) & given.known)):
+    if isinstance(variable, Integer | Number | Money):
+        real = isinstance(variable, Number)  # its values are read as they are written, and counted in steps later
+        low, high = map(float, variable.range) if real else dictionary.whole_range(name)
+        inside = (given.values >= low) & (given.values <= high)
+        if bool(np.any(~inside & given.known)):
             raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="range of the dictionary")
+
+
+def whole_steps(given: Column, dictionary: Dictionary, name: str) -> Column:
+    """A column as whole units. Real numbers are clipped to their public range and rounded, half to even, to their decimal places; what is
+    no number at all is not known."""
+    if given.values.dtype.kind != "f":
+        return given
+    number = ~np.isnan(given.values)
+    low, high = dictionary.whole_range(name)
+    scaled = np.rint(np.where(number, given.values, 0.0) * dictionary.per(name))
+    return Column(np.clip(scaled, low, high).astype(np.int64), given.known & number)
 
 
 class _Events:
