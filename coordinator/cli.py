@@ -200,8 +200,7 @@ def study_sign(
         from coordinator import askers, split
         from protocols import study
 
-        found = split.stated(study.load(file))
-        found = found.in_exact_mode() if exact else found
+        found = split.stated(study.load(file, exact=exact))
         out = askers.signature_beside(file)
         out.write_bytes(askers.signature(home, found))
         value = {"file": str(out), "study": found.digest, "asker": found.file.asker}

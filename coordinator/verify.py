@@ -298,10 +298,9 @@ class _Look:
     def _study(self) -> Found:
         results, roster = self._the(Results).content, self._the(Roster)
         files = (manifest.STUDY, manifest.DICTIONARY)
-        study = from_files(Written(self._content(files[0]), self._content(files[1])), files)
-        if results.privacy.mode == "exact":
-            study = study.in_exact_mode()  # what --exact does to a study that was written for mode dp
-        elif results.privacy.noise is not None:
+        exact = results.privacy.mode == "exact"  # what --exact does to a study that was written for mode dp
+        study = from_files(Written(self._content(files[0]), self._content(files[1])), files, exact=exact)
+        if not exact and results.privacy.noise is not None:
             study = self._with_noise(study, results.privacy.noise)
         if study.digest != results.study.digest:
             raise _differs(manifest.STUDY, "study.digest", manifest.RESULTS)

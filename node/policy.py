@@ -18,8 +18,8 @@ from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary, near, sources
 from protocols.errors import ConfigError, HpfedError, Place, Refusal, Unfit, joined
 from protocols.filters import decimal, leaves
+from protocols.kinds import KINDS
 from protocols.privacy import cap
-from protocols.statistics import KINDS
 from protocols.statistics.layout import Amount, Block, Measure
 from protocols.study import Mode, Study
 from protocols.yamltext import Document, Flag, Record, Tree, Whole, dotted, fit, read

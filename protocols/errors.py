@@ -2088,6 +2088,24 @@ CODES: Final[dict[str, Texts]] = {
         "an ask of a model is not one of the approved study, or has another layout than its numbers give",
         "Nothing was answered; compare the versions of coordinator and node",
     ),
+    "MODEL_NUMBERS": _t(
+        "{name} 各轮的合计无法继续计算",
+        "请去掉近乎恒定或彼此决定的项，或并入更粗的分组",
+        "the sums of {name} lead to numbers that cannot be computed with",
+        "Take out terms that are nearly constant or that determine each other, or merge codes",
+    ),
+    "MODEL_DP_NOT_OFFERED": _t(
+        "类型 {kind} 没有 dp 模式",
+        "请写 privacy: {{mode: exact}}，或用 --exact 运行",
+        "there is no kind {kind} in mode dp",
+        "Write privacy: {{mode: exact}}, or run with --exact",
+    ),
+    "MODEL_RELEASE": _t(
+        "类型 {kind} 只公布各市合计的结果",
+        "请写 release: pooled",
+        "the kind {kind} is released pooled alone",
+        "Write release: pooled",
+    ),
     "MODEL_NOT_REPLAYABLE": _t(
         "第 {round} 轮的询问不能由此前各轮的合计推出",
         "本市未作答；请向协调方索取各轮合计并核对",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from protocols.errors import PeerError, Refusal
-from protocols.models.interface import Answer_co, Ask, Done, Model, State, Sums, agrees
+from protocols.models.interface import Ask, Asked, Done, Model, State, Sums, agrees
 from protocols.ring import Vector
 
 MOST_ROUNDS: Final = 40
@@ -20,7 +20,7 @@ LEAST_ROWS: Final = 20
 
 
 def follows(
-    model: Model[State, Answer_co], past: Sequence[tuple[Ask, Vector]], ask: Ask, most_rounds: int = MOST_ROUNDS
+    model: Model[State, Asked], past: Sequence[tuple[Asked, Vector]], ask: Asked, most_rounds: int = MOST_ROUNDS
 ) -> None:
     """Rules 1 and 2. past: every earlier round, with its total.
 
