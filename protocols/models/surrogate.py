@@ -29,7 +29,7 @@ Tables: TypeAlias = Mapping[Pair, Floats]  # of variables i < j: cells of i by c
 POINTS: Final = 20_000
 RESTARTS: Final = 10
 FITTED: Final = 20  # passes of the weights over all pairs
-MOST_STEPS: Final = 100  # of one restart: far more than it takes
+MOST_STEPS: Final = 40  # of one restart: what is left to move then is less than noise will move it
 NONE: Final = 1e-9  # in place of an empty row of a table, from which nobody is drawn
 
 
