@@ -6,6 +6,7 @@
 | intervals beside each other | every rate of a comparison, city by city in the order of the roster |
 | bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
+| profiles | every `kmeans`, cluster by cluster (`clusters.py`) |
 | lines, tiles | every question by month that can be read so (months.py), last |
 
 A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
@@ -19,7 +20,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import charts, months, orders
+from coordinator.report import charts, clusters, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
@@ -104,6 +105,7 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
         name: [plan for variable in variables for plan in _plans(questions, variable)] for name, variables in PARTS
     }
     plans["further"] = [plan for variable in further for plan in _plans(questions, variable)]
+    plans["further"] += [_Plan("clusters", name) for name, question in questions.items() if clusters.fits(question)]
     plans["cities"] = [
         _Plan("forest", name, at=at)
         for name, question in questions.items()
@@ -157,6 +159,8 @@ def _figure(wording: Wording, questions: Questions, plan: _Plan, number: int) ->
             return _heat(wording, plan.of, questions[plan.of], plan.scope, number)
         case "order":
             return _order(wording, plan.of, questions[plan.of], number)
+        case "clusters":
+            return _clusters(wording, plan.of, questions[plan.of], number)
         case "forest":
             return _forest(wording, plan.of, questions[plan.of], plan.at, number)
     return _bars(wording, questions, plan.of, number)
@@ -169,6 +173,15 @@ def _order(wording: Wording, name: str, question: Question, number: int) -> Figu
     look = question.kind
     return Figure(
         f"fig-{name}", number, look, shown.title, shown.sentence, shown.grid, name, (POOLED,), (name,), False, shown.picture
+    )  # fmt: skip
+
+
+def _clusters(wording: Wording, name: str, question: Question, number: int) -> Figure | None:
+    shown = clusters.figure(wording, question)
+    if shown is None or shown.picture is None:
+        return None
+    return Figure(
+        f"fig-{name}", number, "kmeans", shown.title, shown.sentence, shown.grid, name, (POOLED,), (name,), False, shown.picture
     )  # fmt: skip
 
 

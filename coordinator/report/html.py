@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import figures, months, orders
+from coordinator.report import clusters, figures, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.figures import Figure
 from coordinator.report.findings import findings
@@ -463,6 +463,8 @@ def title(wording: Wording, question: Question) -> Markup:
         return Markup("{}").format(shorter(label, 120))
     if orders.fits(question):
         return orders.title(wording, question)
+    if clusters.fits(question):
+        return clusters.title(wording, question)
     names = [wording.variable(key) for key in question.keys]
     match question.kind, names:
         case "count", _:

@@ -45,6 +45,7 @@ KINDS: Final = (
     "transitions",
     "vintage",
     "compare",
+    "kmeans",
 )  # with texts of their own; any other is shown as a plain list
 OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
