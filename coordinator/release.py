@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from coordinator import fits
 from coordinator.consistency import Reconciled, reconcile, reconcile_cities
 from coordinator.published import Published, amounts_before, beside
 from protocols import privacy
@@ -21,6 +22,8 @@ from protocols.approval import Approval
 from protocols.canonical import canonical
 from protocols.dictionary import Words
 from protocols.filters import leaves
+from protocols.models.interface import Result
+from protocols.models.question import ManyRounds
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
@@ -58,8 +61,8 @@ class Missing:
 class Opened:
     """What a study gave: the sum over `survivors` (roster ids, ascending), and who else was asked.
 
-    `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
-    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
+    `fits`: what its many-round questions came to. `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
+    study asks for that, and `said` the messages that hold it; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
     what was published exactly of the same holders.
     """
 
@@ -72,6 +75,8 @@ class Opened:
     uncounted: tuple[Missing, ...] = ()
     known: bool = True
     before: tuple[Published, ...] = ()
+    fits: Mapping[str, Result] = field(default_factory=dict)
+    said: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def computed(self) -> frozenset[str]:
@@ -122,6 +127,17 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         able = study.able(question, cannot)
         enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
         found = of_sum if release == "pooled" else of_cities
+        if isinstance(question, ManyRounds):
+            questions[question.id] = {
+                "kind": question.kind,
+                "number": number,
+                "release": release,
+                "cities": list(able),
+                "asked": asked(question),
+                **chosen(study, question),
+                **fits.entry(opened.fits.get(question.id)),
+            }
+            continue
         answered = [city for city in survivors if city in opened.own or not opened.known]
         given = {POOLED, *(name for name in map(roster.name, answered) if name in able)} if enough else set[str]()
         cities = [Scope(city, roster.name(city), opened.approvals[city].min_cell) for city in survivors]
@@ -154,6 +170,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             ],
         }
     return questions
+
+
+def models(opened: Opened, roster: Roster) -> dict[str, bytes]:
+    """The models of its many-round questions, by path under OUT."""
+    study = opened.agreement.study
+    cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
+    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many})
 
 
 def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:

@@ -2088,6 +2088,24 @@ CODES: Final[dict[str, Texts]] = {
         "an ask of a model is not one of the approved study, or has another layout than its numbers give",
         "Nothing was answered; compare the versions of coordinator and node",
     ),
+    "EXACT_TOO_MANY_PARAMETERS": _t(
+        "{name} 要估计 {count} 个参数，超过其数据的 {limit} 倍",
+        "请去掉一些项或并入更粗的分组",
+        "{name} has {count} parameters to estimate, more than {limit} times what carries them",
+        "Take out terms, or merge codes",
+    ),
+    "EXACT_THIN": _t(
+        "{name} 的合计中，最小的一类低于本市下限 {limit} (policy.yaml: {key})",
+        "请并入更粗的分组，或与该市商议",
+        "in the sum of {name} the smallest class is below this city's {limit} (policy.yaml: {key})",
+        "Merge codes, or ask the city",
+    ),
+    "MODEL_TRANSCRIPT": _t(
+        "本市不作答多轮模型：policy.yaml 中 models.open_transcript 为 false",
+        "请去掉该问题，或请本市允许各轮合计随询问给出",
+        "this city answers no models: models.open_transcript is false in policy.yaml",
+        "Take the question out, or ask the city to allow asks that carry earlier sums",
+    ),
     "MODEL_NUMBERS": _t(
         "{name} 各轮的合计无法继续计算",
         "请去掉近乎恒定或彼此决定的项，或并入更粗的分组",
@@ -2174,11 +2192,12 @@ ABORT_NUMBERS: Final[dict[str, int]] = {
 }
 # Families of a gate's own codes. A decline because of rows is always the one code `declined:disclosure`.
 _ABORT_FAMILIES: Final = {"EXACT": "declined:disclosure", "BUDGET": "SECAGG_BUDGET"}
+_ABORT_ROWS: Final = ("MODEL_WEIGHTS_CONCENTRATED", "SNAPSHOT_OUT_OF_DOMAIN")  # found in rows that a round had read
 
 
 def abort_number(code: str) -> int:
     """The number that an Abort carries for a code: its own, else that of its family (the word before the first `_`)."""
-    family = code.split("_", 1)[0]
+    family = "EXACT" if code in _ABORT_ROWS else code.split("_", 1)[0]
     for name in (code, _ABORT_FAMILIES.get(family, family)):
         if name in ABORT_NUMBERS:
             return ABORT_NUMBERS[name]

@@ -18,9 +18,6 @@ from protocols.statistics.question import Fault, Question, Release
 from protocols.statistics.rows import Answer
 from protocols.yamltext import Record
 
-FEWEST_CITIES: int = 3  # no study has fewer
-LEAST_ROWS: int = 1 << 16  # what a question is planned for before its cities are known
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -40,6 +37,11 @@ class Setting:
     @property
     def dictionary(self) -> Dictionary:
         return self.domain.dictionary
+
+
+def supposed(domain: Domain) -> Setting:
+    """What a question is planned for while nobody knows its cities. Rounds, and the most cells of one, do not depend on it."""
+    return Setting(domain, 6, 1 << 20, "", 0.95)
 
 
 class ManyRounds(Question):
@@ -64,9 +66,9 @@ class ManyRounds(Question):
         return found
 
     def faults(self, dictionary: Dictionary) -> Iterator[Fault]:
-        """All that is wrong with it, each at its key. What planning it says stands at `AT[code]`, or at the kind."""
+        """All that is wrong with it: what planning says, each at its key."""
         try:
-            self.planned(Setting(Domain(dictionary, exact=True), FEWEST_CITIES, LEAST_ROWS, "", 0.95))
+            self.planned(supposed(Domain(dictionary, exact=True)))
         except ConfigError as fault:
             for each in fault.every():
                 yield Fault(self.key_of(each), each.code, each.values)

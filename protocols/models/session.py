@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.errors import ConfigError, HpfedError, PeerError
+from protocols.models import protect
 from protocols.models.interface import Ask, Done, Model, Result, Seen, agrees
 from protocols.models.question import ManyRounds, Setting
 from protocols.ring import Vector
@@ -119,12 +120,19 @@ class Models:
         """
         states, ended = dict(at.states), dict(at.ended)
         for name, part in self.parts(asks, total).items():
+            model = self.models[name]
             try:
-                states[name] = self.models[name].tell(states[name], asks[name], part)
+                states[name] = model.tell(states[name], asks[name], part)
             except ConfigError as fault:
                 ended[name] = fault
+                continue
             except BROKEN:
                 ended[name] = ConfigError("MODEL_NUMBERS", name=name)
+                continue
+            seen = model.seen(states[name])
+            crowded = None if seen is None else protect.crowded(name, seen, protect.SHIPPED)
+            if crowded is not None:
+                ended[name] = crowded
         return self._onward(Progress(at.round + 1, states, ended, {}))
 
     def _onward(self, at: Progress) -> Progress:
@@ -191,23 +199,29 @@ class Models:
 
     # --- in a city
 
-    def replayed(self, asked: Round) -> tuple[Progress, Asks]:
-        """Where the totals of all earlier rounds lead, and the asks of this one, which follow from them.
+    def again(self, before: Sequence[Told]) -> Progress:
+        """Where the totals of these rounds lead.
 
-        Errors: `PeerError MODEL_ASK_FOREIGN`, MODEL_NOT_REPLAYABLE: they do not follow from their totals.
+        Errors: `PeerError MODEL_ASK_FOREIGN`, MODEL_NOT_REPLAYABLE: asks among them do not follow from the totals before.
         """
         at = self.begin()
-        for told in asked.before:
+        for told in before:
             asks = self._following(at, self.parsed(told.asks))
             try:
                 at = self.tell(at, asks, total_of(told))
-            except (ValueError, KeyError):  # numbers that no sum of sound rows has
+            except ValueError:  # numbers that no sum of sound rows has
                 raise PeerError("MODEL_NOT_REPLAYABLE", round=at.round) from None
+        return at
+
+    def replayed(self, asked: Round) -> tuple[Progress, Asks]:
+        """Where the totals of all earlier rounds lead, and the asks of this one, which follow from them. Errors: as `again`."""
+        at = self.again(asked.before)
         if asked.round != at.round:
             raise PeerError("MODEL_NOT_REPLAYABLE", round=asked.round)
         return at, self._following(at, self.parsed(asked.asks))
 
     def _following(self, at: Progress, asks: Asks) -> Asks:
+        """Asks that are those of a replay, but for their last digits."""
         if asks.keys() != at.asks.keys() or not all(agrees(each, at.asks[name]) for name, each in asks.items()):
             raise PeerError("MODEL_NOT_REPLAYABLE", round=at.round)
         return asks
@@ -248,8 +262,3 @@ def total_of(told: Told) -> Vector:
         return np.frombuffer(b64decode(told.total, validate=True), "<i8").astype(np.int64)
     except ValueError:
         raise PeerError("MODEL_ASK_FOREIGN") from None
-
-
-def parsed_again(asks: Asks, models: Models) -> Asks:
-    """Asks as every city reads them: what is told is told of these."""
-    return models.parsed(_written(asks))

@@ -1,0 +1,118 @@
+"""What the many-round questions of a run give over some cities: the plan of their session, and what each of its rounds asks.
+
+A session is one conversation of up to 64 rounds. Its first exchange sets the keys of all of them up; each later round takes three. The one
+round of all other questions has a conversation of its own, before it. As of everything in a plan, coordinator and cities derive it alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from protocols.canonical import canonical, digest, digest_bytes
+from protocols.errors import PeerError
+from protocols.messages import Ask, Plan
+from protocols.models import fixedpoint
+from protocols.models.question import Setting
+from protocols.models.session import Asks, Models, Progress, Round, Told, read_round
+from protocols.plan import WAITS_S, Agreement, Shape, drawn_up
+from protocols.roster import Roster
+from protocols.secagg.collector import Question
+from protocols.secagg.plan import MOST_ROUNDS, NoiseBlock, noise_plan
+from protocols.study import Study
+
+RING: Final = 64
+
+
+@dataclass(frozen=True)
+class Session:
+    """The many-round questions of the study of an agreement, over its cities."""
+
+    agreement: Agreement
+
+    @property
+    def study(self) -> Study:
+        return self.agreement.study
+
+    @property
+    def cities(self) -> tuple[int, ...]:
+        return self.agreement.cities
+
+    @property
+    def run(self) -> int:
+        return self.agreement.run
+
+    @cached_property
+    def models(self) -> Models:
+        """Errors: `ConfigError` of planning them for so many cities and rows."""
+        study, agreement = self.study, self.agreement
+        setting = Setting(study.domain, len(self.cities), agreement.most_rows, study.digest, study.file.confidence)
+        return Models.of(study.file.questions, setting)
+
+    @property
+    def rounds(self) -> int:
+        return min(MOST_ROUNDS, self.models.most_rounds)
+
+    @cached_property
+    def declared(self) -> bytes:
+        """Canonical JSON of what may be asked: what its digest names in the plan stands in place of a layout."""
+        planned = [
+            [name, self.models.questions[name].kind, each.most_rounds, each.most_cells, each.scope]
+            for name, each in self.models.models.items()
+        ]
+        return canonical({"cities": len(self.cities), "most_rows": self.agreement.most_rows, "session": planned})
+
+    @property
+    def layout(self) -> str:
+        return digest(self.declared)
+
+    @property
+    def bound(self) -> int:
+        """Every city checks its own cells against this (`fixedpoint.py`), so that no sum of them wraps."""
+        return (1 << fixedpoint.ROOM) // len(self.cities)
+
+    def plan(
+        self,
+        *,
+        conversation: bytes,
+        roster: Roster,
+        expires: int,
+        cannot: Mapping[int, Sequence[str]],
+        waits: Sequence[int] = WAITS_S,
+    ) -> Plan:
+        """The plan of the session. `cannot`: as of `Agreement.plan`."""
+        noise = noise_plan([NoiseBlock(name, each.most_cells, 0, 0) for name, each in self.models.models.items()], h=0)
+        shape = Shape(
+            layout=self.layout,
+            noise=noise,
+            ring=RING,
+            rounds=self.rounds,
+            length=self.models.most_cells,
+            bound=self.bound,
+            support=0,
+        )
+        return drawn_up(
+            self.agreement, shape, conversation=conversation, roster=roster, expires=expires, cannot=cannot, waits=waits
+        )
+
+    def question(self, at: Progress, before: Sequence[Told]) -> Question:
+        """What the next round asks. Pre-condition: something is left to ask."""
+        length, layout = self.models.length(at.asks), digest_bytes(self.models.layout(at.asks))
+        return Question(length, layout, Round.of(at.asks, before).content)
+
+    def asked(self, ask: Ask) -> tuple[Progress, Asks]:
+        """The asks of a round, and what led to them.
+
+        Errors: `PeerError` MODEL_ASK_FOREIGN, MODEL_NOT_REPLAYABLE: they do not follow from the totals that they come with;
+        SECAGG_FOREIGN_QUESTION: the round is of another length or layout than theirs.
+        """
+        at, asks = self.models.replayed(read_round(bytes(ask.question)))
+        if (ask.length, ask.layout) != (self.models.length(asks), digest_bytes(self.models.layout(asks))):
+            raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
+        return at, asks
+
+
+def of_plan(agreement: Agreement, plan: Plan) -> Agreement | Session:
+    """Which of the two conversations of a run a plan is for: by its layout that of the session, else that of the one round."""
+    session = Session(agreement)
+    return session if agreement.study.many and plan.layout == digest_bytes(session.layout) else agreement
