@@ -203,7 +203,7 @@ class Planned:
     def _noise_of(self, scale: float) -> tuple[int, ...]:
         """v20 of every block, with `scale` times the noise of the plan, or the least there is."""
         needs = self.study.needs(self.agreement.layout, self.agreement.own)
-        now = (*self.agreement.v20, *self.agreement.own_v20)
+        now = (*self.agreement.v20, *self.agreement.own_v20, *self.agreement.drawn_v20)
         rates = [Fraction(v20) * need.share / need.l2sq for v20, need in zip(now, needs, strict=True)]
         free = [rate for rate, v20 in zip(rates, now, strict=True) if v20 > privacy.LEAST_V20]
         rate = (max(free) if free else min(rates)) * Fraction(scale)  # lambda
@@ -256,11 +256,17 @@ class Planned:
         workload = self.study.workload
         blocks = (*workload.layout.blocks, *workload.own.blocks)
         shares: dict[Any, Fraction] = {}
-        for block, share in zip(blocks, self.study.shares, strict=True):
+        for block, share in zip(blocks, self.study.shares, strict=False):
             shares[block] = shares.get(block, Fraction(0)) + share
+        of_rounds: dict[str, Fraction] = {}
+        for (name, _), share in zip(self.study.drawn, self.study.shares[len(blocks) :], strict=True):
+            of_rounds[name] = of_rounds.get(name, Fraction(0)) + share
         users = {block: [name for name, each in workload.blocks.items() if block in each.values()] for block in shares}
         return {
-            question.id: sum((share for block, share in shares.items() if users[block] == [question.id]), Fraction(0))
+            question.id: sum(
+                (share for block, share in shares.items() if users[block] == [question.id]),
+                of_rounds.get(question.id, Fraction(0)),
+            )
             for question in self.study.file.questions
         }
 

@@ -39,7 +39,7 @@ class Turn:
     """What a round asks."""
 
     asks: Asks
-    blocks: tuple[int, ...] = ()  # of the reservation, in mode dp
+    blocks: tuple[int, ...] = ()  # of the reservation, in mode dp: what the round releases
 
 
 def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
@@ -54,7 +54,7 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
         no = protect.crowded(name, seen, limits)
         if no is not None:
             raise no
-    return Turn(asks)
+    return Turn(asks, session.released(asks))
 
 
 @dataclass(frozen=True)

@@ -395,8 +395,9 @@ class Gate:
         return replace(terms, policy=self._told_apart(study, rows, plan.conversation, now))
 
     def _reserve(self, claim: Claim, study: Study, now: int) -> Reservation:
-        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds."""
-        runs = range(1, study.runs + 1) if study.runs > 1 else ()
+        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds. A session is held run by
+        run."""
+        runs = range(1, study.runs + 1) if study.runs > 1 and claim.part == SUM else ()
         until = self.ledger.approval(study.digest, now).expires if runs else 0
         return self.ledger.reserve(claim, now=now, runs=runs, until=until)
 
@@ -472,7 +473,8 @@ class Gate:
     def _claim_of_session(
         self, session: Session, conversation: bytes, plan: bytes, expires: int, rows: snapshot.Snapshot
     ) -> Claim:
-        """All rounds that the many-round questions of a run may take. Mode exact: rounds are counted, and cost no epsilon."""
+        """All rounds that the many-round questions of a run may take, and in mode dp all that these release. Mode exact: rounds are
+        counted, and cost no epsilon."""
         return Claim.of(
             session.study,
             conversation=conversation,
@@ -481,6 +483,7 @@ class Gate:
             expires=expires,
             cities=session.cities,
             rounds=session.rounds,
+            drawn=session.agreement.drawn,
             part=SESSION,
             snapshot=self._named(rows),
         )
@@ -621,7 +624,11 @@ class Gate:
         city = self.station.city.city
         if isinstance(agreement, Session):
             read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
-            return fitting.encoded(agreement, asked, read)
+            vector, drawn = fitting.encoded(agreement, asked, read), agreement.agreement.drawn
+            released = [drawn[at] for at in asked.blocks]
+            return (
+                vector + of_cells([(each.draw.cells, each.node_v20) for each in released], seed) if released else vector
+            )
         rule, layout = self.policy.file.exact.dominance, agreement.part(asked)
         vector = encoded(agreement.study, layout, rows, city, Few(rule.top, rule.share, rule.p_percent))
         vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)
@@ -792,12 +799,15 @@ def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "
 def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
     """This city's noise of every cell; zeros in mode exact. `v20s`: its variance for each block, in 2^-20. `seed`: 32 bytes, the key of
     one stream for this release alone."""
+    return of_cells([(block.cells, v20) for block, v20 in zip(layout.blocks, v20s, strict=True)], seed)
+
+
+def of_cells(blocks: Sequence[tuple[int, int]], seed: bytes) -> Vector:
+    """The same for so many cells of each variance."""
     stream = aes_stream(seed)
-    shares = [
-        skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
-        for block, v20 in zip(layout.blocks, v20s, strict=True)
-    ]
-    return np.concatenate(shares)
+    return np.concatenate(
+        [skellam(stream, v20, cells) if v20 else np.zeros(cells, dtype=np.int64) for cells, v20 in blocks]
+    )
 
 
 def _cells(body: bytes) -> Vector:

@@ -11,7 +11,7 @@ Amounts are scaled to [-1, 1] by their public ranges. Where to begin follows fro
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -39,7 +39,9 @@ FEWEST, MOST = 2, 20  # amounts
 CELLS: Final = 8  # of each amount in the tables of pairs
 BEGINNING: Final = Fraction(2, 5)  # of the budget, for the tables of pairs
 SMALL: Final = 0.05  # of all holders: a cluster of fewer is of low reliability
-SETTLED: Final = 0.05  # half ranges: a centre that went farther in the last round, beyond what noise explains, still moves
+SETTLED: Final = (
+    0.05  # half ranges: a centre that went farther in the last round, beyond what noise explains, still moves
+)
 WHOLE: Final = 1 << 53  # float64 adds whole numbers exactly up to here
 PAIRS: Final = "pairs"
 CENTRES: Final = "centres"
@@ -239,15 +241,11 @@ class Clustering:
         return self._moved(after, ask.point, total)
 
     def _begun(self, total: Vector) -> Floats:
-        sizes, tables, at = [axis.size - 1 for axis in self.grids], {}, 0
-        for i, j in self.pairs:
-            cells = sizes[i] * sizes[j]
-            tables[i, j] = total[at : at + cells].reshape(sizes[i], sizes[j]).astype(np.float64)
-            at += cells
-        stream = entropy.public_stream(self.setting.study, self.question.id, "kmeans")
-        return surrogate.cloud(tables, [self._edges(x, axis) for x, axis in zip(self.amounts, self.grids, strict=True)], stream).centres(
-            self.question.k, stream
-        )  # fmt: skip
+        sizes = tuple(axis.size - 1 for axis in self.grids)
+        edges = [self._edges(x, axis) for x, axis in zip(self.amounts, self.grids, strict=True)]
+        cells = tuple((tuple(low.tolist()), tuple(high.tolist())) for low, high in edges)
+        about = (self.setting.study, self.question.id, self.question.k)
+        return _first_centres(*about, sizes, cells, np.asarray(total, "<i8").tobytes())
 
     def _edges(self, x: Amount, axis: Axis) -> tuple[Floats, Floats]:
         """The first and the last value of each cell, scaled."""
@@ -362,6 +360,30 @@ class Clustering:
                     ci_high=significant(max(above, value)),
                 )
             yield _marked(row, bool(doubtful[number]) or row.ci_low is None)
+
+
+@lru_cache(maxsize=16)
+def _first_centres(
+    study: str,
+    question: str,
+    clusters: int,
+    sizes: tuple[int, ...],
+    edges: tuple[tuple[Numbers, Numbers], ...],
+    total: bytes,
+) -> Floats:
+    """Where the tables of pairs say that clusters may lie. Every round is replayed from the first, so that the answer is kept.
+
+    `sizes`: cells of each amount; `edges`: the first and the last value of each cell, scaled; `total`: the tables end to end.
+    """
+    cells, tables, at = np.frombuffer(total, "<i8").astype(np.float64), dict[surrogate.Pair, Floats](), 0
+    for i, j in surrogate.pairs_of(len(sizes)):
+        tables[i, j] = cells[at : at + sizes[i] * sizes[j]].reshape(sizes[i], sizes[j])
+        at += sizes[i] * sizes[j]
+    stream = entropy.public_stream(study, question, "kmeans")
+    found = surrogate.cloud(tables, [(np.array(low), np.array(high)) for low, high in edges], stream)
+    centres = found.centres(clusters, stream)
+    centres.flags.writeable = False
+    return centres
 
 
 CLUSTER: Final = "cluster"  # keys of rows

@@ -40,7 +40,9 @@ CARRIER_CELLS: Final = (
 EXACT_TOP_BITS: Final = 31
 WEIGHTS: Final = range(1, 7)  # of the number of holders who answered, beside the codes of a set
 MOST_SHIFT: Final = 40
-POINT_BITS: Final = 8  # half of a range is 2^8 steps of a coordinate: far below any noise, and the noise is cheap to draw
+POINT_BITS: Final = (
+    8  # half of a range is 2^8 steps of a coordinate: far below any noise, and the noise is cheap to draw
+)
 REACH: Final = Fraction(4, 5)  # of sqrt(d), the length of the farthest corner: few points are longer, and noise is less
 OUTSIDE: Final = "_outside"  # of a date: known, and in no month of the window
 NUMERIC: Final = ("integer", "number", "money")  # counted in whole units
