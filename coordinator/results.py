@@ -347,6 +347,17 @@ class Question(Read):
             raise ValueError(f"no row has all of the keys {', '.join(self.keys)}, nor do those of several measures")
         return self
 
+    @property
+    def tabled(self) -> "Question":
+        """With its coefficients as rows, one per term, for whoever shows or writes a table."""
+        if not self.coefficients:
+            return self
+        rows = tuple(
+            Row(measure="coefficient", **each.model_dump(exclude_none=True) | {"estimate": each.estimate})
+            for each in self.coefficients
+        )
+        return self.model_copy(update={"keys": ("term",), "rows": rows})
+
     def columns(self) -> tuple[str, ...]:
         """The columns that its rows have, in the order of the contract: where, what, the number, its error, its marks."""
         given = {name for row in self.rows for name in row.model_fields_set} - {"scope", "measure", *STATUSES}
@@ -461,8 +472,9 @@ class Results:
 
     @property
     def questions(self) -> Mapping[str, Question]:
-        """In the order of the study file."""
-        return dict(sorted(self.content.questions.items(), key=lambda each: (each[1].number, each[0])))
+        """In the order of the study file, coefficients of regressions as rows."""
+        ordered = sorted(self.content.questions.items(), key=lambda each: (each[1].number, each[0]))
+        return {name: question.tabled for name, question in ordered}
 
     def table(self, name: str) -> "pandas.DataFrame":
         """The rows of one question: text columns as strings, numbers as nullable floats. Errors: `KeyError` with the known ids."""
