@@ -106,9 +106,9 @@ def unsealed(
     """What a finished study leaves for its bundle, before any city has attested.
 
     `written`: study and dictionary as they were loaded; `asked`: the asker's signed file; `approvals`: signed files of all cities of the
-    plan. The transcript goes in in mode dp, if it is not too large; a transcript of mode exact holds cells that are withheld. Signed messages
-    of cities that answered by themselves hold nothing that is not released, and go in unless they are too large. `further`: files by path
-    under OUT.
+    plan. The transcript goes in in mode dp, if it is not too large; a transcript of mode exact holds cells that are withheld. Signed
+    messages of cities that answered by themselves hold nothing that is not released, and go in unless they are too large. `further`: files
+    by path under OUT.
     """
     agreement = opened.agreement
     files = {

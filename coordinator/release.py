@@ -28,6 +28,7 @@ from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
+from protocols.session import RING, Session
 from protocols.statistics import dominance
 from protocols.statistics.dominance import Amounts, withheld_amounts
 from protocols.statistics.estimates import COUNTS, Estimates, Families, family_of
@@ -61,9 +62,10 @@ class Missing:
 class Opened:
     """What a study gave: the sum over `survivors` (roster ids, ascending), and who else was asked.
 
-    `fits`: what its many-round questions came to. `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
-    study asks for that, and `said` the messages that hold it; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
-    what was published exactly of the same holders.
+    `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
+    study asks for that, and `said` the messages that hold it; `uncounted`: those of them that did not. Where nothing is summed, the
+    survivors are those that answered. `before`: what was published exactly of the same holders. `fits`: what its many-round questions came
+    to; empty where that is not known.
     """
 
     agreement: Agreement
@@ -80,9 +82,9 @@ class Opened:
 
     @property
     def computed(self) -> frozenset[str]:
-        """The questions whose numbers follow from what is known here."""
+        """The questions of one round whose numbers follow from what is known here."""
         study = self.agreement.study
-        asked = study.file.questions
+        asked = [each for each in study.file.questions if not isinstance(each, ManyRounds)]
         if self.known:
             return frozenset(question.id for question in asked)
         return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
@@ -424,6 +426,15 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
                 "ring": agreement.ring,
             },
             "blocks": _blocks(layout, shares[: len(layout.blocks)], agreement.v20, agreement.node_v20, study.exact),
+        }
+    if study.many:
+        session = Session(agreement)
+        entry["session"] = {
+            "form": "masked_sums",
+            "rounds": session.rounds,
+            "cells": session.models.most_cells,
+            "bytes": session.models.most_cells * RING // 8,
+            "ring": RING,
         }
     if study.counted:
         own = agreement.own

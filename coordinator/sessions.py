@@ -20,8 +20,9 @@ from protocols.models.interface import Result
 from protocols.models.session import Progress, Told, read_round
 from protocols.plan import LIFE_S, agree
 from protocols.roster import Roster
+from protocols.secagg import keys
 from protocols.secagg.collector import Summed
-from protocols.session import Session, of_plan
+from protocols.session import Heard, Held, Session, of_plan
 from protocols.study import Study
 
 Left: TypeAlias = tuple[Log, Opening]  # a conversation that was begun
@@ -29,17 +30,23 @@ Left: TypeAlias = tuple[Log, Opening]  # a conversation that was begun
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a session came to. `told`: all rounds, those of an earlier session that it went on from among them."""
+    """What a session came to. `heard`: all rounds, those of an earlier session that it went on from among them."""
 
     session: Session
     answers: Answers
     progress: Progress
-    told: tuple[Told, ...]
+    heard: tuple[Heard, ...]
     conversation: Conversation
 
     @property
     def results(self) -> Mapping[str, Result]:
         return self.session.models.results(self.progress)
+
+    @property
+    def held(self) -> Held:
+        """The record of all rounds."""
+        last = self.conversation.done[-1]
+        return Held(rounds=self.heard, u3=last.u3, reveals=keys.reveals_digest(last.reveals.values()).hex())
 
     @property
     def opened(self) -> Opened:
@@ -64,7 +71,7 @@ def fitted(
     answers: Answers,
     acks: Mapping[int, bytes],
     logs: Callable[[bytes], Log] = lambda _conversation: Log(),
-    before: Sequence[Told] = (),
+    before: Sequence[Heard] = (),
 ) -> Fitted:
     """One session, from the rounds in `before` on. `acks`, `logs`: as of `rounds.summed`; here a log stays where a round was lost.
 
@@ -77,44 +84,64 @@ def fitted(
         expires=post.clock() + LIFE_S,
         cannot={city: approval.cannot for city, approval in answers.approvals.items()},
     )
-    at = session.models.again(before)
-    question = session.question(at, before)
+    told = _told(before)
+    question = session.question(session.models.again(told), told)
     talk = Conversation.begin(post, plan, question, acks, answers=answers, log=logs(conversation))
     return _played(talk, session, answers, before)
 
 
-def resumed(post: Post, study: Study, log: Log, opening: Opening) -> Fitted:
-    """Go on with a session that a crash of this coordinator left. `study`: the run that it was about. Errors: as of `fitted`; `PeerError`
-    LOG_DAMAGED, LOG_DIVERGED."""
-    talk, session, before = _left(post, study, log, opening)
-    return _played(talk, session, answers_of(opening, study, talk.roster), before)
+def resumed(post: Post, study: Study, log: Log, opening: Opening, before: Sequence[Heard] = ()) -> Fitted:
+    """Go on with a session that a crash of this coordinator left. `study`: the run that it was about; `before`: the rounds that it went on
+    from. Errors: as of `fitted`; `PeerError` LOG_DAMAGED, LOG_DIVERGED."""
+    talk, session = _left(post, study, log, opening)
+    return _played(talk, session, answers_of(opening, study, talk.roster), _first(opening, before))
 
 
-def rounds_of(post: Post, study: Study, log: Log, opening: Opening) -> tuple[Told, ...]:
+def rounds_of(post: Post, study: Study, log: Log, opening: Opening, before: Sequence[Heard] = ()) -> tuple[Heard, ...]:
     """The rounds that a session had summed when it ended, and those that it went on from."""
-    talk, session, before = _left(post, study, log, opening)
-    at, told = session.models.again(before), before
+    talk, session = _left(post, study, log, opening)
+    heard = tuple(_first(opening, before))
+    at = session.models.again(_told(heard))
     for found in talk.done:
-        at, told = _after(session, at, told, found)
-    return told
+        at, heard = _after(session, at, heard, found)
+    return heard
 
 
-def _left(post: Post, study: Study, log: Log, opening: Opening) -> tuple[Conversation, Session, tuple[Told, ...]]:
+def _left(post: Post, study: Study, log: Log, opening: Opening) -> tuple[Conversation, Session]:
     talk = Conversation.resume(post, log, opening)
-    session = Session(agree(study, Plan.decode(opening.plan).cities, talk.roster))
-    return talk, session, read_round(bytes(opening.question)).before
+    return talk, Session(agree(study, Plan.decode(opening.plan).cities, talk.roster))
 
 
-def _played(talk: Conversation, session: Session, answers: Answers, before: Sequence[Told]) -> Fitted:
-    at, told = session.models.again(before), tuple(before)
+def _first(opening: Opening, before: Sequence[Heard]) -> Sequence[Heard]:
+    """Of the rounds before a session, those that it went on from."""
+    return before[: read_round(bytes(opening.question)).round]
+
+
+def _told(heard: Sequence[Heard]) -> tuple[Told, ...]:
+    return tuple(each.told for each in heard)
+
+
+def _played(talk: Conversation, session: Session, answers: Answers, before: Sequence[Heard]) -> Fitted:
+    heard = tuple(before)
+    at = session.models.again(_told(heard))
     while not at.over:
-        number = at.round - len(before)
-        found = talk.sum_of(number, session.question(at, told), again=not session.study.exact)
-        at, told = _after(session, at, told, found)
-    return Fitted(session, answers, at, told, talk)
+        question = session.question(at, _told(heard))
+        found = talk.sum_of(at.round - len(before), question, again=not session.study.exact)
+        at, heard = _after(session, at, heard, found)
+    return Fitted(session, answers, at, heard, talk)
 
 
-def _after(session: Session, at: Progress, told: tuple[Told, ...], found: Summed) -> tuple[Progress, tuple[Told, ...]]:
+def _after(
+    session: Session, at: Progress, heard: tuple[Heard, ...], found: Summed
+) -> tuple[Progress, tuple[Heard, ...]]:
     """What a sum leads to. It is told of what was asked, as every city read it."""
-    asks = session.models.parsed(read_round(bytes(found.turn.ask.question)).asks)
-    return session.models.tell(at, asks, found.total), (*told, Told.of(asks, found.total))
+    ask = found.turn.ask
+    asks = session.models.parsed(read_round(bytes(ask.question)).asks)
+    round_ = Heard(
+        conversation=found.talk.plan.conversation.hex(),
+        round=ask.round,
+        ctx=ask.ctx.hex(),
+        u2=found.turn.room.cities,
+        told=Told.of(asks, found.total),
+    )
+    return session.models.tell(at, asks, found.total), (*heard, round_)

@@ -2106,6 +2106,18 @@ CODES: Final[dict[str, Texts]] = {
         "this city answers no models: models.open_transcript is false in policy.yaml",
         "Take the question out, or ask the city to allow asks that carry earlier sums",
     ),
+    "SESSION_ATTESTED": _t(
+        "{who} 声明第 {round} 轮被问的内容或合计与记录不同",
+        "请勿采用该结果；请向发布方与该市核对",
+        "{who} attests that round {round} of the session asked, or came to, something else than the record says",
+        "Do not use the result; ask whoever published it, and the city",
+    ),
+    "SESSION_INVALID": _t(
+        "多轮问题的记录格式不对",
+        "请向发布方索取完整的结果包",
+        "the record of a session is not in its form",
+        "Ask whoever published the result for the whole bundle",
+    ),
     "MODEL_NUMBERS": _t(
         "{name} 各轮的合计无法继续计算",
         "请去掉近乎恒定或彼此决定的项，或并入更粗的分组",

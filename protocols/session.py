@@ -7,21 +7,26 @@ round of all other questions has a conversation of its own, before it. As of eve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from protocols.canonical import canonical, digest, digest_bytes
+from pydantic import Field, ValidationError
+
+from protocols.canonical import canonical, digest, digest_bytes, parse_canonical
 from protocols.errors import PeerError
 from protocols.messages import Ask, Plan
 from protocols.models import fixedpoint
 from protocols.models.question import Setting
-from protocols.models.session import Asks, Models, Progress, Round, Told, read_round
+from protocols.models.session import Asks, Models, Progress, Round, Told, read_round, total_of
 from protocols.noise import UNIT, largest_noise
 from protocols.plan import WAITS_S, Agreement, Shape, drawn_up
 from protocols.roster import Roster
+from protocols.secagg import keys
 from protocols.secagg.collector import Question
 from protocols.secagg.plan import MOST_ROUNDS, NoiseBlock, noise_plan
 from protocols.study import Study
+from protocols.yamltext import Record
 
+Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 RING: Final = 64
 
 
@@ -134,6 +139,69 @@ class Session:
         if (ask.length, ask.layout) != (self.models.length(asks), digest_bytes(self.models.layout(asks))):
             raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
         return at, asks
+
+
+# --- what is kept of it
+
+
+class Heard(Record):
+    """One round as it was asked and summed. `round`: of that conversation; `ctx`, `u2`: what binds its Ask to it (docs/protocol.md)."""
+
+    conversation: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    round: Annotated[int, Field(ge=0, lt=MOST_ROUNDS)]
+    ctx: Hex64
+    u2: tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
+    told: Told
+
+
+class Held(Record):
+    """All rounds of the session of a run, from which everybody who has it can compute its answers again.
+
+    `u3`, `reveals`: the cities of the last sum, and the digest of their Reveal envelopes, so that the digest which they signed names it.
+    """
+
+    format: Literal["hpf-session@1"] = "hpf-session@1"
+    rounds: Annotated[tuple[Heard, ...], Field(min_length=1)]
+    u3: tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
+    reveals: Hex64
+
+    @property
+    def told(self) -> tuple[Told, ...]:
+        return tuple(each.told for each in self.rounds)
+
+    @property
+    def content(self) -> bytes:
+        return canonical(self.model_dump(mode="json"))
+
+
+def read_held(content: bytes) -> Held:
+    """Errors: `PeerError` NOT_CANONICAL, SESSION_INVALID."""
+    try:
+        return Held.model_validate_json(canonical(parse_canonical(content, "session")), strict=True)
+    except ValidationError:
+        raise PeerError("SESSION_INVALID") from None
+
+
+def named(session: Session, held: Held) -> list[bytes]:
+    """rctx of every round: what its Masked, and the attestation of every city, say that was asked. Earlier sums are in it.
+
+    Errors: `PeerError MODEL_ASK_FOREIGN`.
+    """
+    found = []
+    for number, each in enumerate(held.rounds):
+        asks = session.models.parsed(each.told.asks)
+        question = Round.of(asks, held.told[:number]).content
+        length, layout = session.models.length(asks), digest_bytes(session.models.layout(asks))
+        ask = Ask(bytes.fromhex(each.ctx), each.round, length, layout, question)
+        u2, digest_ = keys.u2_digest(each.u2), keys.ask_digest(ask.encode())
+        found.append(keys.rctx(ask.ctx, u2, each.round, digest_))
+    return found
+
+
+def last_sum(held: Held, rctx: bytes) -> bytes:
+    """The digest of the last sum that the receipt named to every city. `rctx`: of that round."""
+    total = total_of(held.rounds[-1].told).astype("<i8")
+    return keys.sum_digest_of(rctx, keys.u3_digest(rctx, held.u3), bytes.fromhex(held.reveals), total.tobytes())
 
 
 def of_plan(agreement: Agreement, plan: Plan) -> Agreement | Session:

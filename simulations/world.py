@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import askers, bundle, published, release, rounds, sessions
+from coordinator import askers, bundle, published, release, replay, rounds, sessions
 from coordinator.exchange import Failure
 from coordinator.log import Log
 from node import city as cities
@@ -39,14 +39,14 @@ from protocols.approval import check_signed, sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
 from protocols.errors import ConfigError, HpfedError, IncompleteError, Place, Refusal, joined
-from protocols.manifest import FOLDERS
+from protocols.manifest import FOLDERS, SESSION
 from protocols.messages import Identity, Kind
 from protocols.plan import Agreement
 from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
 from protocols.roster import City as Listed
 from protocols.roster import read as read_roster
 from protocols.secagg.plan import STEPS
-from protocols.session import Session
+from protocols.session import Heard, Session
 from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
 
@@ -369,13 +369,14 @@ class _Here:
         self, present: "Everyone", fits: Sequence[sessions.Left], logs: Callable[[bytes], Log]
     ) -> sessions.Fitted:
         """The session where it was left; a new one from its last sum on, where its cities do not answer it any more."""
-        post, before = present.post, ()
+        post = present.post
+        before: tuple[Heard, ...] = ()
         for log, opening in fits:
             try:
-                return sessions.resumed(post, self.study, log, opening)
+                return sessions.resumed(post, self.study, log, opening, before)
             except (IncompleteError, Refusal) as fault:
                 self.watch.progress(fault.text("en"))
-            before = max(before, sessions.rounds_of(post, self.study, log, opening), key=len)
+            before = sessions.rounds_of(post, self.study, log, opening, before)
         answers = rounds.offer(post, self.study, present.signed, present.ids)
         agreement = rounds.agreed(post, self.study, answers)
         return sessions.fitted(post, Session(agreement), answers, _acks(self.store.base, post.roster), logs, before)
@@ -421,17 +422,16 @@ class _Here:
             published.Published.of(*release_).write(self.store.base)
         watch.mark("release")
         transcript = talk.conversation.transcript() if talk else None
+        further, record = dict(release.models(opened, roster)), b""
+        if session is not None and replay.open_to_all(opened):
+            further[SESSION] = session.held.content
+        elif session is not None:
+            record = session.held.content
         unsealed = bundle.unsealed(
-            opened,
-            roster,
-            _written(self.study),
-            present.signed,
-            answers.files,
-            transcript,
-            release.models(opened, roster),
+            opened, roster, _written(self.study), present.signed, answers.files, transcript, further
         )
         # A paid answer is on disk before any city is told that it is final.
-        self.store.keep(results, unsealed, transcript.encode() if transcript else b"")
+        self.store.keep(results, unsealed, transcript.encode() if transcript else b"", record)
         for each in talks:
             acks = each.receipts()
             each.leave()
@@ -557,8 +557,11 @@ class _Store:
         files = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in found}
         return bundle.kept(record.read_bytes(), files)
 
-    def keep(self, results: bytes, unsealed: bundle.Unsealed, transcript: bytes = b"") -> None:
-        """The results last: an answer is there when all that belongs to it is. `transcript`: stays here where the bundle has it not."""
+    def keep(self, results: bytes, unsealed: bundle.Unsealed, transcript: bytes = b"", record: bytes = b"") -> None:
+        """The results last: an answer is there when all that belongs to it is. `transcript`, `record`: of the sum and of the session; they
+        stay here where the bundle has them not."""
+        if record:
+            _write(self._folder / "secagg", {Path(SESSION).name: record})
         for path, content in unsealed.files.items():
             place = self._folder / path
             if not place.is_file() or place.read_bytes() != content:
