@@ -165,6 +165,7 @@ def render(results: Results, language: Language) -> str:
         terms=_terms(wording),
         blocks=_blocks(clean.content.privacy.blocks),
         own_blocks=_blocks(clean.content.privacy.own_blocks),
+        session_blocks=_blocks(clean.content.privacy.session_blocks),
         caveats=caveats(clean),
         trust=_trust(wording),
         limits=_limits(clean),

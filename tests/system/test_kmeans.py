@@ -1,19 +1,15 @@
 """Clusters through the real gates: both modes, six cities, held against scipy on the pooled rows, the bundle verified."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pytest
-from scipy.cluster.vq import kmeans2
 
 from protocols import study as studies
 from protocols.study import Study
 from tests.system.conftest import SMALL, Ask
 from tests.system.test_releases import holds
-from tests.system.test_world import flexible
 
 OF: Final = {"age": (16, 80), "consecutive_periods": (0, 24)}
 ASKED: Final = (
