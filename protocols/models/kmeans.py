@@ -5,10 +5,11 @@ amounts, how many stand in each of 8 x 8 cells of their ranges; in each later ro
 nearest to each, and the sums of their coordinates. One holder moves one cell of each table, and later one count and the coordinates of one
 centre: in mode dp together by at most 0.8 sqrt(d) half ranges, because a point that is longer is moved towards the middle.
 
-Amounts are scaled to [-1, 1] by their public ranges. Where to begin follows from the tables of pairs alone (`surrogate.py`).
+Amounts are scaled to [-1, 1] by their public ranges, or by bounds that the question gives (`clip`). Where to begin follows from the tables of
+pairs alone (`surrogate.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -30,7 +31,7 @@ from protocols.statistics import intervals, marks, measures
 from protocols.statistics.estimates import QUANTA, Estimates, Floats, Table
 from protocols.statistics.example import Example
 from protocols.statistics.layout import POINT_BITS, Amount, Axis, Centres, Domain, Layout, Point, amount, count, point
-from protocols.statistics.question import Fault, Names, amount_fault
+from protocols.statistics.question import Fault, Names, Pair, amount_fault, clip_faults
 from protocols.statistics.rows import Row, significant
 from protocols.statistics.tables import count_rows, share_rows
 from protocols.yamltext import Flag, Record, Whole
@@ -51,7 +52,8 @@ CELLS_OF: Final = "cells"
 
 
 class KMeans(ManyRounds):
-    """`of`: integers, numbers and amounts of money. `k`: clusters. `rounds`: Lloyd's steps after the start, at most."""
+    """`of`: integers, numbers and amounts of money. `k`: clusters. `rounds`: Lloyd's steps after the start, at most. `clip`: public bounds
+    of some of them, inside their ranges, to which values are moved: what is far from all others sets no scale then."""
 
     EXAMPLE: ClassVar[Example] = Example(
         {"id": "clusters", "kind": "kmeans", "of": ["income", "birth_year", "months_paying"], "k": "3", "rounds": "2"},
@@ -63,6 +65,7 @@ class KMeans(ManyRounds):
     of: Names
     k: Annotated[Whole, Field(ge=2, le=12)]
     rounds: Annotated[Whole, Field(ge=1, le=12)] = 8
+    clip: Mapping[str, Pair] = Field(default_factory=dict)
 
     def variables(self) -> tuple[str, ...]:
         return self.of
@@ -74,7 +77,9 @@ class KMeans(ManyRounds):
         yield from found
         twice = [name for number, name in enumerate(self.of) if name in self.of[:number]]
         yield from (Fault("of", "STUDY_TWICE", {"name": name}) for name in twice)
-        if not found and not twice and len(self.of) >= FEWEST:
+        clipped = list(clip_faults(self.clip, self.of, dictionary)) if not found else []
+        yield from clipped
+        if not found and not twice and not clipped and len(self.of) >= FEWEST:
             yield from super().faults(dictionary)
 
     def key_of(self, fault: ConfigError) -> str:  # noqa: ARG002 planning says what is wrong with amounts alone
@@ -94,7 +99,7 @@ class KMeans(ManyRounds):
     def planned(self, setting: Setting) -> "Clustering":
         """Errors: `ConfigError MODEL_PRECISION` for a range whose exact sums do not fit."""
         domain = setting.domain
-        amounts = tuple(replace(domain.amount(name), among=self.of) for name in self.of)
+        amounts = tuple(replace(domain.amount(name, *self.clip.get(name, ())), among=self.of) for name in self.of)
         for each in amounts:
             if domain.exact and setting.most_rows * each.half_width >= WHOLE:
                 raise ConfigError("MODEL_PRECISION", name=each.variable, range=f"{each.low}..{each.high}")

@@ -184,6 +184,15 @@ def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain)
         )
 
 
+def clip_faults(clip: Mapping[str, Sequence[Decimal]], of: Sequence[str], dictionary: Dictionary) -> Iterator[Fault]:
+    """Faults of bounds for some of several variables. Pre-condition: each of these is an amount or a boolean."""
+    for name, bounds in clip.items():
+        if name not in of or dictionary.type_of(name) == "boolean":
+            yield Fault("clip", "STUDY_CLIP", {"name": name})
+        else:
+            yield from bounds_fault("clip", name, bounds, Domain(dictionary))
+
+
 def axis_faults(
     key: str, names: tuple[str, ...], dictionary: Dictionary, beside: tuple[str, ...] = (), *, sets: bool = False
 ) -> Iterator[Fault]:

@@ -294,6 +294,8 @@ def test_at_epsilon_1_it_comes_within_three_hundredths_of_the_best_fit_of_the_po
         ({"of": ["a", "nobody"]}, "of", "STUDY_VARIABLE"),
         ({"of": ["a", "sex"]}, "of", "STUDY_NOT_AN_AMOUNT"),
         ({"of": ["a", "wide"]}, "of", "MODEL_PRECISION"),
+        ({"of": ["a", "one"], "clip": {"a": ["0.5", "0.25"]}}, "clip", "STUDY_BOUNDS"),
+        ({"of": ["a", "one"], "clip": {"sex": ["0", "1"]}}, "clip", "STUDY_CLIP"),
     ],
 )
 def test_what_cannot_be_asked_is_named(keys: dict[str, Any], key: str, code: str) -> None:
