@@ -311,6 +311,11 @@ class Fit(BaseModel):
     n: Number = None
     obs_status: Annotated[str, Field(pattern="^u?x?$")] = ""
 
+    @property
+    def further(self) -> Mapping[str, Any]:
+        """The fields of its kind."""
+        return self.__pydantic_extra__ or {}
+
 
 class Question(Read):
     kind: str

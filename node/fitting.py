@@ -36,8 +36,9 @@ ANYWHERE: Final = (
 
 @dataclass(frozen=True)
 class Turn:
-    """What a round asks."""
+    """What a round of a session asks."""
 
+    session: Session
     asks: Asks
     blocks: tuple[int, ...] = ()  # of the reservation, in mode dp: what the round releases
 
@@ -54,7 +55,7 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
         no = protect.crowded(name, seen, limits)
         if no is not None:
             raise no
-    return Turn(asks, session.released(asks))
+    return Turn(session, asks, session.released(asks))
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,13 @@ class Rows:
     cannot: Collection[str]
 
 
-def encoded(session: Session, turn: Turn, rows: Rows) -> Vector:
+def encoded(turn: Turn, rows: Rows) -> Vector:
     """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, SNAPSHOT_OUT_OF_DOMAIN: rows stand behind them."""
     parts = []
     for name, ask in turn.asks.items():
-        sums = measured(session, name, ask, rows)
+        sums = measured(turn.session, name, ask, rows)
         protect.spread(ask, sums)  # shown
-        parts.append(session.models.models[name].encode(ask, sums))
+        parts.append(turn.session.models.models[name].encode(ask, sums))
     return np.concatenate(parts)
 
 

@@ -69,7 +69,7 @@ from protocols.messages import (
     seal,
 )
 from protocols.noise import skellam
-from protocols.plan import Agreement, Sum, agree, open_positions
+from protocols.plan import Agreement, agree, open_positions
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, member
@@ -89,6 +89,15 @@ class Talk:
 
     agreement: Agreement | Session | None
     state: member.State
+
+
+@dataclass(frozen=True)
+class OneSum:
+    """A sum of the one-round questions. `blocks`: of the agreement's layout, and of the reservation."""
+
+    agreement: Agreement
+    blocks: tuple[int, ...]
+    layout: Layout
 
 
 @dataclass
@@ -588,8 +597,9 @@ class Gate:
 
     def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
         agreement, turn, now = talk.agreement, state.turn, stamp.now
-        assert agreement is not None  # noqa: S101 without one there was no Advert
         try:
+            if agreement is None:
+                raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
             asked = _allowed(
                 agreement, turn.ask, self.policy
             )  # 2: a question that was approved; it follows from earlier sums
@@ -608,7 +618,7 @@ class Gate:
             return member.refuse(state, no, stamp)
         seed = bytes(32) if exact else exactly(self.entropy, 32)
         try:
-            vector = self._vector(agreement, asked, rows, seed)  # 6 disclosure, of a session; 7 encode
+            vector = self._vector(asked, rows, seed)  # 6 disclosure, of a session; 7 encode
         except Refusal as no:
             return member.refuse(state, no, stamp)
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
@@ -617,21 +627,17 @@ class Gate:
             self.ledger.spend(about, turn.round, request=request, reply=reply, y=y, snapshot=name, now=now)  # 8 spend
         return masked, sent
 
-    def _vector(
-        self, agreement: Agreement | Session, asked: Sum | fitting.Turn, rows: snapshot.Snapshot, seed: bytes
-    ) -> Vector:
+    def _vector(self, asked: OneSum | fitting.Turn, rows: snapshot.Snapshot, seed: bytes) -> Vector:
         """What this city adds to a sum, its noise in it. Errors: `Refusal` with rows behind it."""
         city = self.station.city.city
-        if isinstance(agreement, Session):
+        if isinstance(asked, fitting.Turn):
             read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
-            vector, drawn = fitting.encoded(agreement, asked, read), agreement.agreement.drawn
-            released = [drawn[at] for at in asked.blocks]
-            return (
-                vector + of_cells([(each.draw.cells, each.node_v20) for each in released], seed) if released else vector
-            )
-        rule, layout = self.policy.file.exact.dominance, agreement.part(asked)
-        vector = encoded(agreement.study, layout, rows, city, Few(rule.top, rule.share, rule.p_percent))
-        vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)
+            vector, drawn = fitting.encoded(asked, read), asked.session.agreement.drawn
+            released = [(drawn[at].draw.cells, drawn[at].node_v20) for at in asked.blocks]
+            return vector + of_cells(released, seed) if released else vector
+        rule, agreement = self.policy.file.exact.dominance, asked.agreement
+        vector = encoded(agreement.study, asked.layout, rows, city, Few(rule.top, rule.share, rule.p_percent))
+        vector += noise(asked.layout, [agreement.node_v20[at] for at in asked.blocks], seed)
         return vector
 
     # --- receipt, and what all share
@@ -764,7 +770,7 @@ def _part(agreement: Agreement | Session) -> int:
     return SESSION if isinstance(agreement, Session) else SUM
 
 
-def _allowed(agreement: Agreement | Session, ask: messages.Ask, policy: Policy) -> Sum | fitting.Turn:
+def _allowed(agreement: Agreement | Session, ask: messages.Ask, policy: Policy) -> OneSum | fitting.Turn:
     """What an Ask is about, if the approved plan allows one of these words, cells and layout (Q2).
 
     Errors: `PeerError` SECAGG_FOREIGN_QUESTION, and of a session those of `fitting.allowed`.
@@ -773,9 +779,9 @@ def _allowed(agreement: Agreement | Session, ask: messages.Ask, policy: Policy) 
         return fitting.allowed(agreement, ask, policy)
     for asked in agreement.sums:
         layout = agreement.part(asked)
-        words = ask.question, ask.length, ask.layout
-        if words == (asked.question, layout.length, digest_bytes(layout.digest)):
-            return asked
+        words = asked.question, layout.length, digest_bytes(layout.digest)
+        if (ask.question, ask.length, ask.layout) == words:
+            return OneSum(agreement, asked.blocks, layout)
     raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
 
 

@@ -114,7 +114,7 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
         why = fit.why.text(wording.language) or fit.cause
         named = wording.listed(wording.term(name) for name in fit.named) or wording.say("none_dash")
         return (wording.say("note_fit_none", why=why, named=named),)
-    further = fit.__pydantic_extra__
+    further = fit.further
     bound = further.get("coefficient_error_bound")
     said = [wording.say("note_fit", n=fixed(fit.n or 0.0, 0), rounds=fit.rounds, bound=_small(bound))]
     figures = [("deviance", "fit_deviance"), ("null_deviance", "fit_null_deviance"), ("aic", "fit_aic")]

@@ -5,8 +5,8 @@ amounts, how many stand in each of 8 x 8 cells of their ranges; in each later ro
 nearest to each, and the sums of their coordinates. One holder moves one cell of each table, and later one count and the coordinates of one
 centre: in mode dp together by at most 0.8 sqrt(d) half ranges, because a point that is longer is moved towards the middle.
 
-Amounts are scaled to [-1, 1] by their public ranges, or by bounds that the question gives (`clip`). Where to begin follows from the tables of
-pairs alone (`surrogate.py`).
+Amounts are scaled to [-1, 1] by their public ranges, or by bounds that the question gives (`clip`). Where to begin follows from the tables
+of pairs alone (`surrogate.py`).
 """
 
 from collections.abc import Iterator, Mapping

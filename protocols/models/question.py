@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from protocols.dictionary import Dictionary
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, HpfedError
 from protocols.models.interface import Ask, Draw, Model, Result
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.layout import Blocks, Domain
@@ -73,7 +73,7 @@ class ManyRounds(Question):
             for each in fault.every():
                 yield Fault(self.key_of(each), each.code, each.values)
 
-    def key_of(self, fault: ConfigError) -> str:  # noqa: ARG002 a kind with several keys says which
+    def key_of(self, fault: HpfedError) -> str:  # noqa: ARG002 a kind with several keys says which
         """The key that a fault of planning stands at."""
         return "kind"
 

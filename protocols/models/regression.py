@@ -7,7 +7,7 @@ all cities were told, deviance, score and information. In mode exact all of thes
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
-from protocols.errors import ConfigError
+from protocols.errors import HpfedError
 from protocols.models import glm
 from protocols.models.design import parse
 from protocols.models.glm import Fitting, Glm, GlmPlan
@@ -55,7 +55,7 @@ class Regression(ManyRounds, Glm):
             confidence=setting.confidence,
         )
 
-    def key_of(self, fault: ConfigError) -> str:
+    def key_of(self, fault: HpfedError) -> str:
         """By what the fault is about, else by the name in it."""
         name: Any = fault.values.get("name")
         named = {self.outcome: "outcome", self.offset: "offset", self.weights and self.weights.of: "weights"}

@@ -83,7 +83,7 @@ def test_without_noise_the_clusters_are_those_that_lloyds_method_leaves_where_th
 def test_with_noise_it_is_charged_once_before_the_first_round_and_near_the_truth_though_a_city_is_lost(
     ask: Ask, asked: Callable[[str], Study], made: Path, tmp_path: Path
 ) -> None:
-    outcome = ask(asked(ASKED), drops=("suzhou@masked:2",))
+    outcome = ask(asked(ASKED), drops=("suzhou@masked:3",))
     results = json.loads(outcome.results)
     entry, said = results["questions"]["clusters"], results["privacy"]
     assert entry["fit"]["rounds"] == 4
