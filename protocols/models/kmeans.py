@@ -20,7 +20,7 @@ from pydantic import Field
 
 from protocols import entropy
 from protocols.dictionary import MISSING, Dictionary, Reading
-from protocols.errors import ConfigError, PeerError
+from protocols.errors import ConfigError, HpfedError, PeerError
 from protocols.models import surrogate
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import Block
@@ -82,7 +82,7 @@ class KMeans(ManyRounds):
         if not found and not twice and not clipped and len(self.of) >= FEWEST:
             yield from super().faults(dictionary)
 
-    def key_of(self, fault: ConfigError) -> str:  # noqa: ARG002 planning says what is wrong with amounts alone
+    def key_of(self, fault: HpfedError) -> str:  # noqa: ARG002 planning says what is wrong with amounts alone
         return "of"
 
     def draws(self, domain: Domain) -> tuple[Draw, ...]:

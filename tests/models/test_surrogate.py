@@ -101,5 +101,5 @@ def test_the_same_draws_give_the_same_centres_and_tables_of_nobody_some() -> Non
         for _ in range(2):
             stream = entropy.public_stream("same", "", "")
             both.append(cloud(tables, [EIGHTHS] * 3, stream).centres(3, stream))
-        assert np.array_equal(*both)
+        assert np.array_equal(both[0], both[1])
         assert (np.abs(both[0]) <= 1).all()
