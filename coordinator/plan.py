@@ -25,6 +25,7 @@ from protocols.filters import decimal
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement, between
 from protocols.privacy import Event
+from protocols.session import RING
 from protocols.statistics.layout import Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import significant
@@ -385,7 +386,30 @@ def _blocks(plan: Planned) -> list[dict[str, Any]]:
                 }
             )
             at += 1
-    return found
+    return found + _of_rounds(plan, shares[at:])
+
+
+def _of_rounds(plan: Planned, shares: Sequence[Fraction]) -> list[dict[str, Any]]:
+    """What each round of the session releases, and in how many rounds; the share is that of all of them."""
+    return [
+        {
+            "where": "session",
+            "block": each.name,
+            "cells": each.draw.cells,
+            "l1": each.draw.l1,
+            "l2sq": each.draw.l2sq,
+            "touches": each.draw.cells,
+            "shift": 0,
+            "share": significant(float(share)),
+            "variance": significant(each.v20 / UNIT),
+            "node_variance": significant(each.node_v20 / UNIT),
+            "ring": RING,
+            "bytes": each.draw.cells * RING // 8,
+            "rounds": each.draw.times,
+            "runs": plan.study.runs,
+        }
+        for each, share in zip(plan.agreement.drawn, shares, strict=True)
+    ]
 
 
 def _question(plan: Planned, question: Question) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -22,8 +21,6 @@ from typing import Final
 from pydantic import BaseModel
 
 from protocols import approval, attestation, messages
-from protocols.models import REGISTER as MANY_ROUNDS
-from protocols.models.question import supposed
 from protocols.secagg import collector, member
 from protocols.secagg.moves import Move
 from protocols.statistics import EXAMPLE_DOMAIN, REGISTER
@@ -84,9 +81,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def what_leaves() -> str:
-    return "\n".join(
-        ["# What leaves a city\n", INTRODUCTION, *_kinds(), ROUNDS, *_many_rounds(), MESSAGES, *_bodies(), *_records()]
-    )
+    return "\n".join(["# What leaves a city\n", INTRODUCTION, *_kinds(), MESSAGES, *_bodies(), *_records()])
 
 
 INTRODUCTION: Final = """Made by `docs/generate.py` from the code. A field that is not on this page does not leave a city.
@@ -107,13 +102,6 @@ A question may be about a cohort of its own. Where that is one code of one categ
 plan and the approval sheet show it so, and only the part at that code is published. The table of any other cohort says `where …` and holds
 that cohort alone. On an axis `city.NAME` a city stands at the one level that the study gives it. A multi-response variable is sent as one
 table per code beside the number of those who answered, which is carried `w` times.
-"""
-
-ROUNDS: Final = """## Cells, by kind of many rounds
-
-Such a question asks for one sum after another; at which numbers follows from the sums before, which every city is shown and computes again.
-Each kind is shown on its example: in mode dp by all that its rounds release, with the most that one holder changes in one of them and the
-share of the question's budget that all of them get; where there is no mode dp, by the first round in mode exact.
 """
 
 MESSAGES: Final = """## Messages
@@ -165,23 +153,6 @@ def _kinds() -> Iterator[str]:
         ]
         asked = ", ".join(f"{key}: {value}" for key, value in kind.EXAMPLE.question.items() if key != "id")
         about = (inspect.getdoc(sys.modules[kind.__module__]) or "").strip()
-        yield f"### {question.kind}\n\n{about}\n\nExample: `{{{asked.replace(chr(39), '')}}}`\n\n{table(head, rows)}"
-
-
-def _many_rounds() -> Iterator[str]:
-    for kind in MANY_ROUNDS:
-        question = kind.example()
-        asked = ", ".join(f"{key}: {value}" for key, value in kind.EXAMPLE.question.items() if key != "id")
-        about = (inspect.getdoc(sys.modules[kind.__module__]) or "").strip()
-        draws = question.draws(EXAMPLE_DOMAIN)
-        if draws:
-            head: tuple[str, ...] = ("released", "cells", "rounds", "D1", "D2", "share")
-            rows = [(f"`{each.name}`", each.cells, each.times, each.l1, each.l2sq, str(each.share)) for each in draws]
-        else:
-            model = question.planned(supposed(replace(EXAMPLE_DOMAIN, exact=True)))
-            head = ("block", "cells", "digits", "limbs")
-            blocks = model.blocks(model.ask(model.start()))
-            rows = [(f"`{each.name}`", each.cells, each.digits, each.limbs) for each in blocks]
         yield f"### {question.kind}\n\n{about}\n\nExample: `{{{asked.replace(chr(39), '')}}}`\n\n{table(head, rows)}"
 
 
