@@ -5,7 +5,7 @@ all cities were told, deviance, score and information. In mode exact all of thes
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from protocols.errors import HpfedError
 from protocols.models import glm
@@ -57,6 +57,6 @@ class Regression(ManyRounds, Glm):
 
     def key_of(self, fault: HpfedError) -> str:
         """By what the fault is about, else by the name in it."""
-        name: Any = fault.values.get("name")
-        named = {self.outcome: "outcome", self.offset: "offset", self.weights and self.weights.of: "weights"}
-        return KEYS.get(fault.code) or named.get(name, "terms")
+        name = fault.values.get("name")
+        named = {self.outcome: "outcome", self.offset: "offset", self.weights.of if self.weights else None: "weights"}
+        return KEYS.get(fault.code) or (named.get(str(name), "terms") if name else "terms")
