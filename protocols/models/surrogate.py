@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 from math import log
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from protocols.statistics.measures import nearest_of
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]
-Generator: TypeAlias = "np.random.Generator"  # noqa: TID251 handed in; made in `entropy.public_stream` alone
+Generator: TypeAlias = Any  # of `entropy.public_stream`, handed in
 Pair: TypeAlias = tuple[int, int]
 Tables: TypeAlias = Mapping[Pair, Floats]  # of variables i < j: cells of i by cells of j
 
