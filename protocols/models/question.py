@@ -59,7 +59,7 @@ class ManyRounds(Question):
         """Mode dp: all that its rounds release. Depends on study and dictionary alone."""
         return ()
 
-    def example_asks(self, model: Model[Any, Any]) -> Sequence[Ask]:  # noqa: ARG002 the first is what most show
+    def example_asks(self, model: Any) -> Sequence[Ask]:  # noqa: ARG002 the first is what most show
         """One ask of each purpose, of its EXAMPLE: their layouts are shown on the page of what leaves a city."""
         return ()
 

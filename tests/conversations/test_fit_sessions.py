@@ -15,6 +15,7 @@ from protocols import messages
 from protocols.canonical import canonical
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, matter_of
+from protocols.models import protect
 from protocols.models.session import Told
 from protocols.plan import agree
 from protocols.secagg import collector
@@ -85,6 +86,7 @@ def test_a_coordinator_killed_after_every_record_comes_to_the_same_answers(tmp_p
         assert times > 9 * len(whole.heard)  # three replies and a step at least in each of three exchanges
         assert found.results == whole.results
         assert [each.told for each in found.heard] == [each.told for each in whole.heard]
+        assert log.opening is not None
         assert sessions.rounds_of(rig.present.post, rig.study, log, log.opening) == found.heard
         mortal[0] = False
         found.conversation.receipts()
@@ -173,7 +175,7 @@ def test_an_ask_that_leaves_few_rows_with_weight_is_refused_without_a_number(
     def concentrated(*_: object) -> None:
         raise Refusal("MODEL_WEIGHTS_CONCENTRATED", effective="2", least="30")
 
-    monkeypatch.setattr(fitting.protect, "spread", concentrated)
+    monkeypatch.setattr(protect, "spread", concentrated)
     said = refused(tmp_path, "").text("en")
     assert "declines" in said
     assert "disclosure" in said

@@ -1,13 +1,14 @@
 """Many-round questions driven together: a city that replays the rounds comes to the same asks, and to none that totals do not give."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from protocols.canonical import canonical
-from protocols.dictionary import Reading
+from protocols.dictionary import Reading, Table
 from protocols.errors import ConfigError, PeerError
 from protocols.models.fixedpoint import Block
 from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, chained, layout_digest
@@ -123,7 +124,8 @@ def summed(models: Models, at: Progress, cities: list[Frame]) -> Vector:
         parts = []
         for name, ask in at.asks.items():
             model = models.models[name]
-            parts.append(model.encode(ask, model.measure(ask, city.columns.__getitem__, city.rows)))
+            read = Reading(Table(city.rows, city.columns), city.dictionary, date(2022, 5, 31))
+            parts.append(model.encode(ask, model.measure(ask, read, city.rows)))
         vectors.append(np.concatenate(parts))
     return secure_sum(vectors)
 
