@@ -82,6 +82,12 @@ class KMeans(ManyRounds):
         if not found and not twice and not clipped and len(self.of) >= FEWEST:
             yield from super().faults(dictionary)
 
+    def example_asks(self, model: "Clustering") -> tuple[Ask, ...]:
+        """The start, and a round with every centre in the middle."""
+        first = model.ask(model.start())
+        assert isinstance(first, Ask)  # noqa: S101 nothing was asked yet
+        return (first, first.model_copy(update={"purpose": CENTRES, "point": (0.0,) * (self.k * len(self.of))}))
+
     def key_of(self, fault: HpfedError) -> str:  # noqa: ARG002 planning says what is wrong with amounts alone
         return "of"
 
