@@ -258,6 +258,36 @@ CODES: Final[dict[str, Texts]] = {
         "there is no template {name!r}{near}",
         "There are: {known}",
     ),
+    "TEMPLATE_TWO": _t(
+        "--template 与 --from 只能给出一个",
+        "请选择从模板开始，或从自己的研究文件开始",
+        "--template and --from cannot both be given",
+        "Begin with a shipped study, or with a file of your own",
+    ),
+    "COMPARE_SAME": _t(
+        "两份结果都是研究 {name} 的同一期（{as_of}）：同一项研究只有一个答复，没有变化可言",
+        "请给出另一期、下一个 revision 或另一日期的结果",
+        "both results are the same run of study {name} ({as_of}): a study has one answer, and nothing changed",
+        "Name the result of another run, of the next revision, or of another date",
+    ),
+    "COMPARE_DICTIONARY": _t(
+        "两份结果用的词典不同：{first} 与 {second}，同名变量未必同义",
+        "请用同一版词典重新提问其中一项研究",
+        "the two results use different dictionaries, {first} and {second}: variables of one name may mean two things",
+        "Ask one of the studies again with the dictionary of the other",
+    ),
+    "COMPARE_UNIT": _t(
+        "两份结果的计数单位不同：{first} 与 {second}",
+        "只能比较同一单位的结果",
+        "the two results count different things: {first} and {second}",
+        "Compare results of one unit",
+    ),
+    "COMPARE_NOTHING": _t(
+        "两项研究没有编号与类型都相同的问题",
+        "请让要比较的问题用同一 id 与 kind，例如用 study new --from 从前一项研究开始",
+        "the two studies have no question of one id and one kind",
+        "Give questions that are to be compared one id and kind: begin the later study with `study new --from` the earlier one",
+    ),
     "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
     "CODEBOOK_FORMAT": _t(
         "码表没有 {name!r} 这种格式",

@@ -1,0 +1,180 @@
+"""`study compare`: two results of tiny worlds a year apart, through the real gates, and what is said of their difference."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from click.testing import Result
+from scipy.stats import norm
+from typer.testing import CliRunner
+
+from coordinator import change, cli, output
+from protocols import study as studies
+from protocols.errors import CODES, ConfigError
+from simulations import world
+from tests import gates
+
+QUESTIONS: Final = """questions:
+  - {id: all, kind: count, release: both}
+  - {id: product, kind: frequency, of: product, by: sex}
+  - {id: leaning, kind: tgi, target: product, by: sex}
+  - {id: old, kind: mean, of: age, clip: [16, 80]}
+  - {id: middle, kind: quantiles, of: age, at: [0.5]}
+  - {id: only_before, kind: frequency, of: sex}
+"""
+HEAD: Final = gates.STUDY[: gates.STUDY.index("questions:")].replace("epsilon: 1.0", "epsilon: 4.0")
+LATER: Final = {"2022-05-31": "2023-05-31"}
+
+
+def asked(
+    folder: Path, *, words: dict[str, str] | None = None, rows: int = 900, seed: int = 5, exact: bool = False
+) -> Path:
+    """The result of a tiny study over three cities. `words`: what is another word in every file."""
+    places = folder / "cities"
+    gates.write(places, rows, HEAD + QUESTIONS)
+    for path in (*places.glob("*.yaml"), *places.glob("*/mapping.yaml")):
+        text = path.read_text(encoding="utf-8")
+        for old, new in (words or {}).items():
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+    study = studies.load(places / "study.yaml")
+    if exact:
+        loose = resources.files("simulations.cities").joinpath("policy.yaml").read_bytes()
+        for city in gates.CITIES:
+            (places / city / "policy.yaml").write_bytes(loose)
+        study = study.in_exact_mode()
+    outcome = world.run(study, places, folder / "homes", seed=seed)
+    output.write(folder / "out", outcome.results, outcome.events, outcome.sealer)
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return asked(tmp_path_factory.mktemp("before"))
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    words = {**LATER, "only_before, kind": "only_after, kind", "clip: [16, 80]": "clip: [16, 60]"}
+    return asked(tmp_path_factory.mktemp("after"), words=words, rows=1200, seed=6)
+
+
+def called(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.app, ["study", "compare", *(str(each) for each in arguments)])
+
+
+def rows(value: Any, question: str, of: str, **keys: str) -> list[dict[str, Any]]:
+    return [
+        row for row in value["questions"][question]["rows"] if row["of"] == of and row["keys"].items() >= keys.items()
+    ]
+
+
+def test_every_row_that_both_have_has_a_change_and_the_others_are_listed(
+    before: Path, after: Path, tmp_path: Path
+) -> None:
+    done = called(before, after, "--json", "--out", tmp_path / "change")
+    assert done.exit_code == 0, done.output
+    value = json.loads(done.stdout)
+    assert json.loads((tmp_path / "change" / "changes.json").read_bytes()) == value
+    assert (value["only_first"], value["only_second"]) == (["only_before"], ["only_after"])
+    released = [json.loads((each / "results.json").read_bytes())["questions"] for each in (before, after)]
+    for name, question in value["questions"].items():
+        assert len(question["rows"]) == len(released[1][name]["rows"])
+        with (tmp_path / "change" / "tables" / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
+            assert len(list(csv.DictReader(file))) == len(question["rows"])
+    (everybody,) = [row for row in rows(value, "all", "count") if row["scope"] == "pooled"]
+    assert everybody["first"] + everybody["estimate"] == pytest.approx(everybody["second"], abs=1e-9)
+    half = (everybody["ci_high"] - everybody["ci_low"]) / 2
+    assert half == pytest.approx(norm.ppf(0.975) * everybody["se_noise"], rel=1e-6)  # counts are of the register
+    cities = [row["estimate"] for row in rows(value, "all", "count") if row["scope"] != "pooled"]
+    assert sum(cities) == pytest.approx(everybody["estimate"], abs=1e-6)
+    assert everybody["estimate"] == pytest.approx(900, abs=6 * everybody["se_noise"])
+
+
+def test_a_question_that_is_defined_otherwise_is_marked_and_says_what_differs(before: Path, after: Path) -> None:
+    value = json.loads(called(before, after, "--json").stdout)
+    assert value["questions"]["old"]["reasons"] == [{"reason": "definition", "parts": ["clip"]}]
+    assert all("b" in row["obs_status"] for row in value["questions"]["old"]["rows"] if row["estimate"] is not None)
+    assert value["questions"]["product"]["reasons"] == []
+    assert not any("b" in row["obs_status"] for row in value["questions"]["product"]["rows"])
+
+
+def test_shares_are_compared_by_points_and_indices_by_their_quotient(before: Path, after: Path) -> None:
+    value = json.loads(called(before, after, "--json").stdout)
+    for row in rows(value, "product", "share"):
+        assert row["scale"] == "difference"
+    indices = [row for row in rows(value, "leaning", "index") if row["estimate"] is not None]
+    assert indices
+    for row in indices:
+        assert row["scale"] == "quotient"
+        assert row["estimate"] == pytest.approx(row["second"] / row["first"], rel=1e-9)
+        assert row["ci_low"] < row["estimate"] < row["ci_high"]
+    p = [row["p_value"] for row in value["questions"]["product"]["rows"] if row["p_value"] is not None]
+    q = [row["q_value"] for row in value["questions"]["product"]["rows"] if row["p_value"] is not None]
+    assert all(one <= other for one, other in zip(p, q, strict=True))
+    assert max(q) == pytest.approx(max(p), rel=1e-9)
+
+
+def test_the_page_is_in_both_languages(before: Path, after: Path) -> None:
+    for language, word in (("zh", "变化"), ("en", "change")):
+        done = called(before, after, "--lang", language)
+        assert done.exit_code == 0
+        assert word in done.stdout
+        assert "only_before" in done.stdout
+    assert "个百分点" in called(before, after, "--lang", "zh").stdout
+
+
+def test_exact_counts_change_without_an_interval_to_speak_of(tmp_path: Path) -> None:
+    places = (asked(tmp_path / "a", exact=True, rows=40), asked(tmp_path / "b", exact=True, rows=52, words=LATER))
+    value = change.published(change.compared(*map(change.side, places)))
+    (everybody,) = [row for row in rows(value, "all", "count") if row["scope"] == "pooled"]
+    assert (everybody["estimate"], everybody["ci_low"], everybody["ci_high"]) == (36, 36, 36)
+    assert everybody["p_value"] is None
+
+
+def test_the_same_answer_twice_has_no_change(before: Path) -> None:
+    assert (done := called(before, before)).exit_code == 2
+    assert CODES["COMPARE_SAME"]["en"][1] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "other"), [("COMPARE_DICTIONARY", {"version": 2}), ("COMPARE_UNIT", {"unit": "loan"})]
+)
+def test_other_dictionaries_and_units_are_refused(before: Path, after: Path, code: str, other: dict[str, Any]) -> None:
+    first, second = change.side(before), change.side(after)
+    meant = second.study.dictionary.model_copy(update=other)
+    with pytest.raises(ConfigError) as refused:
+        change.compared(first, replace(second, study=replace(second.study, dictionary=meant)))
+    assert refused.value.code == code
+
+
+def test_studies_without_a_question_in_common_are_refused(before: Path, after: Path) -> None:
+    first, second = change.side(before), change.side(after)
+    content = second.results.content
+    only = {"only_after": content.questions["only_after"]}
+    results = replace(second.results, content=content.model_copy(update={"questions": only}))
+    with pytest.raises(ConfigError) as refused:
+        change.compared(first, replace(second, results=results))
+    assert refused.value.code == "COMPARE_NOTHING"
+
+
+def test_a_result_that_was_changed_ends_with_5_and_the_file(before: Path, after: Path, tmp_path: Path) -> None:
+    forged = tmp_path / "forged"
+    shutil.copytree(after, forged)
+    path = forged / "results.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.1", "0.2"), encoding="utf-8")
+    done = called(before, forged)
+    assert done.exit_code == 5
+    assert "results.json" in done.stdout
+
+
+def test_nothing_is_overwritten(before: Path, after: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").write_text("mine", encoding="utf-8")
+    assert called(before, after, "--out", tmp_path / "taken").exit_code == 2
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["mine.txt"]
