@@ -250,6 +250,11 @@ def _identity(row: Row, question: Released) -> Identity:
     return row.scope, row.measure, row.contrast, (("item", str(row["item"])),) if row["item"] is not None else keys
 
 
+def between(one: Row, other: Row, question: Released, confidence: float = 0.95) -> Change:
+    """The change from one row to another of the same cell, both with intervals at `confidence`."""
+    return _change(_identity(other, question), (one, other), (1.0, 1.0), _quantile(confidence))
+
+
 def _alone(of: Identity, row: Row, where: Where) -> Change:
     """A row that one result has: shown, and nothing is said of a change."""
     scope, measure, contrast, keys = of

@@ -68,8 +68,8 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     "of_first": {"zh": "前 {names}", "en": "first: {names}"},
     "of_second": {"zh": "后 {names}", "en": "second: {names}"},
     "same_holders": {
-        "zh": "两边都有的缴存人使真实误差更小：区间按互相独立计算，只宽不窄",
-        "en": "holders who stand in both make the true error smaller: the two are taken for independent, which is on the safe side",
+        "zh": "区间按两次互相独立计算；两边都有的人通常使真实误差更小，因而区间偏宽",
+        "en": "the two are taken for independent; whoever stands in both makes the true error smaller as a rule, so intervals are wide",
     },
     "same_day": {
         "zh": "两份结果的日期相同（{as_of}）：变化来自数据更正与噪声，不来自时间",
@@ -122,10 +122,11 @@ def _side(side: Side, language: Language) -> str:
 
 
 def _question(found: Changed, wording: Wording) -> list[str]:
+    """Its rows, but for those that no number applies to; the files have them."""
     language = wording.language
     names = ("row", "measure", "first", "second", "change", "interval", "q_value", "marks")
-    rows = [[_say(name, language) for name in names], *(_row(each, wording) for each in found.rows)]
-    return aligned(rows, left=2)
+    shown = [each for each in found.rows if "z" not in each.obs_status]
+    return aligned([[_say(name, language) for name in names], *(_row(each, wording) for each in shown)], left=2)
 
 
 def _row(row: Change, wording: Wording) -> list[str]:

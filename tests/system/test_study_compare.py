@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +14,9 @@ from click.testing import Result
 from scipy.stats import norm
 from typer.testing import CliRunner
 
-from coordinator import change, cli, output
+from coordinator import change, change_text, cli, output
 from protocols import study as studies
+from protocols.dictionary import Break, Words
 from protocols.errors import CODES, ConfigError
 from simulations import world
 from tests import gates
@@ -161,6 +163,62 @@ def test_studies_without_a_question_in_common_are_refused(before: Path, after: P
     with pytest.raises(ConfigError) as refused:
         change.compared(first, replace(second, results=results))
     assert refused.value.code == "COMPARE_NOTHING"
+
+
+def differing(of: change.Side, **content: Any) -> change.Side:
+    """The same side with another part of its results."""
+    return replace(of, results=replace(of.results, content=of.results.content.model_copy(update=content)))
+
+
+def marked(found: change.Changes, question: str) -> tuple[list[change.Reason], set[str]]:
+    """Reasons of a question, and the scopes whose rows have the mark b."""
+    (each,) = [each for each in found.questions if each.id == question]
+    return list(each.reasons), {row.scope for row in each.rows if "b" in row.obs_status}
+
+
+def test_a_break_between_the_two_marks_what_it_affects(before: Path, after: Path) -> None:
+    first, second = change.side(before), change.side(after)
+    broken = Break.model_validate({"from": date(2022, 9, 20), "affects": ("product",), "label": {"en": "a new law"}})
+    for cities, scopes in (((), {"pooled"}), (("east",), {"pooled"}), (("elsewhere",), set())):
+        meant = second.study.dictionary.model_copy(update={"breaks": (broken.model_copy(update={"cities": cities}),)})
+        sides = [replace(each, study=replace(each.study, dictionary=meant)) for each in (first, second)]
+        found = change.compared(*sides)
+        assert marked(found, "product")[1] == scopes
+        assert marked(found, "all") == ([], set())
+        if scopes:
+            assert "a new law" in change_text.page(found, "en")
+            assert [reason.reason for reason in marked(found, "product")[0]] == ["break"]
+
+
+def test_other_cities_mark_pooled_rows_and_not_those_of_a_city(before: Path, after: Path) -> None:
+    first, second = change.side(before), change.side(after)
+    questions = dict(second.results.content.questions)
+    questions["all"] = questions["all"].model_copy(update={"cities": ("east", "north")})
+    found = change.compared(first, differing(second, questions=questions))
+    (reason,), scopes = marked(found, "all")
+    assert reason.published() == {"reason": "cities", "only_first": ["west"], "only_second": []}
+    assert scopes == {"pooled"}
+    assert "west" in change_text.page(found, "zh")
+
+
+def test_codes_that_a_city_merges_only_once_mark_it_and_the_sum(before: Path, after: Path) -> None:
+    first, second = change.side(before), change.side(after)
+    cities = second.results.content.cities.model_copy(update={"unused": {"east": {"product": ("free",)}}})
+    found = change.compared(first, differing(second, cities=cities))
+    assert [reason.published() for reason in marked(found, "product")[0]] == [{"reason": "codes", "cities": ["east"]}]
+    assert marked(found, "all") == ([], set())
+
+
+def test_what_a_variable_means_is_part_of_the_definition_and_what_it_is_called_is_not(
+    before: Path, after: Path
+) -> None:
+    first, second = change.side(before), change.side(after)
+    variables = second.study.dictionary.variables
+    for update, parts in (({"range": (16, 70)}, ["age"]), ({"label": Words(en="Years")}, [])):
+        age = variables["age"].model_copy(update=update)
+        meant = second.study.dictionary.model_copy(update={"variables": {**variables, "age": age}})
+        found = change.compared(first, replace(second, study=replace(second.study, dictionary=meant)))
+        assert [reason.values["parts"] for reason in marked(found, "middle")[0]] == ([parts] if parts else [])
 
 
 def test_a_result_that_was_changed_ends_with_5_and_the_file(before: Path, after: Path, tmp_path: Path) -> None:
