@@ -1995,9 +1995,9 @@ CODES: Final[dict[str, Texts]] = {
         "At most 15 digits stand before the point, and dates begin with the year 1000: change the range",
     ),
     "SIMULATE_OPTION": _t(
-        "{option} 不适用于 --dictionary：各变量独立抽取，城市之间没有差别",
+        "{option} 不适用于 {beside}：这样生成的城市之间没有差别",
         "去掉其中一个",
-        "{option} says nothing beside --dictionary: draws are independent, and no city differs from another",
+        "{option} says nothing beside {beside}: no city that it makes differs from another",
         "Leave one of the two out",
     ),
     "SIMULATE_BY_HAND": _t(

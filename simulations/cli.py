@@ -55,6 +55,10 @@ WORDS: dict[str, dict[str, str]] = {
         "zh": "各变量独立抽取，变量之间没有关系；研究文件中请写 as_of: {as_of}",
         "en": "independent draws: no variable is related to another; in your study write as_of: {as_of}",
     },
+    "respondents": {
+        "zh": "虚构受访者，按公布的斜率生成（见 truth/truth.json）；研究文件中请写 as_of: {as_of}",
+        "en": "invented respondents with planted slopes (truth/truth.json); in your study write as_of: {as_of}",
+    },
     "unattested": {
         "zh": "{city} 尚未证明自己所发出的内容（{reason}）；待其在线后再次运行同一研究即可补齐",
         "en": "{city} has not attested what it released ({reason}); run the same study again when it can be reached",
@@ -157,6 +161,10 @@ def cities(
             "--dictionary", help="Independent draws from the domains of any dictionary: a name@version, or a file."
         ),
     ] = None,
+    respondents: Annotated[
+        bool,
+        typer.Option("--respondents", help="Respondents of platform-workers-survey@1, with the slopes of its report."),
+    ] = False,
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
@@ -171,6 +179,9 @@ def cities(
         from protocols.errors import ConfigError, json_text
         from simulations import cities as made
 
+        if respondents:
+            _respondents(out, city, rows, seed, heterogeneity, dictionary, broken, events, spoken, as_json)
+            return
         if dictionary is None:
             spread = 1.0 if heterogeneity is None else heterogeneity
             made.write(out, city or made.ALL, rows, seed, spread, broken, events)
@@ -180,7 +191,7 @@ def cities(
             return
         if heterogeneity is not None or broken or events:
             option = "--broken" if broken else "--events" if events else "--heterogeneity"
-            raise ConfigError("SIMULATE_OPTION", option=option)
+            raise ConfigError("SIMULATE_OPTION", option=option, beside="--dictionary")
         chosen = tuple(city or made.ANY)
         as_of = made.write_independent(out, dictionary, chosen, made.ANY_ROWS if rows is None else rows, seed)
         told(f"{say('written', spoken)} {out}\n{say('independent', spoken, as_of=as_of)}")
@@ -189,6 +200,37 @@ def cities(
             typer.echo(json_text(value))
 
     guarded(spoken, as_json, work)
+
+
+def _respondents(
+    out: Path,
+    city: list[str] | None,
+    rows: int | None,
+    seed: int,
+    heterogeneity: float | None,
+    dictionary: str | None,
+    broken: str,
+    events: bool,
+    spoken: str,
+    as_json: bool,
+) -> None:
+    """`cities --respondents`. Errors: `ConfigError` SIMULATE_OPTION, and those of `write_respondents`."""
+    from protocols.errors import ConfigError, json_text
+    from simulations import cities as made
+
+    others = {
+        "--broken": broken,
+        "--events": events,
+        "--heterogeneity": heterogeneity is not None,
+        "--dictionary": dictionary,
+    }
+    given = [option for option, there in others.items() if there]
+    if given:
+        raise ConfigError("SIMULATE_OPTION", option=given[0], beside="--respondents")
+    as_of = made.write_respondents(out, tuple(city or ()), rows, seed)
+    told(f"{say('written', spoken)} {out}\n{say('respondents', spoken, as_of=as_of)}")
+    if as_json:
+        typer.echo(json_text({"out": str(out), "as_of": str(as_of), "synthetic": True, "draws": "planted slopes"}))
 
 
 @app.command()

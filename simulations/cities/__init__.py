@@ -4,6 +4,7 @@ Every folder holds what a real one would: data in the city's own dialect, `mappi
 `truth/`, beside the folders, holds the clean rows and the planted parameters. No record of a person is in any of it.
 
 `write_independent` does less for any dictionary: independent draws from its public domains, to rehearse a study before real files exist.
+`write_respondents` makes the respondents of a survey, with planted slopes.
 """
 
 import math
@@ -71,9 +72,7 @@ def write_independent(
     Errors: `ConfigError` of the dictionary, and SIMULATE_OUT, SIMULATE_NAME, SIMULATE_ROWS, SIMULATE_SEED, SIMULATE_RANGE.
     """
     _vacant(out)
-    wrong = [city for city in cities if not re.fullmatch(CITY_ID, city)]
-    if wrong or not cities:
-        raise ConfigError("SIMULATE_NAME", city=wrong[0] if wrong else "")
+    _named(cities)
     _sized(rows, seed)
 
     from simulations.cities import independent
@@ -82,6 +81,29 @@ def write_independent(
     with _filling(out) as (made, _):
         independent.build(made, meant, dictionary, tuple(dict.fromkeys(cities)), rows, seed)
     return independent.snapshot_date(meant)
+
+
+def write_respondents(out: Path, parties: Sequence[str] = (), rows: int | None = None, seed: int = 20220531) -> date:
+    """Write parties of invented respondents of `platform-workers-survey@1` into `out`, as `write` does; the date of their snapshots.
+
+    Unlike independent draws they have relations that are known: `truth/truth.json` has the planted slopes. Without `parties` or `rows`:
+    three of 1,543. Errors: `ConfigError` SIMULATE_OUT, SIMULATE_NAME, SIMULATE_ROWS, SIMULATE_SEED.
+    """
+    from simulations.cities import respondents
+
+    chosen, each = tuple(dict.fromkeys(parties)) or respondents.PARTIES, respondents.ROWS if rows is None else rows
+    _vacant(out)
+    _named(chosen)
+    _sized(each, seed)
+    with _filling(out) as (made, _):
+        respondents.build(made, chosen, each, seed)
+    return respondents.AS_OF
+
+
+def _named(cities: Sequence[str]) -> None:
+    wrong = [city for city in cities if not re.fullmatch(CITY_ID, city)]
+    if wrong or not cities:
+        raise ConfigError("SIMULATE_NAME", city=wrong[0] if wrong else "")
 
 
 def _vacant(out: Path) -> None:
