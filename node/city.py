@@ -13,9 +13,15 @@ from protocols.attestation import FactText
 from protocols.dictionary import Bound, Dictionary, Words, near
 from protocols.errors import Both, ConfigError
 from protocols.facts import UNSAID
+from protocols.filters import days
 from protocols.yamltext import Flag, Record, fit
 
 FILE: Final = "city.yaml"
+EPOCH: Final = date(1970, 1, 1).toordinal()
+
+
+def _day(value: Any) -> Any:
+    return date.fromordinal(days(value) + EPOCH) if isinstance(value, str) else value
 
 
 class Statement(Record):
@@ -23,7 +29,7 @@ class Statement(Record):
 
     value: Bound
     unit: str = ""
-    as_of: date
+    as_of: Annotated[date, BeforeValidator(_day)]
     visible: Literal["public", "summed"]
     source: str = ""
 

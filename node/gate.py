@@ -608,7 +608,7 @@ class Gate:
         rule = self.policy.file.exact.dominance
         few = Few(rule.top, rule.share, rule.p_percent)
         vector = encoded(agreement.study, layout, rows, self.station.city.city, few)
-        vector += figures(layout, rows, agreement.study)
+        vector += figures(layout, added(rows.facts, agreement.study.dictionary))
         vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
@@ -767,9 +767,9 @@ def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "
     return total
 
 
-def figures(layout: Layout, rows: snapshot.Snapshot, study: Study) -> Vector:
-    """What this city only lets be added up of itself, in the cell of each such fact; 0 in all others, and of what it publishes."""
-    total, stated = np.zeros(layout.length, dtype=np.int64), added(rows.facts, study.dictionary)
+def figures(layout: Layout, stated: Mapping[str, int]) -> Vector:
+    """What this city only lets be added up of itself (`stated`, in steps), each in the cell of its fact; 0 in all others."""
+    total = np.zeros(layout.length, dtype=np.int64)
     for name, at in facts.cells(layout).items():
         total[at] = stated.get(name, 0)
     return total
