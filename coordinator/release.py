@@ -16,6 +16,7 @@ import numpy as np
 
 from coordinator.consistency import Reconciled, reconcile, reconcile_cities
 from coordinator.published import Published, amounts_before, beside
+from coordinator.stated import Figures, lacked, variables, words
 from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
@@ -82,6 +83,11 @@ class Opened:
             return frozenset(question.id for question in asked)
         return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
 
+    def figures(self, roster: Roster) -> Figures:
+        """What its cities stated about themselves. Errors: `PeerError SUM_STATED`."""
+        approvals = {roster.name(city): self.approvals[city] for city in self.survivors}
+        return Figures.of(self.agreement, approvals, self.total if self.known else None)
+
     @cached_property
     def covers(self) -> Withheld | None:
         """Cells of the exact sum that are not printed, by the strictest of its cities; None where none is asked to be withheld."""
@@ -115,6 +121,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     study, survivors = opened.agreement.study, opened.survivors
     of_sum, of_cities = reconciled(opened)
     said = own_tables(opened)
+    figures = opened.figures(roster)
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
     questions = {}
     for number, question in enumerate(study.file.questions):
@@ -122,10 +129,12 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         able = study.able(question, cannot)
         enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
         found = of_sum if release == "pooled" else of_cities
-        answered = [city for city in survivors if city in opened.own or not opened.known]
+        alone = bool(study.workload.blocks[question.id])  # else it asks for nothing that a city would answer by itself
+        answered = [city for city in survivors if city in opened.own or not opened.known or not alone]
         given = {POOLED, *(name for name in map(roster.name, answered) if name in able)} if enough else set[str]()
         cities = [Scope(city, roster.name(city), opened.approvals[city].min_cell) for city in survivors]
         sums = scoped(study, question, found, cities, able, given, linked=len(answered) == len(survivors))
+        sums = {scope: figures.beside(question, each) for scope, each in sums.items()}
         scopes: list[tuple[str, Answer]] = []
         of_all = opened.covers if release == "pooled" else said[None].withheld if said else None
         covers = {POOLED: of_all, **{roster.name(city): said[city].withheld for city in survivors if said}}
@@ -146,6 +155,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
             **chosen(study, question),
+            **figures.published(question, able),
             "rows": [row.published(scope) for scope, row in rows],
             "tests": [
                 {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
@@ -205,7 +215,9 @@ def scoped(
     release, sums = study.release_of(question), dict[str, Estimates]()
     if release != "pooled":
         sums = {
-            each.name: estimates(study, question, found.cities[each.city], each.min_cell, (each.name,), each.name)
+            each.name: estimates(
+                study, question, found.cities.get(each.city, {}), each.min_cell, (each.name,), each.name
+            )
             for each in cities
         }
     if release == "by_city" and not question.TOGETHER:
@@ -286,7 +298,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
     """Everything in results.json but the answers: it depends on study, roster and approvals, and on no sum."""
     study = opened.agreement.study
     answered = [opened.approvals[city] for city in opened.survivors]
-    lacking = {name for each in answered for name in each.cannot if name in study.reads()}
+    lacking = {name for each in answered for name in variables(lacked(study, each.cannot))}
     unused = {name for each in answered for name in each.unused}
     return {
         "contract": CONTRACT,
@@ -300,7 +312,11 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
         },
         "cities": _cities(opened, roster, names),
         "privacy": _privacy(opened, roster, seeded),
-        "words": {"variables": _words(study, lacking | unused | _nulls(study).keys()), "nulls": _nulls(study)},
+        "words": {
+            "variables": _words(study, lacking | unused | _nulls(study).keys()),
+            "nulls": _nulls(study),
+            **({"facts": words(study)} if study.facts else {}),
+        },
     }
 
 
@@ -352,8 +368,7 @@ def _study(opened: Opened, roster: Roster) -> dict[str, Any]:
 
 def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[str, Any]:
     answered = {roster.name(city): opened.approvals[city] for city in opened.survivors}
-    reads = set(opened.agreement.study.reads())
-    lacking = {city: sorted(reads & set(approval.cannot)) for city, approval in answered.items()}
+    lacking = {city: lacked(opened.agreement.study, approval.cannot) for city, approval in answered.items()}
     unused = {city: {name: list(codes) for name, codes in each.unused.items()} for city, each in answered.items()}
     everyone = [*answered, *(each.city for each in opened.missing)]
     given = opened.agreement.study.file.cities.attributes or {}

@@ -280,6 +280,9 @@ class Question(Read):
     cohort_is: Literal["slice", "family", ""] = ""
     several: str = ""  # the key of which a holder may have several codes, so that shares add up to more than all
     label: Label = Label()
+    facts: dict[
+        str, dict[str, float]
+    ] = {}  # by name and city, what these published; under `summed` by name, sums of what others did not
     rows: tuple[Row, ...] = ()
     tests: tuple[Test, ...] = ()
 
@@ -333,11 +336,19 @@ class VariableWords(Label):
     codes: dict[str, Label] = {}
 
 
+class FactWords(Label):
+    """`timing`: `flow` of a period, `balance` of its last day."""
+
+    unit: str = ""
+    timing: str = ""
+
+
 class WordsPart(Read):
     """`nulls`: of variables, whether an empty value counts as `zero` or is left out (`drop`)."""
 
     variables: dict[str, VariableWords] = {}
     nulls: dict[str, str] = {}
+    facts: dict[str, FactWords] = {}
 
 
 class Content(Read):

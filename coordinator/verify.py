@@ -43,7 +43,7 @@ from coordinator.results import Results
 from protocols import manifest
 from protocols.answerable import FEWEST
 from protocols.approval import Approval, check_asker, read_approval
-from protocols.attestation import Attestation, epsilon_text, last, noise_of, read_attestation
+from protocols.attestation import Attestation, epsilon_text, last, noise_of, read_attestation, stated
 from protocols.canonical import digest, parse_canonical
 from protocols.dictionary import Words
 from protocols.distribution import software
@@ -582,12 +582,13 @@ def _unequal(found: Any, expected: Mapping[str, Any], start: str, *, further: bo
 def _unlike(said: Attestation, opened: Opened, city: int, privacy: Mapping[str, Any]) -> tuple[str, ...]:
     """What a city attests that is not what study, roster and approvals give."""
     agreement, study = opened.agreement, opened.agreement.study
+    own_words = stated(study, opened.approvals[city].cannot, opened.approvals[city].facts)
     pairs: dict[str, tuple[object, object]] = {
         "study": (said.study, study.digest),
         "run": (said.run, agreement.run - 1),
         "as_of": (said.as_of, study.file.as_of),
         "snapshot": (said.as_of, opened.approvals[city].snapshot),
-        "cannot": (said.cannot, tuple(sorted(set(study.reads()) & set(opened.approvals[city].cannot)))),
+        **{name: (getattr(said, name), each) for name, each in own_words.items()},
         "release": (said.release, study.leaves),
         "mode": (said.mode, study.file.privacy.mode),
         "mechanism": (said.mechanism, privacy["mechanism"]),

@@ -289,7 +289,8 @@ class CapSet(_Entry):
 
 
 class Approved(_Entry):
-    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how."""
+    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how. `facts`: by day,
+    what the city stated of those that the study asks for."""
 
     kind: Literal["approved"] = "approved"
     study: Name
@@ -301,6 +302,7 @@ class Approved(_Entry):
     cannot: tuple[str, ...]
     expires: Seconds
     signed: tuple[OfficerYes, ...] = ()
+    facts: dict[str, dict[str, str]] = {}
 
 
 class Declined(_Entry):

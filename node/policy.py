@@ -566,7 +566,7 @@ def _sizes(study: Study, policy: Policy) -> Iterator[Refusal]:
         key = "limits.most_cells_by_city"
         yield _over(study.file.study, own_cells, limits.most_cells_by_city, key, "个本市单元格", "cells by city")
     for question in study.file.questions:
-        axes = max(len(block.axes) for block in study.workload.blocks[question.id].values())
+        axes = max((len(block.axes) for block in study.workload.blocks[question.id].values()), default=0)
         if axes > limits.most_dimensions:
             yield _over(question.id, axes, limits.most_dimensions, "limits.most_dimensions", "个维度", "dimensions")
 

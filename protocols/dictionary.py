@@ -280,10 +280,11 @@ class Dictionary(Record):
 
     @cached_property
     def content(self) -> bytes:
-        """Canonical JSON with every default filled in. Canonical JSON sorts keys, and the order of codes says which index is which
-        (and which band comes first): both are written as lists of pairs. Of events, breaks and facts a dictionary without them says nothing."""
+        """Canonical JSON with every default filled in. Canonical JSON sorts keys, and the order of codes says which index is which (and
+        which band comes first): both are written as lists of pairs. Of events, breaks and facts a dictionary without them says nothing."""
         tree = _ordered(self.model_dump(mode="json", by_alias=True, exclude_none=True), listed=True)
-        return canonical({key: value for key, value in tree.items() if value or key not in ("events", "breaks", "facts")})
+        later = ("events", "breaks", "facts")
+        return canonical({key: value for key, value in tree.items() if value or key not in later})
 
     @classmethod
     def of_content(cls, content: bytes) -> "Dictionary":
@@ -415,7 +416,7 @@ class Dictionary(Record):
         """Names of facts, ranges that do not rise, units that money is not counted in, bounds between two steps."""
         for name, fact in self.facts.items():
             path = ("facts", name)
-            if not NAME.fullmatch(name) or name in TAKEN:
+            if not NAME.fullmatch(name) or name in TAKEN | {"summed"}:  # which is a word of results
                 yield path, Both("不能用作数据项的名称", "cannot name a fact")
             if fact.range[0] >= fact.range[1]:
                 yield (*path, "range"), RISING
@@ -619,6 +620,11 @@ class Dictionary(Record):
         """What a number is counted in, as the dictionary says; empty for what has none. Derived ages are in years."""
         entry = self.entry(name)
         return "year" if isinstance(entry, YearsBefore) else getattr(entry, "unit", "")
+
+    def timing_of(self, name: str) -> Timing | None:
+        """Whether an amount is of a period or of its last day, where the dictionary says so."""
+        found: Timing | None = getattr(self.entry(name), "timing", None)
+        return found
 
     def codes(self, name: str) -> tuple[str, ...]:
         """The codes of a category, set or boolean, in dictionary order. `else` comes last unless it is a code already."""

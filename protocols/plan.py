@@ -107,8 +107,8 @@ class Agreement:
 
     @property
     def bound(self) -> int:
-        """B: the most that one city's rows can add to a cell."""
-        return self.layout.largest_step * self.most_rows
+        """B: the most that one city's rows, or what it states about itself, can add to a cell."""
+        return max(self.layout.largest_step * self.most_rows, self.layout.largest_stated)
 
     @cached_property
     def support(self) -> int:
@@ -198,8 +198,8 @@ class Agreement:
         cannot: Mapping[int, Sequence[str]],
         waits: Sequence[int] = WAITS_S,
     ) -> Plan:
-        """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study."""
-        reads = self.study.reads()
+        """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study, and the facts it lacks."""
+        reads = self.study.names
         lacking = {
             city: tuple(i for i, name in enumerate(reads) if name in cannot.get(city, ())) for city in self.cities
         }
@@ -280,8 +280,8 @@ def carried(block: Block, v20: int) -> Block:
 
 
 def open_positions(plan: Plan, study: Study) -> dict[int, tuple[str, ...]]:
-    """Of each city of a plan, the names of the variables it cannot map. Errors: `Refusal SECAGG_PLAN` for a position out of range."""
-    reads, lacking = study.reads(), dict(plan.cannot)
+    """Of each city of a plan, the names of what it lacks. Errors: `Refusal SECAGG_PLAN` for a position out of range."""
+    reads, lacking = study.names, dict(plan.cannot)
     if any(position >= len(reads) for positions in lacking.values() for position in positions):
         raise Refusal("SECAGG_PLAN")
     return {city: tuple(reads[position] for position in lacking.get(city, ())) for city in plan.cities}

@@ -26,7 +26,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "a band that falls": ({"band": ["0.95", "0.85"]}, "band", "RATIO_BAND"),
     "published figures by group": ({"denominator": {"public": {"a": "5"}}, "by": "sex"}, "by", "RATIO_CONSTANT_BY"),
     "published figures above": ({"numerator": {"public": {"a": "5"}}}, "numerator", "RATIO_PUBLISHED"),
-    "a fact": ({"denominator": {"fact": "deposits"}}, "denominator", "NOT_YET"),
+    "a fact that there is not": ({"denominator": {"fact": "deposits"}}, "denominator", "STUDY_FACT"),
 }
 
 
