@@ -9,6 +9,7 @@ alone are planted. Marginal shares that the report does not print are choices. A
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +98,7 @@ def slopes(table: str) -> dict[str, float]:
     return {TERMS[row["term"]]: row["estimate"] for row in rows if row["term"] in TERMS}
 
 
+@cache
 def planted() -> dict[str, dict[str, float]]:
     """What holds of the population: slopes, and the constants at which its shares are the printed ones."""
     cafi = facts_file()["cafi"]
