@@ -51,6 +51,10 @@ WORDS: dict[str, dict[str, str]] = {
         "zh": "这项研究已经答复过：以下是当时的答复，不再消耗预算",
         "en": "this study was answered before: here is that answer, at no further cost",
     },
+    "core": {
+        "zh": "人口与年报数字均为虚构；研究中请写 dictionary: hpf-core@1、as_of: {as_of}",
+        "en": "invented holders and figures; in your study write dictionary: hpf-core@1 and as_of: {as_of}",
+    },
     "independent": {
         "zh": "各变量独立抽取，变量之间没有关系；研究文件中请写 as_of: {as_of}",
         "en": "independent draws: no variable is related to another; in your study write as_of: {as_of}",
@@ -151,6 +155,9 @@ def cities(
     events: Annotated[
         bool, typer.Option("--events", help="Every account month by month as well: paid in, taken out, state.")
     ] = False,
+    core: Annotated[
+        bool, typer.Option("--core", help="The six as annual reports count them (hpf-core@1), with facts of their own.")
+    ] = False,
     dictionary: Annotated[
         str | None,
         typer.Option(
@@ -163,6 +170,7 @@ def cities(
     """Write synthetic cities as real city folders: the six of the demo, or of a dictionary of your own.
 
     Example:  hpfed-simulate cities cities --city chongqing --rows 5000
+    Example:  hpfed-simulate cities centres --core --rows 5000
     Example:  hpfed-simulate cities rehearsal --dictionary mine.yaml
     """
     spoken = language(lang)
@@ -171,6 +179,20 @@ def cities(
         from protocols.errors import ConfigError, json_text
         from simulations import cities as made
 
+        if core:
+            beside = {
+                "--dictionary": dictionary is not None,
+                "--heterogeneity": heterogeneity is not None,
+                "--broken": bool(broken),
+                "--events": events,
+            }
+            for option in (name for name, there in beside.items() if there):
+                raise ConfigError("SIMULATE_OPTION_CORE", option=option)
+            as_of = made.write_core(out, city or made.ALL, rows, seed)
+            told(f"{say('written', spoken)} {out}\n{say('core', spoken, as_of=as_of)}")
+            if as_json:
+                typer.echo(json_text({"out": str(out), "as_of": str(as_of), "synthetic": True, "figures": "invented"}))
+            return
         if dictionary is None:
             spread = 1.0 if heterogeneity is None else heterogeneity
             made.write(out, city or made.ALL, rows, seed, spread, broken, events)
