@@ -2048,6 +2048,12 @@ CODES: Final[dict[str, Texts]] = {
         "{option} says nothing beside {beside}: no city that it makes differs from another",
         "Leave one of the two out",
     ),
+    "SIMULATE_OPTION_CORE": _t(
+        "{option} 不适用于 --core：年报口径的六市只有一种写法",
+        "去掉其中一个",
+        "{option} says nothing beside --core: the six as annual reports count them are written in one way",
+        "Leave one of the two out",
+    ),
     "SIMULATE_BY_HAND": _t(
         "--by-hand 不能与 --seed 同用：有种子的世界每次重新开始，签过的字不会留下",
         "去掉其中一个",

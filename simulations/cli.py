@@ -51,6 +51,10 @@ WORDS: dict[str, dict[str, str]] = {
         "zh": "这项研究已经答复过：以下是当时的答复，不再消耗预算",
         "en": "this study was answered before: here is that answer, at no further cost",
     },
+    "core": {
+        "zh": "人口与年报数字均为虚构；研究中请写 dictionary: hpf-core@1、as_of: {as_of}",
+        "en": "invented holders and figures; in your study write dictionary: hpf-core@1 and as_of: {as_of}",
+    },
     "independent": {
         "zh": "各变量独立抽取，变量之间没有关系；研究文件中请写 as_of: {as_of}",
         "en": "independent draws: no variable is related to another; in your study write as_of: {as_of}",
@@ -155,6 +159,9 @@ def cities(
     events: Annotated[
         bool, typer.Option("--events", help="Every account month by month as well: paid in, taken out, state.")
     ] = False,
+    core: Annotated[
+        bool, typer.Option("--core", help="The six as annual reports count them (hpf-core@1), with facts of their own.")
+    ] = False,
     dictionary: Annotated[
         str | None,
         typer.Option(
@@ -171,6 +178,7 @@ def cities(
     """Write synthetic cities as real city folders: the six of the demo, or of a dictionary of your own.
 
     Example:  hpfed-simulate cities cities --city chongqing --rows 5000
+    Example:  hpfed-simulate cities centres --core --rows 5000
     Example:  hpfed-simulate cities rehearsal --dictionary mine.yaml
     """
     spoken = language(lang)
@@ -180,7 +188,34 @@ def cities(
         from simulations import cities as made
 
         if respondents:
-            _respondents(out, city, rows, seed, heterogeneity, dictionary, broken, events, spoken, as_json)
+            beside = {
+                "--core": core,
+                "--dictionary": dictionary is not None,
+                "--heterogeneity": heterogeneity is not None,
+                "--broken": bool(broken),
+                "--events": events,
+            }
+            for option in (name for name, there in beside.items() if there):
+                raise ConfigError("SIMULATE_OPTION", option=option, beside="--respondents")
+            as_of = made.write_respondents(out, tuple(city or ()), rows, seed)
+            told(f"{say('written', spoken)} {out}\n{say('respondents', spoken, as_of=as_of)}")
+            if as_json:
+                value = {"out": str(out), "as_of": str(as_of), "synthetic": True, "draws": "planted slopes"}
+                typer.echo(json_text(value))
+            return
+        if core:
+            beside = {
+                "--dictionary": dictionary is not None,
+                "--heterogeneity": heterogeneity is not None,
+                "--broken": bool(broken),
+                "--events": events,
+            }
+            for option in (name for name, there in beside.items() if there):
+                raise ConfigError("SIMULATE_OPTION_CORE", option=option)
+            as_of = made.write_core(out, city or made.ALL, rows, seed)
+            told(f"{say('written', spoken)} {out}\n{say('core', spoken, as_of=as_of)}")
+            if as_json:
+                typer.echo(json_text({"out": str(out), "as_of": str(as_of), "synthetic": True, "figures": "invented"}))
             return
         if dictionary is None:
             spread = 1.0 if heterogeneity is None else heterogeneity
@@ -200,37 +235,6 @@ def cities(
             typer.echo(json_text(value))
 
     guarded(spoken, as_json, work)
-
-
-def _respondents(
-    out: Path,
-    city: list[str] | None,
-    rows: int | None,
-    seed: int,
-    heterogeneity: float | None,
-    dictionary: str | None,
-    broken: str,
-    events: bool,
-    spoken: str,
-    as_json: bool,
-) -> None:
-    """`cities --respondents`. Errors: `ConfigError` SIMULATE_OPTION, and those of `write_respondents`."""
-    from protocols.errors import ConfigError, json_text
-    from simulations import cities as made
-
-    others = {
-        "--broken": broken,
-        "--events": events,
-        "--heterogeneity": heterogeneity is not None,
-        "--dictionary": dictionary,
-    }
-    given = [option for option, there in others.items() if there]
-    if given:
-        raise ConfigError("SIMULATE_OPTION", option=given[0], beside="--respondents")
-    as_of = made.write_respondents(out, tuple(city or ()), rows, seed)
-    told(f"{say('written', spoken)} {out}\n{say('respondents', spoken, as_of=as_of)}")
-    if as_json:
-        typer.echo(json_text({"out": str(out), "as_of": str(as_of), "synthetic": True, "draws": "planted slopes"}))
 
 
 @app.command()

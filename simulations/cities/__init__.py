@@ -3,8 +3,9 @@
 Every folder holds what a real one would: data in the city's own dialect, `mapping.yaml`, `policy.yaml`, `city.yaml` (`synthetic: true`).
 `truth/`, beside the folders, holds the clean rows and the planted parameters. No record of a person is in any of it.
 
-`write_independent` does less for any dictionary: independent draws from its public domains, to rehearse a study before real files exist.
-`write_respondents` makes the respondents of a survey, with planted slopes.
+`write_core` writes the six as annual reports count their holders, with figures of their own. `write_independent` does less for any
+dictionary: independent draws from its public domains, to rehearse a study before real files exist. `write_respondents`
+makes the respondents of a survey, with planted slopes.
 """
 
 import math
@@ -44,9 +45,7 @@ def write(
     Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_HETEROGENEITY, SIMULATE_SEED, SIMULATE_BROKEN.
     """
     _vacant(out)
-    unknown = [city for city in cities if city not in ALL]
-    if unknown or not cities:
-        raise ConfigError("SIMULATE_CITY", city=unknown[0] if unknown else "", known=", ".join(ALL))
+    _known(cities)
     _sized(LEAST_ROWS if rows is None else rows, seed)
     if not (math.isfinite(heterogeneity) and 0 <= heterogeneity <= MOST_HETEROGENEITY):
         raise ConfigError("SIMULATE_HETEROGENEITY", value=heterogeneity, most=MOST_HETEROGENEITY)
@@ -61,6 +60,23 @@ def write(
         build(made, spill, [city for city in ALL if city in cities], rows, seed, heterogeneity, events)
         if broken:
             KINDS[broken].done(made / KINDS[broken].city / "data")
+
+
+def write_core(out: Path, cities: Sequence[str] = ALL, rows: int | None = None, seed: int = 20220531) -> date:
+    """Write the six cities as annual reports count them, under `hpf-core@1`, into `out`, as `write` does; the date of their snapshots.
+
+    `rows`: holders of each city, a sample of as many as its figures are of; 50,000 if not given. Figures and holders are invented.
+    Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_SEED.
+    """
+    _vacant(out)
+    _known(cities)
+    from simulations.cities import core
+
+    number = core.ROWS if rows is None else rows
+    _sized(number, seed)
+    with _filling(out) as (made, spill):
+        core.build(made, spill, [city for city in ALL if city in cities], number, seed)
+    return core.SNAPSHOT
 
 
 def write_independent(
@@ -104,6 +120,12 @@ def _named(cities: Sequence[str]) -> None:
     wrong = [city for city in cities if not re.fullmatch(CITY_ID, city)]
     if wrong or not cities:
         raise ConfigError("SIMULATE_NAME", city=wrong[0] if wrong else "")
+
+
+def _known(cities: Sequence[str]) -> None:
+    unknown = [city for city in cities if city not in ALL]
+    if unknown or not cities:
+        raise ConfigError("SIMULATE_CITY", city=unknown[0] if unknown else "", known=", ".join(ALL))
 
 
 def _vacant(out: Path) -> None:
