@@ -134,10 +134,11 @@ class Planned:
 
     @cached_property
     def noisy(self) -> tuple[str, ...]:
-        """Questions most rows of which would be noise; none without a twin."""
+        """Questions most rows of which would be noise; none without a twin. One of figures alone has no noise."""
         if self.twin is None or self.study.exact:
             return ()
-        return tuple(q.id for q in self.study.file.questions if self.forecast.noisy(q))
+        summed = [q for q in self.study.file.questions if self.study.workload.blocks[q.id]]
+        return tuple(q.id for q in summed if self.forecast.noisy(q))
 
     # --- what would do
 
