@@ -1,19 +1,25 @@
 """The studies that ship: they are listed and copied, every city's shipped policy answers them, and they run over synthetic cities."""
 
 import json
+import re
+import shutil
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from coordinator import cli, split, templates
+from coordinator import cli, output, split, templates, verify
+from node import ingest
 from node import policy as policies
 from protocols import study as studies
+from protocols.entropy import seeded
 from protocols.errors import CODES
 from protocols.study import Study
-from simulations import cities
+from simulations import cities, world
 from tests import gates
 
 NAMES: Final = (
@@ -24,6 +30,7 @@ NAMES: Final = (
     "platform-workers-survey",
 )
 OF_HOLDERS: Final = ("annual-report", "liquidity", "flexible-pilot")
+CENTRES: Final = ("chengdu", "chongqing", "suzhou")
 
 
 def called(*arguments: object) -> Result:
@@ -118,3 +125,50 @@ def test_the_shipped_policy_answers_every_template(name: str, tmp_path: Path) ->
     )
     assert [str(reason) for reason in found.reasons] == []
     assert found.decide in ("auto", "officer")
+
+
+@pytest.fixture(scope="module")
+def centres(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """City folders of the annual reports' data, and homes with their snapshots beside them."""
+    place = tmp_path_factory.mktemp("centres")
+    cities.write_core(place / "cities", CENTRES, 800)
+    for city in CENTRES:
+        ingest.ingest(place / "cities" / city, place / "homes" / city, seeded("tests", city))
+    return place
+
+
+@pytest.mark.parametrize("name", OF_HOLDERS)
+def test_a_template_for_regulators_runs_over_synthetic_centres(name: str, centres: Path, tmp_path: Path) -> None:
+    shipped(name, tmp_path)
+    file = tmp_path / f"{name}.yaml"
+    names = f"cities: {{least: 3, names: [{', '.join(CENTRES)}]}}"
+    file.write_text(re.sub("^cities: .*$", names, file.read_text(encoding="utf-8"), flags=re.M), encoding="utf-8")
+    study = split.stated(studies.load(file))
+    shutil.copytree(centres / "homes", tmp_path / "homes")
+    outcome = world.run(study, centres / "cities", tmp_path / "homes", seed=3)
+    output.write(tmp_path / "out", outcome.results, outcome.events, outcome.sealer)
+    assert all(step.holds for step in verify.verify(tmp_path / "out"))
+    found = json.loads(outcome.results)
+    assert found["study"]["asker"]["role"] == "regulator"
+    assert list(found["questions"]) == sorted(question.id for question in study.file.questions)
+    facts = [yaml.safe_load((centres / "cities" / city / "city.yaml").read_text("utf-8"))["facts"] for city in CENTRES]
+    for question in study.file.questions:
+        answered = found["questions"][question.id]
+        assert tuple(answered["cities"]) == tuple(sorted(CENTRES))
+        assert any(row["estimate"] is not None for row in answered["rows"]), question.id
+        if question.kind == "ratio" and not question.variables():
+            sides = [sum(Fraction(str(each[side.fact]["value"])) for each in facts) for side in question.sides.values()]
+            row = answered["rows"][0]
+            assert (row["scope"], row["se_noise"], row["obs_status"]) == ("pooled", 0, "")
+            assert row["estimate"] == pytest.approx(float(sides[0] / sides[1]), rel=1e-11)
+        if question.kind == "ratio" and question.band is not None:
+            rows = [row for row in answered["rows"] if row["measure"] == "ratio" and row["estimate"] is not None]
+            assert all(row["position"] in ("below", "within", "above", "undecided") for row in rows)
+
+
+def test_epsilon_of_a_template_goes_to_what_no_report_prints(tmp_path: Path) -> None:
+    for name in OF_HOLDERS:
+        study = shipped(name, tmp_path)
+        free = [q for q in study.file.questions if not study.workload.blocks[q.id]]
+        assert len(free) >= 2
+        assert {q.kind for q in free} == {"ratio"}
