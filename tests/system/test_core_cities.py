@@ -6,6 +6,7 @@ from typing import Final
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -14,7 +15,7 @@ from protocols import study as studies
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
 from simulations import cities, world
-from simulations.cities import core
+from simulations.cities import annual
 from simulations.cities.streams import Streams
 from simulations.cli import app
 from tests.six import Six, results, rows_of, unsound
@@ -50,11 +51,11 @@ questions:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Six:
     """Folders and ingested homes; the rows are the files' own."""
     place = tmp_path_factory.mktemp("core")
-    assert cities.write_core(place / "cities", SOME, ROWS) == core.SNAPSHOT
+    assert cities.write_core(place / "cities", SOME, ROWS) == annual.SNAPSHOT
     for city in SOME:
         ingest.ingest(place / "cities" / city, place / "homes" / city, seeded("tests", city))
     (place / "cities" / "study.yaml").write_text(STUDY, encoding="utf-8")
-    return Six(place / "cities", place / "homes", duckdb.sql("select 1").df())
+    return Six(place / "cities", place / "homes", pd.DataFrame())
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_ratios_of_facts_are_the_printed_ones_to_the_printed_digit(outcome: worl
         "overdue_rate": ("overdue_balance", "loan_balance"),
     }
     units = {"%": 100, "‰": 1000}
-    for city, centre in core.centres().items():
+    for city, centre in annual.centres().items():
         for name, printed in centre.entry["ratios"].items():
             top, bottom = (centre.facts[each] for each in sides[name])
             assert f"{top / bottom * units[printed[-1]]:.2f}{printed[-1]}" == printed
@@ -78,7 +79,7 @@ def test_ratios_of_facts_are_the_printed_ones_to_the_printed_digit(outcome: worl
                 assert row["estimate"] == pytest.approx(top / bottom, rel=1e-12)
     (liquid,) = rows_of(outcome, "liquidity", "ratio")
     bank, drawn = (
-        sum(core.centres()[city].facts[name] for city in SOME) for name in ("deposits_in_bank", "withdrawn_year")
+        sum(annual.centres()[city].facts[name] for city in SOME) for name in ("deposits_in_bank", "withdrawn_year")
     )
     assert liquid["estimate"] == pytest.approx(bank / drawn, rel=1e-12)
     stated = results(outcome)["questions"]["liquidity"]["facts"]
@@ -89,11 +90,11 @@ def test_ratios_of_facts_are_the_printed_ones_to_the_printed_digit(outcome: worl
 
 @pytest.mark.parametrize("rows", [ROWS, 20_000])
 def test_sums_over_holders_times_the_sampling_factor_are_the_facts(rows: int) -> None:
-    for city, centre in core.centres().items():
-        people, loans = core.holders(centre, rows, Streams(20220531, city))
+    for city, centre in annual.centres().items():
+        people, loans = annual.holders(centre, rows, Streams(20220531, city))
         sums = {name: int(people[name].sum()) for name in people if name in centre.facts}
-        sums["loan_issued_year"] = int(loans["amount"][loans["month"] >= core.YEAR].sum())
-        assert sums.keys() == {*core.MONEY, "loan_issued_year"} & centre.facts.keys()
+        sums["loan_issued_year"] = int(loans["amount"][loans["month"] >= annual.YEAR].sum())
+        assert sums.keys() == {*annual.MONEY, "loan_issued_year"} & centre.facts.keys()
         for name, found in sums.items():
             within = 0.2 if name == "overdue_balance" else 0.01
             assert found * centre.holders / rows == pytest.approx(centre.facts[name], rel=within), (city, name)
@@ -159,5 +160,5 @@ def test_bad_sizes_and_strangers_are_refused_as_for_the_other_cities(tmp_path: P
         ({"seed": -1}, "SIMULATE_SEED"),
     ):
         with pytest.raises(ConfigError) as caught:
-            cities.write_core(tmp_path / "out", **wrong)  # type: ignore[arg-type] # each case another argument
+            cities.write_core(tmp_path / "out", **wrong)
         assert caught.value.code == code
