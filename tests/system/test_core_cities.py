@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from coordinator.report import html
+from coordinator.report.wording import LANGUAGES
+from coordinator.results import Results
 from node import ingest, mapping
 from protocols import study as studies
 from protocols.entropy import seeded
@@ -42,6 +45,8 @@ questions:
   - {id: lent, kind: mean, of: loan_issued_year, release: by_city}
   - {id: held, kind: mean, of: deposit_balance, release: by_city}
   - {id: late, kind: mean, of: overdue_balance, release: by_city}
+  - {id: units, kind: frequency, of: unit_type, release: by_city}
+  - {id: compared, kind: compare, indicators: [units], release: by_city}
   - {id: area, kind: frequency, of: area_band, by: home_order}
   - {id: loans, kind: series, of: loans, every: month}
 """
@@ -112,6 +117,36 @@ def test_sums_by_the_node_are_those_that_were_planted(made: Six, outcome: world.
         for question, name in asked.items():
             total = sum(row["estimate"] or 0 for row in rows_of(outcome, question, "total", city))
             assert round(total * 100) == truth[city]["sums_fen"][name]
+
+
+def test_the_page_says_whose_word_facts_are_what_is_not_compared_and_who_is_covered(outcome: world.Outcome) -> None:
+    results_ = Results.parse(outcome.results)
+    pages = {language: html.render(results_, language) for language in LANGUAGES}
+    for said in (
+        "资金存款（亿元，期末余额）",
+        "它们是中心的陈述",
+        "常州不单独公布“资金存款”，只有它们的合计参与计算",
+        "分子是期末余额，分母是全年发生额",
+        "可比性提示：苏州的“单位性质：其他”超过 20%",
+        "各市数据所含范围不同，对比各行均标 [b]",
+        "苏州（园区不含",
+    ):
+        assert said in pages["zh"], said
+    for said in (
+        "Money in bank (100 million CNY, balance)",
+        "They are statements of a centre, signed in its approval and not checked by this study",
+        "The numerator is a balance, the denominator a flow",
+        "more than 20% of Suzhou",
+        "Mean (CNY, balance)",
+    ):
+        assert said in pages["en"], said
+    marks = {row["obs_status"] for row in rows_of(outcome, "compared", "value", "suzhou")}
+    assert {mark[:1] for mark in marks} == {"b"}
+    cells = {
+        test["cell"] for test in results(outcome)["questions"]["compared"]["tests"] if test["name"] == "heterogeneity"
+    }
+    assert "private" in cells
+    assert "other" not in cells
 
 
 def test_a_study_over_facts_and_loans_is_answered_whole_and_its_bundle_holds(

@@ -119,8 +119,8 @@ def test_ratios_of_facts_in_exact_mode_are_those_of_python_integers_and_the_bund
     roster = self_declared((out / "bundle/roster.json").read_bytes())
     for number, entry in roster.cities.items():
         said = read_attestation((out / f"bundle/attestations/{entry.name}.json").read_bytes(), number, roster)
-        unsaid = entry.name in SILENT
-        assert ("bank" in said.facts, said.summed) == (not unsaid, ("bank",) if unsaid else ())
+        hidden = entry.name in SILENT
+        assert ("bank" in said.facts, said.summed) == (not hidden, ("bank",) if hidden else ())
         assert (said.facts["paid"], said.cannot) == (PAID[entry.name], ("fact:balance",) if entry.name == "bb" else ())
 
 
