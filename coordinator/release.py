@@ -122,6 +122,8 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     of_sum, of_cities = reconciled(opened)
     said = own_tables(opened)
     figures = opened.figures(roster)
+    covered = {roster.name(city): opened.approvals[city].scope for city in survivors}
+    domain = replace(study.domain, scopes={city: each.word for city, each in covered.items()})
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
     questions = {}
     for number, question in enumerate(study.file.questions):
@@ -138,7 +140,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         scopes: list[tuple[str, Answer]] = []
         of_all = opened.covers if release == "pooled" else said[None].withheld if said else None
         covers = {POOLED: of_all, **{roster.name(city): said[city].withheld for city in survivors if said}}
-        for scope, answer in question.answers(sums, given, study.domain).items():
+        for scope, answer in question.answers(sums, given, domain).items():
             answer = _covered(answer, question, study, covers.get(scope))
             if scope == POOLED and release == "pooled" and opened.amounts:
                 answer = dominance.covered(answer, study.workload.blocks[question.id], opened.amounts)
@@ -370,6 +372,8 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
     answered = {roster.name(city): opened.approvals[city] for city in opened.survivors}
     lacking = {city: lacked(opened.agreement.study, approval.cannot) for city, approval in answered.items()}
     unused = {city: {name: list(codes) for name, codes in each.unused.items()} for city, each in answered.items()}
+    flags = {city: each.scope.model_dump(mode="json", exclude_none=True) for city, each in answered.items()}
+    scopes = {city: each for city, each in flags.items() if each}
     everyone = [*answered, *(each.city for each in opened.missing)]
     given = opened.agreement.study.file.cities.attributes or {}
     levels = {name: {city: level for city, level in each.items() if city in everyone} for name, each in given.items()}
@@ -381,6 +385,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
         "cannot": {city: listed for city, listed in lacking.items() if listed},
         "unused": {city: named for city, named in unused.items() if named},
         **({"attributes": levels} if levels else {}),
+        **({"scopes": scopes} if scopes else {}),
         "names": {city: _both(names.get(city, Words()), city) for city in everyone},
     }
 
@@ -485,8 +490,13 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
             "zh": dictionary.label_of(name, "zh"),
             "en": dictionary.label_of(name, "en"),
             "unit": dictionary.unit_of(name),
+            **({"timing": timing} if (timing := dictionary.timing_of(name)) else {}),
             "codes": {
-                code: {"zh": dictionary.code_label(name, code, "zh"), "en": dictionary.code_label(name, code, "en")}
+                code: {
+                    "zh": dictionary.code_label(name, code, "zh"),
+                    "en": dictionary.code_label(name, code, "en"),
+                    **({} if dictionary.comparable(name, code) else {"comparable": False}),
+                }
                 for code in dictionary.codes(name)
             },
         }

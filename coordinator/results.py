@@ -120,6 +120,7 @@ class CitiesPart(Read):
     cannot: dict[str, tuple[str, ...]] = {}
     unused: dict[str, dict[str, tuple[str, ...]]] = {}  # city, variable: codes that no local text becomes
     names: dict[str, Label] = {}
+    scopes: dict[str, dict[str, str]] = {}  # city: who of its holders its files cover, flag by flag
     attributes: dict[str, dict[str, str]] = {}  # name, city: its level, as the study says
 
 
@@ -331,9 +332,18 @@ class Question(Read):
         return (code, others[0]) if len(others) == 1 else None
 
 
+class CodeWords(Label):
+    """`comparable`: whether it means the same in every city."""
+
+    comparable: bool = True
+
+
 class VariableWords(Label):
+    """`timing`: `flow` of a period, `balance` of its last day."""
+
     unit: str = ""
-    codes: dict[str, Label] = {}
+    timing: str = ""
+    codes: dict[str, CodeWords] = {}
 
 
 class FactWords(Label):

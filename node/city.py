@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from protocols import facts, yamltext
-from protocols.approval import Scope
+from protocols.approval import Covered
 from protocols.attestation import FactText
 from protocols.dictionary import Bound, Dictionary, Words, near
 from protocols.errors import Both, ConfigError
@@ -60,7 +60,7 @@ class City(Record):
     city: Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
     name: Words
     code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
-    scope: Scope = Scope()
+    scope: Covered = Covered()
     facts: Mapping[str, Statements] = Field(default_factory=dict)
     synthetic: Flag = False
     open_data: Flag = False

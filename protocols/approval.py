@@ -28,12 +28,17 @@ Officer = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]{0,60}$")]  # no fre
 Held = Literal["included", "excluded", "none"]
 
 
-class Scope(Record):
+class Covered(Record):
     """Who of a city's holders its files cover."""
 
     province_units: Held | None = None
     railway: Held | None = None
     parks: Held | None = None
+
+    @property
+    def word(self) -> str:
+        """All flags in one word."""
+        return " ".join(str(flag) for flag in (self.province_units, self.railway, self.parks))
 
 
 class OfficerSaid(Record):
@@ -92,7 +97,7 @@ class Approval(Record):
     cannot: tuple[str, ...]
     unused: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # by variable: codes that no local text becomes
     facts: dict[Id, FactText] = Field(default_factory=dict)  # that the study asks for and the city publishes
-    scope: Scope = Scope()
+    scope: Covered = Covered()
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
     min_pooled: Annotated[int, Field(ge=0)] = (

@@ -647,6 +647,11 @@ class Dictionary(Record):
         words = getattr(entry, "codes", {}).get(code)
         return words.text(language, code) if words else code
 
+    def comparable(self, name: str, code: str) -> bool:
+        """Whether a code means the same in every city."""
+        words = getattr(self.variables.get(name), "codes", {}).get(code)
+        return words is None or bool(words.comparable)
+
     def needs(self, name: str) -> frozenset[str]:
         """The given variables that a variable is made of; itself if it is given. What events give counts as given: a city makes it of its
         events, or of a column. Of a name of events, its full form."""

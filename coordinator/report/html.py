@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import figures, months, orders
+from coordinator.report import figures, months, orders, stated
 from coordinator.report import grids as layout
 from coordinator.report.figures import Figure
 from coordinator.report.findings import findings
@@ -310,9 +310,16 @@ def _cannot(wording: Wording, questions: Mapping[str, Question]) -> tuple[Markup
         wording.say(
             "cannot_variable", city=wording.city(city), variables=wording.lacking(city), unit=wording.unit()
         )
-        for city, variables in content.cities.cannot.items()
-        if variables and city in content.cities.answered
+        for city in content.cities.cannot
+        if wording.lacking(city) and city in content.cities.answered
     ]  # fmt: skip
+    said += [
+        wording.say("cannot_fact", city=wording.city(city), facts=facts)
+        for city in content.cities.answered
+        if (facts := wording.unstated(city))
+    ]
+    if content.words.facts:
+        said.append(wording.say("cannot_facts"))
     said += [
         wording.say("cannot_uncounted", city=wording.city(each.city), reason=_reason(wording, each.reason, each.detail))
         for each in content.cities.uncounted
@@ -417,6 +424,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             *_lacking(wording, question),
             *_merged(wording, question),
             *_broken(wording, question),
+            *stated.notes(wording, question),
         ]
         if not question.rows:
             notes.append(wording.say("note_empty"))
@@ -502,7 +510,7 @@ def _side(wording: Wording, given: Any) -> Markup | str:
     if isinstance(given, str):
         return wording.variable(given)
     return (
-        wording.variable(str(given["fact"]))
+        wording.fact(str(given["fact"]))
         if isinstance(given, Mapping) and "fact" in given
         else wording.say("published_figures")
     )
@@ -547,6 +555,9 @@ def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:
     for city in content.cities.answered:
         if city in question.cities:
             continue
+        if question.facts:
+            yield wording.say("note_unstated", city=wording.city(city))
+            continue
         names = [name for name in content.cities.cannot.get(city, ()) if name in question.keys]
         if names:
             listed = wording.listed(wording.variable(name) for name in names)
@@ -585,7 +596,8 @@ def _cities(wording: Wording) -> tuple[CityLine, ...]:
     def line(city: str, state: Markup, what: Markup) -> CityLine:
         date = content.cities.snapshots.get(city, dash)
         cost = dash if content.privacy.mode == "exact" else spent.get(city, dash)
-        return CityLine(wording.city(city), state, what, date, cost, wording.lacking(city) or dash)
+        lacks = wording.listed(each for each in (wording.lacking(city), wording.unstated(city)) if each)
+        return CityLine(wording.city(city), state, what, date, cost, lacks or dash)
 
     uncounted = {each.city: each for each in content.cities.uncounted}
 

@@ -101,9 +101,9 @@ class Ratio(Question):
             each for side, name in self._summed.items() for each in amount_fault(side, name, dictionary, ("boolean",))
         ]
         yield from found
-        timed = {} if found else {name: dictionary.timing_of(name) for name in named}
-        if set(timed.values()) == {"flow", "balance"}:
-            yield Fault(DENOMINATOR, "RATIO_TIMING", timing_values(timed))
+        timed = {} if found else {dictionary.timing_of(name): name for name in named}
+        if "flow" in timed and "balance" in timed:
+            yield Fault(DENOMINATOR, "RATIO_TIMING", {"flow": timed["flow"], "balance": timed["balance"]})
         for name in () if found else self.clip:
             if name not in named or dictionary.type_of(name) == "boolean":
                 yield Fault("clip", "STUDY_CLIP", {"name": name})
@@ -210,11 +210,6 @@ class Ratio(Question):
             low=0.0 if all(x is None or x.low >= 0 for x in amounts.values()) else -np.inf,
             high=np.inf,
         )
-
-
-def timing_values(timed: Mapping[str, str | None]) -> dict[str, str]:
-    """The two variables of a ratio, by what their amounts are of."""
-    return {str(timing): name for name, timing in timed.items()}
 
 
 def _stated(given: Side, sums: Estimates) -> float:

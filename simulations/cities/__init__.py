@@ -70,13 +70,13 @@ def write_core(out: Path, cities: Sequence[str] = ALL, rows: int | None = None, 
     """
     _vacant(out)
     _known(cities)
-    from simulations.cities import core
+    from simulations.cities import annual
 
-    number = core.ROWS if rows is None else rows
+    number = annual.ROWS if rows is None else rows
     _sized(number, seed)
     with _filling(out) as (made, spill):
-        core.build(made, spill, [city for city in ALL if city in cities], number, seed)
-    return core.SNAPSHOT
+        annual.build(made, spill, [city for city in ALL if city in cities], number, seed)
+    return annual.SNAPSHOT
 
 
 def write_independent(

@@ -6,15 +6,19 @@ from typing import Final
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from coordinator.report import html
+from coordinator.report.wording import LANGUAGES
+from coordinator.results import Results
 from node import ingest, mapping
 from protocols import study as studies
 from protocols.entropy import seeded
 from protocols.errors import ConfigError
 from simulations import cities, world
-from simulations.cities import core
+from simulations.cities import annual
 from simulations.cities.streams import Streams
 from simulations.cli import app
 from tests.six import Six, results, rows_of, unsound
@@ -41,6 +45,8 @@ questions:
   - {id: lent, kind: mean, of: loan_issued_year, release: by_city}
   - {id: held, kind: mean, of: deposit_balance, release: by_city}
   - {id: late, kind: mean, of: overdue_balance, release: by_city}
+  - {id: units, kind: frequency, of: unit_type, release: by_city}
+  - {id: compared, kind: compare, indicators: [units], release: by_city}
   - {id: area, kind: frequency, of: area_band, by: home_order}
   - {id: loans, kind: series, of: loans, every: month}
 """
@@ -50,11 +56,11 @@ questions:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Six:
     """Folders and ingested homes; the rows are the files' own."""
     place = tmp_path_factory.mktemp("core")
-    assert cities.write_core(place / "cities", SOME, ROWS) == core.SNAPSHOT
+    assert cities.write_core(place / "cities", SOME, ROWS) == annual.SNAPSHOT
     for city in SOME:
         ingest.ingest(place / "cities" / city, place / "homes" / city, seeded("tests", city))
     (place / "cities" / "study.yaml").write_text(STUDY, encoding="utf-8")
-    return Six(place / "cities", place / "homes", duckdb.sql("select 1").df())
+    return Six(place / "cities", place / "homes", pd.DataFrame())
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +75,7 @@ def test_ratios_of_facts_are_the_printed_ones_to_the_printed_digit(outcome: worl
         "overdue_rate": ("overdue_balance", "loan_balance"),
     }
     units = {"%": 100, "‰": 1000}
-    for city, centre in core.centres().items():
+    for city, centre in annual.centres().items():
         for name, printed in centre.entry["ratios"].items():
             top, bottom = (centre.facts[each] for each in sides[name])
             assert f"{top / bottom * units[printed[-1]]:.2f}{printed[-1]}" == printed
@@ -78,7 +84,7 @@ def test_ratios_of_facts_are_the_printed_ones_to_the_printed_digit(outcome: worl
                 assert row["estimate"] == pytest.approx(top / bottom, rel=1e-12)
     (liquid,) = rows_of(outcome, "liquidity", "ratio")
     bank, drawn = (
-        sum(core.centres()[city].facts[name] for city in SOME) for name in ("deposits_in_bank", "withdrawn_year")
+        sum(annual.centres()[city].facts[name] for city in SOME) for name in ("deposits_in_bank", "withdrawn_year")
     )
     assert liquid["estimate"] == pytest.approx(bank / drawn, rel=1e-12)
     stated = results(outcome)["questions"]["liquidity"]["facts"]
@@ -89,11 +95,11 @@ def test_ratios_of_facts_are_the_printed_ones_to_the_printed_digit(outcome: worl
 
 @pytest.mark.parametrize("rows", [ROWS, 20_000])
 def test_sums_over_holders_times_the_sampling_factor_are_the_facts(rows: int) -> None:
-    for city, centre in core.centres().items():
-        people, loans = core.holders(centre, rows, Streams(20220531, city))
+    for city, centre in annual.centres().items():
+        people, loans = annual.holders(centre, rows, Streams(20220531, city))
         sums = {name: int(people[name].sum()) for name in people if name in centre.facts}
-        sums["loan_issued_year"] = int(loans["amount"][loans["month"] >= core.YEAR].sum())
-        assert sums.keys() == {*core.MONEY, "loan_issued_year"} & centre.facts.keys()
+        sums["loan_issued_year"] = int(loans["amount"][loans["month"] >= annual.YEAR].sum())
+        assert sums.keys() == {*annual.MONEY, "loan_issued_year"} & centre.facts.keys()
         for name, found in sums.items():
             within = 0.2 if name == "overdue_balance" else 0.01
             assert found * centre.holders / rows == pytest.approx(centre.facts[name], rel=within), (city, name)
@@ -111,6 +117,36 @@ def test_sums_by_the_node_are_those_that_were_planted(made: Six, outcome: world.
         for question, name in asked.items():
             total = sum(row["estimate"] or 0 for row in rows_of(outcome, question, "total", city))
             assert round(total * 100) == truth[city]["sums_fen"][name]
+
+
+def test_the_page_says_whose_word_facts_are_what_is_not_compared_and_who_is_covered(outcome: world.Outcome) -> None:
+    results_ = Results.parse(outcome.results)
+    pages = {language: html.render(results_, language) for language in LANGUAGES}
+    for said in (
+        "资金存款（亿元，期末余额）",
+        "它们是中心的陈述",
+        "常州不单独公布“资金存款”，只有它们的合计参与计算",
+        "分子是期末余额，分母是全年发生额",
+        "可比性提示：苏州的“单位性质：其他”超过 20%",
+        "各市数据所含范围不同，对比各行均标 [b]",
+        "苏州（园区不含",
+    ):
+        assert said in pages["zh"], said
+    for said in (
+        "Money in bank (100 million CNY, balance)",
+        "They are statements of a centre, signed in its approval and not checked by this study",
+        "The numerator is a balance, the denominator a flow",
+        "more than 20% of Suzhou",
+        "Mean (CNY, balance)",
+    ):
+        assert said in pages["en"], said
+    marks = {row["obs_status"] for row in rows_of(outcome, "compared", "value", "suzhou")}
+    assert {mark[:1] for mark in marks} == {"b"}
+    cells = {
+        test["cell"] for test in results(outcome)["questions"]["compared"]["tests"] if test["name"] == "heterogeneity"
+    }
+    assert "private" in cells
+    assert "other" not in cells
 
 
 def test_a_study_over_facts_and_loans_is_answered_whole_and_its_bundle_holds(
@@ -159,5 +195,5 @@ def test_bad_sizes_and_strangers_are_refused_as_for_the_other_cities(tmp_path: P
         ({"seed": -1}, "SIMULATE_SEED"),
     ):
         with pytest.raises(ConfigError) as caught:
-            cities.write_core(tmp_path / "out", **wrong)  # type: ignore[arg-type] # each case another argument
+            cities.write_core(tmp_path / "out", **wrong)
         assert caught.value.code == code

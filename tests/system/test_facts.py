@@ -94,8 +94,8 @@ def test_ratios_of_facts_in_exact_mode_are_those_of_python_integers_and_the_bund
         assert only(outcome, "rates", city)["estimate"] == pytest.approx(
             float(Fraction(DRAWN[city]) / Fraction(PAID[city])), rel=1e-12
         )
-        silent = only(outcome, "liquids", city)
-        assert (silent["obs_status"], silent["estimate"] is None) == (("x", True) if city in SILENT else ("", False))
+        own = only(outcome, "liquids", city)
+        assert (own["obs_status"], own["estimate"] is None) == (("x", True) if city in SILENT else ("", False))
     assert found["questions"]["liquid"]["facts"] == {
         "bank": {city: float(BANK[city]) for city in CITIES if city not in SILENT},
         "drawn": {city: float(DRAWN[city]) for city in CITIES},
@@ -117,11 +117,11 @@ def test_ratios_of_facts_in_exact_mode_are_those_of_python_integers_and_the_bund
     assert unsound(outcome, out) == {}
     Results.load(out)
     roster = self_declared((out / "bundle/roster.json").read_bytes())
-    for number, city in roster.cities.items():
-        said = read_attestation((out / f"bundle/attestations/{city.name}.json").read_bytes(), number, roster)
-        silent = city.name in SILENT
-        assert ("bank" in said.facts, said.summed) == (not silent, ("bank",) if silent else ())
-        assert (said.facts["paid"], said.cannot) == (PAID[city.name], ("fact:balance",) if city.name == "bb" else ())
+    for number, entry in roster.cities.items():
+        said = read_attestation((out / f"bundle/attestations/{entry.name}.json").read_bytes(), number, roster)
+        hidden = entry.name in SILENT
+        assert ("bank" in said.facts, said.summed) == (not hidden, ("bank",) if hidden else ())
+        assert (said.facts["paid"], said.cannot) == (PAID[entry.name], ("fact:balance",) if entry.name == "bb" else ())
 
 
 def test_in_dp_mode_published_facts_cost_nothing_and_are_answered_beside_what_has_noise(

@@ -259,7 +259,7 @@ def shared(weights: Reals, total: int, most: int) -> Wholes:
     return _within(weights, total, np.full(len(weights), most, dtype=np.int64))
 
 
-def _within(weights: Reals, total: int, most: Wholes) -> Wholes:
+def _within(weights: Reals | Wholes, total: int, most: Wholes) -> Wholes:
     """The same with a `most` of each: what is cut off goes to the others. A total that does not fit is a bug of the figures."""
     found, full = np.zeros(len(weights), dtype=np.int64), np.asarray(weights <= 0)
     while True:
