@@ -70,8 +70,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why the two sides of a question are not one thing: `cities`, `definition`, `codes` or `break`. `scopes`: the rows it holds for;
-    None: all of them."""
+    """Why the two sides of a question are not one thing: `cities`, `definition`, `codes`, `scopes` or `break`. `scopes`: the rows it holds
+    for; None: all of them."""
 
     reason: str
     values: Mapping[str, Any]
@@ -379,6 +379,10 @@ def _reasons(name: str, first: Side, second: Side) -> Iterator[Reason]:
     ]
     if merged:
         yield Reason("codes", {"cities": merged}, frozenset((POOLED, *merged)))
+    scopes = [each.results.content.cities.scopes for each in (first, second)]
+    moved = [city for city in cities[1] if city in cities[0] and scopes[0].get(city) != scopes[1].get(city)]
+    if moved:
+        yield Reason("scopes", {"cities": moved}, frozenset((POOLED, *moved)))
     if second.results.questions[name].kind not in BY_MONTH:
         for each in _breaks(name, first, second):
             touched = [city for city in cities[1] if not each.cities or city in each.cities]
@@ -414,6 +418,8 @@ def _meaning(name: str, of: Side) -> dict[str, Any]:
             if each in of.levels
             else _plain(study.meant.entry(each).model_dump(mode="json", by_alias=True, exclude_none=True))
         )
+    for each in question.facts():
+        found[each] = _plain(study.dictionary.facts[each].model_dump(mode="json", by_alias=True, exclude_none=True))
     blocks = study.workload.blocks[name].values()
     if any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks):
         found["window"] = _window(study)
@@ -461,6 +467,9 @@ def _breaks(name: str, first: Side, second: Side) -> tuple[Break, ...]:
     """Breaks of the dictionary that lie between what the two sides speak of."""
     earlier, later = sorted((first, second), key=lambda each: each.study.file.as_of)
     question = next(each for each in later.study.file.questions if each.id == name)
-    names = (*question.reads(later.study.domain), *question.chosen_by())
+    figures = [
+        each for each in question.facts() if later.study.dictionary.named(each)
+    ]  # a figure breaks as what it is a figure of
+    names = (*question.reads(later.study.domain), *question.chosen_by(), *figures)
     from_, to = earlier.first_month(), month_number(later.study.file.as_of)
     return tuple(each for each in touching(later.study.domain, names) if each.between(from_, to))

@@ -60,6 +60,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     },
     "definition": {"zh": "b：定义不同：{parts}", "en": "b: defined otherwise: {parts}"},
     "codes": {"zh": "b：{cities} 合并的代码不同", "en": "b: {cities} merges other codes"},
+    "scopes": {"zh": "b：{cities} 的数据范围不同", "en": "b: {cities} covers other holders"},
     "break": {
         "zh": "b：{from} 起口径变动（{label}），涉及 {affects}；城市：{cities}",
         "en": "b: break in series from {from} ({label}), which affects {affects}; cities: {cities}",

@@ -104,19 +104,22 @@ def planted() -> dict[str, dict[str, float]]:
     cafi = facts_file()["cafi"]
     survey, constrained = cafi["survey"], cafi["marginals"]["credit_constrained"]
     given = _answers(Streams(0, "reference"), REFERENCE)
-    found = {}
+    found = dict[str, dict[str, float]]()
     share = survey["flexible"] / survey["n"]
-    for name, table, rate, among in (
-        ("flexible", "table4_flexible_logit", share, None),
-        ("constrained", "table6_constrained_logit", constrained[0], "flexible"),
-    ):
-        beta = slopes(table)
-        weights = np.ones(REFERENCE) if among is None else _chance(found[among], given)
-        constant = root(
-            lambda at, b=beta, w=weights, r=rate: float(w @ (_chance({**b, "intercept": at}, given) - r)), -30, 30
-        )
-        found[name] = {"intercept": constant, **beta}
+    everyone = np.ones(REFERENCE)
+    found["flexible"] = _with_constant(slopes("table4_flexible_logit"), given, share, everyone)
+    flexible = _chance(found["flexible"], given)
+    found["constrained"] = _with_constant(slopes("table6_constrained_logit"), given, constrained[0], flexible)
     return {**found, "constrained_of_the_others": {"share": constrained[1]}}
+
+
+def _with_constant(beta: Mapping[str, float], given: Mapping[str, Any], rate: float, among: Reals) -> dict[str, float]:
+    """The slopes, and the constant at which the weighted mean of the chances is `rate`."""
+
+    def off(constant: float) -> float:
+        return float(among @ (_chance({**beta, "intercept": constant}, given) - rate))
+
+    return {"intercept": root(off, -30, 30), **beta}
 
 
 def _chance(beta: Mapping[str, float], given: Mapping[str, Any]) -> Reals:

@@ -209,6 +209,15 @@ def test_codes_that_a_city_merges_only_once_mark_it_and_the_sum(before: Path, af
     assert marked(found, "all") == ([], set())
 
 
+def test_a_city_that_covers_other_holders_is_marked_with_the_sum(before: Path, after: Path) -> None:
+    first, second = change.side(before), change.side(after)
+    cities = second.results.content.cities.model_copy(update={"scopes": {"east": {"railway": "in"}}})
+    found = change.compared(first, differing(second, cities=cities))
+    assert [reason.published() for reason in marked(found, "all")[0]] == [{"reason": "scopes", "cities": ["east"]}]
+    assert marked(found, "all")[1] == {"pooled", "east"}
+    assert "east covers other holders" in change_text.page(found, "en")
+
+
 def test_what_a_variable_means_is_part_of_the_definition_and_what_it_is_called_is_not(
     before: Path, after: Path
 ) -> None:

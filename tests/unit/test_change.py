@@ -1,23 +1,29 @@
 """A change between two rows: by hand, by what is published elsewhere, and what marks it carries."""
 
 from math import exp, log, sqrt
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from coordinator import change
+from coordinator import change, templates
 from coordinator.change import Change, Reason
-from coordinator.results import Question, Row
+from coordinator.results import Question, Results, Row
+from protocols import study as studies
 
 ASKED = Question(kind="frequency", cities=("east",), keys=("product",))
 
 
 def row(estimate: float | None, low: float | None = None, high: float | None = None, **more: Any) -> Row:
-    ends = {} if low is None else {"ci_low": low, "ci_high": high}
-    return Row.model_validate({"measure": "mean", "product": "free", "estimate": estimate, **ends, **more})
+    given = {} if low is None else {"ci_low": low, "ci_high": high}
+    return Row.model_validate({"measure": "mean", "product": "free", "estimate": estimate, **given, **more})
+
+
+def ends(found: Change) -> list[float | None]:
+    return [found.ci_low, found.ci_high]
 
 
 def by(one: Row, other: Row) -> Change:
@@ -47,7 +53,7 @@ def test_without_noise_a_change_of_shares_is_newcombes(
 ) -> None:
     """Newcombe 1998, Statistics in Medicine 17, table II, method 10."""
     found = by(share(*one), share(*other))
-    assert (found.ci_low, found.ci_high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert ends(found) == pytest.approx([low, high], abs=5e-5)
 
 
 def test_a_change_by_hand() -> None:
@@ -63,7 +69,8 @@ def test_a_change_by_hand() -> None:
 def test_an_index_by_hand() -> None:
     found = by(row(80, 40, 160, measure="index", se_noise=8.0), row(120, 60, 240, measure="index", se_noise=12.0))
     half = sqrt(2) * log(2)
-    assert (found.scale, found.estimate) == ("quotient", pytest.approx(1.5))
+    assert found.scale == "quotient"
+    assert found.estimate == pytest.approx(1.5)
     assert found.ci_low == pytest.approx(1.5 * exp(-half), rel=1e-9)
     assert found.ci_high == pytest.approx(1.5 * exp(half), rel=1e-9)
     assert found.se_noise == pytest.approx(sqrt(2) * 0.1)
@@ -72,7 +79,7 @@ def test_an_index_by_hand() -> None:
 def test_an_end_that_was_cut_at_zero_does_not_shorten_the_interval() -> None:
     """A noised count of -3 with an error of 10 either way is printed as 0 to 7."""
     found = by(row(-3, 0, 7, measure="count", se_noise=5.0), row(50, 40, 60, measure="count", se_noise=5.0))
-    assert (found.ci_low, found.ci_high) == (pytest.approx(53 - sqrt(200)), pytest.approx(53 + sqrt(200)))
+    assert ends(found) == pytest.approx([53 - sqrt(200), 53 + sqrt(200)])
 
 
 def test_an_index_whose_interval_reaches_zero_has_no_quotient() -> None:
@@ -122,6 +129,24 @@ def test_the_break_is_marked_where_the_reason_holds() -> None:
     assert change._broken(rows[2], (Reason("definition", {"parts": ["clip"]}),)).obs_status == "bu"
 
 
+def yearly(folder: Path, year: int) -> change.Side:
+    """The annual report of a year, of which nothing is known but what is asked."""
+    text = templates.content("annual-report").decode().replace("2025-12", f"{year}-12").replace("2025-01", f"{year}-01")
+    file = folder / f"{year}.yaml"
+    file.write_text(text, encoding="utf-8")
+    return change.Side(cast(Results, None), studies.load(file))
+
+
+def test_yearly_figures_break_with_the_year_of_the_amendment_and_the_next(tmp_path: Path) -> None:
+    """In force from 2026-09-20: the withdrawals of 2026 are partly of the old regulation. Who paid in is not touched by it."""
+    years = {year: yearly(tmp_path, year) for year in (2024, 2025, 2026, 2027, 2028)}
+    for first, second, broken in ((2024, 2025, False), (2025, 2026, True), (2026, 2027, True), (2027, 2028, False)):
+        for name, touched in (("withdrawn_by_reason", True), ("withdrawal_rate", True), ("payers", False)):
+            sides = (years[first], years[second])
+            for pair in (sides, sides[::-1]):
+                assert bool(change._breaks(name, *pair)) == (broken and touched), (first, second, name)
+
+
 @given(
     st.tuples(*[st.floats(-1e6, 1e6) for _ in range(2)]),
     st.tuples(*[st.floats(1e-6, 1e3) for _ in range(4)]),
@@ -136,6 +161,6 @@ def test_a_change_holds_the_difference_and_turns_around_with_its_sides(
     assert found.ci_high is not None
     assert found.ci_low <= found.estimate <= found.ci_high
     assert back.estimate == -found.estimate
-    assert (back.ci_low, back.ci_high) == (pytest.approx(-found.ci_high), pytest.approx(-found.ci_low))
+    assert ends(back) == pytest.approx([-found.ci_high, -found.ci_low])
     if found.p_value is not None and abs(found.p_value - 0.05) > 1e-6:
         assert (found.p_value < 0.05) == (not found.ci_low <= 0 <= found.ci_high)
