@@ -135,11 +135,10 @@ class Planned:
 
     @cached_property
     def noisy(self) -> tuple[str, ...]:
-        """Questions most rows of which would be noise; none without a twin. One of figures alone has no noise."""
+        """Questions most rows of which would be noise; none without a twin."""
         if self.twin is None or self.study.exact:
             return ()
-        summed = [q for q in self.study.file.questions if self.study.workload.blocks[q.id]]
-        return tuple(q.id for q in summed if self.forecast.noisy(q))
+        return tuple(q.id for q in self.study.file.questions if self.forecast.noisy(q))
 
     # --- what would do
 
