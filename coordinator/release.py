@@ -17,6 +17,7 @@ import numpy as np
 from coordinator.consistency import Reconciled, reconcile, reconcile_cities
 from coordinator.published import Published, amounts_before, beside
 from coordinator.stated import Figures, lacked, variables, words
+from coordinator.stated import opened as opened_facts
 from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
@@ -61,7 +62,7 @@ class Opened:
 
     `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
     study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
-    what was published exactly of the same holders.
+    what was published exactly of the same holders. `stated`: where the sum is not known, what results say of the facts that were added up.
     """
 
     agreement: Agreement
@@ -73,6 +74,7 @@ class Opened:
     uncounted: tuple[Missing, ...] = ()
     known: bool = True
     before: tuple[Published, ...] = ()
+    stated: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def computed(self) -> frozenset[str]:
@@ -81,12 +83,16 @@ class Opened:
         asked = study.file.questions
         if self.known:
             return frozenset(question.id for question in asked)
-        return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
+        figures = {question.id for question in asked if not study.workload.blocks[question.id]}
+        alone = {question.id for question in asked if study.exact and study.release_of(question) != "pooled"}
+        return frozenset(alone | figures)
 
     def figures(self, roster: Roster) -> Figures:
         """What its cities stated about themselves. Errors: `PeerError SUM_STATED`."""
         approvals = {roster.name(city): self.approvals[city] for city in self.survivors}
-        return Figures.of(self.agreement, approvals, self.total if self.known else None)
+        return Figures.of(
+            self.agreement, approvals, opened_facts(self.agreement, self.total) if self.known else self.stated
+        )
 
     @cached_property
     def covers(self) -> Withheld | None:

@@ -30,8 +30,8 @@ class Figures:
     summed: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, agreement: Agreement, approvals: Mapping[str, Approval], total: Vector | None) -> "Figures":
-        """`approvals`: of the cities in the result, by name. `total`: the sum over them, where it is known.
+    def of(cls, agreement: Agreement, approvals: Mapping[str, Approval], summed: Mapping[str, int]) -> "Figures":
+        """`approvals`: of the cities in the result, by name. `summed`: the cell of each fact, as far as it is known.
 
         Errors: `PeerError SUM_STATED` where so many cities cannot have added that up.
         """
@@ -44,15 +44,13 @@ class Figures:
             }
             for name in study.facts
         }
-        summed = dict[str, int]()
-        for name, at in (facts.cells(agreement.layout) if total is not None else {}).items():
-            parts = sum(f"{SUMMED}{name}" in approval.cannot for approval in approvals.values())
-            found = int(total[at]) if total is not None else 0
-            if not facts.within(found, facts.cell(name, study.dictionary), parts):
-                raise PeerError("SUM_STATED", name=name, count=parts)
-            if parts:
-                summed[name] = found
-        return cls(study, public, summed)
+        silent = {
+            name: sum(f"{SUMMED}{name}" in approval.cannot for approval in approvals.values()) for name in study.facts
+        }
+        for name, found in summed.items():
+            if not facts.within(found, facts.cell(name, study.dictionary), silent[name]):
+                raise PeerError("SUM_STATED", name=name, count=silent[name])
+        return cls(study, public, {name: found for name, found in summed.items() if silent[name]})
 
     def beside(self, question: Question, sums: Estimates) -> Estimates:
         """The sums of a question with the figures of the cities that they are over."""
@@ -90,6 +88,28 @@ class Figures:
         if self._adds(question) and (summed := {name: self.summed[name] for name in names if name in self.summed}):
             found[NOT_SAID] = {name: facts.number(terms[name], value) for name, value in summed.items()}
         return {"facts": found} if names else {}
+
+
+def opened(agreement: Agreement, total: Vector) -> dict[str, int]:
+    """The cell of each fact in an opened sum."""
+    return {name: int(total[at]) for name, at in facts.cells(agreement.layout).items()}
+
+
+def said(study: Study, questions: Mapping[str, Any]) -> dict[str, int]:
+    """The same as results say it, which a reader of an exact result has to take. `questions`: as they stand in the file.
+
+    Errors: `ValueError` for a number that is none of the fact, or that two questions give otherwise.
+    """
+    found = dict[str, int]()
+    for question in study.file.questions:
+        stated = questions.get(question.id, {}).get("facts", {}).get(NOT_SAID, {})
+        for name in question.facts():
+            if name in stated:
+                fact = study.dictionary.facts[name]
+                steps = facts.steps(fact, Decimal(repr(stated[name])), fact.unit)
+                if steps is None or found.setdefault(name, steps) != steps:
+                    raise ValueError(name)
+    return found
 
 
 def words(study: Study) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from coordinator import release
 from coordinator.own import own_cells
 from coordinator.release import Missing, Opened
 from coordinator.results import Results
+from coordinator.stated import said as stated_sums
 from protocols import manifest
 from protocols.answerable import FEWEST
 from protocols.approval import Approval, check_asker, read_approval
@@ -464,7 +465,16 @@ class _Look:
         if own is None:
             yield Note("own_large")
         exactly_ = self._same_software
-        whole = replace(opened, own=own or {}, known=own is not None and (total is not None or not study.summed))
+        try:
+            facts = stated_sums(study, tree)
+        except (ValueError, ArithmeticError, TypeError, AttributeError):
+            raise _differs(manifest.RESULTS, "questions.facts", manifest.DICTIONARY) from None
+        whole = replace(
+            opened,
+            own=own or {},
+            known=own is not None and (total is not None or not study.summed),
+            stated={name: value for name, value in facts.items() if study.exact},
+        )
         found = whole if total is None else replace(whole, total=total)
         computed = found.computed if own is not None else frozenset()
         expected = release.answers(found, self._the(Roster))
@@ -472,6 +482,8 @@ class _Look:
             yield PeerError("BUNDLE_ROWS", at=Place(manifest.RESULTS), question=name, row=0, what="question")
         for name in sorted(tree.keys() & expected.keys()):
             yield from _rows(name, tree[name], expected[name])
+            if tree[name].get("facts") != expected[name].get("facts"):
+                yield _differs(manifest.RESULTS, f"questions.{name}.facts", "approvals")
             if name not in computed:
                 continue
             same = tree[name] == expected[name] if exactly_ else _alike(tree[name], expected[name])

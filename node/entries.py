@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, NamedTuple, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
@@ -90,7 +91,8 @@ class Charge(_Closed):
 class Claim(_Closed):
     """A whole run of a study: one conversation, and what the city answers by itself. Mode exact has no charges.
 
-    `rounds`: how many sums the conversation may be asked for.
+    `rounds`: how many sums the conversation may be asked for. `stated`: of each fact that is added up in it, the cities that do not publish
+    it.
 
     `summed`, `counted`: which of the two it holds. `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter.
     `snapshot`: name of the one that will answer. `cohort`, `purpose` and `variables` are for people.
@@ -116,6 +118,7 @@ class Claim(_Closed):
     summed: bool = True
     counted: bool = False
     rounds: Annotated[int, Field(ge=1, le=64)] = 1
+    stated: dict[str, Ids] = {}
 
     @classmethod
     def of(
@@ -137,6 +140,7 @@ class Claim(_Closed):
         counted: bool = False,
         rounds: int = 1,
         times: int = 1,
+        stated: Mapping[str, Collection[int]] = MappingProxyType({}),
     ) -> Self:
         """The claim of a plan, whose digest is `plan` (32 bytes): `rounds` rounds, in which each block of the sum may be asked `times`, and
         the city's own answer.
@@ -174,6 +178,7 @@ class Claim(_Closed):
             summed=summed,
             counted=counted,
             rounds=rounds,
+            stated={fact: tuple(sorted(silent)) for fact, silent in stated.items()},
         )
 
     @model_validator(mode="after")

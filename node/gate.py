@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -406,7 +407,13 @@ class Gate:
             earlier is None or earlier.own is None
         )  # what was answered is answered, and is not charged again
         claim = self._claim(
-            agreement, plan.conversation, keys.plan_digest(plan.encode()), plan.expires, rows, counted=once
+            agreement,
+            plan.conversation,
+            keys.plan_digest(plan.encode()),
+            plan.expires,
+            rows,
+            counted=once,
+            stated=_silent(agreement, plan),
         )
         try:
             self._reserve(claim, study, now)  # 4 budget
@@ -469,6 +476,7 @@ class Gate:
         rows: snapshot.Snapshot,
         *,
         counted: bool,
+        stated: Mapping[str, Sequence[int]] = MappingProxyType({}),
     ) -> Claim:
         """All that a run may cost: the sum, and, if `counted`, what this city answers by itself."""
         study = agreement.study
@@ -489,6 +497,7 @@ class Gate:
             rounds=len(agreement.sums) + agreement.spare if study.summed else 1,
             times=1 + agreement.spare,
             snapshot=self._named(rows),
+            stated=stated,
         )
 
     # --- count: all eight steps, without a mask
@@ -726,6 +735,15 @@ class Gate:
                 }
             )
         self.ledger.audit.append(line)
+
+
+def _silent(agreement: Agreement, plan: Plan) -> dict[str, list[int]]:
+    """Of each fact that is added up, the cities of a plan that do not publish it."""
+    lacking = open_positions(plan, agreement.study)
+    return {
+        fact: [city for city, names in lacking.items() if f"{facts.SUMMED}{fact}" in names]
+        for fact in facts.cells(agreement.layout)
+    }
 
 
 def _stands(talk: member.Talk, roster: Roster) -> bool:

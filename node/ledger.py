@@ -610,7 +610,7 @@ class Ledger:
             return
         confirmed = [each.claim for each in others if each.confirmed]
         moved = any(each.study == claim.study and each.cities != claim.cities for each in confirmed)
-        if moved or self._isolates(claim, (), now)[1]:
+        if moved or self._isolates(claim, (), now)[1] or self._gives_away(claim, now):
             raise Refusal("SECAGG_COHORT_DIFFERENCE")
 
     def _isolates(self, claim: Claim, cohorts: Collection[str], now: int) -> tuple[list[Reservation], bool]:
@@ -627,6 +627,17 @@ class Ledger:
         earlier = [frozenset(cities) for cities in sorted({each.claim.cities for each in alike})]
         least = max(self._policy.file.cities.least, claim.colluders + 2)
         return alike, city_set(claim.cities, earlier, least) is not None
+
+    def _gives_away(self, claim: Claim, now: int) -> bool:
+        """Rule X1 for facts that cities only let be added up: their sums are over these cities, whatever cohort a study is about."""
+        since, least = self._at(now) - X1_DAYS * DAY, max(self._policy.file.cities.least, claim.colluders + 2)
+        counted = [each for each in self._book.reservations.values() if each.counts and each.at > since]
+        earlier = [each.claim for each in counted if each.claim.conversation != claim.conversation]
+        return not self._policy.loose and any(
+            city_set(silent, [frozenset(each.stated[fact]) for each in earlier if each.stated.get(fact)], least)
+            for fact, silent in claim.stated.items()
+            if silent
+        )
 
     # --- entries
 

@@ -1,5 +1,7 @@
 """Facts of centres from their files to a verified bundle: ratios against Python integers, in both modes, with a city that lacks one."""
 
+import json
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -7,11 +9,15 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from coordinator import rounds
+from coordinator import beforehand, plan, rounds
+from coordinator.beforehand import Beforehand
+from coordinator.forecast import Twin
 from coordinator.results import Results
-from coordinator.stated import Figures
+from coordinator.stated import Figures, opened
+from node import city as city_file
 from node import ingest
 from node.city import Told, added
+from node.figures import figures as sheet_figures
 from node.gate import figures
 from protocols import facts as statements
 from protocols.answerable import shortages
@@ -20,6 +26,10 @@ from protocols.attestation import read_attestation
 from protocols.entropy import seeded
 from protocols.errors import ConfigError, PeerError, Refusal
 from protocols.roster import self_declared
+from protocols.statistics.rows import Answer, Row
+from protocols.statistics.suppression import Withheld
+from simulations import standins
+from tests.bundles import Sealed, failing
 from tests.six import CITIES, Six, results, rows_of, unsound, written
 
 FACTS: Final = """facts:
@@ -122,6 +132,42 @@ def test_ratios_of_facts_in_exact_mode_are_those_of_python_integers_and_the_bund
         hidden = entry.name in SILENT
         assert ("bank" in said.facts, said.summed) == (not hidden, ("bank",) if hidden else ())
         assert (said.facts["paid"], said.cannot) == (PAID[entry.name], ("fact:balance",) if entry.name == "bb" else ())
+    forged(Sealed(out, tmp_path / ".hpfed"))
+
+
+def forged(made: Sealed) -> None:
+    """A coordinator that signs other facts, or other ratios of them, is found out: approvals hold values, and numbers follow from them.
+
+    Pages are not made again, so that they name other results.
+    """
+    before = made.results()
+
+    def faults() -> dict[str, set[str]]:
+        return {step: {code for code, _ in found} for step, found in failing(made).items() if step != "reports"}
+
+    def told(change: Callable[[dict[str, Any]], object]) -> dict[str, set[str]]:
+        tree = json.loads(json.dumps(before))
+        change(tree["questions"])
+        made.published(tree)
+        return faults()
+
+    def ratio(questions: dict[str, Any], name: str, times: float) -> None:
+        (row,) = (each for each in questions[name]["rows"] if each["measure"] == "ratio")
+        row |= {column: row[column] * times for column in ("estimate", "display", "ci_low", "ci_high")}
+
+    facts: dict[str, Callable[[dict[str, Any]], object]] = {
+        "another ratio": lambda found: ratio(found, "rate", 1.01),
+        "another sum": lambda found: found["liquid"]["facts"]["summed"].update(bank=22.11),
+    }
+    numbers = {"numbers": {"BUNDLE_NUMBERS"}}
+    assert [told(change) for change in facts.values()] == [numbers, numbers]
+    other = told(lambda found: found["rate"]["facts"]["paid"].update(aa=12.35))
+    assert other == {"numbers": {"BUNDLE_DIFFERS", "BUNDLE_NUMBERS"}}
+    assert told(lambda found: found["liquid"]["facts"]["summed"].update(bank=-1)) == {"numbers": {"SUM_STATED"}}
+    assert told(lambda found: found["liquid"]["facts"]["summed"].update(bank=1e-11)) == {"numbers": {"BUNDLE_DIFFERS"}}
+    assert told(lambda _found: None) == {}
+    made.attest("aa", lambda said: said.model_copy(update={"facts": {**said.facts, "paid": "12.35"}}))
+    assert faults() == {"attestations": {"BUNDLE_DIFFERS"}}
 
 
 def test_in_dp_mode_published_facts_cost_nothing_and_are_answered_beside_what_has_noise(
@@ -187,11 +233,11 @@ def test_a_fact_outside_its_range_is_refused_wherever_it_comes_from(centres: Six
         most = len(SILENT) * 200 * 10**10
         for found in (most, 0):
             total[at] = found
-            assert Figures.of(agreement, names, total).summed["bank"] == found
+            assert Figures.of(agreement, names, opened(agreement, total)).summed["bank"] == found
         for found in (most + 1, -1):
             total[at] = found
             with pytest.raises(PeerError) as caught:
-                Figures.of(agreement, names, total)
+                Figures.of(agreement, names, opened(agreement, total))
             assert caught.value.code == "SUM_STATED"
         one = answers.approvals[1]
         gate_ = present.link.gates["aa"]
@@ -234,3 +280,43 @@ def test_facts_that_changed_after_the_approval_need_a_new_one(centres: Six, tmp_
         assert [(each.city, each.reason) for each in talk.opened.missing] == [("aa", "declined:APPROVAL")]
         again = rounds.offer(present.post, study, present.signed, present.ids)
         assert again.approvals[1].facts["paid"] == "12.35"
+
+
+def test_officers_and_whoever_plans_are_told_what_is_stated_and_by_whom(centres: Six, tmp_path: Path) -> None:
+    study = centres.study(FLOWS + LIQUID + LOANS + ALL, mode="exact")
+    with centres.gates(study, tmp_path) as present:
+        rounds.offer(present.post, study, present.signed, present.ids)
+        sheets = {}
+        for city in ("aa", "bb", "ff"):
+            station = present.link.gates[city].station
+            told = city_file.told(station.city, study.dictionary, study.file.as_of)
+            sheets[city] = "\n".join(zh + "\n" + en for zh, en in sheet_figures(study, city_file.said(told)))
+    assert "缴存额（paid） 12.34 亿元" in sheets["aa"]
+    assert "balance 82 亿元" in sheets["aa"]
+    assert "Deposits (paid) 12.34 亿元" in sheets["aa"]
+    assert "without noise and outside epsilon" in sheets["aa"]
+    assert "this city states no balance of that day" in sheets["bb"]
+    assert "bank：只在掩码之下参加各市合计" in sheets["ff"]
+    assert "bank 2.02" not in sheets["ff"]
+    found = {each.city: each for each in standins.known(study, centres.folder, present.post.clock())}
+    assert found["bb"].cannot == ("fact:balance",)
+    assert found["ff"].cannot == ("summed:bank",)
+    noised = centres.study(FLOWS + LOANS + ALL)
+    told_before = standins.known(noised, centres.folder, 0)
+    sums = standins.twin(noised, centres.folder)
+    twins: tuple[Callable[[Mapping[int, str]], Twin | None], ...] = (
+        lambda _names: None,
+        lambda names: beforehand.stand_ins(names, noised, Beforehand(twin=sums)),
+    )
+    for twin in twins:
+        planned = plan.planned(noised, told_before, "folder", twin)
+        entries = {each["id"]: each for each in plan.published(planned, ())["questions"]}
+        assert not planned.noisy
+        assert entries["held"]["cities"] == ["aa", "cc", "dd", "ee", "ff"]
+        assert [row["expected"] for row in entries["rate"]["measures"]] == [None]
+
+
+def test_a_ratio_of_facts_has_no_holders_that_could_be_withheld(centres: Six) -> None:
+    question = centres.study(FLOWS + ALL).file.questions[0]
+    answer = Answer((Row("ratio", {}, estimate=0.5, base=None),))
+    assert question.withhold(answer, Withheld({}, {}), {}) == answer
