@@ -10,7 +10,7 @@
 | anything else | a list: one line per key, one column per measure |
 | compare | one list per rate, folded: cities in roster order, value, standardised value, difference; the chart stands among the figures |
 | released by city, at most one variable | a matrix of cities in the order of the roster: one line each, one part per measure |
-| released by city, more variables | the tables above for each city in turn, folded |
+| released by city, more variables | the tables above for each city in turn; where all cities together stand there, those of single cities are in the CSV |
 
 `_missing` and `_outside` come last, carry counts and no shares, and never enter a heat map or a bar. Numbers are the official estimates.
 """
@@ -60,6 +60,12 @@ class Line:
     cells: tuple[Cell, ...]
     faint: bool = False  # a `_missing` or `_outside` line
 
+    @property
+    def places(self) -> str:
+        """What its numbers are traced by: `3 4 - 6`, `-` for a text; one place where all have it; empty where none has any."""
+        found = [each.place if each.ref >= 0 else "-" for each in self.cells]
+        return found[0].strip("-") if len(set(found)) == 1 else " ".join(found)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -105,7 +111,7 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
     made: list[Grid] = []
     together = _cities(wording, question)
     for scope in question.scopes():
-        if together and scope != POOLED:
+        if scope != POOLED and (together or POOLED in question.scopes()):
             continue
         rows = [(number, row) for number, row in enumerate(question.rows) if row.scope == scope]
         plain = [each for each in rows if not each[1].contrast]
@@ -116,8 +122,13 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
         own = _tables(wording, question, plain, city) if plain or scope not in pictured else []
         if contrasts:
             own.append(_list(wording, question, contrasts, city, "contrast"))
-        made += [replace(grid, folded=True) for grid in own] if city and POOLED in question.scopes() else own
+        made += own
     return (*made, *together)
+
+
+def cities_left_out(wording: Wording, question: Question) -> bool:
+    """Whether numbers of single cities are in the CSV alone."""
+    return len(question.scopes()) > 1 and not comparison(question) and not _cities(wording, question)
 
 
 def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:
@@ -462,7 +473,7 @@ def heterogeneous(wording: Wording, question: Question, rate: Compared) -> Marku
         "test_heterogeneity",
         statistic=fixed(q.statistic, 1),
         df=q.df,
-        p=_p(q.p_value),
+        p=told_p(q.p_value),
         share=part,
         interval=span(low, high),
     )
@@ -570,7 +581,7 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
                     "test_chi_square",
                     statistic=fixed(test.statistic, 1),
                     df="–" if test.df is None else test.df,
-                    p=_p(test.p_value),
+                    p=told_p(test.p_value),
                 )
             )
         elif test.name == "cramers_v" and test.estimate is not None:
@@ -582,7 +593,7 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
             parts.append(wording.say("test_cramers_v", estimate=fixed(test.estimate, 3), interval=whole))
         elif test.name == "log_rank" and test.statistic is not None:
             statistic, df = fixed(test.statistic, 1), "–" if test.df is None else test.df
-            parts.append(wording.say("test_log_rank", statistic=statistic, df=df, p=_p(test.p_value)))
+            parts.append(wording.say("test_log_rank", statistic=statistic, df=df, p=told_p(test.p_value)))
         elif test.name == "clipped" and test.estimate is not None:
             shown = fixed(100 * max(test.estimate, 0.0), 2)
             parts.append(wording.say("test_clipped", share=shown, limit=f"{100 * MOST_CLIPPED:g}"))
@@ -591,7 +602,7 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
     return wording.say("semicolon").join(parts)
 
 
-def _p(value: float | None) -> str:
+def told_p(value: float | None) -> str:
     if value is None:
         return "–"
     shown = probability(value)

@@ -16,8 +16,8 @@ from markupsafe import Markup
 
 from coordinator.report import figures, months, orders
 from coordinator.report import grids as layout
+from coordinator.report.between import opening
 from coordinator.report.figures import Figure
-from coordinator.report.findings import findings
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
 from coordinator.report.wording import KINDS, Wording, scrubbed, shorter, strings
@@ -56,10 +56,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Plate:
-    """One figure, with its table and what stands below both."""
+    """One figure, with what stands below it: its table; or where its numbers stand among the tables of the questions, anchor and name."""
 
     figure: Figure
-    table: Table
+    table: Table | None
+    see: tuple[tuple[str, Markup], ...]
     notes: tuple[Markup, ...]
 
 
@@ -147,9 +148,11 @@ def render(results: Results, language: Language) -> str:
         badges=_badges(clean),
         meta=_meta(wording),
         strip=_strip(wording, whole),
-        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, whole)),
+        findings=tuple((each, _see(wording, each.question, sections)) for each in opening(wording, whole)),
         cannot=_cannot(wording, questions),
-        chapters=tuple(Chapter(part.name, _plates(wording, questions, part.figures)) for part in parts if part.figures),
+        chapters=tuple(
+            Chapter(part.name, _plates(wording, questions, part.figures, sections)) for part in parts if part.figures
+        ),
         absent=wording.listed(
             wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
         ),
@@ -378,8 +381,11 @@ def _reason(wording: Wording, reason: str, detail: str) -> Markup:
 # --- results
 
 
-def _plates(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Plate, ...]:
-    made = []
+def _plates(
+    wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure], sections: Iterable[Section]
+) -> tuple[Plate, ...]:
+    """The numbers of a picture stand once on the page: below a heat map, of the others in the tables of the questions."""
+    made, tables = [], {each.name: each.tables for each in sections}
     for figure in drawn:
         released = wording.content.questions[figure.question].release
         said = dict.fromkeys(
@@ -390,7 +396,10 @@ def _plates(wording: Wording, questions: Mapping[str, Question], drawn: Iterable
         label = wording.say("figure_numbers", number=figure.number)
         pictured = figure.look == "heat" and figure.picture is not None
         twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if pictured else figure.twin
-        made.append(Plate(figure, Table(label, twin, (), _key(wording, twin)), tuple(said)))
+        see = tuple((f"q-{name}", each.label) for name in figure.sources for each in tables[name][:1])
+        shown = pictured or figure.picture is None or len(see) < len(figure.sources)
+        table = Table(label, twin, (), _key(wording, twin)) if shown else None
+        made.append(Plate(figure, table, see, tuple(said)))
     return tuple(made)
 
 
@@ -431,6 +440,8 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             )
             for part, grid in enumerate(grids, 1)
         )
+        if POOLED in question.scopes() and layout.cities_left_out(wording, question):
+            notes.append(wording.say("note_cities_csv", file=f"tables/{name}.csv"))
         wide = question.kind == "mean" or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
         made.append(
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
