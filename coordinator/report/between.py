@@ -202,13 +202,7 @@ def _heterogeneity(wording: Wording, questions: Mapping[str, Question]) -> Findi
 
 
 def _spread(name: str, question: Question, rate: Compared) -> Spread | None:
-    of = {
-        test.name: test
-        for test in question.tests
-        if test.scope == POOLED
-        and ((test.__pydantic_extra__ or {}).get("indicator"), (test.__pydantic_extra__ or {}).get("cell"))
-        == (rate.indicator, rate.cell)
-    }
+    of = grids.of_rate(question, rate)
     q, share = of.get("heterogeneity"), of.get("i_squared")
     if q is None or share is None or q.statistic is None or q.df is None or q.p_value is None:
         return None

@@ -24,6 +24,7 @@ from markupsafe import Markup, escape
 from coordinator.report.numbers import fixed, printed, probability, significant, span, tint
 from coordinator.report.wording import Wording
 from coordinator.results import INDICATOR, POOLED, UNKNOWN, Question, Row, Test
+from protocols.statistics import smoothed
 from protocols.statistics.marks import MOST_CLIPPED, MOST_LEFT_OUT
 
 WIDEST: Final = 12  # columns of a matrix that fit a page; beyond, the list
@@ -458,13 +459,7 @@ def _compared_tests(wording: Wording, question: Question) -> Markup:
 
 def heterogeneous(wording: Wording, question: Question, rate: Compared) -> Markup | None:
     """Q and I^2 of one rate; None where there are none."""
-    of = {
-        test.name: test
-        for test in question.tests
-        if ((test.__pydantic_extra__ or {}).get("indicator"), (test.__pydantic_extra__ or {}).get("cell"))
-        == (rate.indicator, rate.cell)
-        and test.scope == POOLED
-    }
+    of = of_rate(question, rate)
     q, share = of.get("heterogeneity"), of.get("i_squared")
     if q is None or q.statistic is None or share is None or share.estimate is None:
         return None
@@ -477,6 +472,28 @@ def heterogeneous(wording: Wording, question: Question, rate: Compared) -> Marku
         share=part,
         interval=span(low, high),
     )
+
+
+def most_heterogeneous(wording: Wording, question: Question) -> tuple[int, ...]:
+    """Of each indicator of a comparison the rate, by its place, on which cities differ most: that with the largest I²."""
+    most: dict[str, tuple[float, int]] = {}
+    for at, rate in enumerate(compared(wording, question)):
+        found = of_rate(question, rate).get("i_squared")
+        part = -1.0 if found is None or found.estimate is None else found.estimate
+        if rate.indicator not in most or part > most[rate.indicator][0]:
+            most[rate.indicator] = (part, at)
+    return tuple(at for _, at in most.values())
+
+
+def of_rate(question: Question, rate: Compared) -> dict[str, Test]:
+    """What is said of one rate of all cities together."""
+    return {
+        test.name: test
+        for test in question.tests
+        if ((test.__pydantic_extra__ or {}).get("indicator"), (test.__pydantic_extra__ or {}).get("cell"))
+        == (rate.indicator, rate.cell)
+        and test.scope == POOLED
+    }
 
 
 def _stub(wording: Wording, question: Question, key: str) -> str:
@@ -597,7 +614,7 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
         elif test.name == "clipped" and test.estimate is not None:
             shown = fixed(100 * max(test.estimate, 0.0), 2)
             parts.append(wording.say("test_clipped", share=shown, limit=f"{100 * MOST_CLIPPED:g}"))
-        elif test.estimate is not None:
+        elif test.estimate is not None and test.name != smoothed.NAME:  # these are drawn
             parts.append(escape(f"{test.name} = {significant(test.estimate)}"))
     return wording.say("semicolon").join(parts)
 

@@ -134,7 +134,7 @@ def render(results: Results, language: Language) -> str:
     wording = Wording(language, clean.content)
     questions = dict(clean.questions)
     whole = {name: question for name, question in questions.items() if question.cohort is None}  # about everybody
-    parts = figures.parts(wording, whole)
+    parts = figures.parts(wording, whole, questions)
     drawn = [figure for part in parts for figure in part.figures]
     sections = _sections(wording, questions, drawn)
     page = templates().get_template("report.html.j2")
