@@ -79,15 +79,15 @@ def _panel(wording: Wording, question: Question) -> Panel:
         if row.scope == POOLED and row.measure == "count" and not set(row.at(question.keys)) & set(UNKNOWN)
     ]
     whole = sum(row.estimate or 0.0 for row in known) or 1.0
+    everybody = wording.say("all_holders", unit=wording.unit())
     groups: dict[str, list[tuple[float, float, float, float]]] = {}
     for test in question.tests:
         if test.name == NAME and test.scope == POOLED and test.estimate is not None:
             place = _places(test)
-            label = wording.code(by[0], place[by[0]]) if by else str(wording.say("all_holders", unit=wording.unit()))
-            values = (100 * (each or 0.0) / whole for each in (test.estimate, test.ci_low, test.ci_high))
-            value, low, high = values
+            label = wording.code(by[0], place[by[0]]) if by else str(everybody)
+            value, low, high = (100 * (each or 0.0) / whole for each in (test.estimate, test.ci_low, test.ci_high))
             groups.setdefault(label, []).append((float(place["at"]), value, low, high))
-    title = wording.cohort() if question.cohort is None else wording.words_of(question.cohort)
+    title = everybody if question.cohort is None else wording.words_of(question.cohort)
     return Panel(str(title.unescape()), tuple(Curve(label, tuple(points)) for label, points in groups.items()))
 
 
@@ -102,7 +102,7 @@ def panelled(panels: Sequence[Panel]) -> Picture:
     top = max(point[3] for point in points) or 1.0
     step = next(each for each in _steps(top) if top / each <= ACROSS + 1)
     top = step * ceil(top / step)
-    marks, left, gap = Marks(), 34.0, 26.0
+    marks, left, gap, right = Marks(), 34.0, 20.0, 10.0  # half of the last age stands beyond the axis
     across = ACROSS if len(panels) > 1 else 1
     width = charts.WHOLE if across > 1 else charts.WIDTH
     wide = (width - gap * (across - 1)) / across
@@ -115,7 +115,7 @@ def panelled(panels: Sequence[Panel]) -> Picture:
         x += extent(label, TEXT) + 40
     for number, panel in enumerate(panels):
         begin, y = (number % across) * (wide + gap) + left, 44.0 + (number // across) * (HIGH + 62)
-        end, bottom = begin + wide - left, y + HIGH
+        end, bottom = begin + wide - left - right, y + HIGH
         marks.text(begin - left, y - 12, charts.cut(panel.title, TEXT, wide), fontWeight=600)
         for tick in range(round(top / step) + 1):
             at = bottom - HIGH * tick * step / top
@@ -137,7 +137,9 @@ def panelled(panels: Sequence[Panel]) -> Picture:
             edge += [(place(age), height(high)) for age, _, _, high in reversed(some)]
             marks.area(_path(edge) + "Z", colours[curve.label])
         for curve in panel.curves:
-            marks.path(_path((place(age), height(value)) for age, value, _, _ in curve.points), colours[curve.label], 1.6)
+            marks.path(
+                _path((place(age), height(value)) for age, value, _, _ in curve.points), colours[curve.label], 1.6
+            )
     whole = int(44.0 + -(-len(panels) // across) * (HIGH + 62) - 38)
     return Picture(width, whole, marks.spec(width, whole))
 

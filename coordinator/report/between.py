@@ -29,9 +29,7 @@ LEVELS = 2
 def opening(wording: Wording, questions: dict[str, Question]) -> tuple[Finding, ...]:
     """The sentences of the first page: those that no single city could state, the farthest TGI after them, then all others."""
     between = tuple(_between(wording, questions))
-    single = {
-        name: each for name, each in questions.items() if not any(key.startswith(OF_CITIES) for key in each.keys)
-    }
+    single = {name: each for name, each in questions.items() if not any(key.startswith(OF_CITIES) for key in each.keys)}
     others = findings(wording, single)
     if between:
         others = tuple(sorted(others, key=lambda each: questions[each.question].kind != "tgi"))
@@ -68,7 +66,9 @@ def _known(row: Row, question: Question) -> bool:
 
 def _cities(wording: Wording, key: str, level: str) -> str:
     """Cities of a level, as they can stand in a sentence."""
-    return str(wording.say("between_cities", attribute=wording.variable(key), level=wording.code(key, level)).unescape())
+    return str(
+        wording.say("between_cities", attribute=wording.variable(key), level=wording.code(key, level)).unescape()
+    )
 
 
 # --- regional difference

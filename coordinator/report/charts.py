@@ -532,7 +532,11 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
     for key, value in element.attrib.items():
         if key not in DRAWN | DROPPED or any(word in value.lower() for word in ("url(", "script:", "data:")):
             raise NotDrawn(f"{name} {key}")
-    return {key: LONG.sub(_tenth, value) for key, value in element.attrib.items() if key in DRAWN}
+    return {
+        key: LONG.sub(_tenth, value)
+        for key, value in element.attrib.items()
+        if key in DRAWN and (key, value) != ("transform", "translate(0,0)")
+    }
 
 
 def _tenth(number: re.Match[str]) -> str:
@@ -573,6 +577,8 @@ def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str]
     for _, kind in groupby(parts, lambda part: (part.tag, part.get("stroke") is None)):
         alike: dict[tuple[tuple[str, str], ...], list[ElementTree.Element]] = {}
         for part in kind:
+            if part.tag == SVG + "path" and part.get("stroke") is not None and part.get("fill") is None:
+                part.set("fill", "none")  # a line of many corners is no area
             style = tuple((name, value) for name in INHERITED if (value := part.get(name)) is not None)
             alike.setdefault(style, []).append(part)
         runs += [(dict(style), list(_joined(found))) for style, found in alike.items()]
@@ -580,13 +586,29 @@ def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str]
 
 
 def _joined(parts: Sequence[ElementTree.Element]) -> Iterator[ElementTree.Element]:
-    """Areas of one colour as one path."""
+    """Areas of one colour as one path, and straight lines of one style."""
+    straight = [part for part in parts if part.tag == SVG + "line" and PLACE.fullmatch(part.get("transform", ""))]
+    if len(straight) == len(parts):
+        yield ElementTree.Element(SVG + "path", {"d": "".join(map(_stroke, straight))})
+        return
     plain = [
         part for part in parts if part.tag == SVG + "path" and part.get("stroke") is None and not part.get("transform")
     ]
     if plain:
         plain[0].set("d", "".join(part.get("d", "") for part in plain))
     yield from (part for part in parts if part not in plain[1:])
+
+
+def _stroke(line: ElementTree.Element) -> str:
+    """A straight line from its place by its size."""
+    place = PLACE.fullmatch(line.get("transform", ""))
+    across, down = (_tenth_of(line.get(name, "0")) for name in ("x2", "y2"))
+    x, y = (_tenth_of(each) for each in place.groups()) if place else ("0", "0")
+    return f"M{x},{y}" + (f"h{across}" if down == "0" else f"v{down}" if across == "0" else f"l{across},{down}")
+
+
+def _tenth_of(number: str) -> str:
+    return LONG.sub(_tenth, number)
 
 
 def _said(attributes: Mapping[str, str]) -> Markup:
