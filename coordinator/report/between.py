@@ -2,7 +2,7 @@
 
 | sentence | read from | holds if |
 |---|---|---|
-| regional difference | shares of a frequency by `city.NAME` of two levels | q of a difference is at most 0.05 and its interval leaves out 0 |
+| regional difference | shares of a frequency by `city.NAME` of two levels | q of a difference is at most 0.05, its interval leaves out 0 |
 | heterogeneity | a comparison of cities | p of Q is at most 0.05; the rate with the largest I² |
 | transport | shares of a frequency by `city.NAME` and groups | one code leads a group in one level; does it lead in the other? |
 
@@ -293,9 +293,9 @@ def _led(question: Question, key: str) -> Iterator[Led]:
     for group in _levels(question, by):
         shares: dict[str, list[Row]] = {level: [] for level in _levels(question, key)}
         for row in question.rows:
-            if row.measure == "share" and row[by] == group and row[key] in shares and not row.contrast:
-                if row.scope == POOLED and row[of] not in UNKNOWN:
-                    shares[str(row[key])].append(row)
+            told = row.scope == POOLED and row.measure == "share" and not row.contrast
+            if told and row[by] == group and row[key] in shares and row[of] not in UNKNOWN:
+                shares[str(row[key])].append(row)
         if all(rows and all(_known(row, question) for row in rows) for rows in shares.values()):
             yield Led(group, shares, of)
 

@@ -149,7 +149,7 @@ def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Fi
 
 
 def _plans(wording: Wording, questions: Questions, variable: str) -> Iterator[_Plan]:
-    """Of a variable that was cut into bins as well, either the bins are drawn or the quantiles: of amounts these, of anything else those."""
+    """Of a variable that was asked both in bins and by quantiles one is drawn: of money the quantiles, of anything else the bins."""
     words = wording.content.words.variables.get(variable)
     money = words is not None and words.unit == "CNY"
     quantiles = {name for name, each in questions.items() if _boxed(each, variable)}

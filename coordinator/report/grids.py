@@ -10,7 +10,7 @@
 | anything else | a list: one line per key, one column per measure |
 | compare | one list per rate, folded: cities in roster order, value, standardised value, difference; the chart stands among the figures |
 | released by city, at most one variable | a matrix of cities in the order of the roster: one line each, one part per measure |
-| released by city, more variables | the tables above for each city in turn; where all cities together stand there, those of single cities are in the CSV |
+| released by city, more variables | the tables above for each city in turn, or in the CSV alone where all cities together stand there |
 
 `_missing` and `_outside` come last, carry counts and no shares, and never enter a heat map or a bar. Numbers are the official estimates.
 """

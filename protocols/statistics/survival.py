@@ -5,8 +5,8 @@ without a value on `_missing`. One holder moves one cell by 1.
 
     n_t = holders seen for t or longer      d_t = events at t      S(t) = product over s <= t of (1 - d_s / n_s)
 
-Durations beyond T, 240 or the `until` of the question, are counted as seen until T. Where noise has made d_t negative it stays so: cut at 0, errors of many months would
-add up to a curve that is too high. What is shown (`display`) never rises.
+Durations beyond T, which is 240 or the `until` of the question, are counted as seen until T. Where noise has made d_t negative it stays so:
+cut at 0, errors of many months would add up to a curve that is too high. What is shown (`display`) never rises.
 """
 
 from collections.abc import Iterator, Sequence
