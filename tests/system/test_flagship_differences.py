@@ -61,7 +61,8 @@ def tables(study: Study, results: Mapping[str, Any]) -> Iterator[Table]:
         cells = np.empty([axis.size for axis in axes], dtype=object)
         for place in np.ndindex(cells.shape):
             cells[place] = found[tuple(axis.positions[at] for axis, at in zip(axes, place, strict=True))]
-        yield Table(question.id, tuple(axis.name for axis in axes), cells, part and (part.axis, part.position))
+        cut = None if part is None else (part.axis, part.position)
+        yield Table(question.id, tuple(axis.name for axis in axes), cells, cut)
 
 
 def counts(layout: Layout) -> Layout:
@@ -113,7 +114,7 @@ def shared(one: Table, other: Table, resolution: Resolution) -> tuple[Cells, Cel
         at = other.axes.index(axis)
         cells = np.take(other.cells, position, axis=at)
         other = Table(other.question, (*other.axes[:at], *other.axes[at + 1 :]), cells)
-    kept = []
+    kept = list[str]()
     for name in one.axes:
         found = brought(other, name, resolution)
         if found is not None and not (found is not other and set(found.axes) & set(kept) != set(kept)):
@@ -265,9 +266,9 @@ def test_without_complementary_cells_a_withheld_number_follows_from_its_margins(
 ) -> None:
     """The control: where all other cells of a line are printed, the one that is not follows."""
     study, found = suppressed
-    open_ = [
-        Table(each.question, each.axes, np.where(np.equal(each.cells, None), Decimal(0), each.cells)) for each in found
-    ]
+    open_ = [Table(each.question, each.axes, each.cells.copy()) for each in found]
+    for table in open_:
+        table.cells[table.cells == None] = Decimal(0)  # noqa: E711 element by element
     last = open_[-1]
     last.cells[(0,) * last.cells.ndim] = None
     assert set(determined(study, open_)[1]) == {(last.question, (0,) * last.cells.ndim)}

@@ -3,7 +3,7 @@
 A sum needs three cities. Three folders that each hold Q city's file give three times its counts, and its shares and indices unchanged. Two
 things are asked otherwise than the shipped study asks: amounts without clips, and ages year by year, as the profile was made.
 
-There is a test for every figure of seed-facts.yaml, with the tolerances of statistics.md section 5 and, where the source contradicts
+There is a test for every figure of seed-facts.yaml, with the tolerances of the specification and, where the source contradicts
 itself, the reading that its list of inconsistencies (Q1 .. Q16) takes.
 """
 
