@@ -194,6 +194,8 @@ def _heterogeneity(wording: Wording, questions: Mapping[str, Question]) -> Findi
             confidence=wording.percent(),
         )
         return Finding(text, most.name)
+    if any(each.p <= LEVEL for each in rates):
+        return None  # cities differ, and too few of their numbers are without a mark
     differences = [(each, row) for each in rates for row in each.rows("difference") if factor(row.measure) != 1]
     if not differences:
         return None
