@@ -29,7 +29,7 @@ def question(kind: str, keys: list[str], rows: Rows, tests: Rows = (), **further
 
 def regional(difference: float = -0.073, q: float = 0.001, half: float = 0.006, mark: str = "") -> dict[str, Any]:
     of = {"false": 0.36, "true": 0.36 + difference}
-    rows = [share(of[level], **{"product": "monthly", "city.subsidy": level}) for level in LEVELS]
+    rows = [share(of[level]) | {"product": "monthly", "city.subsidy": level} for level in LEVELS]
     contrast = {"product": "monthly", "city.subsidy": "true", "contrast": True, "p_value": q, "q_value": q}
     rows.append(share(difference, half, **contrast) | {"obs_status": mark})
     return question("frequency", ["product", "city.subsidy"], rows)
@@ -38,7 +38,7 @@ def regional(difference: float = -0.073, q: float = 0.001, half: float = 0.006, 
 def segment(shares: dict[str, dict[str, float]], group: str = "young", mark: str = "") -> Rows:
     """Of one group: by level the share of each product."""
     return [
-        share(value, **{"product": product, "city.subsidy": level, "segment": group}) | {"obs_status": mark}
+        share(value) | {"product": product, "city.subsidy": level, "segment": group, "obs_status": mark}
         for level, of in shares.items()
         for product, value in of.items()
     ]
@@ -70,7 +70,7 @@ def cities(
     return question("compare", ["indicator", "product"], rows, tests, release="by_city", asked={"standardise": [*by]})
 
 
-def said(language: Language = "en", **questions: dict[str, Any]) -> list[str]:
+def said(language: Language = "en", /, **questions: dict[str, Any]) -> list[str]:
     tree = whole(exact=False)
     product = tree["questions"]["product"]
     tree["questions"] = {
@@ -109,9 +109,7 @@ def test_three_sentences_open_the_page_each_with_its_interval_and_others_follow(
     ("given", "none"),
     [({"q": 0.05}, False), ({"q": 0.0501}, True), ({"half": 0.0731}, True), ({"difference": 0.073}, False)],
 )
-def test_a_regional_difference_is_said_if_it_is_tested_and_clear_of_nothing(
-    given: dict[str, float], none: bool
-) -> None:
+def test_a_regional_difference_is_said_if_it_is_tested_and_clear_of_nothing(given: dict[str, Any], none: bool) -> None:
     (first, *_) = said(regions=regional(**given))
     assert ("no difference larger than" in first) == none
     if none:
