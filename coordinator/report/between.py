@@ -178,7 +178,8 @@ def _heterogeneity(wording: Wording, questions: Mapping[str, Question]) -> Findi
         most = max(told, key=lambda each: each.i_squared[0])
         rows = sorted(most.rows(most.rate.shown), key=lambda row: row.estimate or 0)
         asked = questions[most.name].asked.get("standardise")
-        by = [wording.variable(str(name)) for name in asked] if isinstance(asked, list) else []
+        names = asked if isinstance(asked, list) else []
+        by = [wording.say("between_quoted", name=wording.variable(str(name))) for name in names]
         part, low, high = (fixed(100 * value, 0) for value in most.i_squared)
         text = wording.say(
             "between_heterogeneity" if by else "between_heterogeneity_crude",

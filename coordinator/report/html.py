@@ -469,9 +469,17 @@ def _paired(sections: list[Section]) -> Iterable[Section]:
 
 
 def title(wording: Wording, question: Question) -> Markup:
+    """Its label; else what it asks, and of whom where that is not everybody."""
     label = question.label.text(wording.language)
     if label:
         return Markup("{}").format(shorter(label, 120))
+    named = _asked(wording, question)
+    if question.cohort is None:
+        return named
+    return wording.say("question_of_cohort", title=named, cohort=wording.words_of(question.cohort))
+
+
+def _asked(wording: Wording, question: Question) -> Markup:
     if orders.fits(question):
         return orders.title(wording, question)
     names = [wording.variable(key) for key in question.keys]
