@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -435,6 +435,7 @@ def _sound(study: Study, document: Document, later: Iterable[HpfedError]) -> Stu
     return study
 
 
+@lru_cache(maxsize=8)  # a gate reads the same bytes at every step of a conversation; a frozen value comes out
 def from_wire(study: bytes, dictionary: bytes) -> Study:
     """A study as it arrives at a city. Errors: `PeerError NOT_CANONICAL | STUDY_INVALID`: no honest coordinator sends such."""
     tree = parse_canonical(study, "study")

@@ -16,8 +16,8 @@ from markupsafe import Markup
 
 from coordinator.report import figures, months, orders, stated
 from coordinator.report import grids as layout
+from coordinator.report.between import opening
 from coordinator.report.figures import Figure
-from coordinator.report.findings import findings
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
 from coordinator.report.wording import KINDS, Wording, scrubbed, shorter, strings
@@ -56,10 +56,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Plate:
-    """One figure, with its table and what stands below both."""
+    """One figure, with what stands below it: its table; or where its numbers stand among the tables of the questions, anchor and name."""
 
     figure: Figure
-    table: Table
+    table: Table | None
+    see: tuple[tuple[str, Markup], ...]
     notes: tuple[Markup, ...]
 
 
@@ -133,7 +134,7 @@ def render(results: Results, language: Language) -> str:
     wording = Wording(language, clean.content)
     questions = dict(clean.questions)
     whole = {name: question for name, question in questions.items() if question.cohort is None}  # about everybody
-    parts = figures.parts(wording, whole)
+    parts = figures.parts(wording, whole, questions)
     drawn = [figure for part in parts for figure in part.figures]
     sections = _sections(wording, questions, drawn)
     page = templates().get_template("report.html.j2")
@@ -147,9 +148,11 @@ def render(results: Results, language: Language) -> str:
         badges=_badges(clean),
         meta=_meta(wording),
         strip=_strip(wording, whole),
-        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, whole)),
+        findings=tuple((each, _see(wording, each.question, sections)) for each in opening(wording, whole)),
         cannot=_cannot(wording, questions),
-        chapters=tuple(Chapter(part.name, _plates(wording, questions, part.figures)) for part in parts if part.figures),
+        chapters=tuple(
+            Chapter(part.name, _plates(wording, questions, part.figures, sections)) for part in parts if part.figures
+        ),
         absent=wording.listed(
             wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
         ),
@@ -385,8 +388,11 @@ def _reason(wording: Wording, reason: str, detail: str) -> Markup:
 # --- results
 
 
-def _plates(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Plate, ...]:
-    made = []
+def _plates(
+    wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure], sections: Iterable[Section]
+) -> tuple[Plate, ...]:
+    """The numbers of a picture stand once on the page: below a heat map, of the others in the tables of the questions."""
+    made, tables = [], {each.name: each.tables for each in sections}
     for figure in drawn:
         released = wording.content.questions[figure.question].release
         said = dict.fromkeys(
@@ -397,7 +403,10 @@ def _plates(wording: Wording, questions: Mapping[str, Question], drawn: Iterable
         label = wording.say("figure_numbers", number=figure.number)
         pictured = figure.look == "heat" and figure.picture is not None
         twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if pictured else figure.twin
-        made.append(Plate(figure, Table(label, twin, (), _key(wording, twin)), tuple(said)))
+        see = tuple((f"q-{name}", each.label) for name in figure.sources for each in tables[name][:1])
+        shown = pictured or figure.picture is None or len(see) < len(figure.sources)
+        table = Table(label, twin, (), _key(wording, twin)) if shown else None
+        made.append(Plate(figure, table, see, tuple(said)))
     return tuple(made)
 
 
@@ -439,6 +448,8 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             )
             for part, grid in enumerate(grids, 1)
         )
+        if POOLED in question.scopes() and layout.cities_left_out(wording, question):
+            notes.append(wording.say("note_cities_csv", file=f"tables/{name}.csv"))
         wide = question.kind == "mean" or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
         made.append(
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
@@ -466,9 +477,17 @@ def _paired(sections: list[Section]) -> Iterable[Section]:
 
 
 def title(wording: Wording, question: Question) -> Markup:
+    """Its label; else what it asks, and of whom where that is not everybody."""
     label = question.label.text(wording.language)
     if label:
         return Markup("{}").format(shorter(label, 120))
+    named = _asked(wording, question)
+    if question.cohort is None:
+        return named
+    return wording.say("question_of_cohort", title=named, cohort=wording.words_of(question.cohort))
+
+
+def _asked(wording: Wording, question: Question) -> Markup:
     if orders.fits(question):
         return orders.title(wording, question)
     names = [wording.variable(key) for key in question.keys]
