@@ -205,7 +205,7 @@ def _shift(block: Block) -> int:
 
 
 def _amount(block: Block) -> Amount:
-    if isinstance(block.of, Choice):
+    if not isinstance(block.of, tuple):
         raise TypeError(block.of)
     return block.of[0]
 

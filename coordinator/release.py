@@ -462,6 +462,13 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
             "bytes": session.models.most_cells * RING // 8,
             "ring": RING,
         }
+    if agreement.drawn:
+        entry |= {
+            "tolerate": {"dropouts": agreement.limits.d, "colluders": study.file.privacy.tolerate.colluders},
+            "threshold": agreement.limits.t,
+            "honest_share": agreement.honest,
+            "session_blocks": _of_rounds(agreement, shares[-len(agreement.drawn) :]),
+        }
     if study.counted:
         own = agreement.own
         entry["own_of_each_city"] = {
@@ -470,7 +477,8 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
             "bytes": own.length * OWN_BYTES,
             "ring": 8 * OWN_BYTES,
         }
-        of_own = shares[len(agreement.layout.blocks) :]
+        first = len(agreement.layout.blocks)
+        of_own = shares[first : first + len(own.blocks)]
         entry["own_blocks"] = _blocks(own, of_own, agreement.own_v20, agreement.own_v20, study.exact)
     if study.file.privacy.noise is not None:
         entry["noise"] = study.file.privacy.noise.model_dump(mode="json", exclude_none=True)
@@ -480,6 +488,24 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         "open_data": any(each.open_data for each in approvals),
     }
     return entry | {flag: True for flag, holds in flags.items() if holds}
+
+
+def _of_rounds(agreement: Agreement, shares: Sequence[Fraction]) -> list[dict[str, Any]]:
+    """What the rounds of many-round questions released; `share`: of all these rounds together."""
+    return [
+        {
+            "block": each.name,
+            "cells": each.draw.cells,
+            "rounds": each.draw.times,
+            "share": significant(float(share)),
+            "l1": each.draw.l1,
+            "l2sq": each.draw.l2sq,
+            "variance": significant(each.v20 / UNIT),
+            "node_variance": significant(each.node_v20 / UNIT),
+            "shift": 0,
+        }
+        for each, share in zip(agreement.drawn, shares, strict=True)
+    ]
 
 
 def _caps(approval: Approval, agreement: Agreement) -> list[dict[str, Any]]:

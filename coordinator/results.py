@@ -199,6 +199,7 @@ class PrivacyPart(Read):
     session: SessionPart | None = None
     own_of_each_city: Left | None = None
     own_blocks: tuple[Block, ...] = ()
+    session_blocks: tuple[Block, ...] = ()  # of the rounds of many-round questions
     noise: Noise | None = None  # as the study states it
     seeded: bool = False
     synthetic: bool = False

@@ -123,6 +123,9 @@ them again; it answers none that does not follow. An answer is the two integers 
 numbers with `digits` binary digits, in two integers each where `limbs` is 2. `parts` counts roundings, `overflow` the cities one of
 whose cells was too large, which sent zeros instead.
 
+In mode dp every city adds its share of noise to each round; all of it is held in its books before round 0. An answer is then whole numbers
+alone, without `parts` and `overflow`.
+
 In mode exact these sums carry no noise. The coordinator and every city that answers see all of them, and so does whoever is given the
 record of the session. Cells of one holder are not bounded in the sense of the tables above, and there is no mathematical bound on what
 the sums allow to infer. What a city looks at before it answers is in `protocols/models/protect.py`: enough rows for each column, and no
@@ -130,6 +133,9 @@ ask that leaves all but a few of its rows without weight.
 
 The layouts are those for six cities of at most 1,048,576 rows each.
 """
+
+NOISED: Final = """In mode dp, all that its rounds release, in how many of them, the most that one holder changes in one release, and the share of
+the question's budget that all of these releases get:"""
 
 MESSAGES: Final = """## Messages
 
@@ -197,6 +203,12 @@ def _models() -> Iterator[str]:
         most = f"At most {model.most_rounds} rounds of at most {model.most_cells} integers; scope `{model.scope}`."
         example = f"Example: `{{{asked.replace(chr(39), '')}}}`"
         shown = table(("round", "block", "cells", "digits", "limbs"), rows)
+        draws = [
+            (f"`{each.name}`", each.cells, each.times, each.l1, each.l2sq, str(each.share))
+            for each in question.draws(EXAMPLE_DOMAIN)
+        ]
+        if draws:
+            shown = f"{shown}\n\n{NOISED}\n\n{table(('released', 'cells', 'rounds', 'D1', 'D2', 'share'), draws)}"
         yield f"### {question.kind}\n\n{about_}\n\n{example}\n\n{most}\n\n{shown}"
 
 

@@ -429,8 +429,9 @@ class Gate:
         return replace(terms, policy=self._told_apart(study, rows, plan.conversation, now))
 
     def _reserve(self, claim: Claim, study: Study, now: int) -> Reservation:
-        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds."""
-        runs = range(1, study.runs + 1) if study.runs > 1 else ()
+        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds. A session is held run by
+        run."""
+        runs = range(1, study.runs + 1) if study.runs > 1 and claim.part == SUM else ()
         until = self.ledger.approval(study.digest, now).expires if runs else 0
         return self.ledger.reserve(claim, now=now, runs=runs, until=until)
 
@@ -508,7 +509,8 @@ class Gate:
     def _claim_of_session(
         self, session: Session, conversation: bytes, plan: bytes, expires: int, rows: snapshot.Snapshot
     ) -> Claim:
-        """All rounds that the many-round questions of a run may take. Mode exact: rounds are counted, and cost no epsilon."""
+        """All rounds that the many-round questions of a run may take, and in mode dp all that these release. Mode exact: rounds are
+        counted, and cost no epsilon."""
         return Claim.of(
             session.study,
             conversation=conversation,
@@ -517,6 +519,7 @@ class Gate:
             expires=expires,
             cities=session.cities,
             rounds=session.rounds,
+            drawn=session.agreement.drawn,
             part=SESSION,
             snapshot=self._named(rows),
         )
@@ -656,7 +659,9 @@ class Gate:
         city = self.station.city.city
         if isinstance(asked, fitting.Turn):
             read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
-            return fitting.encoded(asked, read)
+            vector, drawn = fitting.encoded(asked, read), asked.session.agreement.drawn
+            released = [(drawn[at].draw.cells, drawn[at].node_v20) for at in asked.blocks]
+            return vector + of_cells(released, seed) if released else vector
         rule, agreement = self.policy.file.exact.dominance, asked.agreement
         vector = encoded(agreement.study, asked.layout, rows, city, Few(rule.top, rule.share, rule.p_percent))
         vector += figures(asked.layout, added(rows.facts, agreement.study.dictionary))
@@ -845,12 +850,15 @@ def figures(layout: Layout, stated: Mapping[str, int]) -> Vector:
 def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
     """This city's noise of every cell; zeros in mode exact. `v20s`: its variance for each block, in 2^-20. `seed`: 32 bytes, the key of
     one stream for this release alone."""
+    return of_cells([(block.cells, v20) for block, v20 in zip(layout.blocks, v20s, strict=True)], seed)
+
+
+def of_cells(blocks: Sequence[tuple[int, int]], seed: bytes) -> Vector:
+    """The same for so many cells of each variance."""
     stream = aes_stream(seed)
-    shares = [
-        skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
-        for block, v20 in zip(layout.blocks, v20s, strict=True)
-    ]
-    return np.concatenate(shares)
+    return np.concatenate(
+        [skellam(stream, v20, cells) if v20 else np.zeros(cells, dtype=np.int64) for cells, v20 in blocks]
+    )
 
 
 def _cells(body: bytes) -> Vector:

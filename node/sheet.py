@@ -48,6 +48,7 @@ KINDS: Final[dict[str, Both]] = {  # what a question asks, before the variables 
     "vintage": ("分开户月的活跃率", "vintage"),
     "compare": ("城市间比较", "comparison of cities"),
     "glm": ("回归模型", "regression"),
+    "kmeans": ("聚类", "clusters"),
 }
 RELEASES: Final[dict[str, Both]] = {
     "pooled": ("只公布各市合计", "the sum over cities only"),
@@ -271,16 +272,23 @@ class Sheet:
 
     def _widths(self, agreement: Agreement) -> Iterator[Both]:
         """How wide the noise of counts is, in the table that gets least of it and in the one that gets most: who asks splits the budget."""
-        places = (
-            (agreement.layout, agreement.v20, ("各市合计的人数", "counts of the sum over cities")),
-            (agreement.own, agreement.own_v20, ("本市单独的人数", "this city's own counts")),
-        )
-        for layout, v20s, (zh, en) in places:
-            sd = {
-                block.name: (v20 / UNIT) ** 0.5
-                for block, v20 in zip(layout.blocks, v20s, strict=True)
-                if block.measure is Measure.ONE
-            }
+        places = [
+            (
+                {
+                    block.name: (v20 / UNIT) ** 0.5
+                    for block, v20 in zip(layout.blocks, v20s, strict=True)
+                    if block.measure is Measure.ONE
+                },
+                words,
+            )
+            for layout, v20s, words in (
+                (agreement.layout, agreement.v20, ("各市合计的人数", "counts of the sum over cities")),
+                (agreement.own, agreement.own_v20, ("本市单独的人数", "this city's own counts")),
+            )
+        ]
+        counted = [each for each in agreement.drawn if each.draw.l1 == each.draw.l2sq]  # each holder adds 1 to a cell
+        of_rounds = {each.name: (each.v20 / UNIT) ** 0.5 for each in counted}
+        for sd, (zh, en) in (*places, (of_rounds, ("多轮问题每轮合计的人数", "counts of the sum of a round"))):
             if not sd:
                 continue
             least, most = f"{min(sd.values()):,.1f}", f"{max(sd.values()):,.1f}"

@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import cached_property
 from importlib import resources
 from itertools import pairwise
+from math import ceil, floor
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -53,6 +54,11 @@ MOST_CODES: Final = 65_536
 MOST_CHOICES: Final = 64  # codes of a set: a holder's are the bits of one whole number
 RISING: Final = Both("取值范围必须递增", "the range must rise")
 MOST_LAYERS: Final = 8  # derived variables on top of derived ones
+NUMBER_STEPS: Final = (
+    1 << 24
+)  # in half of the range of a number, at most: squares of so many fit, and are centred without loss
+MOST_PLACES: Final = 12
+MOST_WHOLE: Final = 1 << 53  # float64 counts up to here without a gap
 MOST_MONTHS: Final = 600  # that a holder may have rows in: fifty years
 MONEY: Final = {"分": 1, "元": 100, "万元": 1_000_000, "亿元": 10_000_000_000}  # fen in each
 MOST_STEPS: Final = 1 << 53  # of a fact: what is added up over all cities stays far inside 64 bits
@@ -625,6 +631,23 @@ class Dictionary(Record):
         """Whether an amount is of a period or of its last day, where the dictionary says so."""
         found: Timing | None = getattr(self.entry(name), "timing", None)
         return found
+
+    def per(self, name: str) -> int:
+        """Whole units in one of what people write: fen in a yuan. A number is counted in decimal places, as many as its public range has
+        room for: up to 2^24 steps in half of it."""
+        entry = self.entry(name)
+        if isinstance(entry, Money):
+            return 100
+        if not isinstance(entry, Number):
+            return 1
+        low, high = entry.range
+        reach = max((high - low) / 2 / NUMBER_STEPS, abs(low) / MOST_WHOLE, abs(high) / MOST_WHOLE)
+        return int(10 ** max(places for places in range(MOST_PLACES + 1) if not places or reach * 10**places <= 1))
+
+    def whole_range(self, name: str) -> tuple[int, int]:
+        """The public range of an integer, number or amount of money, in whole units; of a number, both ends inside."""
+        low, high = getattr(self.entry(name), "range", (0, 0))
+        return floor(low * self.per(name)), ceil(high * self.per(name))
 
     def codes(self, name: str) -> tuple[str, ...]:
         """The codes of a category, set or boolean, in dictionary order. `else` comes last unless it is a code already."""

@@ -7,6 +7,7 @@
 | bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
 | curves with bands | the ages of every pooled histogram of them, by one group at most, in one figure (`ages.py`) |
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
+| profiles | every `kmeans`, cluster by cluster (`clusters.py`) |
 | lines, tiles | every question by month that can be read so (months.py) |
 | a forest of intervals | every regression (fits.py), last |
 
@@ -21,7 +22,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import ages, charts, fits, months, orders
+from coordinator.report import ages, charts, clusters, fits, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
@@ -118,6 +119,7 @@ def parts(wording: Wording, questions: Questions, chosen: Questions | None = Non
         for at in layout.most_heterogeneous(wording, question)[:MOST_RATES]
     ]
     plans["further"] = [plan for variable in further for plan in _plans(wording, questions, variable)]
+    plans["further"] += [_Plan("clusters", name) for name, question in questions.items() if clusters.fits(question)]
     for name, wished in plans.items():
         figures = []
         for plan in wished:
@@ -202,6 +204,8 @@ def _figure(wording: Wording, questions: Questions, plan: _Plan, number: int) ->
             return _ages(wording, questions, number)
         case "order":
             return _order(wording, plan.of, questions[plan.of], number)
+        case "clusters":
+            return _clusters(wording, plan.of, questions[plan.of], number)
         case "forest":
             return _forest(wording, plan.of, questions[plan.of], plan.at, number)
     return _bars(wording, questions, plan.of, number)
@@ -225,6 +229,15 @@ def _ages(wording: Wording, questions: Questions, number: int) -> Figure | None:
     (twin, *_) = layout.grids(wording, questions[first])
     return Figure(
         "fig-ages", number, "ages", shown.title, shown.sentence, twin, first, (POOLED,), shown.questions, wide, shown.plan
+    )  # fmt: skip
+
+
+def _clusters(wording: Wording, name: str, question: Question, number: int) -> Figure | None:
+    shown = clusters.figure(wording, question)
+    if shown is None or shown.picture is None:
+        return None
+    return Figure(
+        f"fig-{name}", number, "kmeans", shown.title, shown.sentence, shown.grid, name, (POOLED,), (name,), False, shown.picture
     )  # fmt: skip
 
 

@@ -184,8 +184,10 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         others = [each for each in rows if each[1].measure != "index"]  # holders without a value, counted
         tables = [_details(wording, question, indices, city)] if indices or not others else []
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
-    from coordinator.report import orders  # it is made of the parts above
+    from coordinator.report import clusters, orders  # they are made of the parts above
 
+    if clusters.fits(question):
+        return clusters.tables(wording, question, rows, city)
     if own := orders.tables(wording, question, rows, city):
         return own
     if question.coefficients:

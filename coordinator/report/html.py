@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import figures, fits, months, orders, stated
+from coordinator.report import clusters, figures, fits, months, orders, stated
 from coordinator.report import grids as layout
 from coordinator.report.between import opening
 from coordinator.report.figures import Figure
@@ -168,6 +168,7 @@ def render(results: Results, language: Language) -> str:
         terms=_terms(wording),
         blocks=_blocks(clean.content.privacy.blocks),
         own_blocks=_blocks(clean.content.privacy.own_blocks),
+        session_blocks=_blocks(clean.content.privacy.session_blocks),
         caveats=caveats(clean),
         trust=_trust(wording),
         limits=_limits(clean),
@@ -495,6 +496,8 @@ def title(wording: Wording, question: Question) -> Markup:
 def _asked(wording: Wording, question: Question) -> Markup:
     if orders.fits(question):
         return orders.title(wording, question)
+    if clusters.fits(question):
+        return clusters.title(wording, question)
     names = [wording.variable(key) for key in question.keys]
     match question.kind, names:
         case "count", _:

@@ -46,6 +46,7 @@ KINDS: Final = (
     "transitions",
     "vintage",
     "compare",
+    "kmeans",
     "glm",
 )  # with texts of their own; any other is shown as a plain list
 TERM: Final = "term"  # the key whose codes are columns of a regression

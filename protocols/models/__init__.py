@@ -17,13 +17,15 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `question.py` | how a study asks for a model |
 | `session.py` | the rounds of all models of a study together |
 | `regression.py` | the question `kind: glm` |
+| `kmeans.py` | the question `kind: kmeans`, in both modes; its rounds are blocks of counts and amounts |
+| `surrogate.py` | where clusters may lie, from tables of pairs of variables alone |
 """
 
 from typing import Final
 
-from protocols.models.question import ManyRounds
-
 # The kinds, one line each: to be imported here is to be registered.
+from protocols.models.kmeans import KMeans as KMeans
+from protocols.models.question import ManyRounds
 from protocols.models.regression import Regression as Regression
 
 REGISTER: Final[tuple[type[ManyRounds], ...]] = tuple(ManyRounds.__subclasses__())

@@ -29,7 +29,7 @@ from protocols.dictionary import MISSING
 from protocols.filters import Filter
 from protocols.statistics.cohorts import Slice
 from protocols.statistics.layout import KNOWN as CODE
-from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure, Occasions
+from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure, Occasions, Point
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
 QUANTA: Final = 10**PLACES
@@ -41,7 +41,7 @@ Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
 FamilyKey: TypeAlias = tuple[
-    Measure, tuple[Amount, ...] | Choice | Branches, Limb | None, Occasions | None, Filter | None
+    Measure, tuple[Amount, ...] | Choice | Point | Branches, Limb | None, Occasions | None, Filter | None
 ]
 
 ALL: Final = slice(None)
