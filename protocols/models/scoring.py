@@ -137,25 +137,19 @@ def woe(feature: CardFeature) -> Reals:
     return np.array([feature.card[place].woe for place in feature.place])
 
 
-def points(model: ModelFile, read: Read, rows: int) -> tuple[Places, tuple[tuple[str, ...], ...]]:
-    """Of each row its points, and the features that took most from it: up to three whose points lie below their pooled mean, the
-    farthest below first. Pre-condition: the model is a scorecard. Computed where the rows are, and nowhere else."""
-    if not isinstance(model.fit, Card):
-        raise TypeError("points are those of a scorecard")
-    features = model.fit.features
-    each = np.stack(
-        [
-            np.array([entry.points for entry in f.card])[np.array(f.place)[f.bins.places(model.domain, read)]]
-            for f in features
-        ],
-        axis=1,
-    ).reshape(rows, len(features))
-    below = np.array([f.neutral for f in features]) - each
+def points(card: Card, domain: Dictionary, read: Read, rows: int) -> tuple[Places, Places]:
+    """Of each row its points, and the features that took most from it: places of up to three whose points lie below their pooled mean,
+    the farthest below first, -1 where there are no more. Computed where the rows are, and nowhere else."""
+    each = np.zeros((rows, max(REASONS, len(card.features))), np.intp)
+    neutral = np.zeros(each.shape[1])
+    for number, feature in enumerate(card.features):
+        of_bins = np.array([entry.points for entry in feature.card])[np.array(feature.place)]
+        each[:, number] = of_bins[feature.bins.places(domain, read)]
+        neutral[number] = feature.neutral
+    below = neutral - each
     order = np.argsort(-below, axis=1, kind="stable")[:, :REASONS]
-    names = np.array([f.bins.name for f in features])
-    taken = np.take_along_axis(below, order, axis=1) > 0
-    reasons = tuple(tuple(names[row[keep]].tolist()) for row, keep in zip(order, taken, strict=True))
-    return each.sum(axis=1).astype(np.intp), reasons
+    reasons = np.where(np.take_along_axis(below, order, axis=1) > 0, order, -1)
+    return each.sum(axis=1), reasons
 
 
 def scaled(points: Points, log_odds: Reals) -> Reals:
