@@ -2118,6 +2118,12 @@ CODES: Final[dict[str, Texts]] = {
         "the cut {cut} is none of the edges of {bins} bins",
         "Write a multiple of 1 / {bins}",
     ),
+    "MODEL_NO_FEATURE": _t(
+        "没有一个特征可用：各特征的信息量低于 {least}，或分不出两个箱，或系数符号相反",
+        "请换特征，或放宽研究对象",
+        "no feature is left: each has an information value below {least}, fewer than two bins, or a coefficient of the wrong sign",
+        "Name other features, or ask for a wider cohort",
+    ),
     "MODEL_FILE": _t(
         "这不是一个模型文件：{problem}",
         "请给出 OUT/models 中的文件",

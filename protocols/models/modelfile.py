@@ -202,7 +202,7 @@ class Trees(Record):
     def _known(self) -> "Trees":
         for number, tree in enumerate(self.trees):
             for feature, place in zip(tree.feature, tree.bin, strict=True):
-                if feature >= len(self.features) or (feature >= 0 and not 0 < place < self.features[feature].values):
+                if feature >= len(self.features) or (feature >= 0 and not 0 < place <= self.features[feature].values):
                     raise Faults([(("trees", number), Both("分裂点不在分箱之间", "splits where there is no edge"))])
         return self
 

@@ -218,9 +218,10 @@ def test_values_that_a_model_does_not_know_are_put_right_and_counted() -> None:
 def test_every_column_that_lacks_is_named() -> None:
     file = saved(work(), Glm(family="poisson", outcome="count", terms=("kind", "fee"), offset="shift"))
     poor = dictionary({"kind": {"type": "boolean"}, "fee": {"type": "money", "unit": "CNY", "range": ["0", "1"]}})
+    columns: dict[str, Column] = {}
     for cannot, names in ((frozenset[str](), "kind, shift"), (frozenset({"fee"}), "kind, fee, shift")):
         with pytest.raises(ConfigError) as refused:
-            adapted(file, poor, {}.__getitem__, cannot)
+            adapted(file, poor, columns.__getitem__, cannot)
         assert refused.value.exit_code == 2
         assert f"the model needs {names}," in refused.value.text("en")
 
