@@ -6,7 +6,7 @@ equal shares of all rows. Data of one city choose no edge.
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from protocols.yamltext import Faults, Real, Record
 
 LEAVES: Final = 1024
 MOST_BINS: Final = 64
-Places = npt.NDArray[np.intp]
+Places = npt.NDArray[np.integer[Any]]
 Names: TypeAlias = tuple[str, ...]
 Edges: TypeAlias = tuple[Real, ...]
 

@@ -27,7 +27,7 @@ from protocols.models.design import Numbers
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
 from protocols.models.modelfile import Tree, Trees
-from protocols.models.scoring import leaves_of, missing_places, trees_margin
+from protocols.models.scoring import leaves_of, missing_places, places_of, trees_margin
 from protocols.models.staged import widened
 from protocols.ring import Vector
 from protocols.yamltext import Real, Record, Whole
@@ -200,9 +200,8 @@ class GbdtPlan:
             counts = [np.bincount(each.places(self.dictionary, read)[known], minlength=each.cells) for each in fine]
             return Sums(found | ({"leaves": np.concatenate(counts).astype(np.float64)} if counts else {}))
         every = self.bins(ask.edges)
-        places = np.stack([each.places(self.dictionary, read)[known] for each in every], axis=1)
-        fit = Trees(features=every, base=ask.base, trees=ask.trees)
-        missing = missing_places(fit)
+        places = places_of(every, self.dictionary, read)[:, known]
+        missing = missing_places(every)
         p = expit(trees_margin(ask.trees, ask.base, places, missing))
         g, h = p - yes[known], np.maximum(p * (1 - p), LEAST_HESSIAN)
         number = np.full(len(ask.growing.feature), -1)
@@ -210,7 +209,7 @@ class GbdtPlan:
         node = number[leaves_of(ask.growing, places, missing)]
         inside = node >= 0
         return Sums(
-            _sums(node[inside], places[inside], g[inside], h[inside], [each.cells for each in every], len(ask.nodes))
+            _sums(node[inside], places[:, inside], g[inside], h[inside], [each.cells for each in every], len(ask.nodes))
         )
 
     def encode(self, ask: GbdtAsk, sums: Sums) -> Vector:
@@ -326,7 +325,7 @@ def _sums(node: Places, places: Places, g: Reals, h: Reals, cells: Sequence[int]
     """By node, then feature and bin."""
     parts: dict[str, list[Reals]] = {"g": [], "h": [], "n": []}
     for feature, size in enumerate(cells):
-        at = node * size + places[:, feature]
+        at = node * size + places[feature]
         for name, weights in (("g", g), ("h", h), ("n", None)):
             parts[name].append(np.bincount(at, weights, minlength=nodes * size).astype(np.float64).reshape(nodes, size))
     return {name: np.concatenate(each, axis=1).ravel() for name, each in parts.items()}

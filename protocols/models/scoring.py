@@ -4,18 +4,19 @@
 otherwise. 3. A number outside the model's range is clipped. 4. A row without a value that the model needs has no score. All are counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit
 
 from protocols.dictionary import Column, Dictionary, Read
 from protocols.errors import ConfigError
-from protocols.models.binning import Places
+from protocols.models.binning import Bins, Places
 from protocols.models.design import NUMERIC, Design, Flags, range_of
 from protocols.models.families import Law
 from protocols.models.fixedpoint import Reals
@@ -109,8 +110,8 @@ def scores(model: ModelFile, read: Read, rows: int) -> Scores:
                 margin += weight * woe(feature)[feature.bins.places(model.domain, read)]
             return Scores(margin, expit(margin), np.ones(rows, bool))
         case Trees() as fit:
-            places = np.stack([each.places(model.domain, read) for each in fit.features], axis=1)
-            margin = trees_margin(fit.trees, fit.base, places, missing_places(fit))
+            places = places_of(fit.features, model.domain, read)
+            margin = trees_margin(fit.trees, fit.base, places, missing_places(fit.features))
             return Scores(margin, expit(margin), np.ones(rows, bool))
 
 
@@ -160,29 +161,37 @@ def scaled(points: Points, log_odds: Reals) -> Reals:
 # --- trees
 
 
-def missing_places(fit: Trees) -> Places:
+def missing_places(features: Sequence[Bins]) -> Places:
     """Of each feature, the bin of the missing."""
-    return np.array([each.values for each in fit.features], np.intp)
+    return np.array([each.values for each in features], np.intp)
+
+
+def places_of(features: Sequence[Bins], dictionary: Dictionary, read: Read) -> Places:
+    """The bin of each row in each feature: features x rows, small numbers, so that comparing a feature with an edge is quick."""
+    return np.stack([each.places(dictionary, read).astype(np.int16) for each in features])
 
 
 def leaves_of(tree: Tree, places: Places, missing: Places) -> Places:
-    """The node that each row ends in. places: rows x features."""
-    feature, bins = np.array(tree.feature), np.array(tree.bin)
-    left, right, to_left = np.array(tree.left), np.array(tree.right), np.array(tree.missing_left)
-    at = np.zeros(len(places), np.intp)
-    rows = np.arange(len(places))
-    while len(rows):
-        rows = rows[feature[at[rows]] >= 0]
-        node = at[rows]
-        of = feature[node]
-        place = places[rows, of]
-        goes = np.where(place == missing[of], to_left[node], place < bins[node])
-        at[rows] = np.where(goes, left[node], right[node])
-    return at
+    """The node that each row ends in."""
+    return _followed(tree, places, missing, np.arange(len(tree.feature)))
 
 
-def trees_margin(trees: tuple[Tree, ...], base: float, places: Places, missing: Places) -> Reals:
-    margin = np.full(len(places), base)
+def trees_margin(trees: Sequence[Tree], base: float, places: Places, missing: Places) -> Reals:
+    margin = np.full(places.shape[1], base)
     for tree in trees:
-        margin += np.array(tree.value)[leaves_of(tree, places, missing)]
+        margin += _followed(tree, places, missing, np.array(tree.value))
     return margin
+
+
+def _followed(tree: Tree, places: Places, missing: Places, of_node: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What the leaf of each row holds, from the last node to the first: children stand after their parent. Every row is compared at every
+    node, which is quicker than to follow each row."""
+    found: list[npt.NDArray[Any]] = [np.asarray(each) for each in of_node]
+    for node in range(len(tree.feature) - 1, -1, -1):
+        feature = tree.feature[node]
+        if feature >= 0:
+            goes = places[feature] < tree.bin[node]
+            if tree.missing_left[node]:
+                goes |= places[feature] == missing[feature]
+            found[node] = np.where(goes, found[tree.left[node]], found[tree.right[node]])
+    return np.broadcast_to(found[0], places.shape[1])

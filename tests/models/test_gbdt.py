@@ -17,7 +17,7 @@ from protocols.errors import ConfigError, PeerError
 from protocols.models.fixedpoint import HEADER
 from protocols.models.gbdt import Boosted, Gbdt, plan
 from protocols.models.modelfile import load
-from protocols.models.scoring import adapted, leaves_of, missing_places, scores, trees_margin
+from protocols.models.scoring import adapted, leaves_of, missing_places, places_of, scores, trees_margin
 from protocols.models.xgb import ABOVE_ALL, exported, threshold
 from tests.models.data import Frame, dictionary, frame, germancredit
 from tests.models.rounds import MADE, STUDY, Log, conversation, divided, filed
@@ -36,9 +36,9 @@ def boosted(rows: Frame, question: Gbdt, least: int = 50) -> tuple[Boosted, Log]
 
 def margins(rows: Frame, found: Boosted) -> tuple[Floats, Floats]:
     """Ours of every row, and its places as XGBoost takes them, NaN where missing."""
-    places = np.stack([each.places(rows.dictionary, rows.columns.__getitem__) for each in found.fit.features], axis=1)
-    missing = missing_places(found.fit)
-    taken = np.where(places == missing, np.nan, places.astype(float))
+    places = places_of(found.fit.features, rows.dictionary, rows.columns.__getitem__)
+    missing = missing_places(found.fit.features)
+    taken = np.where(places == missing[:, None], np.nan, places.astype(float)).T
     return trees_margin(found.fit.trees, found.fit.base, places, missing), taken
 
 
@@ -134,11 +134,9 @@ def test_every_leaf_holds_fifty_rows_and_of_two_siblings_one_is_sent(grown: tupl
     found, log = grown
     rows = workers()
     known = rows.columns["stopped"].known
-    places = np.stack(
-        [each.places(rows.dictionary, rows.columns.__getitem__)[known] for each in found.fit.features], axis=1
-    )
+    places = places_of(found.fit.features, rows.dictionary, rows.columns.__getitem__)[:, known]
     for tree in found.fit.trees:
-        held = np.bincount(leaves_of(tree, places, missing_places(found.fit)), minlength=len(tree.feature))
+        held = np.bincount(leaves_of(tree, places, missing_places(found.fit.features)), minlength=len(tree.feature))
         leaves = np.array(tree.feature) < 0
         assert held[leaves].min() >= 50
         assert len(tree.feature) > 3
@@ -257,7 +255,7 @@ def test_give_me_some_credit_is_ranked_as_by_pooled_xgboost() -> None:
     whole = frame(table)
     train = public_stream("tests", "models", "credit").random(whole.rows) < 0.7
     question = Gbdt(outcome="bad", features=tuple(f"v{n}" for n in range(10)), trees=30, depth=4, bins=64)
-    found, log = boosted(whole.take(np.flatnonzero(train)), question)
+    found, log = boosted(whole.take(np.flatnonzero(train)), question, least=1)  # XGBoost knows no least rows
     margin, x = margins(whole, found)
     yes = whole.values("bad")
     theirs = pooled(x[train], yes[train], question).predict(xgboost.DMatrix(x[~train]), output_margin=True)
