@@ -28,7 +28,7 @@ from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Fitting, Glm, GlmPlan
 from protocols.models.glm import plan as plan_glm
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
-from protocols.models.modelfile import Card, Linear, ModelFile, Reference, Trees
+from protocols.models.modelfile import Card, Linear, Predictor, Reference, Trees
 from protocols.models.scoring import adapted, scores
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
@@ -56,13 +56,13 @@ class Evaluate(Record):
 class EvaluateAsk(Ask):
     """A round about one model; its numbers are those of the model of one column once that is being fitted."""
 
-    model: ModelFile
+    model: Predictor
 
 
 class Evaluating(Record):
     """The state between two rounds. sums: decoded, of the first; slope: the state of the model of one column that follows."""
 
-    model: ModelFile
+    model: Predictor
     round: Whole = 0
     chain: str
     sums: dict[str, Numbers] = Field(default_factory=dict)
@@ -113,7 +113,7 @@ class EvaluatePlan:
     """model: where it is known when the evaluation is planned; none where an earlier question of the study fits it, on the same rows."""
 
     question: Evaluate
-    model: ModelFile | None
+    model: Predictor | None
     dictionary: Dictionary
     cities: int
     most_rows: int
@@ -144,13 +144,13 @@ class EvaluatePlan:
         """Codes of `by` and those of whom it is not known; one group of all rows otherwise."""
         return (*self.dictionary.codes(self.question.by[0]), MISSING) if self.question.by else ("",)
 
-    def _cuts(self, model: ModelFile) -> Places:
+    def _cuts(self, model: Predictor) -> Places:
         """Band edges as bins: those of the model's own reference, or equal ones."""
         if model.reference is not None and model.reference.grid == self.question.bins:
             return np.array(model.reference.cuts, np.intp)
         return np.array([self.question.bins * each // BANDS for each in range(1, BANDS)], np.intp)
 
-    def _first(self, model: ModelFile) -> tuple[Block, ...]:
+    def _first(self, model: Predictor) -> tuple[Block, ...]:
         groups, bands = len(self.groups), len(self._cuts(model)) + 1
         features = {} if self.in_sample else _features(model)
         return (
@@ -163,13 +163,13 @@ class EvaluatePlan:
 
     # --- what is asked
 
-    def start(self, model: ModelFile | None = None) -> Evaluating:
+    def start(self, model: Predictor | None = None) -> Evaluating:
         """model: of an earlier question, where none was planned with. Errors: `ConfigError MODEL_NOT_BINARY, MODEL_SCORE_COLUMN`."""
         evaluated = self.model or model
         if evaluated is None:
             raise ConfigError("MODEL_ABSENT", id=self.question.model)
         _fits(evaluated, self.dictionary)
-        return Evaluating(model=evaluated, chain=self.study)
+        return Evaluating(model=evaluated.bare, chain=self.study)
 
     def ask(self, state: Evaluating) -> EvaluateAsk | Done:
         if state.round == 0:
@@ -377,7 +377,7 @@ class EvaluatePlan:
         )
 
 
-def _bins(model: ModelFile) -> tuple[Bins, ...]:
+def _bins(model: Predictor) -> tuple[Bins, ...]:
     """Of the features of a binned model."""
     match model.fit:
         case Card(features=features):
@@ -388,12 +388,12 @@ def _bins(model: ModelFile) -> tuple[Bins, ...]:
             return ()
 
 
-def _features(model: ModelFile) -> dict[str, int]:
+def _features(model: Predictor) -> dict[str, int]:
     """Cells of each."""
     return {each.name: each.cells for each in _bins(model)}
 
 
-def _scored(model: ModelFile, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
+def _scored(model: Predictor, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
     """Probability, its log odds within +-30, and where there is one."""
     found = scores(model, read, rows)
     odds = found.margin if getattr(model.fit, "link", "logit") == "logit" else logit(found.mean)
@@ -473,7 +473,7 @@ def own(histogram: Reals) -> tuple[float, float, float] | None:
     return round(found.auc, 3), round(found.ks, 3), round(float(events / (events + others)), 3)
 
 
-def _fits(model: ModelFile, dictionary: Dictionary) -> None:
+def _fits(model: Predictor, dictionary: Dictionary) -> None:
     """Whether a model can be evaluated on rows of this dictionary."""
     if isinstance(model.fit, Linear) and model.fit.family != "binomial":
         raise ConfigError("MODEL_NOT_BINARY", id=model.id)
@@ -491,7 +491,7 @@ def plan(
     cities: int,
     most_rows: int,
     study: str,
-    model: ModelFile | None = None,
+    model: Predictor | None = None,
     confidence: float = 0.95,
 ) -> EvaluatePlan:
     """model: as in `EvaluatePlan`.

@@ -223,39 +223,25 @@ class Reference(Record):
         return self
 
 
-class ModelFile(Record):
-    """study: digest of the study that it answered. parent: of the model that it recalibrates. rows: pooled; cities: whose rows they are."""
+class Predictor(Record):
+    """All that a score needs. variables: those that a row must bring; outcome: what is predicted."""
 
-    model: Literal["hpf-model@1"] = FORMAT
     id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
-    study: Sha
-    parent: Sha | None = None
-    dictionary: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}@[0-9]{1,6}$")]
-    dictionary_digest: Sha
     variables: tuple[Taken, ...]
     outcome: str
-    made: date
-    expires: date
-    cities: Names
-    rows: Annotated[Whole, Field(ge=1)]
     fit: Annotated[Linear | Card | Trees, Field(discriminator="kind")]
     reference: Reference | None = None
 
     @property
-    def content(self) -> bytes:
-        """The bytes of the file, one for each value."""
-        return canonical(self.model_dump(mode="json"))
-
-    @property
-    def digest(self) -> str:
-        return digest(self.content)
+    def bare(self) -> "Predictor":
+        """Of a model file, the part that scores."""
+        return Predictor(**{name: getattr(self, name) for name in Predictor.model_fields})
 
     @cached_property
     def domain(self) -> Dictionary:
         """The variables of the model as a dictionary of its own. A model of the constant alone has one that nothing reads."""
-        name, _, version = self.dictionary.partition("@")
         entries = {each.name: each.declared() for each in self.variables} or {"nothing": {"type": "boolean"}}
-        tree = {"dictionary": name, "version": version, "variables": entries}
+        tree = {"dictionary": "of-a-model", "version": "1", "variables": entries}
         return Dictionary.model_validate_json(json.dumps(tree), strict=True)
 
     @property
@@ -271,17 +257,13 @@ class ModelFile(Record):
                 return tuple(each.name for each in fit.features)
 
     @model_validator(mode="after")
-    def _whole(self) -> "ModelFile":
-        if self.expires < self.made:
-            raise Faults([(("expires",), Both("早于制作日期", "lies before the day it was made"))])
+    def _whole(self) -> "Predictor":
         try:
             missing = sorted(set(self._columns()) - {each.name for each in self.variables})
         except (ConfigError, ValidationError) as fault:
-            said = (
-                Both(fault.text("zh"), fault.text("en"))
-                if isinstance(fault, ConfigError)
-                else Both("值域不通", "have no sound domain")
-            )
+            said = Both("值域不通", "have no sound domain")
+            if isinstance(fault, ConfigError):
+                said = Both(fault.text("zh"), fault.text("en"))
             raise Faults([(("variables",), said)]) from None
         if missing:
             raise Faults([(("variables",), Both(f"缺少 {missing[0]}", f"do not hold {missing[0]}"))])
@@ -304,6 +286,36 @@ class ModelFile(Record):
                         raise Faults(
                             [(("fit", "features"), Both(f"{bins.name} 的代码不符", f"have other codes of {bins.name}"))]
                         )
+
+
+class ModelFile(Predictor):
+    """study: digest of the study that it answered. parent: of the model that it recalibrates. as_of: the date of its rows; expires: the
+    last day on which it scores. rows: pooled; cities: whose rows they are."""
+
+    model: Literal["hpf-model@1"] = FORMAT
+    study: Sha
+    parent: Sha | None = None
+    dictionary: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}@[0-9]{1,6}$")]
+    dictionary_digest: Sha
+    as_of: date
+    expires: date
+    cities: Names
+    rows: Annotated[Whole, Field(ge=1)]
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file, one for each value."""
+        return canonical(self.model_dump(mode="json"))
+
+    @property
+    def digest(self) -> str:
+        return digest(self.content)
+
+    @model_validator(mode="after")
+    def _dated(self) -> "ModelFile":
+        if self.expires < self.as_of:
+            raise Faults([(("expires",), Both("早于所用数据的日期", "lies before the date of its rows"))])
+        return self
 
 
 def load(content: bytes, file: str, today: date) -> ModelFile:

@@ -20,7 +20,7 @@ from protocols.models.binning import Bins, Places
 from protocols.models.design import NUMERIC, Design, Flags, range_of
 from protocols.models.families import Law
 from protocols.models.fixedpoint import Reals
-from protocols.models.modelfile import Card, CardFeature, Linear, ModelFile, Points, Tree, Trees
+from protocols.models.modelfile import Card, CardFeature, Linear, Points, Predictor, Tree, Trees
 
 UNKNOWN: Final = "unknown"
 REASONS: Final = 3
@@ -48,7 +48,7 @@ class Odd:
 class Adapted:
     """A city's columns in the terms of a model. `read` gives those of the city's own dictionary."""
 
-    model: ModelFile
+    model: Predictor
     dictionary: Dictionary
     read: Read
 
@@ -86,7 +86,7 @@ class Adapted:
         return Column(values, given.known & (values >= 0)), ~given.known, odd, nowhere
 
 
-def adapted(model: ModelFile, dictionary: Dictionary, read: Read, cannot: frozenset[str] = frozenset()) -> Adapted:
+def adapted(model: Predictor, dictionary: Dictionary, read: Read, cannot: frozenset[str] = frozenset()) -> Adapted:
     """Rule 1. cannot: variables that the city cannot give. Errors: `ConfigError MODEL_SCORE_COLUMN`, naming every one that lacks."""
     lacking = [
         name
@@ -98,7 +98,7 @@ def adapted(model: ModelFile, dictionary: Dictionary, read: Read, cannot: frozen
     return Adapted(model, dictionary, read)
 
 
-def scores(model: ModelFile, read: Read, rows: int) -> Scores:
+def scores(model: Predictor, read: Read, rows: int) -> Scores:
     """read: in the terms of the model (`Adapted`)."""
     match model.fit:
         case Linear() as fit:

@@ -67,7 +67,7 @@ def filed(
         dictionary_digest=frame.dictionary.digest,
         variables=taken(frame.dictionary, names),
         outcome=outcome,
-        made=MADE,
+        as_of=MADE,
         expires=date(2027, 11, 1),
         cities=("east", "north", "west"),
         rows=frame.rows,

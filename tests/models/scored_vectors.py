@@ -36,7 +36,10 @@ def divided(frame: Frame) -> list[Frame]:
 def planned(kind: str, frame: Frame) -> Any:
     given = (frame.dictionary, 3, ROWS, STUDY)
     if kind == "scorecard":
-        edges = {"income": (4000.0, 6000.0, 9000.0, 14000.0), "age": (26.0, 34.0, 42.0, 50.0)}
+        edges: dict[str, tuple[float, ...]] = {
+            "income": (4000.0, 6000.0, 9000.0, 14000.0),
+            "age": (26.0, 34.0, 42.0, 50.0),
+        }
         return scorecard.plan(
             scorecard.Scorecard(outcome="stopped", features=("income", "age", "work"), bins=edges), *given
         )

@@ -320,7 +320,7 @@ def test_asks_that_do_not_follow_are_refused() -> None:
     ask, total = log.asks[0], np.zeros(9, np.int64)
     sums = planned.measure(ask, people(9).columns.__getitem__, 9)
     foreign = ask.model_copy(update={"study": "sha256:" + "1" * 64})
-    other = ask.model_copy(update={"model": logit(slope=3.0)})
+    other = ask.model_copy(update={"model": logit(slope=3.0).bare})
     with pytest.raises(PeerError, match="not one of the approved study"):
         planned.encode(foreign, sums)
     for start, asked in ((planned.start(), other), (planned.start(), ask), (state, ask)):

@@ -85,7 +85,7 @@ FAULTS: dict[str, tuple[Callable[[], str], str]] = {
     "a key twice": (lambda: '{"model": "hpf-model@1", "model": "hpf-model@1"}', "not JSON"),
     "a list": (lambda: "[]", "no mapping"),
     "far too deep": (lambda: "[" * 200_000, "not JSON"),
-    "an expiry before its making": (lambda: changed(logit(), "expires", "2020-01-01"), "expires"),
+    "an expiry before its rows": (lambda: changed(logit(), "expires", "2020-01-01"), "expires"),
     "a covariance of another size": (lambda: changed(logit(), "fit", "covariance", [[1.0]]), "covariance"),
     "no constant": (lambda: changed(logit(), "fit", "weights", 0, "columns", ["x"]), "constant"),
     "a column that no term has": (lambda: changed(logit(), "fit", "weights", 1, "columns", ["y"]), "y"),

@@ -68,7 +68,7 @@ def model(place: Path, **changed: Any) -> Path:
         dictionary_digest=meant.digest,
         variables=taken(meant, ["age", "amount", "sex"]),
         outcome="paid",
-        made=date(2026, 1, 1),
+        as_of=date(2026, 1, 1),
         expires=date(9999, 1, 1),
         cities=("a", "b", "c"),
         rows=100,
