@@ -14,4 +14,10 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `answer.py` | coefficients, errors, tests of several terms |
 | `certificate.py` | how far a fit can be from that of the pooled rows |
 | `protect.py` | what a city looks at before it answers a round |
+| `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
+| `scorecard.py` | bins, weights of evidence, points |
+| `gbdt.py`, `xgb.py` | boosted trees, and XGBoost's format of them |
+| `evaluate.py`, `discrimination.py` | how well a model tells yes from no, from histograms |
+| `modelfile.py`, `saved.py`, `scoring.py` | a fitted model as a file, and a row's score by it |
+| `staged.py` | kinds of which a part is another model |
 """
