@@ -134,8 +134,8 @@ ask that leaves all but a few of its rows without weight.
 The layouts are those for six cities of at most 1,048,576 rows each.
 """
 
-NOISED: Final = """In mode dp, all that its rounds release, in how many of them, the most that one holder changes in one release, and the share of
-the question's budget that all of these releases get:"""
+NOISED: Final = """In mode dp, all that its rounds release, in how many of them, the most that one holder changes in one release, and the
+share of the question's budget that all of these releases get:"""
 
 MESSAGES: Final = """## Messages
 

@@ -692,6 +692,39 @@ def audit_restore(
     guarded(lang, as_json, work)
 
 
+@app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the scores go: CSV, or Parquet if it ends in .parquet.")],
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score this city's own rows by a model. Rows and scores stay on this machine.
+
+    Example:  hpfed-node score interruption.json --out scores.csv
+    """
+
+    def work() -> None:
+        from dataclasses import asdict
+        from datetime import UTC, datetime
+
+        from node import scores
+        from protocols.models import modelfile
+
+        language: Literal["zh", "en"] = "zh" if spoken(lang) == "zh" else "en"
+        today = datetime.fromtimestamp(_now(), UTC).date()
+        found = modelfile.load(model.read_bytes(), str(model), today)
+        done = scores.score(found, folder, _home(folder, home), out, language)
+        value = {"model": found.id, "digest": found.digest, "out": str(out), **asdict(done)}
+        zh = f"{done.rows:,} 行，其中 {done.without:,} 行缺值而无评分；已写入 {out}"
+        en = f"{done.rows:,} rows, of which {done.without:,} lack a value and have no score; written to {out}"
+        _print(value, as_json, lambda: zh if language == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
 def _restore_text(value: dict[str, Any], language: str) -> str:
     n = 0 if language == "zh" else 1
     missing = (

@@ -2226,6 +2226,54 @@ CODES: Final[dict[str, Texts]] = {
         "the ask of round {round} does not follow from the totals of earlier rounds",
         "Nothing was answered; ask the coordinator for the totals and compare",
     ),
+    "MODEL_BINS": _t(
+        "{name} 的分箱多于 {limit} 个，或其边界不递增",
+        "请给出递增的边界，或先在词典中归并",
+        "{name} has more than {limit} bins, or edges that do not rise",
+        "Give rising edges, or band it in the dictionary first",
+    ),
+    "MODEL_NOT_BINARY": _t(
+        "模型 {id} 的结果不是“是/否”，没有 AUC 与校准可言",
+        "请评估 binomial 的 glm、scorecard 或 gbdt",
+        "the model {id} does not predict a yes or no, so that it has no AUC and no calibration",
+        "Evaluate a binomial glm, a scorecard or a gbdt",
+    ),
+    "MODEL_ABSENT": _t(
+        "没有可评估的模型 {id}",
+        "请写本研究中一个模型问题的 id，或一个模型文件",
+        "there is no model {id} to evaluate",
+        "Name a question of this study that fits one, or a model file",
+    ),
+    "MODEL_CUT": _t(
+        "分界 {cut} 不在 {bins} 个分箱的边界上",
+        "请写成 k / {bins}",
+        "the cut {cut} is none of the edges of {bins} bins",
+        "Write a multiple of 1 / {bins}",
+    ),
+    "MODEL_NO_FEATURE": _t(
+        "没有一个特征可用：各特征的信息量低于 {least}，或分不出两个箱，或系数符号相反",
+        "请换特征，或放宽研究对象",
+        "no feature is left: each has an information value below {least}, fewer than two bins, or a coefficient of the wrong sign",
+        "Name other features, or ask for a wider cohort",
+    ),
+    "MODEL_FILE": _t(
+        "这不是一个模型文件：{problem}",
+        "请给出 OUT/models 中的文件",
+        "this is no model file: {problem}",
+        "Give a file of OUT/models",
+    ),
+    "MODEL_EXPIRED": _t(
+        "模型 {id} 的有效期到 {expires} 为止",
+        "请用新的数据重新拟合，或复核后重新校准",
+        "the model {id} was valid until {expires}",
+        "Fit it anew on later data, or recalibrate it after a review",
+    ),
+    "MODEL_SCORE_COLUMN": _t(
+        "模型所需的 {names}，本市没有（或类型不同）",
+        "请在 mapping.yaml 中补上对应，再运行 hpfed-node ingest",
+        "the model needs {names}, which this city does not have, or has as another type",
+        "Map it in mapping.yaml, then run hpfed-node ingest",
+    ),
 }
 
 
