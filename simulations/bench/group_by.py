@@ -1,8 +1,8 @@
 """A study's tables a second time, as bare SQL over the same Parquet file: what one would write without a federation.
 
 One query per set of axes, with every sum that has these axes. NULL stands for `_missing`; SQL's own three-valued logic is that of the
-filters. Whole numbers, categories, booleans, money and months of dates; not sets and not limbs of exact squares. A file is of no city that a
-study knows, and stands on `_missing` of what is said about cities.
+filters. Whole numbers, categories, booleans, money and months of dates; not sets and not limbs of exact squares. A file is of no city that
+a study knows, and stands on `_missing` of what is said about cities.
 """
 
 # ruff: noqa: S608 names of dictionary variables, quoted, and numbers
