@@ -28,6 +28,7 @@ NAMES: Final = (
     "flexible-employment-profile",
     "flexible-pilot",
     "liquidity",
+    "platform-workers-logits",
     "platform-workers-survey",
 )
 OF_HOLDERS: Final = ("annual-report", "liquidity", "flexible-pilot")

@@ -12,6 +12,7 @@ from node.entries import Claim
 from protocols import privacy
 from protocols import study as studies
 from protocols.errors import ConfigError
+from protocols.models.kmeans import Clustering
 from protocols.noise import UNIT, node_v20
 from protocols.plan import between
 from protocols.session import Session
@@ -60,9 +61,11 @@ def test_a_plan_of_all_that_rounds_release_costs_the_epsilon_of_the_study(tmp_pa
         assert each.node_v20 == node_v20(each.v20, agreement.honest)
     sums = {each.name: each for each in agreement.drawn}
     assert sums["one: sums"].v20 > 1000 * sums["one: holders"].v20
-    models = Session(agreement).models
-    assert models.models["one"].setting.variances["pairs"] == pytest.approx(6 * sums["one: pairs"].node_v20 / UNIT)
-    assert models.models["two"].setting.variances.keys() == {"pairs", "holders", "sums"}
+    one, two = Session(agreement).models.models.values()
+    assert isinstance(one, Clustering)
+    assert isinstance(two, Clustering)
+    assert one.setting.variances["pairs"] == pytest.approx(6 * sums["one: pairs"].node_v20 / UNIT)
+    assert two.setting.variances.keys() == {"pairs", "holders", "sums"}
 
 
 def test_a_city_holds_all_rounds_of_a_session_at_once_and_each_of_them_has_its_part(tmp_path: Path) -> None:
