@@ -121,6 +121,7 @@ class MarkLine:
     more: Markup
 
 
+OF_CENTRES: Final = "facts"  # how figures of centres were released: by themselves
 Pair = tuple[Markup, object]
 _ALWAYS: Final = tuple(
     name for name, _ in figures.PARTS
@@ -433,10 +434,9 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             grids = ()
         room -= size if grids else 0
         file = wording.say("note_csv", file=f"tables/{name}.csv")
+        released = OF_CENTRES if question.of_centres else question.release
         tables = tuple(
-            Table(
-                _named(wording, place, part), grid, _notes(wording, grid, file, question.release), _key(wording, grid)
-            )
+            Table(_named(wording, place, part), grid, _notes(wording, grid, file, released), _key(wording, grid))
             for part, grid in enumerate(grids, 1)
         )
         wide = question.kind == "mean" or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
@@ -520,6 +520,8 @@ def notice(wording: Wording, city: str, released: str) -> Markup:
     """How a table was released. Said of the rows themselves: a city's rows never stand under the word sum, and
     where cities answered for themselves as well, nobody is told that only a sum was seen. `released`: of the question."""
     exact = wording.content.privacy.mode == "exact"
+    if released == OF_CENTRES:
+        return wording.say("notice_facts")
     if not city:
         kind = "pooled" if released == "pooled" else "both_exact" if exact else "both"
         return wording.say(f"notice_{kind}")
