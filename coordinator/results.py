@@ -368,6 +368,12 @@ class Question(Read):
         )
         return self.model_copy(update={"keys": ("term",), "rows": rows})
 
+    @property
+    def of_centres(self) -> bool:
+        """Whether it is made of figures that centres state, or that the study writes down, and of no holders."""
+        sides = (self.asked.get("numerator"), self.asked.get("denominator"))
+        return bool(self.facts) and not any(isinstance(each, str) for each in sides)
+
     def columns(self) -> tuple[str, ...]:
         """The columns that its rows have, in the order of the contract: where, what, the number, its error, its marks."""
         given = {name for row in self.rows for name in row.model_fields_set} - {"scope", "measure", *STATUSES}

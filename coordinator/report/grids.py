@@ -158,9 +158,7 @@ def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:
         name = wording.measure(measure)
         in_unit = question.kind == "mean" and measure in IN_UNITS
         groups.append(Group(tuple(lines), wording.in_unit(name, question.keys[-1]) if in_unit else name))
-    heads = tuple(
-        wording.code(keys[0], code) if keys else str(wording.say("all_holders", unit=wording.unit())) for code in codes
-    )
+    heads = tuple(wording.code(keys[0], code) if keys else str(wording.everybody(question)) for code in codes)
     over = _stub(wording, question, keys[0]) if keys else ""
     stub, city = str(wording.say("left_city")), str(wording.say("figure_by_city"))
     kept = tuple(groups)
@@ -205,7 +203,7 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         in_units = {str(wording.measure(name)): str(wording.in_unit(wording.measure(name), of)) for name in IN_UNITS}
         return [replace(table, heads=tuple(in_units.get(head, head) for head in table.heads))]
     told = ("count", "frequency", "crosstab", "histogram", "ratio", "transitions", "vintage")
-    what = question.kind if question.kind in told else "generic"
+    what = "facts" if question.of_centres else question.kind if question.kind in told else "generic"
     return [_list(wording, question, rows, city, what)]
 
 
@@ -529,9 +527,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
         if placed:
             position = next((each[1].position for each in found if each and each[1].position), None)
             cells.append(Cell(str(wording.say(f"position_{position}")) if position else ""))
-        heads = _heads(wording, question, codes, compared=tested) or (
-            (str(wording.say("all_holders", unit=wording.unit())), 1),
-        )
+        heads = _heads(wording, question, codes, compared=tested) or ((str(wording.everybody(question)), 1),)
         lines.append(Line(heads, tuple(cells), _unknown(codes)))
     titles = tuple(str(wording.measure("difference" if tested else measure)) for measure in measures)
     if tested:

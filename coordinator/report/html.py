@@ -122,6 +122,7 @@ class MarkLine:
     more: Markup
 
 
+OF_CENTRES: Final = "facts"  # how figures of centres were released: by themselves
 Pair = tuple[Markup, object]
 _ALWAYS: Final = tuple(
     name for name, _ in figures.PARTS
@@ -444,10 +445,9 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             grids = ()
         room -= size if grids else 0
         file = wording.say("note_csv", file=f"tables/{name}.csv")
+        released = OF_CENTRES if question.of_centres else question.release
         tables = tuple(
-            Table(
-                _named(wording, place, part), grid, _notes(wording, grid, file, question.release), _key(wording, grid)
-            )
+            Table(_named(wording, place, part), grid, _notes(wording, grid, file, released), _key(wording, grid))
             for part, grid in enumerate(grids, 1)
         )
         if POOLED in question.scopes() and layout.cities_left_out(wording, question):
@@ -549,6 +549,8 @@ def notice(wording: Wording, city: str, released: str) -> Markup:
     """How a table was released. Said of the rows themselves: a city's rows never stand under the word sum, and
     where cities answered for themselves as well, nobody is told that only a sum was seen. `released`: of the question."""
     exact = wording.content.privacy.mode == "exact"
+    if released == OF_CENTRES:
+        return wording.say("notice_facts")
     if not city:
         kind = "pooled" if released == "pooled" else "both_exact" if exact else "both"
         return wording.say(f"notice_{kind}")

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from coordinator.results import Content, Results
+from coordinator.results import Content, Question, Results
 from protocols.errors import Language
 from protocols.facts import FACT
 from protocols.filters import All, Any_, Leaf, Not
@@ -117,6 +117,10 @@ class Wording:
         """What one row of a city's table is: holders, employers, …"""
         unit = self.content.privacy.unit
         return self.say(f"unit_{unit if unit in UNITS else 'other'}")
+
+    def everybody(self, question: Question) -> Markup:
+        """What a number without a group is of."""
+        return self.say("all_centres") if question.of_centres else self.say("all_holders", unit=self.unit())
 
     def title(self) -> str:
         study = self.content.study

@@ -125,7 +125,7 @@ def test_the_page_says_whose_word_facts_are_what_is_not_compared_and_who_is_cove
     for said in (
         "资金存款（亿元，期末余额）",
         "它们是中心的陈述",
-        "常州不单独公布“资金存款”，只有它们的合计参与计算",
+        "“资金存款”有城市不单独公布（常州），只有它们的合计参与计算",
         "分子是期末余额，分母是全年发生额",
         "可比性提示：苏州的“单位性质：其他”超过 20%",
         "各市数据所含范围不同，对比各行均标 [b]",
@@ -138,6 +138,8 @@ def test_the_page_says_whose_word_facts_are_what_is_not_compared_and_who_is_cove
         "The numerator is a balance, the denominator a flow",
         "more than 20% of Suzhou",
         "Mean (CNY, balance)",
+        "these centres",
+        "From figures of the centres themselves: no holder&#39;s data are in it",
     ):
         assert said in pages["en"], said
     marks = {row["obs_status"] for row in rows_of(outcome, "compared", "value", "suzhou")}

@@ -320,3 +320,16 @@ def test_a_ratio_of_facts_has_no_holders_that_could_be_withheld(centres: Six) ->
     question = centres.study(FLOWS + ALL).file.questions[0]
     answer = Answer((Row("ratio", {}, estimate=0.5, base=None),))
     assert question.withhold(answer, Withheld({}, {}), {}) == answer
+
+
+def test_facts_alone_are_a_sum_in_mode_exact_and_stand_beside_what_cities_answer_by_themselves(
+    centres: Six, tmp_path: Path
+) -> None:
+    alone = centres.ask(centres.study(LIQUID, mode="exact"), tmp_path / "alone")
+    assert only(alone, "liquid")["estimate"] == pytest.approx(float(whole(BANK) / whole(DRAWN)), rel=1e-12)
+    assert results(alone)["privacy"]["left_each_city"]["cells"] == 2
+    assert unsound(alone, tmp_path / "alone" / "out") == {}
+    own = centres.ask(centres.study(FLOWS + ALL, "release: by_city\n"), tmp_path / "own")
+    for city in CITIES:
+        assert only(own, "rate", city)["estimate"] == pytest.approx(float(DRAWN[city]) / float(PAID[city]), rel=1e-12)
+    assert unsound(own, tmp_path / "own" / "out") == {}

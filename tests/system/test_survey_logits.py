@@ -34,9 +34,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 
 @pytest.mark.parametrize("name", ["flexible", "constrained"])
-def test_a_logit_over_secure_sums_is_the_pooled_one_and_finds_the_planted_slopes(
-    name: str, outcome: Outcome
-) -> None:
+def test_a_logit_over_secure_sums_is_the_pooled_one_and_finds_the_planted_slopes(name: str, outcome: Outcome) -> None:
     found, rows = outcome
     planted = respondents.planted()[name]
     terms = [term for term in planted if term != "intercept"]
