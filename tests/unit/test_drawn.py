@@ -16,7 +16,8 @@ from protocols.models.kmeans import Clustering
 from protocols.noise import UNIT, node_v20
 from protocols.plan import between
 from protocols.session import Session
-from protocols.study import Noise, Study
+from protocols.stated import Noise
+from protocols.study import Study
 
 HEAD = """study: clusters
 title: {zh: 类, en: clusters}
