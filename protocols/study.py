@@ -527,7 +527,7 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
-    elif sound and not study.workload.cells:
+    elif sound and not study.workload.cells and not study.many:
         yield ConfigError("STUDY_NOTHING", document.at("questions"))
     elif sound and (unfit := study.unfit_noise()):
         yield ConfigError("STUDY_NOISE", document.at("privacy", "noise"), problem=worded(unfit))
