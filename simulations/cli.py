@@ -493,5 +493,6 @@ def _finish(outcome: Any, files: tuple[Path, ...], spoken: str, as_json: bool, t
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. Threads for small matrices would cost many times what they save: numpy, imported later, reads this."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()
