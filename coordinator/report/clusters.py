@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from coordinator.report.charts import ACCENT, INK, LEFT, LINE, MUTED, NUMBER, TEXT, WIDTH, Marks, Picture, folded
 from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters
-from coordinator.report.numbers import printed
+from coordinator.report.numbers import fixed, printed
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, Question, Row
 
@@ -76,6 +76,20 @@ def figure(wording: Wording, question: Question) -> Shown | None:
     picture = _profiles(wording, heads, variables, drawn)
     sentence = wording.say("figure_kmeans", confidence=wording.percent())
     return Shown(title(wording, question), sentence, grid, picture)
+
+
+def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
+    """In how many rounds of how many holders, and why clusters are doubtful."""
+    fit = question.fit
+    if fit is None:
+        return ()
+    said = [wording.say("note_clusters", n=fixed(fit.n or 0.0, 0), rounds=fit.rounds, unit=wording.unit())]
+    stayed = fit.further.get("stayed")
+    if isinstance(stayed, list) and stayed:
+        said.append(
+            wording.say("note_clusters_stayed", clusters=wording.listed(_named(wording, str(at)) for at in stayed))
+        )
+    return tuple(said) if fit.converged else (*said, wording.say("note_clusters_moving"))
 
 
 def _variables(question: Question) -> tuple[str, ...]:

@@ -436,7 +436,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             *_merged(wording, question),
             *_broken(wording, question),
             *stated.notes(wording, question),
-            *fits.notes(wording, question),
+            *(clusters.notes(wording, question) if clusters.fits(question) else fits.notes(wording, question)),
         ]
         if not question.rows and question.fit is None:
             notes.append(wording.say("note_empty"))

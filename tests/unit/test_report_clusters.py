@@ -75,6 +75,23 @@ def test_a_doubtful_cluster_is_drawn_grey_and_says_so(entry: dict[str, Any]) -> 
     assert sum("[u]" in text for text in texts) == 4  # its head, and its three coordinates
 
 
+def test_the_page_says_in_how_many_rounds_and_what_did_not_come_to_rest(entry: dict[str, Any]) -> None:
+    fit = {"converged": False, "rounds": 4, "n": 9_000, "moved": 0.2, "stayed": [3], "obs_status": "u"}
+    wording, question = shown({**entry, "fit": fit}, "en")
+    first, stayed, moving = clusters.notes(wording, question)
+    assert "4 rounds" in first
+    assert "9,000" in first
+    assert "Cluster 3" in stayed
+    assert "more rounds" in moving
+    wording, question = shown({**entry, "fit": {**fit, "converged": True, "stayed": []}}, "zh")
+    assert len(clusters.notes(wording, question)) == 1
+    page = html.render(
+        Results.of(changed(DP, questions={"one": {**entry, "fit": fit}}, words={"variables": WORDS})), "en"
+    )
+    assert "4 rounds" in page
+    assert "pooled fit" not in page
+
+
 def test_many_lines_are_left_to_the_table_and_rows_of_a_later_version_to_a_list(entry: dict[str, Any]) -> None:
     names = [f"v{number}" for number in range(21)]
     rows = [
