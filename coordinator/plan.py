@@ -18,6 +18,7 @@ from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
 from coordinator.split import gain, restated, stated
+from coordinator.stated import lacked
 from protocols import pld, privacy
 from protocols.answerable import shortages
 from protocols.errors import ConfigError, Place
@@ -332,7 +333,7 @@ def _cost(plan: Planned) -> dict[str, Any]:
                 "city": each.city,
                 "epsilon": epsilon,
                 "caps": [_cap(plan, allowance) for allowance in each.caps],
-                "cannot": None if each.cannot is None else sorted(set(each.cannot) & set(plan.study.reads())),
+                "cannot": None if each.cannot is None else lacked(plan.study, each.cannot),
                 "decides": each.decide,
                 "rule": each.rule,
                 "reasons": [reason.model_dump() for reason in each.reasons],
@@ -412,8 +413,16 @@ def _of_rounds(plan: Planned, shares: Sequence[Fraction]) -> list[dict[str, Any]
     ]
 
 
+def _unstated(question: Question, cell: Cell) -> Cell:
+    """Of a ratio of what cities have yet to state about themselves, no number is foreseen, nor a width where noise makes one."""
+    if cell.measure != "ratio" or not question.facts():
+        return cell
+    wide = replace(cell, half_width=None, of_noise=None, of_sampling=None) if question.variables() else cell
+    return replace(wide, expected=None)
+
+
 def _question(plan: Planned, question: Question) -> dict[str, Any]:
-    cells = plan.cells[question.id]
+    cells = [_unstated(question, cell) for cell in plan.cells[question.id]]
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault(("pooled" if cell.scope == POOLED else "city", cell.measure), []).append(cell)

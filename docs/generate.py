@@ -64,7 +64,10 @@ FORMS: Final = {  # named forms of fields, in words
     "Epsilon": "number with twenty decimals",
     "Delta": "number",
     "Id": "name of a question or of a variable of the dictionary",
-    "tuple[Id, ...]": "names of variables of the dictionary",
+    "tuple[Id, ...]": "names of facts of the dictionary",
+    "tuple[Lacked, ...]": "names of variables of the dictionary, and `fact:` before those of facts",
+    "dict[Id, FactText]": "by name of a fact, a number: what the city states about itself and publishes",
+    "Covered": "who of its holders the files cover: three words, each `included`, `excluded`, `none` or left out",
     "Noise": "listed below",
     "Charged": "listed below",
     "tuple[Sent, ...]": "listed below",
@@ -100,7 +103,10 @@ least and the most that one holder adds to one cell; one holder changes at most 
 D2. The noise is made for D1 and D2. Every axis ends with `_missing`.
 
 In mode exact the vector also says, for every sum of amounts and every margin of it, 1 where a few holders are most of the city's own
-part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt.
+part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt. And for every figure of
+centres that a question asks for, 1 cell (`stated`): there a city that does not publish it adds what it states about itself, every other
+city 0. No holder moves that cell: D1 and D2 are 0. Figures that a city publishes stand in its approval. Both are statements of a centre,
+outside epsilon.
 
 A question may be about a cohort of its own. Where that is one code of one category, its table has one more axis and holds everybody: the
 plan and the approval sheet show it so, and only the part at that code is published. The table of any other cohort says `where …` and holds

@@ -27,6 +27,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from math import isqrt
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, NamedTuple, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
@@ -93,7 +94,8 @@ class Charge(_Closed):
 class Claim(_Closed):
     """A whole run of a study: one conversation, and what the city answers by itself. Mode exact has no charges.
 
-    `rounds`: how many sums the conversation may be asked for. `part`: SUM, the one round of a run, or SESSION, its many-round questions.
+    `rounds`: how many sums the conversation may be asked for. `stated`: of each fact that is added up in it, the cities that do not publish
+    it. `part`: SUM, the one round of a run, or SESSION, its many-round questions.
 
     `summed`, `counted`: which of the two it holds. `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter.
     `snapshot`: name of the one that will answer. `cohort`, `purpose` and `variables` are for people.
@@ -119,6 +121,7 @@ class Claim(_Closed):
     summed: bool = True
     counted: bool = False
     rounds: Annotated[int, Field(ge=1, le=64)] = 1
+    stated: dict[str, Ids] = {}
     part: Annotated[int, Field(ge=0, le=1)] = 0
 
     @classmethod
@@ -141,6 +144,7 @@ class Claim(_Closed):
         counted: bool = False,
         rounds: int = 1,
         times: int = 1,
+        stated: Mapping[str, Collection[int]] = MappingProxyType({}),
         drawn: Sequence[Drawn] = (),
         part: int = 0,
     ) -> Self:
@@ -181,6 +185,7 @@ class Claim(_Closed):
             summed=summed,
             counted=counted,
             rounds=rounds,
+            stated={fact: tuple(sorted(silent)) for fact, silent in stated.items()},
             part=part,
         )
 
@@ -312,7 +317,8 @@ class CapSet(_Entry):
 
 
 class Approved(_Entry):
-    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how."""
+    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how. `facts`: by day,
+    what the city stated of those that the study asks for."""
 
     kind: Literal["approved"] = "approved"
     study: Name
@@ -324,6 +330,7 @@ class Approved(_Entry):
     cannot: tuple[str, ...]
     expires: Seconds
     signed: tuple[OfficerYes, ...] = ()
+    facts: dict[str, dict[str, str]] = {}
 
 
 class Declined(_Entry):

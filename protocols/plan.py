@@ -130,8 +130,8 @@ class Agreement:
 
     @property
     def bound(self) -> int:
-        """B: the most that one city's rows can add to a cell."""
-        return self.layout.largest_step * self.most_rows
+        """B: the most that one city's rows, or what it states about itself, can add to a cell."""
+        return max(self.layout.largest_step * self.most_rows, self.layout.largest_stated)
 
     @cached_property
     def support(self) -> int:
@@ -227,7 +227,7 @@ class Agreement:
         cannot: Mapping[int, Sequence[str]],
         waits: Sequence[int] = WAITS_S,
     ) -> Plan:
-        """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study."""
+        """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study, and the facts it lacks."""
         shape = Shape(
             layout=self.layout.digest,
             noise=self.noise,
@@ -266,11 +266,10 @@ def drawn_up(
     cannot: Mapping[int, Sequence[str]],
     waits: Sequence[int] = WAITS_S,
 ) -> Plan:
-    """The plan of a conversation of such vectors. `cannot`: of each city, the variables it cannot map, of any study."""
+    """The plan of a conversation of such vectors. `cannot`: of each city, the variables it cannot map, of any study, and the facts it
+    lacks."""
     study, cities = agreement.study, agreement.cities
-    lacking = {
-        city: tuple(i for i, name in enumerate(study.reads()) if name in cannot.get(city, ())) for city in cities
-    }
+    lacking = {city: tuple(i for i, name in enumerate(study.names) if name in cannot.get(city, ())) for city in cities}
     return Plan(
         suite=SUITE,
         conversation=conversation,
@@ -347,8 +346,8 @@ def carried(block: Block, v20: int) -> Block:
 
 
 def open_positions(plan: Plan, study: Study) -> dict[int, tuple[str, ...]]:
-    """Of each city of a plan, the names of the variables it cannot map. Errors: `Refusal SECAGG_PLAN` for a position out of range."""
-    reads, lacking = study.reads(), dict(plan.cannot)
+    """Of each city of a plan, the names of what it lacks. Errors: `Refusal SECAGG_PLAN` for a position out of range."""
+    reads, lacking = study.names, dict(plan.cannot)
     if any(position >= len(reads) for positions in lacking.values() for position in positions):
         raise Refusal("SECAGG_PLAN")
     return {city: tuple(reads[position] for position in lacking.get(city, ())) for city in plan.cities}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -22,6 +22,7 @@ from protocols.attributes import Attributes
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
 from protocols.errors import ConfigError, HpfedError, PeerError, Place, Refusal, Unfit, joined, worded
+from protocols.facts import FACT, SUMMED
 from protocols.filters import Filter, decimal, leaves
 from protocols.kinds import KINDS, AnyQuestion
 from protocols.models.interface import Draw
@@ -370,9 +371,25 @@ class Study:
         named = [] if cohort is None else [leaf.variable for leaf in leaves(cohort)]
         return tuple(sorted(frozenset[str]().union(*(self.dictionary.needs(name) for name in named))))
 
+    @cached_property
+    def facts(self) -> tuple[str, ...]:
+        """Figures of centres that its questions ask for, ascending."""
+        return tuple(sorted({name for question in self.file.questions for name in question.facts()}))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All that a city may lack for it: given variables, then facts, stated by nobody or only added up; plans count by this list."""
+        return (*self.reads(), *(f"{way}{name}" for name in self.facts for way in (FACT, SUMMED)))
+
+    def demands(self, question: Any) -> tuple[str, ...]:
+        """What a city must not lack to answer a question. What is only added up does where the question is a sum without noise."""
+        said = not (self.exact and self.release_of(question) == "pooled")
+        ways = (FACT, SUMMED) if said else (FACT,)
+        return (*self.reads(question), *(f"{way}{name}" for name in question.facts() for way in ways))
+
     def able(self, question: Any, cannot: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-        """Of the cities in `cannot`, those that can map everything a question reads; in the same order."""
-        needed = set(self.reads(question))
+        """Of the cities in `cannot`, those that have everything a question demands; in the same order."""
+        needed = set(self.demands(question))
         return tuple(city for city, lacking in cannot.items() if not needed & set(lacking))
 
     def in_exact_mode(self) -> "Study":
@@ -436,6 +453,7 @@ def _sound(study: Study, document: Document, later: Iterable[HpfedError], *, exa
     return study
 
 
+@lru_cache(maxsize=8)  # a gate reads the same bytes at every step of a conversation; a frozen value comes out
 def from_wire(study: bytes, dictionary: bytes) -> Study:
     """A study as it arrives at a city. Errors: `PeerError NOT_CANONICAL | STUDY_INVALID`: no honest coordinator sends such."""
     tree = parse_canonical(study, "study")
@@ -509,6 +527,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
+    elif sound and not study.workload.cells and not study.many:
+        yield ConfigError("STUDY_NOTHING", document.at("questions"))
     elif sound and (unfit := study.unfit_noise()):
         yield ConfigError("STUDY_NOISE", document.at("privacy", "noise"), problem=worded(unfit))
     elif sound and file.privacy.epsilon is not None:

@@ -19,6 +19,12 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `regression.py` | the question `kind: glm` |
 | `kmeans.py` | the question `kind: kmeans`, in both modes; its rounds are blocks of counts and amounts |
 | `surrogate.py` | where clusters may lie, from tables of pairs of variables alone |
+| `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
+| `scorecard.py` | bins, weights of evidence, points |
+| `gbdt.py`, `xgb.py` | boosted trees, and XGBoost's format of them |
+| `evaluate.py`, `discrimination.py` | how well a model tells yes from no, from histograms |
+| `modelfile.py`, `saved.py`, `scoring.py` | a fitted model as a file, and a row's score by it |
+| `staged.py` | kinds of which a part is another model |
 """
 
 from typing import Final

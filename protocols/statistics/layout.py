@@ -58,7 +58,8 @@ MOST_CELLS_PER_QUESTION: Final = (
 class Measure(StrEnum):
     """What is added for one holder. There is no sixth.
 
-    DOMINATED adds up over cities and not over holders: 1 for a city of whose amount a few holders are most (`dominance.py`).
+    DOMINATED adds up over cities and not over holders: 1 for a city of whose amount a few holders are most (`dominance.py`). So does
+    STATED: a figure of the city itself (`protocols/facts.py`), which no holder moves.
     """
 
     ONE = "1"
@@ -67,6 +68,7 @@ class Measure(StrEnum):
     PRODUCT = "(x-c)(y-d)"
     YES_NO = "yes-no"
     DOMINATED = "dominated"
+    STATED = "stated"
 
 
 class Stand(StrEnum):
@@ -364,6 +366,8 @@ class Block:
     @property
     def sources(self) -> tuple[str, ...]:
         """The variables that it is about; those that decide whom it is over among them."""
+        if self.measure is Measure.STATED:
+            return ()
         of = [name for each in self.amounts for name in each.variables]
         of = [self.of.variable] if isinstance(self.of, Choice) else of
         over = () if self.over is None else (self.over.table, *([self.over.active] if self.over.active else []))
@@ -391,6 +395,8 @@ class Block:
     @property
     def step(self) -> int:
         """The most that one holder adds to one cell, either way, in units of 2^`shift`."""
+        if self.measure is Measure.STATED:
+            return 0
         return self.weight * round_half_even(self._reach, 1 << self.shift) * (1 if self.apart else self.touches)
 
     @property
@@ -426,12 +432,14 @@ class Block:
     @property
     def rounded(self) -> bool:
         """Whether it may be carried in coarser units: amounts may, counts of holders may not."""
-        plain = self.limb is None and self.measure is not Measure.DOMINATED
+        plain = self.limb is None and self.measure not in (Measure.DOMINATED, Measure.STATED)
         return bool(self.of) and not isinstance(self.of, Choice | Point) and plain
 
     @property
     def touches(self) -> int:
         """The most cells that one holder changes."""
+        if self.measure is Measure.STATED:
+            return 0
         if self.over is not None:
             return self.over.most
         match self.of:
@@ -443,12 +451,16 @@ class Block:
 
     @property
     def low(self) -> int:
+        if self.measure is Measure.STATED and isinstance(self.of, tuple):
+            return min(self.of[0].low, 0)
         plain = isinstance(self.of, Choice) and self.of.most is not None
         upright = self.limb is not None and not (self.measure is Measure.PRODUCT and self.limb is Limb.HIGH)
         return 0 if self.measure in (Measure.ONE, Measure.DOMINATED) or upright or plain else -self.step
 
     @property
     def high(self) -> int:
+        if self.measure is Measure.STATED and isinstance(self.of, tuple):
+            return max(self.of[0].high, 0)
         return self.step
 
     @property
@@ -592,6 +604,8 @@ class Layout:
     def __post_init__(self) -> None:
         """Errors: `ConfigError LAYOUT_EFFECT` for a block that declares less than one of its cells can change."""
         for block in self.blocks:
+            if block.measure is Measure.STATED:
+                continue
             if not 1 <= block.step <= block.l1 <= block.l2sq or block.l2sq < max(abs(block.low), abs(block.high)) ** 2:
                 raise ConfigError("LAYOUT_EFFECT", block=block.name)
 
@@ -617,6 +631,12 @@ class Layout:
         """The most that one holder adds to any cell."""
         return max((block.step for block in self.blocks), default=0)
 
+    @property
+    def largest_stated(self) -> int:
+        """The most that a city states about itself in any cell, either way."""
+        found = [block for block in self.blocks if block.measure is Measure.STATED]
+        return max((max(-block.low, block.high) for block in found), default=0)
+
     @cached_property
     def digest(self) -> str:
         return digest(canonical([block.declared() for block in self.blocks]))
@@ -637,6 +657,7 @@ class Domain:
 
     `as_of` and `window`: those of the study; a kind that asks for months needs the one or the other (`months_of`).
     `cities`: who is in the sums that a question is finalized from, where that is known. `questions`: those of the study, by id.
+    `scopes`: of each city, who of its holders its files cover, in one word for all flags together.
     """
 
     dictionary: Dictionary
@@ -645,6 +666,7 @@ class Domain:
     window: Months | None = None
     cities: tuple[str, ...] = ()
     questions: Mapping[str, Any] = field(default_factory=dict)
+    scopes: Mapping[str, str] = field(default_factory=dict)
 
     def axis(self, name: str) -> Axis:
         """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""
@@ -846,6 +868,11 @@ def amount(of: Amount, axes: Sequence[Axis] = (), over: Occasions | None = None)
 def dominated(of: Amount, axes: Sequence[Axis] = ()) -> Block:
     """How many cities there are of whose sum of x a few holders are most. Mode exact only."""
     return Block(Measure.DOMINATED, _ascending(axes), (of,))
+
+
+def stated(name: str, low: int, high: int, unit: str) -> Block:
+    """One figure of each city, summed over cities: within `low..high` whole units, 0 from who does not add it. Mode exact only."""
+    return Block(Measure.STATED, (), (Amount(name, low, high, unit),))
 
 
 def squared(of: Amount, axes: Sequence[Axis] = ()) -> Block:

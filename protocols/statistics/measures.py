@@ -162,7 +162,8 @@ def encode(
 ) -> Vector:
     """One batch of a snapshot as the layout's vector: length `layout.length`, holders of the cohort only.
 
-    `leaders`: takes note of who holds most of an amount, which no batch knows alone; cells of DOMINATED are 0 here.
+    `leaders`: takes note of who holds most of an amount, which no batch knows alone; cells of DOMINATED and STATED are
+    0 here.
 
     `exact`: a value outside the public domain is refused (`Refusal SNAPSHOT_OUT_OF_DOMAIN`, naming column and rule); in dp mode no
     refusal may depend on rows, so such a holder stands on `_missing`, or is clipped.
@@ -229,7 +230,7 @@ def _fill(
             block, first = layout.blocks[place], layout.offsets[place]
             vector[first : first + block.cells] = block.weight * carrier.margin(table_of_counts, block).ravel()
     for block, first in zip(layout.blocks, layout.offsets, strict=True):
-        if block.cohort != cohort:
+        if block.cohort != cohort or block.measure is Measure.STATED:  # of the city, not of its rows
             continue
         if block.measure is Measure.DOMINATED and isinstance(block.of, tuple):
             if leaders is not None:

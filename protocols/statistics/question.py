@@ -106,6 +106,10 @@ class Question(Record, ABC):
         """Of a study's cities, those of which the question needs a figure that it does not state."""
         return ()
 
+    def facts(self) -> tuple[str, ...]:
+        """Names of the figures of centres that it asks for."""
+        return ()
+
     @abstractmethod
     def blocks(self, domain: Domain) -> Blocks:
         """The sums it needs, by a name of its own. Pre-condition: no faults."""
