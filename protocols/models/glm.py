@@ -14,46 +14,34 @@ from math import log
 from typing import Annotated, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BeforeValidator, Field
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint
-from protocols.models.answer import Cause, Fit, coefficients
+from protocols.models import design, fixedpoint, newton
+from protocols.models.answer import Fit, coefficients
 from protocols.models.certificate import Evaluated, certify, predicted
-from protocols.models.design import Columns, Design, Flags, Moments, Numbers, Piece
+from protocols.models.design import Design, Moments, Piece
 from protocols.models.families import LINKS, Family, Law, Link
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places
+from protocols.models.newton import Fitting as Fitting
+from protocols.models.newton import Limits as Limits
+from protocols.models.rows import Rows, Used, null, square, triangle
+from protocols.models.rows import Weights as Weights
 from protocols.ring import Vector
-from protocols.yamltext import Flag, Real, Record, Whole
+from protocols.yamltext import Flag, Real, Record
 
-MOST_STEPS: Final = 25
-MOST_HALVINGS: Final = 10
-SMALL_STEP: Final = 1e-6
-NEAR: Final = 0.1  # from steps this small on, observed information is asked for
-FAR: Final = 15.0  # a standardised coefficient beyond this, or
-LOST: Final = 50.0  # a growing one with this standard error, has no estimate
-FLAT: Final = 1e-12  # least over largest eigenvalue of the information
-PERFECT: Final = 1e-4  # deviance per row
 MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors
 WIDE_ERROR: Final = 1e-6  # bound of a result that is marked
 MOST_LEFT_OUT: Final = 0.3  # of the rows; more, and the result is marked
 MANY_CLUSTERS: Final = 20
 FEW_CLUSTERS: Final = 5
-Places = npt.NDArray[np.intp]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 
 
 # --- the question
-
-
-class Weights(Record):
-    """frequency: a row stands for so many; analytic: its variance is that of one row by the weight."""
-
-    kind: Literal["frequency", "analytic"]
-    of: str
 
 
 class Clustered(Record):
@@ -87,60 +75,7 @@ class Glm(Record):
     penalty: Ridge | None = None
 
 
-class Limits(Record):
-    """What policies ask of exact sums: rows and cities of an indicator column; events, and non-events, per column."""
-
-    column_rows: Whole = 5
-    column_cities: Whole = 3
-    events_per_column: Whole = 5
-
-
-class Fitting(Record):
-    """The state between two rounds. Plain JSON.
-
-    base, objective: the last point whose deviance did not rise, and that deviance; point = base + step is asked for next.
-    final: the decoded sums at the converged point.
-    """
-
-    round: Whole = 0
-    purpose: Literal["standardise", "step", "final", "done"] = "standardise"
-    chain: str
-    columns: Columns = Columns()
-    dropped: tuple[str, ...] = ()
-    collinear: tuple[str, ...] = ()
-    rows: Whole = 0
-    left_out: Whole = 0
-    sums: Numbers = ()  # of round 0: frequency, weight, weighted y, y's own part of the deviance, weighted offset
-    point: Numbers = ()
-    base: Numbers = ()
-    step: Numbers = ()
-    null: float | None = None
-    null_step: float = 0.0
-    objective: float | None = None
-    observed: Flag = False
-    steps: Whole = 0
-    halvings: Whole = 0
-    grew: tuple[Whole, ...] = ()
-    cause: Cause = ""
-    named: tuple[str, ...] = ()
-    roundings: Whole = 0
-    final: dict[str, Numbers] = Field(default_factory=dict)
-
-
 # --- the plan
-
-
-@dataclass(frozen=True)
-class _Used:
-    """The rows of a batch that are in the fit."""
-
-    matrix: Reals
-    y: Reals
-    offset: Reals
-    frequency: Reals
-    weight: Reals  # frequency times analytic weight
-    cluster: Reals
-    left_out: int
 
 
 @dataclass(frozen=True)
@@ -310,51 +245,20 @@ class GlmPlan:
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         """Float64 sums over the rows of a batch. Pre-condition: the ask follows from the study and its totals (`protect.follows`)."""
-        used = self._used(read, rows)
+        used = self.reading.used(read, rows)
         return self._moments(used) if ask.purpose == "standardise" else self._evaluated(ask, used)
 
-    def _used(self, read: Read, rows: int) -> _Used:
-        question = self.question
-        matrix, whole = self.design.matrix(read, rows)
-        whole &= read(question.outcome).known
-        y = design.amounts(self.dictionary, question.outcome, read(question.outcome))
-        y = (y - self.outcome.middle) / self.outcome.half
-        offset, frequency, analytic, cluster = np.zeros(rows), np.ones(rows), np.ones(rows), np.zeros(rows)
-        if self.offset is not None:
-            columns, knows = self.offset.matrix(read, rows)
-            offset, whole = columns[:, 0] / self.outcome.half, whole & knows
-        if question.weights is not None:
-            given = read(question.weights.of)
-            weight = design.amounts(self.dictionary, question.weights.of, given)
-            whole &= given.known
-            frequency, analytic = (weight, analytic) if question.weights.kind == "frequency" else (frequency, weight)
-        if self.clustered not in ("", "city"):
-            cluster = read(self.clustered).values.astype(np.float64)
-            whole &= read(self.clustered).known
-        left_out = int(rows - whole.sum())
-        kept: Flags = whole & (frequency > 0) & (analytic > 0)  # a row of no weight is none
-        return _Used(
-            matrix[kept], y[kept], offset[kept], frequency[kept], (frequency * analytic)[kept], cluster[kept], left_out
-        )
+    @cached_property
+    def reading(self) -> Rows:
+        column = "" if self.clustered == "city" else self.clustered
+        return Rows(self.dictionary, self.design, self.outcome, self.offset, self.question.weights, column)
 
-    def _moments(self, used: _Used) -> Sums:
-        x = design.scaled(self.design.pieces, used.matrix)
-        nonzero = np.count_nonzero(used.matrix, axis=0).astype(np.float64)
+    def _moments(self, used: Used) -> Sums:
         w = used.weight
         outcome = [w.sum(), w @ used.y, w @ self.law.own(used.y), w @ used.offset]
-        return Sums(
-            {
-                "rows": np.array([float(len(used.y))]),
-                "left_out": np.array([float(used.left_out)]),
-                "frequency": np.array([used.frequency.sum()]),
-                "nonzero": nonzero,
-                "x": x.sum(axis=0),
-                "square": np.einsum("ij,ij->j", x, x),
-                "outcome": np.array(outcome),
-            }
-        )
+        return self.reading.moments(used, np.array(outcome))
 
-    def _evaluated(self, ask: Ask, used: _Used) -> Sums:
+    def _evaluated(self, ask: Ask, used: Used) -> Sums:
         z = ask.columns.standardised(used.matrix)
         eta, law, y = z @ np.array(ask.point) + used.offset, self.law, used.y
         sound = law.inside(eta)
@@ -371,25 +275,18 @@ class GlmPlan:
                 "deviance": np.array([used.weight @ law.deviance(y, at) if sound else np.nan]),
                 "pearson": np.array([pearson]),
                 "score": z.T @ u,
-                "information": _triangle(z, curvature),
+                "information": triangle(z, curvature),
             }
             if ask.null is not None:
-                values["null"] = self._null(ask.null, used)
+                values["null"] = null(self.law, ask.null, used)
             if ask.purpose == "final":
                 ratio = y / at.mu if law.family == "gamma" else np.zeros_like(y)
                 values["likelihood"] = np.array([used.weight @ law.likelihood(y, at), used.weight @ ratio])
-                values["observed"] = _triangle(z, observed)
+                values["observed"] = triangle(z, observed)
                 values |= self._middle(z, u, used)
         return Sums(values)
 
-    def _null(self, constant: float, used: _Used) -> Reals:
-        """Deviance, score and observed information of the constant alone."""
-        at = self.law.mean(constant + used.offset)
-        u = used.weight * (used.y - at.mu)
-        curvature = used.weight * at.slope * at.h - u * at.bend
-        return np.array([used.weight @ self.law.deviance(used.y, at), u @ at.h, curvature.sum()])
-
-    def _middle(self, z: Reals, u: Reals, used: _Used) -> dict[str, Reals]:
+    def _middle(self, z: Reals, u: Reals, used: Used) -> dict[str, Reals]:
         """The sandwich's middle: over rows, over groups of this batch, or the score of the city, which `encode` squares."""
         if self.clustered == "city":
             return {"city": z.T @ u, "clusters": np.zeros(1)}
@@ -397,9 +294,9 @@ class GlmPlan:
             names, place = np.unique(used.cluster, return_inverse=True)
             scores = np.zeros((len(names), z.shape[1]))
             np.add.at(scores, place, z * u[:, None])
-            return {"meat": _triangle(scores, np.ones(len(names))), "clusters": np.array([float(len(names))])}
+            return {"meat": triangle(scores, np.ones(len(names))), "clusters": np.array([float(len(names))])}
         squared = u * u / used.frequency  # a row that stands for f rows has u = f times that of one
-        return {"meat": _triangle(z, squared), "clusters": np.zeros(1)}
+        return {"meat": triangle(z, squared), "clusters": np.zeros(1)}
 
     def encode(self, ask: Ask, sums: Sums) -> Vector:
         """The vector that a city masks: the sums of all its batches, rounded once.
@@ -414,7 +311,7 @@ class GlmPlan:
             values["seen"] = (values["nonzero"] > 0).astype(np.float64)
         if "city" in values:
             rows = float(values["frequency"][0])
-            values["meat"] = _triangle(values["city"][None, :], np.ones(1))
+            values["meat"] = triangle(values["city"][None, :], np.ones(1))
             values["clusters"] = np.array([1.0 if rows else 0.0])
         return fixedpoint.encode(blocks, values, self.cities)
 
@@ -493,12 +390,10 @@ class GlmPlan:
         point = np.array(state.point)
         penalty = self._penalty(len(point))
         objective = found.number("deviance") + float(penalty @ (point * point))
-        noise = rounding["deviance"] * 2 + 1e-12 * abs(objective)
-        rose = state.objective is not None and objective > state.objective + noise
-        if found.overflow or rose:
-            return self._halved(state)
+        if found.overflow or newton.rose(state, objective, rounding["deviance"]):
+            return newton.halved(state, self._coarse(self.outcome))
         columns, collinear = state.columns, state.collinear
-        information = _square(found["information"], len(point))
+        information = square(found["information"], len(point))
         score = found["score"]
         kept = np.arange(len(point))
         if state.objective is None:
@@ -518,7 +413,7 @@ class GlmPlan:
                 "objective": objective,
                 "halvings": 0,
                 "steps": state.steps + 1,
-                "grew": self._growing(state, point, kept),
+                "grew": newton.growing(state, point, kept),
             }
         )
         lost = self._lost(accepted, hessian, found)
@@ -540,7 +435,11 @@ class GlmPlan:
         closed = self.law.family == "gaussian"  # one step solves a quadratic
         if not small and not closed and state.steps >= MOST_STEPS:
             return state.model_copy(
-                update={"purpose": "done", "cause": "no_convergence", "named": self._farthest(state, step)}
+                update={
+                    "purpose": "done",
+                    "cause": "no_convergence",
+                    "named": newton.farthest(self._names(state), step),
+                }
             )
         return state.model_copy(
             update={
@@ -550,23 +449,6 @@ class GlmPlan:
                 "null": null,
                 "null_step": null_step,
                 "observed": state.observed or (not self.law.canonical and size < NEAR),
-            }
-        )
-
-    def _halved(self, state: Fitting) -> Fitting:
-        if state.objective is None:
-            raise self._coarse(self.outcome)
-        if state.halvings >= MOST_HALVINGS:
-            return state.model_copy(update={"purpose": "done", "cause": "no_descent"})
-        step = np.array(state.step) / 2
-        null = state.null if state.null is None else state.null - state.null_step / 2
-        return state.model_copy(
-            update={
-                "point": tuple((np.array(state.base) + step).tolist()),
-                "step": tuple(step.tolist()),
-                "halvings": state.halvings + 1,
-                "null": null,
-                "null_step": state.null_step / 2,
             }
         )
 
@@ -588,32 +470,11 @@ class GlmPlan:
             pieces = [self.outcome, *(self.design.pieces[group[0]] for group in state.columns.groups)]
             raise self._coarse(pieces[worst])
 
-    def _growing(self, state: Fitting, point: Reals, kept: Places) -> tuple[int, ...]:
-        """For how many rounds in a row each coefficient grew."""
-        before = np.array(state.base)[kept] if state.base else np.full(len(kept), np.inf)
-        past = np.array(state.grew)[kept]
-        return tuple(
-            int(times) + 1 if abs(now) > abs(was) else 0 for times, now, was in zip(past, point, before, strict=True)
-        )
-
     def _lost(self, state: Fitting, hessian: Reals, found: Total) -> tuple[str, ...]:
-        """Columns that separate the outcome: their coefficients have no finite estimate."""
         if self.law.dispersed or self.question.penalty is not None:
             return ()
-        names, point = self._names(state), np.abs(np.array(state.point))
-        eigenvalues = np.linalg.eigvalsh(hessian)
-        if eigenvalues[0] < FLAT * eigenvalues[-1]:
-            return self._farthest(state, point)
-        errors = np.sqrt(np.diag(np.linalg.inv(hessian)))
-        grew = np.array(state.grew) >= 3
-        lost = np.flatnonzero((point > FAR) | (grew & (errors > LOST)))
-        found_names = tuple(names[number - 1] for number in lost if number > 0)
         perfect = self.law.family == "binomial" and found.number("deviance") < PERFECT * found.number("frequency")
-        return found_names or (self._farthest(state, point) if perfect else ())
-
-    def _farthest(self, state: Fitting, sizes: Reals) -> tuple[str, ...]:
-        names = self._names(state)
-        return (names[int(np.argmax(np.abs(sizes[1:])))],) if names else ()
+        return newton.separated(state, hessian, self._names(state), perfect)
 
     def _names(self, state: Fitting) -> tuple[str, ...]:
         return state.columns.names(self.design.pieces)
@@ -691,10 +552,10 @@ class GlmPlan:
         """The final sums as the certificate reads them, a ridge included."""
         point, sums = np.array(state.point), state.final
         penalty = self._penalty(len(point))
-        expected = _square(np.array(sums["information"]), len(point)) + np.diag(penalty)
+        expected = square(np.array(sums["information"]), len(point)) + np.diag(penalty)
         observed = expected
         if "observed" in sums:
-            observed = _square(np.array(sums["observed"]), len(point)) + np.diag(penalty)
+            observed = square(np.array(sums["observed"]), len(point)) + np.diag(penalty)
         blocks = {each.name: each for each in self.blocks(self._last_ask(state))}
         return Evaluated(
             point=point,
@@ -734,7 +595,7 @@ class GlmPlan:
             factor = groups / (groups - 1) * (n - 1) / (n - p) if errors.correction and groups > 1 else 1.0
         elif errors != "hc0":
             factor = n / (n - p)
-        return np.asarray(factor * (inverse @ _square(np.array(state.final["meat"]), p) @ inverse), np.float64)
+        return np.asarray(factor * (inverse @ square(np.array(state.final["meat"]), p) @ inverse), np.float64)
 
     def _degrees(self, residual: float, clusters: int | None) -> float | None:
         if clusters is not None:
@@ -817,16 +678,3 @@ def _check(question: Glm, dictionary: Dictionary, cities: int, made: GlmPlan) ->
         raise ConfigError("MODEL_CLUSTERS_FEW", clusters=cities, least=FEW_CLUSTERS)
     if made.clustered not in ("", "city"):
         design.known(dictionary, made.clustered, (*design.CODED, "integer"), "errors.cluster")
-
-
-def _triangle(z: Reals, weights: Reals) -> Reals:
-    """The upper triangle of z' diag(w) z, row by row."""
-    square = z.T @ (z * weights[:, None])
-    return np.asarray(square[np.triu_indices(z.shape[1])], np.float64)
-
-
-def _square(triangle: Reals, p: int) -> Reals:
-    """The symmetric matrix of an upper triangle."""
-    whole = np.zeros((p, p))
-    whole[np.triu_indices(p)] = triangle
-    return np.asarray(whole + np.triu(whole, 1).T, np.float64)
