@@ -2058,6 +2058,12 @@ CODES: Final[dict[str, Texts]] = {
         "{name} is determined by {names}",
         "Take one of them out, or write collinear: drop",
     ),
+    "MODEL_TOGETHER": _t(
+        "{key} 不能与 {other} 同用",
+        "请去掉其中之一",
+        "{key} and {other} do not go together",
+        "Leave one of them out",
+    ),
     "MODEL_CLUSTERS_FEW": _t(
         "只有 {clusters} 个聚类，至少需要 {least} 个才能估计聚类标准误",
         "请换一个聚类变量，或用 errors: robust",

@@ -11,7 +11,7 @@ from protocols.errors import ConfigError
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import Reals
 
-Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect"]
+Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect", "underdispersed", "few_cities"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,24 @@ class Coefficient:
 
 
 @dataclass(frozen=True)
+class Heterogeneity:
+    """How much a coefficient differs between cities. q: chi-square with `cities` - 1 degrees if it does not; i2: the share of its variation
+    that is between cities; tau2: its variance, as DerSimonian and Laird estimate it, negative where cities differ less than by chance."""
+
+    term: str
+    cities: int
+    q: float
+    p_value: float
+    i2: float
+    tau2: float
+
+
+@dataclass(frozen=True)
 class Fit:
     """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
 
     obs_status: `u` where the bound exceeds 1e-6 standard errors or more than 30 % of the rows were left out, `x` where there is no
-    estimate. degrees: of t; none: normal.
+    estimate. degrees: of t; none: normal. alpha: of a negative binomial, where it is estimated, with its standard error.
     """
 
     converged: bool
@@ -61,6 +74,9 @@ class Fit:
     shrunken: bool = False
     few_clusters: bool = False
     obs_status: str = ""
+    alpha: float | None = None
+    alpha_error: float | None = None
+    heterogeneity: tuple[Heterogeneity, ...] = ()
 
     def joint(self, terms: tuple[str, ...]) -> tuple[float, float]:
         """Wald's test that these coefficients are all 0: the statistic (chi-square, or F with `degrees`) and its p-value.

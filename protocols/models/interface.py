@@ -6,10 +6,11 @@ that a city can replay what the coordinator made of the totals. A state is plain
 bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import isclose
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from protocols.ring import Vector
 from protocols.yamltext import Flag, Record, Whole
 
 REPLAYED: Final = 1e-9
-Purpose = Literal["standardise", "step", "final"]
+Purpose = Literal["standardise", "step", "final", "local", "mean"]
 
 
 class Ask(Record):
@@ -29,6 +30,8 @@ class Ask(Record):
 
     layout: digest of the blocks of the answer; chain: digest of all earlier asks and totals. point: coefficients of z, the constant
     first; null: the constant of the model without terms, where an offset makes it a fit of its own. observed: the curvature asked for.
+    places: cities with a constant of their own. shape: log of a dispersion that is estimated. inverse: of the information, upper triangle.
+    between: variances between cities; `point` are then the units of weights.
     """
 
     round: Whole
@@ -40,6 +43,10 @@ class Ask(Record):
     point: Numbers = ()
     null: float | None = None
     observed: Flag = False
+    places: tuple[Whole, ...] = ()
+    shape: float | None = None
+    inverse: Numbers = ()
+    between: Numbers = ()
 
 
 @dataclass(frozen=True)
@@ -91,22 +98,34 @@ class Model(Protocol[State, Answer_co]):
 
 
 def agrees(ask: Ask, expected: Ask) -> bool:
-    """Whether an ask is the one that a replay expects. Numbers may differ by 1e-9 of their size: two machines round differently."""
+    """Whether an ask is the one that a replay expects. Numbers may differ by 1e-9 of their size: two machines round differently. What
+    layout its numbers give is for `encode`."""
+    bare = {"layout": ""}
+    pairs = zip_longest(_values(ask.model_copy(update=bare)), _values(expected.model_copy(update=bare)))
+    return type(ask) is type(expected) and all(_alike(here, there) for here, there in pairs)
 
-    def numbers(each: Ask) -> list[Numbers]:
-        return [each.point, each.columns.centre, each.columns.scale, () if each.null is None else (each.null,)]
 
-    bare = {"point": (), "null": None, "layout": "", "columns": Columns()}
-    alike = (
-        ask.model_copy(update=bare) == expected.model_copy(update=bare)
-        and ask.columns.groups == expected.columns.groups
-    )
-    pairs = zip(numbers(ask), numbers(expected), strict=True)
-    return alike and all(
-        len(here) == len(there)
-        and all(isclose(a, b, rel_tol=REPLAYED, abs_tol=REPLAYED) for a, b in zip(here, there, strict=True))
-        for here, there in pairs
-    )
+def _values(of: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every plain value in a record, with where it stands."""
+    if isinstance(of, Record):
+        of = {name: getattr(of, name) for name in type(of).model_fields}
+    if isinstance(of, Mapping):
+        for name in sorted(of):
+            yield from _values(of[name], f"{at}.{name}")
+    elif isinstance(of, tuple):
+        yield at, len(of)
+        for number, each in enumerate(of):
+            yield from _values(each, f"{at}.{number}")
+    else:
+        yield at, of
+
+
+def _alike(here: tuple[str, Any] | None, there: tuple[str, Any] | None) -> bool:
+    if here is None or there is None or here[0] != there[0] or type(here[1]) is not type(there[1]):
+        return False
+    if isinstance(here[1], float):
+        return isclose(here[1], there[1], rel_tol=REPLAYED, abs_tol=REPLAYED)
+    return bool(here[1] == there[1])
 
 
 def layout_digest(blocks: Sequence[Block]) -> str:

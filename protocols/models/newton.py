@@ -49,6 +49,7 @@ class Fitting(Record):
     columns: Columns = Columns()
     dropped: tuple[str, ...] = ()
     collinear: tuple[str, ...] = ()
+    places: tuple[Whole, ...] = ()  # with `city_effects: fixed`, the cities that have rows
     rows: Whole = 0
     left_out: Whole = 0
     sums: Numbers = ()  # of round 0: frequency, weight, weighted y, y's own part of the deviance, weighted offset
@@ -57,6 +58,9 @@ class Fitting(Record):
     step: Numbers = ()
     null: float | None = None
     null_step: float = 0.0
+    shape: float | None = None
+    shape_step: float = 0.0
+    inverse: Numbers = ()
     objective: float | None = None
     observed: Flag = False
     steps: Whole = 0
@@ -81,6 +85,7 @@ def halved(state: Fitting, coarse: ConfigError) -> Fitting:
     if state.halvings >= MOST_HALVINGS:
         return state.model_copy(update={"purpose": "done", "cause": "no_descent"})
     step = np.array(state.step) / 2
+    shape = state.shape if state.shape is None else state.shape - state.shape_step / 2
     null = state.null if state.null is None else state.null - state.null_step / 2
     return state.model_copy(
         update={
@@ -89,6 +94,8 @@ def halved(state: Fitting, coarse: ConfigError) -> Fitting:
             "halvings": state.halvings + 1,
             "null": null,
             "null_step": state.null_step / 2,
+            "shape": shape,
+            "shape_step": state.shape_step / 2,
         }
     )
 
@@ -103,18 +110,19 @@ def growing(state: Fitting, point: Reals, kept: Places) -> tuple[int, ...]:
 
 
 def separated(state: Fitting, hessian: Reals, names: Sequence[str], perfect: bool) -> tuple[str, ...]:
-    """Columns that separate the outcome: their coefficients have no finite estimate. names: without the constant."""
+    """Columns that separate the outcome: their coefficients have no finite estimate. names: of all parameters, empty for a constant."""
     point = np.abs(np.array(state.point))
     eigenvalues = np.linalg.eigvalsh(hessian)
     if eigenvalues[0] < FLAT * eigenvalues[-1]:
         return farthest(names, point)
     errors = np.sqrt(np.diag(np.linalg.inv(hessian)))
     grew = np.array(state.grew) >= 3
-    lost = np.flatnonzero((point > FAR) | (grew & (errors > LOST)))
-    found = tuple(names[number - 1] for number in lost if number > 0)
+    lost = (point > FAR) | (grew & (errors > LOST))
+    found = tuple(name for name, gone in zip(names, lost.tolist(), strict=True) if gone and name)
     return found or (farthest(names, point) if perfect else ())
 
 
 def farthest(names: Sequence[str], sizes: Reals) -> tuple[str, ...]:
-    """The name of the largest, the constant's apart."""
-    return (names[int(np.argmax(np.abs(sizes[1:])))],) if names else ()
+    """The name of the largest that has one."""
+    named = {name: abs(size) for name, size in zip(names, sizes.tolist(), strict=True) if name}
+    return (max(named, key=lambda name: named[name]),) if named else ()

@@ -33,6 +33,12 @@ class Used:
     cluster: Reals
     left_out: int
 
+    def none(self) -> "Used":
+        """No row at all."""
+        return Used(
+            self.matrix[:0], self.y[:0], self.offset[:0], self.frequency[:0], self.weight[:0], self.cluster[:0], 0
+        )
+
 
 @dataclass(frozen=True)
 class Rows:
