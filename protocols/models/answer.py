@@ -77,6 +77,7 @@ class Fit:
     alpha: float | None = None
     alpha_error: float | None = None
     heterogeneity: tuple[Heterogeneity, ...] = ()
+    events: int | None = None
 
     def joint(self, terms: tuple[str, ...]) -> tuple[float, float]:
         """Wald's test that these coefficients are all 0: the statistic (chi-square, or F with `degrees`) and its p-value.

@@ -15,7 +15,8 @@ import numpy as np
 from protocols.models.design import Columns
 from protocols.models.families import Law
 from protocols.models.fixedpoint import Reals
-from protocols.models.rows import Used, square
+from protocols.models.newton import square
+from protocols.models.rows import Used
 
 MOST_SOLVING: Final = 200
 CityEffects = Literal["none", "fixed", "concentrated", "random"]

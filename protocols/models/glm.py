@@ -30,11 +30,10 @@ from protocols.models.glm_keys import Firth as Firth
 from protocols.models.glm_keys import Glm as Glm
 from protocols.models.glm_keys import Ridge as Ridge
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
-from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places
+from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places, square
 from protocols.models.newton import Fitting as Fitting
 from protocols.models.newton import Limits as Limits
 from protocols.models.rows import Weights as Weights
-from protocols.models.rows import square
 from protocols.ring import Vector
 
 MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors

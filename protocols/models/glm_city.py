@@ -20,7 +20,8 @@ from protocols.models.families import Law, Mean
 from protocols.models.fixedpoint import Block, Reals, TooCoarse
 from protocols.models.glm_keys import Glm
 from protocols.models.interface import Ask, Sums, layout_digest
-from protocols.models.rows import Rows, Used, null, square
+from protocols.models.newton import square
+from protocols.models.rows import Rows, Used, null
 from protocols.ring import Vector
 
 

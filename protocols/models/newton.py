@@ -126,3 +126,10 @@ def farthest(names: Sequence[str], sizes: Reals) -> tuple[str, ...]:
     """The name of the largest that has one."""
     named = {name: abs(size) for name, size in zip(names, sizes.tolist(), strict=True) if name}
     return (max(named, key=lambda name: named[name]),) if named else ()
+
+
+def square(upper: Reals, p: int) -> Reals:
+    """The symmetric matrix of an upper triangle."""
+    whole = np.zeros((p, p))
+    whole[np.triu_indices(p)] = upper
+    return np.asarray(whole + np.triu(whole, 1).T, np.float64)

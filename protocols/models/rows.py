@@ -96,16 +96,3 @@ def null(law: Law, constant: float, used: Used) -> Reals:
     u = used.weight * (used.y - at.mu)
     curvature = used.weight * at.slope * at.h - u * at.bend
     return np.array([used.weight @ law.deviance(used.y, at), u @ at.h, curvature.sum()])
-
-
-def triangle(z: Reals, weights: Reals) -> Reals:
-    """The upper triangle of z' diag(w) z, row by row."""
-    square = z.T @ (z * weights[:, None])
-    return np.asarray(square[np.triu_indices(z.shape[1])], np.float64)
-
-
-def square(upper: Reals, p: int) -> Reals:
-    """The symmetric matrix of an upper triangle."""
-    whole = np.zeros((p, p))
-    whole[np.triu_indices(p)] = upper
-    return np.asarray(whole + np.triu(whole, 1).T, np.float64)

@@ -128,7 +128,7 @@ def governments() -> Frame:
 
 def voters() -> Frame:
     """944 voters of the American election of 1996: `party` from 0 to 6, `vote`."""
-    table = pd.read_csv(_file("statsmodels", "datasets", "anes96", "anes96.csv"), sep="\t")
+    table = pd.read_csv(_file("statsmodels", "datasets", "anes96", "anes96.csv"), sep="\t", quotechar="'")
     table.columns = [name.lower() for name in table.columns]
     kept = table[["selflr", "age", "educ", "income"]].copy()
     kept["logpopul"] = np.log(table["popul"] + 0.1)

@@ -145,7 +145,12 @@ def test_a_term_that_changes_with_the_months_is_an_interaction(convicts: World) 
     """The check of proportional hazards: whether `month:age` differs from 0."""
     fit = fit_of(convicts, Hazard(event="arrested", terms=(*TERMS, "month", "month:age"), baseline="none"))
     table = convicts.months
-    columns: list[Any] = [np.ones(len(table)), *(table[name] for name in TERMS), table["at"], table["at"] * table["age"]]
+    columns: list[Any] = [
+        np.ones(len(table)),
+        *(table[name] for name in TERMS),
+        table["at"],
+        table["at"] * table["age"],
+    ]
     x = np.column_stack(columns).astype(float)
     reference = sm.GLM(table["arrested"].to_numpy(float), x, family=sm.families.Binomial()).fit(tol=1e-13)
     assert np.abs(found(fit) - np.column_stack([reference.params, reference.bse])).max() <= 1e-8
