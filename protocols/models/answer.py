@@ -29,6 +29,24 @@ class Coefficient:
 
 
 @dataclass(frozen=True)
+class Selected:
+    """A coefficient after a choice of columns, which leaves no error to speak of; 0 where the column was not chosen."""
+
+    term: str
+    estimate: float
+    error_bound: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """One strength of a path: how many columns stayed, and the extended BIC by which one was chosen."""
+
+    strength: float
+    columns: int
+    criterion: float
+
+
+@dataclass(frozen=True)
 class Heterogeneity:
     """How much a coefficient differs between cities. q: chi-square with `cities` - 1 degrees if it does not; i2: the share of its variation
     that is between cities; tau2: its variance, as DerSimonian and Laird estimate it, negative where cities differ less than by chance."""
@@ -78,6 +96,9 @@ class Fit:
     alpha_error: float | None = None
     heterogeneity: tuple[Heterogeneity, ...] = ()
     events: int | None = None
+    selected: tuple[Selected, ...] = ()
+    path: tuple[Stopped, ...] = ()
+    kkt_residual: float | None = None
 
     def joint(self, terms: tuple[str, ...]) -> tuple[float, float]:
         """Wald's test that these coefficients are all 0: the statistic (chi-square, or F with `degrees`) and its p-value.

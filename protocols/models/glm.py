@@ -17,7 +17,7 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton
-from protocols.models.answer import Fit, coefficients
+from protocols.models.answer import Fit, Selected, Stopped, coefficients
 from protocols.models.certificate import SAFE, UNIT, Certificate, Evaluated, certify, predicted
 from protocols.models.design import Design, Moments, Numbers, Piece
 from protocols.models.effects import Constants
@@ -29,11 +29,13 @@ from protocols.models.glm_keys import Clustered as Clustered
 from protocols.models.glm_keys import Firth as Firth
 from protocols.models.glm_keys import Glm as Glm
 from protocols.models.glm_keys import Ridge as Ridge
+from protocols.models.glm_keys import Sparse as Sparse
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
-from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places, square
+from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places, Stop, square
 from protocols.models.newton import Fitting as Fitting
 from protocols.models.newton import Limits as Limits
 from protocols.models.rows import Weights as Weights
+from protocols.models.sparse import ebic, minimum, penalised, residual, strengths
 from protocols.ring import Vector
 
 MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors
@@ -41,6 +43,8 @@ WIDE_ERROR: Final = 1e-6  # bound of a result that is marked
 MOST_LEFT_OUT: Final = 0.3  # of the rows; more, and the result is marked
 MANY_CLUSTERS: Final = 20
 SMALL_LINEAR: Final = 1e-10  # a last step where each step is only a share of the one before
+MOST_PATH: Final = 36
+MET: Final = 1e-9  # of the conditions of a minimum, per row
 MOST_FIRTH: Final = 18  # of two rounds each
 STALE: Final = 1e-9  # an information that changed by more gives other leverages: they are asked for again
 POISSON: Final = -10.0  # an alpha of exp of this is none
@@ -81,6 +85,8 @@ class GlmPlan:
 
     @property
     def most_rounds(self) -> int:
+        if self.question.sparse is not None:
+            return 2 + MOST_PATH
         return 2 + self._most_steps * (2 if self.question.firth else 1)
 
     @property
@@ -218,6 +224,10 @@ class GlmPlan:
         if state.shape is not None:
             return -2 * float(found["shape"][0])
         value = found.number("deviance") + float(penalty @ (point * point))
+        sparse = self.question.sparse
+        if sparse is not None and state.strengths:
+            free = self.constants(state).count
+            value += 2 * penalised(point, free, state.strengths[len(state.path)], sparse.mix)
         return value - float(np.linalg.slogdet(information)[1]) if self.question.firth else value
 
     def _on_step(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
@@ -252,6 +262,8 @@ class GlmPlan:
         lost = self._lost(accepted, hessian, found)
         if lost:
             return accepted.model_copy(update={"purpose": "done", "cause": "separation", "named": lost})
+        if self.question.sparse is not None:
+            return self._on_path(self.question.sparse, accepted, found, score, hessian, rounding)
         if state.shape is not None:
             return self._with_shape(accepted, found, score, hessian, kept, rounding)
         step = np.linalg.solve(hessian, score)
@@ -262,6 +274,41 @@ class GlmPlan:
             if not before or _apart(before, hessian) > STALE:  # leverages of another point: ask here again
                 return accepted.model_copy(update={"step": (0.0,) * len(point), "steps": state.steps})
         return self._forward(accepted, point, step, floor, found)
+
+    def _on_path(
+        self, sparse: Sparse, state: Fitting, found: Total, score: Reals, hessian: Reals, rounding: dict[str, float]
+    ) -> Fitting:
+        """The step for the strength that is being fitted. Where its conditions are met, from the same sums on to the next one."""
+        m = self.constants(state).count
+        point, n = np.array(state.point), state.sums[0]
+        deviance = found.number("deviance")
+        chosen = state.strengths
+        if not chosen:
+            alone = (sparse.strength or 0.0,)
+            chosen = alone if sparse.steps is None else strengths(score, m, sparse.mix, sparse.steps)
+        path, enough = list(state.path), max(MET, 2 * rounding["score"] / n)
+        while len(path) < len(chosen):
+            left = residual(point, score, m, chosen[len(path)], sparse.mix, n)
+            if left > enough:
+                break
+            fit = n * log(deviance / n) if self.law.dispersed else deviance
+            criterion = ebic(fit, int(np.count_nonzero(point[m:])), m, n, len(point) - m)
+            path.append(
+                Stop(strength=chosen[len(path)], point=state.point, fit=fit, criterion=criterion, residual=left)
+            )
+        state = state.model_copy(update={"strengths": chosen, "path": tuple(path)})
+        full = state.steps >= MOST_PATH
+        if len(path) == len(chosen) or (full and path):
+            best = min(path, key=lambda stop: stop.criterion)
+            return state.model_copy(update={"purpose": "final", "point": best.point})
+        if full:
+            return state.model_copy(update={"purpose": "done", "cause": "no_convergence"})
+        strength = chosen[len(path)]
+        step = minimum(point, score, hessian, m, strength, sparse.mix) - point
+        objective = deviance + 2 * penalised(point, m, strength, sparse.mix)
+        size = float(np.abs(step).max())
+        moved = {"point": tuple((point + step).tolist()), "step": tuple(step.tolist()), "objective": objective}
+        return state.model_copy(update={**moved, "observed": not self.law.canonical and size < NEAR})
 
     def _with_shape(
         self, state: Fitting, found: Total, score: Reals, hessian: Reals, kept: Places, rounding: dict[str, float]
@@ -377,7 +424,50 @@ class GlmPlan:
             named=state.named,
             obs_status="x" if state.cause else "",
         )
-        return bare if state.cause else self._fitted(state, bare)
+        if state.cause:
+            return bare
+        sparse = self.question.sparse
+        return self._fitted(state, bare) if sparse is None else self._selected(sparse, state, bare)
+
+    def _selected(self, sparse: Sparse, state: Fitting, bare: Fit) -> Fit:
+        """The bound of an estimate is that of a fit of the columns that stayed: it holds if the pooled rows choose the same."""
+        constants, half = self.constants(state), self.outcome.half
+        sums, m = state.final, constants.count
+        at = self._at(state, sums["pearson"][0])
+        best = min(state.path, key=lambda stop: stop.criterion)
+        slope = np.arange(len(at.point)) >= m
+        stays = ~slope | (at.point != 0)
+        ridge = np.where(slope, best.strength * (1 - sparse.mix), 0.0)
+        pull = at.score - ridge * at.point - np.where(slope, best.strength * sparse.mix * np.sign(at.point), 0.0)
+        back = constants.back(state.columns) * half
+        inner = replace(
+            at,
+            point=at.point[stays],
+            score=pull[stays],
+            observed=(at.observed + np.diag(ridge))[np.ix_(stays, stays)],
+            expected=at.expected[np.ix_(stays, stays)],
+        )
+        bounds = np.zeros(len(back))
+        bounds[stays] = certify(inner, back[np.ix_(stays, stays)], state.roundings).coefficients
+        estimates = back @ at.point
+        estimates[:m] += self.outcome.middle
+        names = (*constants.names(self.labels), *self._names(state))
+        deviance = sums["deviance"][0] * half**2
+        return replace(
+            bare,
+            selected=tuple(
+                Selected(name, float(estimate), float(bound))
+                for name, estimate, bound in zip(names, estimates, bounds, strict=True)
+            ),
+            path=tuple(
+                Stopped(stop.strength, int(np.count_nonzero(stop.point[m:])), stop.criterion) for stop in state.path
+            ),
+            deviance=deviance,
+            null_deviance=self._null_deviance(state, self.law) * half**2,
+            kkt_residual=residual(at.point, at.score, m, best.strength, sparse.mix, bare.n),
+            coefficient_error_bound=float(bounds.max()),
+            shrunken=True,
+        )
 
     def _fitted(self, state: Fitting, bare: Fit) -> Fit:
         n, sums, constants = bare.n, state.final, self.constants(state)

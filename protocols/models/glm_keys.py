@@ -11,7 +11,7 @@ from protocols.models.design import Design
 from protocols.models.effects import CityEffects
 from protocols.models.families import LINKS, Family, Law, Link
 from protocols.models.rows import Weights
-from protocols.yamltext import Flag, Real, Record
+from protocols.yamltext import Flag, Real, Record, Whole
 
 FEW_CLUSTERS = 5
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
@@ -40,6 +40,16 @@ class Firth(Record):
     kind: Literal["firth"]
 
 
+class Sparse(Record):
+    """`lasso`, or `elastic_net` with `mix`, the share of |b| in the penalty. One strength, or a path of `steps` of them, of which that
+    with the least extended BIC is answered. There are no errors and p-values after a choice of columns."""
+
+    kind: Literal["lasso", "elastic_net"]
+    strength: Annotated[Real, Field(gt=0)] | None = None
+    steps: Annotated[Whole, Field(ge=2, le=12)] | None = None
+    mix: Annotated[Real, Field(gt=0, le=1)] = 1.0
+
+
 class Glm(Record):
     """errors: `robust` is `hc1`. alpha: of the negative binomial, `estimate` for the value of the largest likelihood."""
 
@@ -54,7 +64,7 @@ class Glm(Record):
     missing: Literal["drop", "indicator"] = "drop"
     collinear: Literal["refuse", "drop"] = "refuse"
     errors: Literal["model", "robust", "hc0", "hc1"] | Clustered = "model"
-    penalty: Ridge | Firth | None = None
+    penalty: Ridge | Firth | Sparse | None = None
     city_effects: CityEffects = "none"
 
     @property
@@ -71,6 +81,10 @@ class Glm(Record):
     @property
     def estimates_alpha(self) -> bool:
         return self.alpha == "estimate"
+
+    @property
+    def sparse(self) -> Sparse | None:
+        return self.penalty if isinstance(self.penalty, Sparse) else None
 
     @property
     def firth(self) -> bool:
@@ -121,6 +135,7 @@ def of_cities(terms: tuple[str, ...], key: str) -> None:
 def _together(question: Glm) -> None:
     """Errors: `ConfigError MODEL_TOGETHER`."""
     effects = f"city_effects: {question.city_effects}"
+    sparse = question.sparse
     within = question.city_effects in ("concentrated", "random")
     faults = {
         ("terms: []", effects): within and not question.terms,
@@ -132,6 +147,10 @@ def _together(question: Glm) -> None:
         ("penalty: firth", effects): question.firth and question.city_effects != "none",
         ("penalty: firth", "weights"): question.firth and question.weights is not None,
         ("penalty: firth", "errors"): question.firth and question.errors != "model",
+        ("penalty: lasso", "errors"): sparse is not None and question.errors != "model",
+        ("penalty: lasso", "terms: []"): sparse is not None and not question.terms,
+        ("strength", "steps"): sparse is not None and (sparse.strength is None) == (sparse.steps is None),
+        ("kind: lasso", "mix"): sparse is not None and (sparse.kind == "lasso") != (sparse.mix == 1),
         ("penalty: firth", f"{question.family} {question.law.link}"): question.firth and question.law.link != "logit",
     }
     for (key, other), wrong in faults.items():

@@ -36,6 +36,16 @@ class Limits(Record):
     events_per_column: Whole = 5
 
 
+class Stop(Record):
+    """A point of a path: the strength of a penalty, the coefficients at it, -2 log-likelihood, the extended BIC, and the KKT residual."""
+
+    strength: float
+    point: Numbers
+    fit: float
+    criterion: float
+    residual: float
+
+
 class Fitting(Record):
     """The state between two rounds. Plain JSON.
 
@@ -70,6 +80,8 @@ class Fitting(Record):
     named: tuple[str, ...] = ()
     roundings: Whole = 0
     final: dict[str, Numbers] = Field(default_factory=dict)
+    strengths: Numbers = ()  # of a penalty that chooses columns, in the order in which they are fitted
+    path: tuple[Stop, ...] = ()
 
 
 def rose(state: Fitting, objective: float, rounding: float) -> bool:
