@@ -9,7 +9,7 @@ information, so that the final step squares the error for every link (docs/adr/0
 """
 
 from dataclasses import dataclass, replace
-from math import exp, log
+from math import log
 from typing import Final
 
 import numpy as np
@@ -17,21 +17,22 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton
-from protocols.models.answer import Fit, Selected, Stopped, coefficients
-from protocols.models.certificate import SAFE, UNIT, Certificate, Evaluated, certify, predicted
-from protocols.models.design import Design, Moments, Numbers, Piece
+from protocols.models.answer import Fit
+from protocols.models.certificate import predicted
+from protocols.models.design import Design, Moments, Piece
 from protocols.models.effects import Constants
 from protocols.models.families import Law
 from protocols.models.fixedpoint import Block, Reals, Total
+from protocols.models.glm_answer import GlmAnswer, apart, bordered
 from protocols.models.glm_city import GlmCity
-from protocols.models.glm_keys import FEW_CLUSTERS, check, of_cities
 from protocols.models.glm_keys import Clustered as Clustered
 from protocols.models.glm_keys import Firth as Firth
 from protocols.models.glm_keys import Glm as Glm
 from protocols.models.glm_keys import Ridge as Ridge
 from protocols.models.glm_keys import Sparse as Sparse
+from protocols.models.glm_keys import check, of_cities
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
-from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places, Stop, square
+from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places, Stop
 from protocols.models.newton import Fitting as Fitting
 from protocols.models.newton import Limits as Limits
 from protocols.models.rows import Weights as Weights
@@ -39,9 +40,6 @@ from protocols.models.sparse import ebic, minimum, penalised, residual, strength
 from protocols.ring import Vector
 
 MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors
-WIDE_ERROR: Final = 1e-6  # bound of a result that is marked
-MOST_LEFT_OUT: Final = 0.3  # of the rows; more, and the result is marked
-MANY_CLUSTERS: Final = 20
 SMALL_LINEAR: Final = 1e-10  # a last step where each step is only a share of the one before
 MOST_PATH: Final = 36
 MET: Final = 1e-9  # of the conditions of a minimum, per row
@@ -213,11 +211,6 @@ class GlmPlan:
         if self.law.dispersed and self.law.null_deviance(weight, y, own) <= 1e-12 * weight:
             raise ConfigError("MODEL_COLUMN_CONSTANT", name=self.outcome.name)
 
-    def _penalty(self, size: int, slopes: int) -> Reals:
-        """The diagonal that a ridge adds to the information; constants are free."""
-        strength = self.question.penalty.strength if isinstance(self.question.penalty, Ridge) else 0.0
-        return np.concatenate([np.zeros(size - slopes), np.full(slopes, strength)])
-
     def _objective(self, state: Fitting, found: Total, information: Reals, penalty: Reals) -> float:
         """What falls: deviance, or -2 log-likelihood where its dispersion is estimated, with the penalty."""
         point = np.array(state.point)
@@ -232,7 +225,7 @@ class GlmPlan:
 
     def _on_step(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         point, slopes, m = np.array(state.point), len(state.columns.groups), self.constants(state).count
-        penalty = self._penalty(len(point), slopes)
+        penalty = self.question.ridge(len(point), slopes)
         information = self.constants(state).whole(found["information"], 1 + slopes)
         objective = self._objective(state, found, information, penalty)
         if found.overflow or newton.rose(state, objective, rounding["deviance"] + rounding.get("shape", 0.0)):
@@ -271,7 +264,7 @@ class GlmPlan:
         if self.question.firth:
             before, now = state.inverse, np.linalg.inv(hessian)
             accepted = accepted.model_copy(update={"inverse": tuple(now[np.triu_indices(len(point))].tolist())})
-            if not before or _apart(before, hessian) > STALE:  # leverages of another point: ask here again
+            if not before or apart(before, hessian) > STALE:  # leverages of another point: ask here again
                 return accepted.model_copy(update={"step": (0.0,) * len(point), "steps": state.steps})
         return self._forward(accepted, point, step, floor, found)
 
@@ -320,7 +313,7 @@ class GlmPlan:
             return state.model_copy(update={"purpose": "done", "cause": "underdispersed", "named": ("alpha",)})
         point = np.array(state.point)
         if state.observed and second > 0:
-            step = np.linalg.solve(_bordered(hessian, found["cross"][kept], second), np.append(score, first))
+            step = np.linalg.solve(bordered(hessian, found["cross"][kept], second), np.append(score, first))
         else:
             alone = first / second if second > 0 else np.sign(first)
             step = np.append(np.linalg.solve(hessian, score), np.clip(alone, -1, 1))
@@ -427,198 +420,8 @@ class GlmPlan:
         if state.cause:
             return bare
         sparse = self.question.sparse
-        return self._fitted(state, bare) if sparse is None else self._selected(sparse, state, bare)
-
-    def _selected(self, sparse: Sparse, state: Fitting, bare: Fit) -> Fit:
-        """The bound of an estimate is that of a fit of the columns that stayed: it holds if the pooled rows choose the same."""
-        constants, half = self.constants(state), self.outcome.half
-        sums, m = state.final, constants.count
-        at = self._at(state, sums["pearson"][0])
-        best = min(state.path, key=lambda stop: stop.criterion)
-        slope = np.arange(len(at.point)) >= m
-        stays = ~slope | (at.point != 0)
-        ridge = np.where(slope, best.strength * (1 - sparse.mix), 0.0)
-        pull = at.score - ridge * at.point - np.where(slope, best.strength * sparse.mix * np.sign(at.point), 0.0)
-        back = constants.back(state.columns) * half
-        inner = replace(
-            at,
-            point=at.point[stays],
-            score=pull[stays],
-            observed=(at.observed + np.diag(ridge))[np.ix_(stays, stays)],
-            expected=at.expected[np.ix_(stays, stays)],
-        )
-        bounds = np.zeros(len(back))
-        bounds[stays] = certify(inner, back[np.ix_(stays, stays)], state.roundings).coefficients
-        estimates = back @ at.point
-        estimates[:m] += self.outcome.middle
-        names = (*constants.names(self.labels), *self._names(state))
-        deviance = sums["deviance"][0] * half**2
-        return replace(
-            bare,
-            selected=tuple(
-                Selected(name, float(estimate), float(bound))
-                for name, estimate, bound in zip(names, estimates, bounds, strict=True)
-            ),
-            path=tuple(
-                Stopped(stop.strength, int(np.count_nonzero(stop.point[m:])), stop.criterion) for stop in state.path
-            ),
-            deviance=deviance,
-            null_deviance=self._null_deviance(state, self.law) * half**2,
-            kkt_residual=residual(at.point, at.score, m, best.strength, sparse.mix, bare.n),
-            coefficient_error_bound=float(bounds.max()),
-            shrunken=True,
-        )
-
-    def _fitted(self, state: Fitting, bare: Fit) -> Fit:
-        n, sums, constants = bare.n, state.final, self.constants(state)
-        law, half = self.law, self.outcome.half
-        if state.shape is not None:
-            law = replace(law, alpha=exp(state.shape))
-        p = len(state.point) + round(sums["constants"][0] if "constants" in sums else 0)
-        back = constants.back(state.columns) * half
-        pearson = sums["pearson"][0]
-        dispersion = pearson / (n - p) if law.dispersed or self.question.dispersion == "pearson" else 1.0
-        evaluated = self._at(state, pearson)
-        certificate = self._certificate(state, evaluated, back)
-        estimates = back @ evaluated.point
-        estimates[: constants.count] += self.outcome.middle
-        clusters = round(sums["clusters"][0]) if self.question.clustered else None
-        if clusters is not None and clusters < FEW_CLUSTERS:
-            raise ConfigError("MODEL_CLUSTERS_FEW", clusters=clusters, least=FEW_CLUSTERS)
-        covariance = back @ self._covariance(state, evaluated, n, p, dispersion) @ back.T
-        degrees = self._degrees(n - p, clusters)
-        deviance = sums["deviance"][0] * half**2
-        likelihood = self._likelihood(state, n, deviance, dispersion)
-        names = (*constants.names(self.labels), *self._names(state))
-        bounds = certificate.coefficients[: len(estimates)]
-        listed = coefficients(names, estimates, covariance, degrees, self.confidence, bounds)
-        doubtful = any(each.error_bound > WIDE_ERROR * each.std_error for each in listed)
-        doubtful |= bare.left_out > MOST_LEFT_OUT * (bare.left_out + state.rows)
-        estimated = p + (state.shape is not None)
-        return replace(
-            bare,
-            coefficients=listed,
-            covariance=tuple(tuple(row) for row in covariance.tolist()),
-            degrees=degrees,
-            deviance=deviance,
-            null_deviance=self._null_deviance(state, law) * half**2,
-            pearson=pearson * half**2,
-            dispersion=dispersion * half**2,
-            log_likelihood=likelihood,
-            aic=None if likelihood is None else 2 * estimated - 2 * likelihood,
-            bic=None if likelihood is None else estimated * log(n) - 2 * likelihood,
-            clusters=clusters,
-            alpha=None if state.shape is None else law.alpha,
-            alpha_error=None if state.shape is None else law.alpha * sums["shape"][2] ** -0.5,
-            coefficient_error_bound=float(bounds.max()),
-            se_error_bound=float(certificate.errors[: len(estimates)].max()),
-            rms_error=certificate.rms,
-            shrunken=self.question.penalty is not None,
-            few_clusters=clusters is not None and clusters < MANY_CLUSTERS,
-            obs_status="u" if doubtful else "",
-        )
-
-    def _at(self, state: Fitting, pearson: float) -> Evaluated:
-        """The final sums as the certificate reads them, a ridge included."""
-        point, sums = np.array(state.point), state.final
-        slopes, constants = len(state.columns.groups), self.constants(state)
-        penalty = self._penalty(len(point), slopes)
-        expected = constants.whole(np.array(sums["information"]), 1 + slopes) + np.diag(penalty)
-        observed = expected
-        if "observed" in sums:
-            observed = constants.whole(np.array(sums["observed"]), 1 + slopes) + np.diag(penalty)
-        blocks = {each.name: each for each in self.blocks(self._last_ask(state))}
-        return Evaluated(
-            point=point,
-            score=np.array(sums["score"]) - penalty * point,
-            observed=observed,
-            expected=expected,
-            pearson=pearson,
-            n=float(state.rows),
-            score_rounding=state.roundings * blocks["score"].rounding,
-            information_rounding=state.roundings * blocks["information"].rounding,
-        )
-
-    def _certificate(self, state: Fitting, at: Evaluated, back: Reals) -> Certificate:
-        """Beside what `certify` knows: arithmetic before a city's own constant was taken out; ln alpha, whose derivatives hold
-        differences of digamma functions; and leverages by the information of the point before."""
-        size = np.sqrt(np.array(state.final["size"])) if "size" in state.final else None
-        if state.shape is not None:
-            _, first, second = state.final["shape"]
-            border = np.array(state.final["cross"])
-            added = SAFE * UNIT * 8 * at.n * (1 + exp(-state.shape))
-            joint = replace(
-                at,
-                point=np.append(at.point, state.shape),
-                score=np.append(at.score, first),
-                observed=_bordered(at.observed, border, second),
-                expected=_bordered(at.expected, 0 * border, second),
-                score_rounding=at.score_rounding + added,
-            )
-            whole = np.eye(len(back) + 1)
-            whole[:-1, :-1] = back
-            return certify(joint, whole, state.roundings)
-        if not self.question.firth:
-            return certify(at, back, state.roundings, size)
-        lag = _apart(state.inverse, at.expected)
-        widest = max(state.columns.most(self.design.pieces), default=1.0)
-        lagging = replace(at, score_rounding=at.score_rounding + lag / 2 * len(at.point) * max(widest, 1.0))
-        found = certify(lagging, back, state.roundings)
-        return replace(found, coefficients=2 * found.coefficients)  # each step is at most half of the one before
-
-    def _last_ask(self, state: Fitting) -> Ask:
-        return Ask(
-            round=state.round - 1,
-            purpose="final",
-            study=self.study,
-            layout="",
-            chain="",
-            columns=state.columns,
-            point=state.point,
-            null=state.null,
-            places=state.places,
-            shape=state.shape,
-        )
-
-    def _covariance(self, state: Fitting, at: Evaluated, n: float, p: int, dispersion: float) -> Reals:
-        """Of the coefficients of z: dispersion H^-1, or the sandwich J^-1 M J^-1 with its factor. A ridge has H inside its own inverse."""
-        size, errors, slopes = len(at.point), self.question.errors, len(state.columns.groups)
-        if errors == "model":
-            inverse = np.linalg.inv(at.expected)
-            free = at.expected - np.diag(self._penalty(size, slopes))
-            shrunken = inverse @ free @ inverse if isinstance(self.question.penalty, Ridge) else inverse
-            return np.asarray(dispersion * shrunken, np.float64)
-        inverse = np.linalg.inv(at.observed)
-        factor = 1.0
-        if isinstance(errors, Clustered):
-            groups = state.final["clusters"][0]
-            factor = groups / (groups - 1) * (n - 1) / (n - p) if errors.correction and groups > 1 else 1.0
-        elif errors != "hc0":
-            factor = n / (n - p)
-        meat = self.constants(state).whole(np.array(state.final["meat"]), 1 + slopes)
-        return np.asarray(factor * (inverse @ meat @ inverse), np.float64)
-
-    def _degrees(self, residual: float, clusters: int | None) -> float | None:
-        if clusters is not None:
-            return clusters - 1.0
-        return residual if self.law.dispersed or self.question.dispersion == "pearson" else None
-
-    def _null_deviance(self, state: Fitting, law: Law) -> float:
-        if self.question.offset is not None:
-            return state.final["null"][0]
-        _, weight, y, own, _ = state.sums
-        return law.null_deviance(weight, y, state.final["own"][0] if "own" in state.final else own)
-
-    def _likelihood(self, state: Fitting, n: float, deviance: float, dispersion: float) -> float | None:
-        """None where it is not a function of sums (gaussian and gamma with analytic weights), and of a quasi-likelihood, which is none."""
-        if self.question.dispersion == "pearson" and not self.law.dispersed:
-            return None
-        first, second = state.final["likelihood"]
-        if not self.law.dispersed:
-            return first
-        if self.question.weights is not None and self.question.weights.kind == "analytic":
-            return None
-        return self.law.dispersed_likelihood(n, deviance, second, first, dispersion)
+        answer = GlmAnswer(self.city, self.confidence, self.labels)
+        return answer.fitted(state, bare) if sparse is None else answer.selected(sparse, state, bare)
 
 
 def plan(
@@ -642,14 +445,3 @@ def plan(
     check(question, dictionary, cities, columns, offset)
     city = GlmCity(question, dictionary, cities, most_rows, study, columns, offset)
     return GlmPlan(city, limits or Limits(), confidence, labels)
-
-
-def _bordered(matrix: Reals, border: Reals, corner: float) -> Reals:
-    """One parameter more."""
-    return np.asarray(np.block([[matrix, border[:, None]], [border[None, :], np.array([[corner]])]]), np.float64)
-
-
-def _apart(inverse: Numbers, matrix: Reals) -> float:
-    """How far an upper triangle is from the inverse of a matrix: the largest |eigenvalue - 1| of their product."""
-    product = square(np.array(inverse), len(matrix)) @ matrix
-    return float(np.abs(np.linalg.eigvals(product) - 1).max())

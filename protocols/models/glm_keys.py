@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BeforeValidator, Field
 
 from protocols.dictionary import Dictionary
@@ -10,6 +11,7 @@ from protocols.models import design
 from protocols.models.design import Design
 from protocols.models.effects import CityEffects
 from protocols.models.families import LINKS, Family, Law, Link
+from protocols.models.fixedpoint import Reals
 from protocols.models.rows import Weights
 from protocols.yamltext import Flag, Real, Record, Whole
 
@@ -77,6 +79,11 @@ class Glm(Record):
     def clustered(self) -> str:
         """`city`, the column that clusters, or an empty text."""
         return self.errors.cluster if isinstance(self.errors, Clustered) else ""
+
+    def ridge(self, size: int, slopes: int) -> Reals:
+        """The diagonal that a ridge adds to the information of so many parameters; constants, in front of the slopes, are free."""
+        strength = self.penalty.strength if isinstance(self.penalty, Ridge) else 0.0
+        return np.concatenate([np.zeros(size - slopes), np.full(slopes, strength)])
 
     @property
     def estimates_alpha(self) -> bool:

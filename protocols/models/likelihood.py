@@ -19,7 +19,8 @@ from protocols.models.answer import Fit, coefficients
 from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
-from protocols.models.glm import MOST_ERROR, MOST_LEFT_OUT, WIDE_ERROR
+from protocols.models.glm import MOST_ERROR
+from protocols.models.glm_answer import MOST_LEFT_OUT, WIDE_ERROR
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
 from protocols.models.newton import MOST_STEPS, SMALL_STEP, Fitting, Limits
 from protocols.ring import Vector

@@ -22,7 +22,8 @@ from protocols.models.answer import Fit, Heterogeneity, coefficients
 from protocols.models.certificate import Evaluated, certify
 from protocols.models.design import Columns, Numbers
 from protocols.models.fixedpoint import Block, Reals, Total
-from protocols.models.glm import WIDE_ERROR, GlmPlan
+from protocols.models.glm import GlmPlan
+from protocols.models.glm_answer import WIDE_ERROR
 from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
 from protocols.models.newton import FAR
 from protocols.models.rows import Used
