@@ -6,6 +6,7 @@ Three cities of 30 rows each (12 of those whose vectors are long), written out; 
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,10 +47,8 @@ SURVIVAL: Final[dict[str, Any]] = {"duration": "month", "event": "stopped", "ter
 OTHERS: Final[dict[str, Callable[..., Any]]] = {
     "cox": lambda *given: cox.plan(Cox(**SURVIVAL), *given),
     "cox_pooled": lambda *given: cox.plan(Cox(**SURVIVAL, stratify="none"), *given),
-    "ordinal": lambda *given: classes.plan(Classes(kind="ordinal", outcome="work", terms=("age",)), *given, 0.95, 5),
-    "multinomial": lambda *given: classes.plan(
-        Classes(kind="multinomial", outcome="work", terms=("age",)), *given, 0.95, 5
-    ),
+    "ordinal": partial(classes.plan, Classes(kind="ordinal", outcome="work", terms=("age",)), class_rows=5),
+    "multinomial": partial(classes.plan, Classes(kind="multinomial", outcome="work", terms=("age",)), class_rows=5),
 }
 KINDS: Final = (*GLMS, *OTHERS)
 
