@@ -37,6 +37,7 @@ WORDS: dict[str, dict[str, str]] = {
     "plan": {"zh": "制定方案", "en": "plan"},
     "count": {"zh": "分市作答", "en": "answers by city"},
     "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
+    "session": {"zh": "多轮会话", "en": "session"},
     "attest": {"zh": "各市证明", "en": "attestations"},
     "release": {"zh": "估计与区间", "en": "estimates and intervals"},
     "receipts": {"zh": "回执", "en": "receipts"},
@@ -344,8 +345,7 @@ def run(
             raise ConfigError("NOT_YET", thing=f"--engine {engine}")
         if by_hand and seed is not None:
             raise ConfigError("SIMULATE_BY_HAND")
-        asked = studies.load(study)
-        asked = asked.in_exact_mode() if exact else split.stated(asked)
+        asked = split.stated(studies.load(study, exact=exact))
         drops = [world.drop(text) for text in drop or ()]
         output.usable(out, [folder])
         homes = None if seed is None else world.fresh_homes(out)

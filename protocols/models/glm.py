@@ -17,7 +17,7 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton
-from protocols.models.answer import Fit
+from protocols.models.answer import Fit, published
 from protocols.models.certificate import predicted
 from protocols.models.design import Design, Moments, Piece
 from protocols.models.effects import Constants
@@ -31,7 +31,7 @@ from protocols.models.glm_keys import Glm as Glm
 from protocols.models.glm_keys import Ridge as Ridge
 from protocols.models.glm_keys import Sparse as Sparse
 from protocols.models.glm_keys import check, of_cities
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places, Stop
 from protocols.models.newton import Fitting as Fitting
 from protocols.models.newton import Limits as Limits
@@ -107,6 +107,12 @@ class GlmPlan:
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         return self.city.blocks(ask)
 
+    def length(self, ask: Ask) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: Ask) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
+
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         return self.city.measure(ask, read, rows)
 
@@ -164,6 +170,10 @@ class GlmPlan:
             case _:
                 return self._on_final(state, found, rounding)
 
+    def seen(self, state: Fitting) -> Seen | None:
+        """Once round 0 is in."""
+        return Seen(state.rows, len(state.point), state.rows, state.smallest) if state.rows else None
+
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
         if found.overflow:
@@ -189,6 +199,7 @@ class GlmPlan:
             "dropped": dropped,
             "places": places,
             "rows": rows,
+            "smallest": design.smallest(self.design.pieces, columns, moments),
             "left_out": int(found.number("left_out")),
             "sums": (found.number("frequency"), weight, y, own, shift),
             "point": (constant,) * constants.count + (0.0,) * (p - 1),
@@ -403,6 +414,10 @@ class GlmPlan:
         return state.model_copy(update={"purpose": "done", "final": final, "roundings": found.parts})
 
     # --- the answer
+
+    def result(self, state: Fitting) -> Result:
+        """`finalize` as results.json has it."""
+        return published(self.finalize(state))
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""

@@ -26,7 +26,7 @@ from protocols.models.effects import CityEffects
 from protocols.models.fixedpoint import Block
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
 from protocols.models.glm_keys import Clustered, Names, Ridge
-from protocols.models.interface import Ask, Done, Sums
+from protocols.models.interface import Ask, Done, Result, Seen, Sums
 from protocols.ring import Vector
 from protocols.yamltext import Record, Whole
 
@@ -147,6 +147,12 @@ class HazardPlan:
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         return self.inner.blocks(ask)
 
+    def length(self, ask: Ask) -> int:
+        return self.inner.length(ask)
+
+    def drawn(self, ask: Ask) -> tuple[str, ...]:
+        return self.inner.drawn(ask)
+
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:  # noqa: ARG002 as many as the events say
         """`read` is a `Reading`, whose table has the events of these holders. A city without the table measures no person-month."""
         table: Any = getattr(read, "table", None)
@@ -162,6 +168,12 @@ class HazardPlan:
 
     def tell(self, state: Fitting, ask: Ask, total: Vector) -> Fitting:
         return self.inner.tell(state, ask, total)
+
+    def seen(self, state: Fitting) -> Seen | None:
+        return self.inner.seen(state)
+
+    def result(self, state: Fitting) -> Result:
+        return self.inner.result(state)
 
     def finalize(self, state: Fitting) -> Fit:
         """`n` counts person-months."""

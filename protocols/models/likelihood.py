@@ -15,13 +15,13 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton
-from protocols.models.answer import Fit, coefficients
+from protocols.models.answer import Fit, coefficients, published
 from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
 from protocols.models.glm import MOST_ERROR
 from protocols.models.glm_answer import MOST_LEFT_OUT, WIDE_ERROR
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.newton import MOST_STEPS, SMALL_STEP, Fitting, Limits
 from protocols.ring import Vector
 
@@ -189,6 +189,12 @@ class LikelihoodPlan:
         ranges = {piece.name: piece.range for piece in self.design.pieces}
         return ConfigError("MODEL_PRECISION", name=name, range=ranges.get(name, ""))
 
+    def length(self, ask: Ask) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: Ask) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
+
     # --- in a city
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
@@ -236,6 +242,16 @@ class LikelihoodPlan:
         look = self.part.look(ask, found, rounding)
         return self._on_final(state, found, look) if ask.purpose == "final" else self._on_step(state, look)
 
+    def seen(self, state: Fitting) -> Seen | None:
+        """Once round 0 is in: of times, events carry the parameters; the thinnest class is one of those looked at."""
+        if not state.rows:
+            return None
+        counts = np.array(state.sums)
+        events = self.part.events(counts)
+        classes = [int(counts[each]) for each in state.places]
+        thin = [each for each in (state.smallest, *classes) if each is not None]
+        return Seen(state.rows, len(state.point), state.rows if events is None else events, min(thin, default=None))
+
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
         if found.overflow:
@@ -258,6 +274,7 @@ class LikelihoodPlan:
             "dropped": dropped,
             "places": self.part.kept(counts),
             "rows": rows,
+            "smallest": design.smallest(self.design.pieces, columns, moments),
             "left_out": int(found.number("left_out")),
             "sums": tuple(counts.tolist()),
             "point": point,
@@ -340,6 +357,10 @@ class LikelihoodPlan:
         return state.model_copy(update={"purpose": "done", "final": final, "roundings": found.parts})
 
     # --- the answer
+
+    def result(self, state: Fitting) -> Result:
+        """`finalize` as results.json has it."""
+        return published(self.finalize(state))
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""

@@ -61,6 +61,7 @@ class Fitting(Record):
     collinear: tuple[str, ...] = ()
     places: tuple[Whole, ...] = ()  # with `city_effects: fixed`, the cities that have rows
     rows: Whole = 0
+    smallest: Whole | None = None  # rows of the thinnest indicator in the fit
     left_out: Whole = 0
     sums: Numbers = ()  # of round 0: frequency, weight, weighted y, y's own part of the deviance, weighted offset
     point: Numbers = ()

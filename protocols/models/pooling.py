@@ -18,13 +18,13 @@ from scipy.special import chdtrc
 from protocols.dictionary import Read
 from protocols.errors import PeerError
 from protocols.models import design, fixedpoint
-from protocols.models.answer import Fit, Heterogeneity, coefficients
+from protocols.models.answer import Fit, Heterogeneity, coefficients, published
 from protocols.models.certificate import Evaluated, certify
 from protocols.models.design import Columns, Numbers
 from protocols.models.fixedpoint import Block, Reals, Total
 from protocols.models.glm import GlmPlan
 from protocols.models.glm_answer import WIDE_ERROR
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.newton import FAR
 from protocols.models.rows import Used
 from protocols.ring import Vector
@@ -46,6 +46,7 @@ class Pooling(Record):
     columns: Columns = Columns()
     dropped: tuple[str, ...] = ()
     rows: Whole = 0
+    smallest: Whole | None = None
     left_out: Whole = 0
     frequency: float = 0.0
     unit: Numbers = ()
@@ -108,6 +109,12 @@ class PooledPlan:
 
     def _block(self, name: str, p: int) -> Block:
         return fixedpoint.block(name, p, LARGEST[name], self.inner.city.cities, 1)
+
+    def length(self, ask: Ask) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: Ask) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
 
     # --- in a city
 
@@ -219,6 +226,10 @@ class PooledPlan:
             return state.model_copy(update={"purpose": "done", "mean": told})
         return self._on_local(state, found)
 
+    def seen(self, state: Pooling) -> Seen | None:
+        """Once round 0 is in."""
+        return Seen(state.rows, len(state.unit), state.rows, state.smallest) if state.rows else None
+
     def _on_moments(self, state: Pooling, ask: Ask, total: Vector) -> Pooling:
         """The inner regression standardises; the unit of weights is the pooled information of each coefficient, made finer."""
         first = self.inner.tell(self.inner.start(), ask, total)
@@ -240,6 +251,7 @@ class PooledPlan:
             "columns": columns,
             "dropped": first.dropped,
             "rows": first.rows,
+            "smallest": first.smallest,
             "left_out": first.left_out,
             "frequency": frequency,
             "unit": unit,
@@ -272,6 +284,10 @@ class PooledPlan:
         return state.roundings * self._block(name, 1).rounding
 
     # --- the answer
+
+    def result(self, state: Pooling) -> Result:
+        """`finalize` as results.json has it."""
+        return published(self.finalize(state))
 
     def finalize(self, state: Pooling) -> Fit:
         few = state.cities < FEWEST_FITTED
