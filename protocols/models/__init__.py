@@ -27,11 +27,14 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `protect.py` | what a city looks at before it answers a round |
 | `question.py` | how a study asks for a model |
 | `session.py` | the rounds of all models of a study together |
-| `regression.py` | the question `kind: glm` |
+| `regression.py`, `others.py` | the questions `kind: glm`; `cox`, `ordinal`, `multinomial` |
 """
 
 from typing import Final
 
+from protocols.models.others import OfChoices as OfChoices
+from protocols.models.others import OfOrder as OfOrder
+from protocols.models.others import Survival as Survival
 from protocols.models.question import ManyRounds
 
 # The kinds, one line each: to be imported here is to be registered.

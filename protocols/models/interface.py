@@ -114,7 +114,7 @@ Asked = TypeVar("Asked", bound=Ask)
 
 class Model(Protocol[State, Asked]):
     """A planned model. `scope`: how a city may cut its rows into batches: `rows` anywhere, `group:<column>` never inside a group, `city`
-    anywhere, because what is squared is a sum over the city. In each case the sums of all batches are encoded once.
+    anywhere, because what is squared is a sum over the city, `whole` nowhere. In each case the sums of all batches are encoded once.
 
     `read` of `measure` gives columns by name, of holders of the cohort alone; `read.table.events` has their event rows. A city that cannot
     map what the question reads measures no rows. In mode dp the answer is integers without a header, the blocks of `drawn` end to end, and
