@@ -1,7 +1,8 @@
 """Random effects: every city fits its own rows, and its coefficients are added up by their precision. `city_effects: random`.
 
-Leaves the city: round 0, moments of every column; then for each coefficient b of its own fit, with variance v, sums of w, wb, wb^2 and w^2,
-w = 1 / v, and whether it could fit; last, of w*, w*b and w*b^2, w* = 1 / (v + tau^2). What a city that cannot fit sends is zeros.
+Leaves the city: round 0, moments of every column; whether it can fit, 0 or 1; then for each coefficient b of its own fit, with variance v,
+w, wb, wb^2 and w^2, w = 1 / v; last, w*, w*b and w*b^2, w* = 1 / (v + tau^2). A city that cannot fit sends zeros, and where fewer than
+three can, nothing more is asked: a sum over one of them would be its own coefficients.
 
     Q = sum w (b - mean)^2,  tau^2 = (Q - (k - 1)) / (sum w - sum w^2 / sum w),  mean = sum w* b / sum w*,  its variance 1 / sum w*
 
@@ -41,7 +42,7 @@ class Pooling(Record):
     """The state between two rounds. Plain JSON. unit: of weights; told: of each coefficient, the decoded sums of the last round."""
 
     round: Whole = 0
-    purpose: Literal["standardise", "local", "mean", "done"] = "standardise"
+    purpose: Literal["standardise", "able", "local", "mean", "done"] = "standardise"
     chain: str
     columns: Columns = Columns()
     dropped: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class PooledPlan:
 
     @property
     def most_rounds(self) -> int:
-        return 3
+        return 4
 
     @property
     def most_cells(self) -> int:
@@ -103,9 +104,10 @@ class PooledPlan:
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         if ask.purpose == "standardise":
             return self.inner.blocks(ask)
+        if ask.purpose == "able":
+            return (Block("fitted", 1),)
         names = ("weight", "first", "second", "squared") if ask.purpose == "local" else ("weight", "first", "second")
-        sums = [self._block(name, len(ask.point)) for name in names]
-        return (*sums, *([Block("fitted", 1)] if ask.purpose == "local" else []))
+        return tuple(self._block(name, len(ask.point)) for name in names)
 
     def _block(self, name: str, p: int) -> Block:
         return fixedpoint.block(name, p, LARGEST[name], self.inner.city.cities, 1)
@@ -221,6 +223,10 @@ class PooledPlan:
         state = state.model_copy(update={**update, "unit": ask.point, "between": ask.between, "columns": ask.columns})
         if found.overflow:
             raise self.inner.city.coarse(self.inner.outcome)
+        if ask.purpose == "able":
+            cities = round(found.number("fitted"))
+            able = "local" if cities >= FEWEST_FITTED else "done"
+            return state.model_copy(update={"cities": cities, "purpose": able})
         if ask.purpose == "mean":
             told = tuple(tuple(found[name].tolist()) for name in ("weight", "first", "second"))
             return state.model_copy(update={"purpose": "done", "mean": told})
@@ -245,7 +251,7 @@ class PooledPlan:
                 information = weight * float((at.slope * at.h)[0])
         unit = (FINER * information,) * (1 + len(columns.groups))
         update = {
-            "purpose": "local",
+            "purpose": "able",
             "round": 1,
             "chain": first.chain,
             "columns": columns,
@@ -259,11 +265,8 @@ class PooledPlan:
         return state.model_copy(update=update)
 
     def _on_local(self, state: Pooling, found: Total) -> Pooling:
-        cities = round(found.number("fitted"))
         told = tuple(tuple(found[name].tolist()) for name in ("weight", "first", "second", "squared"))
-        state = state.model_copy(update={"cities": cities, "local": told})
-        if cities < FEWEST_FITTED:
-            return state.model_copy(update={"purpose": "done"})
+        state = state.model_copy(update={"local": told})
         between = np.maximum(self._between(state)[1], 0.0)
         return state.model_copy(update={"purpose": "mean", "between": tuple(between.tolist())})
 

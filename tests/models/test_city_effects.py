@@ -117,7 +117,7 @@ def test_effects_of_cities_are_combined_as_a_meta_analysis_of_their_fits_combine
             start_params=model.fit(tol=1e-13).params, tol=1e-13
         )  # its errors are of the point before the last
         fits.append(np.column_stack([one.params, one.bse**2]))
-    assert len(log.asks) == fit.rounds == 3
+    assert len(log.asks) == fit.rounds == 4
     above = 0
     for number, (each, said) in enumerate(zip(fit.coefficients, fit.heterogeneity, strict=True)):
         estimates, variances = np.array([one[number] for one in fits]).T
@@ -173,8 +173,9 @@ def test_cities_that_cannot_fit_send_zeros_and_fewer_than_three_fits_are_no_answ
     small[:9] = 1
     fit, _ = fitted(frame, question, small)
     assert fit.heterogeneity[0].cities == 4, "a city of three rows has no fit of its own"
-    none, _ = fitted(bad_rows(yes=frame.columns["yes"].values & (place < 2)), question, place)
+    none, log = fitted(bad_rows(yes=frame.columns["yes"].values & (place < 2)), question, place)
     assert (none.converged, none.cause, none.obs_status, none.coefficients) == (False, "few_cities", "x", ())
+    assert [ask.purpose for ask in log.asks] == ["standardise", "able"], "no sum over two cities is asked for"
 
 
 @pytest.mark.parametrize(
