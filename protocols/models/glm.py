@@ -32,7 +32,8 @@ from protocols.models.glm_keys import Ridge as Ridge
 from protocols.models.glm_keys import Sparse as Sparse
 from protocols.models.glm_keys import check, of_cities
 from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
-from protocols.models.newton import MOST_STEPS, NEAR, PERFECT, SMALL_STEP, Places, Stop
+from protocols.models.newton import MOST_STEPS as MOST_STEPS
+from protocols.models.newton import NEAR, PERFECT, SMALL_STEP, Places, Stop
 from protocols.models.newton import Fitting as Fitting
 from protocols.models.newton import Limits as Limits
 from protocols.models.rows import Weights as Weights
