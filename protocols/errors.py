@@ -2142,6 +2142,24 @@ CODES: Final[dict[str, Texts]] = {
         "{name} is determined by {names}",
         "Take one of them out, or write collinear: drop",
     ),
+    "MODEL_CLASS_THIN": _t(
+        "{name} 的 {codes} 各市合计不足 {least} 个对象",
+        "请在词典中合并代码",
+        "fewer than {least} of all cities have {codes} of {name}",
+        "Merge codes in the dictionary",
+    ),
+    "MODEL_TIMES": _t(
+        "{name} 的公开取值范围有 {count} 个时点，至多 {most} 个",
+        "请在词典中收窄取值范围，或以更长的单位计时",
+        "the public range of {name} has {count} points in time, and {most} is the most",
+        "Narrow the range in the dictionary, or count time in longer units",
+    ),
+    "MODEL_TOGETHER": _t(
+        "{key} 不能与 {other} 同用",
+        "请去掉其中之一",
+        "{key} and {other} do not go together",
+        "Leave one of them out",
+    ),
     "MODEL_CLUSTERS_FEW": _t(
         "只有 {clusters} 个聚类，至少需要 {least} 个才能估计聚类标准误",
         "请换一个聚类变量，或用 errors: robust",

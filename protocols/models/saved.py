@@ -5,13 +5,13 @@ from protocols.models.modelfile import Linear, Weight
 
 
 def linear(plan: GlmPlan, state: Fitting) -> Linear:
-    """Pre-condition: the fit has converged."""
+    """Pre-condition: the fit has converged, with one constant for all cities."""
     fit, pieces = plan.finalize(state), plan.design.pieces
     groups: tuple[tuple[int, ...], ...] = ((), *state.columns.groups)
     return Linear(
         family=plan.question.family,
         link=plan.law.link,
-        alpha=plan.question.alpha,
+        alpha=fit.alpha if isinstance(plan.question.alpha, str) else plan.question.alpha,
         terms=plan.question.terms,
         missing=plan.question.missing,
         offset=plan.question.offset,
