@@ -200,8 +200,7 @@ def study_sign(
         from coordinator import askers, split
         from protocols import study
 
-        found = split.stated(study.load(file))
-        found = found.in_exact_mode() if exact else found
+        found = split.stated(study.load(file, exact=exact))
         out = askers.signature_beside(file)
         out.write_bytes(askers.signature(home, found))
         value = {"file": str(out), "study": found.digest, "asker": found.file.asker}
@@ -460,6 +459,11 @@ NOTES: dict[str, dict[str, str]] = {
         "zh": "未重新求和：精确模式的求和记录留在协调方；只核对了各行是否属于这项研究",
         "en": "the sum was not computed again: in mode exact its record stays with the coordinator; "
         "only that the rows are those of the study was checked",
+    },
+    "session_not_given": {
+        "zh": "多轮问题未重新推算：各轮合计的记录留在协调方；只核对了这些问题是否属于这项研究",
+        "en": "questions of many rounds were not replayed: the record of their sums stays with the coordinator; "
+        "only that they are those of the study was checked",
     },
     "sum_large": {
         "zh": "未重新求和：求和记录太大，留在协调方；只核对了各行是否属于这项研究",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from coordinator import fits
 from coordinator.consistency import Reconciled, reconcile, reconcile_cities
 from coordinator.published import Published, amounts_before, beside
 from protocols import privacy
@@ -21,10 +22,13 @@ from protocols.approval import Approval
 from protocols.canonical import canonical
 from protocols.dictionary import Words
 from protocols.filters import leaves
+from protocols.models.interface import Result
+from protocols.models.question import ManyRounds
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
+from protocols.session import RING, Session
 from protocols.statistics import dominance
 from protocols.statistics.dominance import Amounts, withheld_amounts
 from protocols.statistics.estimates import COUNTS, Estimates, Families, family_of
@@ -59,8 +63,9 @@ class Opened:
     """What a study gave: the sum over `survivors` (roster ids, ascending), and who else was asked.
 
     `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
-    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
-    what was published exactly of the same holders.
+    study asks for that, and `said` the messages that hold it; `uncounted`: those of them that did not. Where nothing is summed, the
+    survivors are those that answered. `before`: what was published exactly of the same holders. `fits`: what its many-round questions came
+    to; empty where that is not known.
     """
 
     agreement: Agreement
@@ -72,12 +77,14 @@ class Opened:
     uncounted: tuple[Missing, ...] = ()
     known: bool = True
     before: tuple[Published, ...] = ()
+    fits: Mapping[str, Result] = field(default_factory=dict)
+    said: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def computed(self) -> frozenset[str]:
-        """The questions whose numbers follow from what is known here."""
+        """The questions of one round whose numbers follow from what is known here."""
         study = self.agreement.study
-        asked = study.file.questions
+        asked = [each for each in study.file.questions if not isinstance(each, ManyRounds)]
         if self.known:
             return frozenset(question.id for question in asked)
         return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
@@ -122,6 +129,17 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         able = study.able(question, cannot)
         enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
         found = of_sum if release == "pooled" else of_cities
+        if isinstance(question, ManyRounds):
+            questions[question.id] = {
+                "kind": question.kind,
+                "number": number,
+                "release": release,
+                "cities": list(able),
+                "asked": asked(question),
+                **chosen(study, question),
+                **fits.entry(opened.fits.get(question.id)),
+            }
+            continue
         answered = [city for city in survivors if city in opened.own or not opened.known]
         given = {POOLED, *(name for name in map(roster.name, answered) if name in able)} if enough else set[str]()
         cities = [Scope(city, roster.name(city), opened.approvals[city].min_cell) for city in survivors]
@@ -154,6 +172,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             ],
         }
     return questions
+
+
+def models(opened: Opened, roster: Roster) -> dict[str, bytes]:
+    """The models of its many-round questions, by path under OUT."""
+    study = opened.agreement.study
+    cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
+    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many})
 
 
 def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:
@@ -401,6 +426,15 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
                 "ring": agreement.ring,
             },
             "blocks": _blocks(layout, shares[: len(layout.blocks)], agreement.v20, agreement.node_v20, study.exact),
+        }
+    if study.many:
+        session = Session(agreement)
+        entry["session"] = {
+            "form": "masked_sums",
+            "rounds": session.rounds,
+            "cells": session.models.most_cells,
+            "bytes": session.models.most_cells * RING // 8,
+            "ring": RING,
         }
     if study.counted:
         own = agreement.own

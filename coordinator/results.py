@@ -158,6 +158,16 @@ class Left(Read):
     ring: int
 
 
+class SessionPart(Read):
+    """What every answering city sent for many-round questions: in `rounds` rounds at most, at most so many integers of `ring` bits each."""
+
+    form: str
+    rounds: int
+    cells: int
+    bytes: int
+    ring: int
+
+
 class Block(Read):
     """One table of the vector that left, and the variance of the noise in each of its cells."""
 
@@ -185,6 +195,7 @@ class PrivacyPart(Read):
     honest_share: int | None = None
     left_each_city: Left | None = None
     blocks: tuple[Block, ...] = ()
+    session: SessionPart | None = None
     own_of_each_city: Left | None = None
     own_blocks: tuple[Block, ...] = ()
     noise: Noise | None = None  # as the study states it
@@ -269,6 +280,42 @@ class Test(BaseModel):
     ci_high: Number = None
 
 
+class Coefficient(Read):
+    """One term of a regression; `z`, or `t` where the dispersion is estimated. `error_bound`: how far the estimate can be from that of
+    pooled rows."""
+
+    term: str
+    estimate: Number
+    std_error: Number = None
+    se_noise: Number = None
+    se_sampling: Number = None
+    z: Number = None
+    t: Number = None
+    p_value: Number = None
+    ci_low: Number = None
+    ci_high: Number = None
+    error_bound: Number = None
+
+
+class Fit(BaseModel):
+    """What a model says of itself; without an answer `cause` says why. Further fields are those of its kind."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+
+    converged: bool
+    rounds: int
+    cause: str = ""
+    why: Label = Label()
+    named: tuple[str, ...] = ()
+    n: Number = None
+    obs_status: Annotated[str, Field(pattern="^u?x?$")] = ""
+
+    @property
+    def further(self) -> Mapping[str, Any]:
+        """The fields of its kind."""
+        return self.__pydantic_extra__ or {}
+
+
 class Question(Read):
     kind: str
     number: int = 0  # its place in the study file: canonical JSON sorts the ids
@@ -282,6 +329,8 @@ class Question(Read):
     label: Label = Label()
     rows: tuple[Row, ...] = ()
     tests: tuple[Test, ...] = ()
+    coefficients: tuple[Coefficient, ...] = ()
+    fit: Fit | None = None
 
     @model_validator(mode="after")
     def _rows_fit(self) -> "Question":
@@ -302,6 +351,17 @@ class Question(Read):
         if self.rows and set().union(*keyed.values()) != set(self.keys):
             raise ValueError(f"no row has all of the keys {', '.join(self.keys)}, nor do those of several measures")
         return self
+
+    @property
+    def tabled(self) -> "Question":
+        """With its coefficients as rows, one per term, for whoever shows or writes a table."""
+        if not self.coefficients:
+            return self
+        rows = tuple(
+            Row(measure="coefficient", **each.model_dump(exclude_none=True) | {"estimate": each.estimate})
+            for each in self.coefficients
+        )
+        return self.model_copy(update={"keys": ("term",), "rows": rows})
 
     def columns(self) -> tuple[str, ...]:
         """The columns that its rows have, in the order of the contract: where, what, the number, its error, its marks."""
@@ -417,8 +477,9 @@ class Results:
 
     @property
     def questions(self) -> Mapping[str, Question]:
-        """In the order of the study file."""
-        return dict(sorted(self.content.questions.items(), key=lambda each: (each[1].number, each[0])))
+        """In the order of the study file, coefficients of regressions as rows."""
+        ordered = sorted(self.content.questions.items(), key=lambda each: (each[1].number, each[0]))
+        return {name: question.tabled for name, question in ordered}
 
     def table(self, name: str) -> "pandas.DataFrame":
         """The rows of one question: text columns as strings, numbers as nullable floats. Errors: `KeyError` with the known ids."""

@@ -6,13 +6,14 @@ The gate signs it (`gate.py`); the schemas stand in `protocols/attestation.py` a
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from node.entries import COUNTED, Reservation, Room
+from node.entries import COUNTED, SESSION, Reservation, Room
 from node.ledger import Released
 from protocols import privacy
 from protocols.approval import Allowance
 from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
+from protocols.session import RING
 from protocols.statistics.own_tables import WITHHELD
 from protocols.statistics.question import Question
 
@@ -88,17 +89,18 @@ def _sent(held: Reservation, agreement: Agreement) -> Iterator[Sent]:
     for number, each in held.rounds.items():
         if each.spent is None or not each.sent:
             continue
-        own = number == COUNTED
-        cells = (agreement.own if own else agreement.layout).length
+        own, fit = number == COUNTED, held.claim.part == SESSION
+        cells = each.rows.cells if fit else (agreement.own if own else agreement.layout).length
         yield Sent(
             id=held.claim.conversation,
-            kind="by_city" if own else "pooled",
+            kind="session" if fit else "by_city" if own else "pooled",
             round=0 if own else number,
             plan=each.spent.plan,
             cells=cells,
-            bytes=cells * (OWN_BYTES if own else agreement.ring // 8),
+            bytes=cells * (OWN_BYTES if own else RING // 8 if fit else agreement.ring // 8),
             sha256=(each.spent.y if own else each.spent.reply).removeprefix("sha256:"),
             sum=each.answered.sum if each.answered else "",
+            asked=each.rows.ask if fit else "",
         )
 
 

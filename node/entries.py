@@ -41,13 +41,14 @@ from protocols.secagg.plan import MOST_ROUNDS
 from protocols.statistics.layout import Block, Layout
 from protocols.study import Mode, Study
 
+SUM, SESSION = 0, 1  # the two conversations that a run may have
 COUNTED: Final = MOST_ROUNDS  # the number of the round in which a city answers by itself
 Seconds = Annotated[int, Field(ge=0, lt=2**53)]
 Number = Annotated[int, Field(ge=0, lt=2**16)]
 Big = Annotated[int, Field(strict=False, ge=0), PlainSerializer(str)]  # written as text: JSON has no such integers
 Name = str  # `sha256:…` of something; the chain covers it, so that its form need not be looked at again
 Ids = tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
-Key = tuple[str, str, int]  # asker, study, run: what an answer is kept under
+Key = tuple[str, str, int, int]  # asker, study, run, part: what an answer is kept under
 Why = Literal["expired", "superseded", "ended", "declined"]
 
 
@@ -90,7 +91,7 @@ class Charge(_Closed):
 class Claim(_Closed):
     """A whole run of a study: one conversation, and what the city answers by itself. Mode exact has no charges.
 
-    `rounds`: how many sums the conversation may be asked for.
+    `rounds`: how many sums the conversation may be asked for. `part`: SUM, the one round of a run, or SESSION, its many-round questions.
 
     `summed`, `counted`: which of the two it holds. `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter.
     `snapshot`: name of the one that will answer. `cohort`, `purpose` and `variables` are for people.
@@ -116,6 +117,7 @@ class Claim(_Closed):
     summed: bool = True
     counted: bool = False
     rounds: Annotated[int, Field(ge=1, le=64)] = 1
+    part: Annotated[int, Field(ge=0, le=1)] = 0
 
     @classmethod
     def of(
@@ -137,6 +139,7 @@ class Claim(_Closed):
         counted: bool = False,
         rounds: int = 1,
         times: int = 1,
+        part: int = 0,
     ) -> Self:
         """The claim of a plan, whose digest is `plan` (32 bytes): `rounds` rounds, in which each block of the sum may be asked `times`, and
         the city's own answer.
@@ -174,6 +177,7 @@ class Claim(_Closed):
             summed=summed,
             counted=counted,
             rounds=rounds,
+            part=part,
         )
 
     @model_validator(mode="after")
@@ -185,7 +189,7 @@ class Claim(_Closed):
 
     @property
     def key(self) -> Key:
-        return (self.asker, self.study, self.runs[0])
+        return (self.asker, self.study, self.runs[0], self.part)
 
     @property
     def of_repeat(self) -> tuple[str, str]:
@@ -340,12 +344,14 @@ class _Step(_Entry):
 
 
 class Rows(_Step):
-    """`blocks`: which of the reservation's this round asks. `ask`: digest of what was asked."""
+    """`blocks`: which of the reservation's this round asks. `ask`: digest of what was asked; `cells`: how many, of a session, whose rounds
+    differ; 0 of all else."""
 
     kind: Literal["rows"] = "rows"
     round: Number
     ask: Name
     blocks: tuple[int, ...]
+    cells: Annotated[int, Field(ge=0)] = 0
 
 
 class Spent(_Step):

@@ -8,7 +8,7 @@
     4 budget      the whole study fits every cap and is held
     5 rows        the snapshot of `as_of`, its cohort streamed through step 7
     6 disclosure  mode exact: the cohort is large enough, cities and cohort obey the rules of differencing; own cells that are too small
-                  are withheld. Mode dp: nothing looks at rows
+                  are withheld; no ask of a model leaves but a few rows with weight. Mode dp: nothing looks at rows
     7 encode      measures over batches, this city's noise, the mask
     8 spend       charge, digest of the reply and the reply itself are on disk; only then are the bytes returned
 
@@ -17,7 +17,7 @@
 | offer | 1, 3, 2 | approval; pending (an officer decides); refusal |
 | open | 1, 3, 2, 4; mode exact: 5, 6 | advert; abort |
 | adverts | 1, 3 | shares; abort |
-| deliver; ask (a later round) | 1, 3, 2, 5, 7, 8 | masked; abort |
+| deliver; ask (a later round) | 1, 3, 2, 5, 7, 8; of a session: 5, 6, 7, 8 | masked; abort |
 | survivors; confirms | 1, 3, 8 (the list; "revealed") | confirm; reveal; abort |
 | count | 1, 2, 3, 4; mode exact: 5, 6; then 5, 7 without a mask, 8 | counted: this city's own cells; refusal |
 | receipt | 1, 3, 8 (the answer is final) | ack |
@@ -37,13 +37,13 @@ from typing import Final
 
 import numpy as np
 
-from node import disclosure, evidence, snapshot
+from node import disclosure, evidence, fitting, snapshot
 from node.attest import allowances, attestation
 from node.audit import Event, Line
 from node.cohorts import Cohort, Cohorts
 from node.desk import Desk, Request
 from node.disclosure import Bools
-from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
+from node.ledger import COUNTED, SESSION, SUM, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
 from node.station import Station
 from protocols import messages
@@ -69,10 +69,11 @@ from protocols.messages import (
     seal,
 )
 from protocols.noise import skellam
-from protocols.plan import Agreement, Sum, agree, open_positions
+from protocols.plan import Agreement, agree, open_positions
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster
 from protocols.secagg import keys, member
+from protocols.session import Session, of_plan
 from protocols.statistics import measures
 from protocols.statistics.dominance import SHIPPED, Few, Leaders
 from protocols.statistics.layout import Layout, Measure
@@ -86,8 +87,17 @@ BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the pr
 class Talk:
     """One open conversation at this gate. Its secrets are in `state`, in memory only: after a restart it is a drop-out."""
 
-    agreement: Agreement | None
+    agreement: Agreement | Session | None
     state: member.State
+
+
+@dataclass(frozen=True)
+class OneSum:
+    """A sum of the one-round questions. `blocks`: of the agreement's layout, and of the reservation."""
+
+    agreement: Agreement
+    blocks: tuple[int, ...]
+    layout: Layout
 
 
 @dataclass
@@ -295,7 +305,7 @@ class Gate:
             self.ledger.end(about, now=stamp.now)  # what was held for it is free again
         return sent
 
-    def _terms(self, request: Envelope, now: int) -> tuple[member.Terms, Agreement | None]:
+    def _terms(self, request: Envelope, now: int) -> tuple[member.Terms, Agreement | Session | None]:
         """What only this city can say about the plan of an Open, in the order of the checks P1 to P11 of the protocol."""
         station, limits = self.station, self.policy.file
         nothing = member.Terms(
@@ -319,7 +329,9 @@ class Gate:
             if not is_about(request.header, matter_of(plan)) or not set(plan.cities) <= station.roster.cities.keys():
                 raise Refusal("SECAGG_PLAN")
             study = self._not_used(opened, plan, now)  # 3 replay
-            agreement = agree(study, plan.cities, station.roster)  # 2 approval: everything derived again
+            agreement = of_plan(agree(study, plan.cities, station.roster), plan)  # 2 approval: everything derived again
+            if self.ledger.finished(study.file.asker, study.digest, plan.run, _part(agreement)) is not None:
+                raise Refusal("SECAGG_ALREADY_ANSWERED")
             lacking = open_positions(plan, study)
             rows = snapshot.open_for(station.home, study.file.as_of)
         except HpfedError as no:
@@ -358,10 +370,7 @@ class Gate:
             self.ledger.check_echo(echo.ledger_seq, echo.ledger_head)
         if self.ledger.reservation(plan.conversation) is not None:
             raise Refusal("SECAGG_REPLAY")
-        study = self._standing(plan.study.hex(), plan.run, now)
-        if self.ledger.finished(study.file.asker, study.digest, plan.run) is not None:
-            raise Refusal("SECAGG_ALREADY_ANSWERED")
-        return study
+        return self._standing(plan.study.hex(), plan.run, now)
 
     def _standing(self, study: str, run: int, now: int) -> Study:
         """A run of a study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…, SECAGG_NOT_APPROVED."""
@@ -373,7 +382,7 @@ class Gate:
         return _of_run(self.ledger.study(approved.study), run)
 
     def _held(
-        self, terms: member.Terms, agreement: Agreement, plan: Plan, rows: snapshot.Snapshot, now: int
+        self, terms: member.Terms, agreement: Agreement | Session, plan: Plan, rows: snapshot.Snapshot, now: int
     ) -> member.Terms:
         """The terms with the budget held; in mode exact, with what the rows say."""
         study = agreement.study
@@ -381,9 +390,11 @@ class Gate:
         once = study.counted and (
             earlier is None or earlier.own is None
         )  # what was answered is answered, and is not charged again
-        claim = self._claim(
-            agreement, plan.conversation, keys.plan_digest(plan.encode()), plan.expires, rows, counted=once
-        )
+        named = plan.conversation, keys.plan_digest(plan.encode()), plan.expires
+        if isinstance(agreement, Session):
+            claim = self._claim_of_session(agreement, *named, rows)
+        else:
+            claim = self._claim(agreement, *named, rows, counted=once)
         try:
             self._reserve(claim, study, now)  # 4 budget
         except Refusal as no:
@@ -464,6 +475,22 @@ class Gate:
             counted=counted,
             rounds=len(agreement.sums) + agreement.spare if study.summed else 1,
             times=1 + agreement.spare,
+            snapshot=self._named(rows),
+        )
+
+    def _claim_of_session(
+        self, session: Session, conversation: bytes, plan: bytes, expires: int, rows: snapshot.Snapshot
+    ) -> Claim:
+        """All rounds that the many-round questions of a run may take. Mode exact: rounds are counted, and cost no epsilon."""
+        return Claim.of(
+            session.study,
+            conversation=conversation,
+            plan=plan,
+            run=session.run,
+            expires=expires,
+            cities=session.cities,
+            rounds=session.rounds,
+            part=SESSION,
             snapshot=self._named(rows),
         )
 
@@ -567,29 +594,46 @@ class Gate:
 
     def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
         agreement, turn, now = talk.agreement, state.turn, stamp.now
-        asked = None if agreement is None else _allowed(agreement, turn.ask)
-        if agreement is None or asked is None:  # 2: the question is one that was approved
-            return member.refuse(state, PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked"), stamp)
+        try:
+            if agreement is None:
+                raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
+            asked = _allowed(
+                agreement, turn.ask, self.policy
+            )  # 2: a question that was approved; it follows from earlier sums
+        except (PeerError, Refusal) as no:
+            return member.refuse(state, no, stamp)
         rows = snapshot.open_for(self.station.home, agreement.study.file.as_of)  # 5 rows
         name, held, exact = self._named(rows), self.ledger.reservation(about), agreement.study.exact
         if held is None or held.claim.snapshot != name:
             return member.refuse(state, Refusal("SNAPSHOT_DATE", as_of=agreement.study.file.as_of.isoformat()), stamp)
         try:  # from here on the round is charged, come what may
-            self.ledger.rows(about, turn.round, turn.rctx, blocks=() if exact else asked.blocks, now=now)
+            cells = turn.ask.length if isinstance(agreement, Session) else 0
+            self.ledger.rows(about, turn.round, turn.rctx, blocks=() if exact else asked.blocks, cells=cells, now=now)
         except Refusal as no:
             if no.code != "SECAGG_BUDGET":
                 raise
             return member.refuse(state, no, stamp)
-        seed, layout = bytes(32) if exact else exactly(self.entropy, 32), agreement.part(asked)
-        rule = self.policy.file.exact.dominance
-        few = Few(rule.top, rule.share, rule.p_percent)
-        vector = encoded(agreement.study, layout, rows, self.station.city.city, few)
-        vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
+        seed = bytes(32) if exact else exactly(self.entropy, 32)
+        try:
+            vector = self._vector(asked, rows, seed)  # 6 disclosure, of a session; 7 encode
+        except Refusal as no:
+            return member.refuse(state, no, stamp)
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
             reply, request, y = sent[0][1], state.request.sha256, masked.y_digest
             self.ledger.spend(about, turn.round, request=request, reply=reply, y=y, snapshot=name, now=now)  # 8 spend
         return masked, sent
+
+    def _vector(self, asked: OneSum | fitting.Turn, rows: snapshot.Snapshot, seed: bytes) -> Vector:
+        """What this city adds to a sum, its noise in it. Errors: `Refusal` with rows behind it."""
+        city = self.station.city.city
+        if isinstance(asked, fitting.Turn):
+            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
+            return fitting.encoded(asked, read)
+        rule, agreement = self.policy.file.exact.dominance, asked.agreement
+        vector = encoded(agreement.study, asked.layout, rows, city, Few(rule.top, rule.share, rule.p_percent))
+        vector += noise(asked.layout, [agreement.node_v20[at] for at in asked.blocks], seed)
+        return vector
 
     # --- receipt, and what all share
 
@@ -716,13 +760,24 @@ def _of_run(study: Study, run: int) -> Study:
     return study.at(run)
 
 
-def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
-    """The sum that an Ask is about, if the approved plan allows one of these words, cells and layout (Q2)."""
-    asked = next((each for each in agreement.sums if each.question == ask.question), None)
-    if asked is None:
-        return None
-    layout = agreement.part(asked)
-    return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
+def _part(agreement: Agreement | Session) -> int:
+    """Which of the two conversations of a run it is."""
+    return SESSION if isinstance(agreement, Session) else SUM
+
+
+def _allowed(agreement: Agreement | Session, ask: messages.Ask, policy: Policy) -> OneSum | fitting.Turn:
+    """What an Ask is about, if the approved plan allows one of these words, cells and layout (Q2).
+
+    Errors: `PeerError` SECAGG_FOREIGN_QUESTION, and of a session those of `fitting.allowed`.
+    """
+    if isinstance(agreement, Session):
+        return fitting.allowed(agreement, ask, policy)
+    for asked in agreement.sums:
+        layout = agreement.part(asked)
+        words = asked.question, layout.length, digest_bytes(layout.digest)
+        if (ask.question, ask.length, ask.layout) == words:
+            return OneSum(agreement, asked.blocks, layout)
+    raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
 
 
 def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "", few: Few = SHIPPED) -> Vector:

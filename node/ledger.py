@@ -28,6 +28,8 @@ from node.disclosure import city_set
 from node.entries import (
     COUNTED,
     ENTRY,
+    SESSION,
+    SUM,
     Answered,
     Approved,
     Book,
@@ -70,6 +72,8 @@ from protocols.study import Study, from_wire
 
 __all__ = [
     "COUNTED",
+    "SESSION",
+    "SUM",
     "Approved",
     "Claim",
     "Finished",
@@ -250,9 +254,9 @@ class Ledger:
         found = self._approved(study)
         return from_wire(self._document(study), self._document(found.dictionary))
 
-    def finished(self, asker: str, study: str, run: int) -> Finished | None:
-        """The stored answer of a run, whatever was ingested since."""
-        conversation = self._book.answers.get((asker, study, run))
+    def finished(self, asker: str, study: str, run: int, part: int = SUM) -> Finished | None:
+        """The stored answer of a run, or of its session, whatever was ingested since."""
+        conversation = self._book.answers.get((asker, study, run, part))
         if conversation is None:
             return None
         rounds = self._book.reservations[conversation].rounds
@@ -265,7 +269,7 @@ class Ledger:
 
         One that expired is over, whether or not anybody has written that down yet.
         """
-        held = [self._book.reservations[each] for each in self._book.attempts.get((asker, study, run), ())]
+        held = [self._book.reservations[each] for each in self._book.attempts.get((asker, study, run, SUM), ())]
         answered = [each for each in held if each.own is not None]
         live = [
             each
@@ -464,7 +468,7 @@ class Ledger:
         read = {
             run
             for run in runs
-            for each in self._book.attempts.get((claim.asker, claim.study, run), ())
+            for each in self._book.attempts.get((claim.asker, claim.study, run, claim.part), ())
             if self._book.reservations[each].rounds
         }
         return tuple(sorted(set(runs) - read)) if claim.runs[0] not in read else ()
@@ -484,10 +488,17 @@ class Ledger:
         self._follow(held, found)
 
     def rows(
-        self, conversation: bytes, round_: int, ask: bytes, *, now: int, blocks: Sequence[int] | None = None
+        self,
+        conversation: bytes,
+        round_: int,
+        ask: bytes,
+        *,
+        now: int,
+        blocks: Sequence[int] | None = None,
+        cells: int = 0,
     ) -> None:
         """Rows are about to be read for a round. From here on it is charged. `ask`: its digest; `blocks`: those asked, default all of the
-        sum, or of the city's own answer in the round COUNTED.
+        sum, or of the city's own answer in the round COUNTED; `cells`: as in `Rows`.
 
         Errors: `Refusal SECAGG_BUDGET` where nothing is held for it.
         """
@@ -495,7 +506,7 @@ class Ledger:
         every = held.claim.blocks(own=round_ == COUNTED) if held.claim.charges else ()
         asked = every if blocks is None else tuple(blocks)
         at, name = self._at(now), conversation.hex()
-        self._follow(held, Rows(at=at, conversation=name, round=round_, ask=named(ask), blocks=asked))
+        self._follow(held, Rows(at=at, conversation=name, round=round_, ask=named(ask), blocks=asked, cells=cells))
 
     def spend(
         self, conversation: bytes, round_: int, *, request: bytes, reply: bytes, y: bytes, snapshot: str, now: int

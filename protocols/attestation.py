@@ -36,13 +36,14 @@ class Sent(Record):
     """
 
     id: Hex32  # of the conversation, or of the reservation that an own answer was charged to
-    kind: Literal["pooled", "by_city"]
+    kind: Literal["pooled", "by_city", "session"]
     round: Small
     plan: Sha256Name
     cells: Cells
     bytes: Cells  # of the vector, without its envelope
     sha256: Hex64  # of the envelope that was sent; of an own answer, which is sealed anew whenever it is asked for, of the body
     sum: Sha256Name | Literal[""] = ""  # digest of the sum that the coordinator's receipt named, where one came
+    asked: Sha256Name | Literal[""] = ""  # of a round of a session: digest of what was asked, earlier sums among it
 
 
 class Asked(Record):
@@ -88,7 +89,7 @@ class Attestation(Record):
     noise: Noise
     layout: Sha256Name  # of the sum; of the own answer where nothing is summed
     conversations: Annotated[
-        tuple[Sent, ...], Field(min_length=1, max_length=64)
+        tuple[Sent, ...], Field(min_length=1, max_length=512)
     ]  # the last one of a kind gave the answer
     questions: tuple[Asked, ...]
     ledger: Charged
@@ -96,7 +97,7 @@ class Attestation(Record):
     at: Seconds
 
 
-def last(said: Attestation, kind: Literal["pooled", "by_city"]) -> Sent | None:
+def last(said: Attestation, kind: Literal["pooled", "by_city", "session"]) -> Sent | None:
     """The vector that gave the answer of a kind."""
     return next((each for each in reversed(said.conversations) if each.kind == kind), None)
 

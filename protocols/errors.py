@@ -2088,6 +2088,54 @@ CODES: Final[dict[str, Texts]] = {
         "an ask of a model is not one of the approved study, or has another layout than its numbers give",
         "Nothing was answered; compare the versions of coordinator and node",
     ),
+    "EXACT_TOO_MANY_PARAMETERS": _t(
+        "{name} 要估计 {count} 个参数，超过其数据的 {limit} 倍",
+        "请去掉一些项或并入更粗的分组",
+        "{name} has {count} parameters to estimate, more than {limit} times what carries them",
+        "Take out terms, or merge codes",
+    ),
+    "EXACT_THIN": _t(
+        "{name} 的合计中，最小的一类低于本市下限 {limit} (policy.yaml: {key})",
+        "请并入更粗的分组，或与该市商议",
+        "in the sum of {name} the smallest class is below this city's {limit} (policy.yaml: {key})",
+        "Merge codes, or ask the city",
+    ),
+    "MODEL_TRANSCRIPT": _t(
+        "本市不作答多轮模型：policy.yaml 中 models.open_transcript 为 false",
+        "请去掉该问题，或请本市允许各轮合计随询问给出",
+        "this city answers no models: models.open_transcript is false in policy.yaml",
+        "Take the question out, or ask the city to allow asks that carry earlier sums",
+    ),
+    "SESSION_ATTESTED": _t(
+        "{who} 声明第 {round} 轮被问的内容或合计与记录不同",
+        "请勿采用该结果；请向发布方与该市核对",
+        "{who} attests that round {round} of the session asked, or came to, something else than the record says",
+        "Do not use the result; ask whoever published it, and the city",
+    ),
+    "SESSION_INVALID": _t(
+        "多轮问题的记录格式不对",
+        "请向发布方索取完整的结果包",
+        "the record of a session is not in its form",
+        "Ask whoever published the result for the whole bundle",
+    ),
+    "MODEL_NUMBERS": _t(
+        "{name} 各轮的合计无法继续计算",
+        "请去掉近乎恒定或彼此决定的项，或并入更粗的分组",
+        "the sums of {name} lead to numbers that cannot be computed with",
+        "Take out terms that are nearly constant or that determine each other, or merge codes",
+    ),
+    "MODEL_DP_NOT_OFFERED": _t(
+        "类型 {kind} 没有 dp 模式",
+        "请写 privacy: {{mode: exact}}，或用 --exact 运行",
+        "there is no kind {kind} in mode dp",
+        "Write privacy: {{mode: exact}}, or run with --exact",
+    ),
+    "MODEL_RELEASE": _t(
+        "类型 {kind} 只公布各市合计的结果",
+        "请写 release: pooled",
+        "the kind {kind} is released pooled alone",
+        "Write release: pooled",
+    ),
     "MODEL_NOT_REPLAYABLE": _t(
         "第 {round} 轮的询问不能由此前各轮的合计推出",
         "本市未作答；请向协调方索取各轮合计并核对",
@@ -2204,11 +2252,12 @@ ABORT_NUMBERS: Final[dict[str, int]] = {
 }
 # Families of a gate's own codes. A decline because of rows is always the one code `declined:disclosure`.
 _ABORT_FAMILIES: Final = {"EXACT": "declined:disclosure", "BUDGET": "SECAGG_BUDGET"}
+_ABORT_ROWS: Final = ("MODEL_WEIGHTS_CONCENTRATED", "SNAPSHOT_OUT_OF_DOMAIN")  # found in rows that a round had read
 
 
 def abort_number(code: str) -> int:
     """The number that an Abort carries for a code: its own, else that of its family (the word before the first `_`)."""
-    family = code.split("_", 1)[0]
+    family = "EXACT" if code in _ABORT_ROWS else code.split("_", 1)[0]
     for name in (code, _ABORT_FAMILIES.get(family, family)):
         if name in ABORT_NUMBERS:
             return ABORT_NUMBERS[name]

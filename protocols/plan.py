@@ -199,34 +199,72 @@ class Agreement:
         waits: Sequence[int] = WAITS_S,
     ) -> Plan:
         """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study."""
-        reads = self.study.reads()
-        lacking = {
-            city: tuple(i for i, name in enumerate(reads) if name in cannot.get(city, ())) for city in self.cities
-        }
-        file = self.study.file
-        return Plan(
-            suite=SUITE,
-            conversation=conversation,
-            study=digest_bytes(self.study.digest),
-            run=self.run,
-            roster=roster.sha256,
-            layout=digest_bytes(self.layout.digest),
-            noise=sha256(self.noise).digest(),
-            mode=EXACT if self.study.exact else DP,
+        shape = Shape(
+            layout=self.layout.digest,
+            noise=self.noise,
             ring=self.ring,
             rounds=len(self.sums) + self.spare,
             length=max(self.part(each).length for each in self.sums),
             bound=self.bound,
             support=self.support,
-            threshold=self.limits.t,
-            colluders=file.privacy.tolerate.colluders,
-            dropouts=self.limits.d,
-            least=file.cities.least,
-            expires=expires,
-            waits=tuple(waits),
-            cities=self.cities,
-            cannot=tuple((city, positions) for city, positions in lacking.items() if positions),
         )
+        return drawn_up(
+            self, shape, conversation=conversation, roster=roster, expires=expires, cannot=cannot, waits=waits
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the vectors of a conversation are: their layout and noise, in how many rounds, and how long the longest is. bound, support: of
+    one city's rows, and of its noise, in a cell."""
+
+    layout: str
+    noise: bytes
+    ring: int
+    rounds: int
+    length: int
+    bound: int
+    support: int
+
+
+def drawn_up(
+    agreement: Agreement,
+    shape: Shape,
+    *,
+    conversation: bytes,
+    roster: Roster,
+    expires: int,
+    cannot: Mapping[int, Sequence[str]],
+    waits: Sequence[int] = WAITS_S,
+) -> Plan:
+    """The plan of a conversation of such vectors. `cannot`: of each city, the variables it cannot map, of any study."""
+    study, cities = agreement.study, agreement.cities
+    lacking = {
+        city: tuple(i for i, name in enumerate(study.reads()) if name in cannot.get(city, ())) for city in cities
+    }
+    return Plan(
+        suite=SUITE,
+        conversation=conversation,
+        study=digest_bytes(study.digest),
+        run=agreement.run,
+        roster=roster.sha256,
+        layout=digest_bytes(shape.layout),
+        noise=sha256(shape.noise).digest(),
+        mode=EXACT if study.exact else DP,
+        ring=shape.ring,
+        rounds=shape.rounds,
+        length=shape.length,
+        bound=shape.bound,
+        support=shape.support,
+        threshold=agreement.limits.t,
+        colluders=study.file.privacy.tolerate.colluders,
+        dropouts=agreement.limits.d,
+        least=study.file.cities.least,
+        expires=expires,
+        waits=tuple(waits),
+        cities=cities,
+        cannot=tuple((city, positions) for city, positions in lacking.items() if positions),
+    )
 
 
 def agree(study: Study, cities: Sequence[int], roster: Roster) -> Agreement:

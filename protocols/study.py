@@ -23,8 +23,9 @@ from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
 from protocols.errors import ConfigError, HpfedError, PeerError, Place, Refusal, Unfit, joined, worded
 from protocols.filters import Filter, decimal, leaves
+from protocols.kinds import KINDS, AnyQuestion
+from protocols.models.question import ManyRounds
 from protocols.privacy import Need, calibrate
-from protocols.statistics import KINDS, AnyQuestion
 from protocols.statistics.layout import MOST_CELLS_PER_QUESTION, Domain, Layout, Months
 from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
@@ -214,8 +215,13 @@ class Study:
 
     @property
     def summed(self) -> bool:
-        """Some of it is summed over cities."""
+        """Some of it is summed over cities in one round."""
         return bool(self.workload.layout.blocks)
+
+    @property
+    def many(self) -> tuple[ManyRounds, ...]:
+        """Its questions of many rounds."""
+        return tuple(each for each in self.file.questions if isinstance(each, ManyRounds))
 
     @cached_property
     def domain(self) -> Domain:
@@ -311,6 +317,8 @@ class Study:
         if self.exact:
             return (0,) * (len(layout.blocks) + len(own.blocks))
         needs, noise = self.needs(layout, own), self.file.privacy.noise
+        if not needs:
+            return ()
         if noise is None or noise.scale is None:
             return calibrate(needs, self.epsilon, self.delta)
         cost = pld.cost(needs, noise.scale, self.delta)
@@ -381,8 +389,9 @@ def _month_later(month: str, months: int) -> str:
     return months_later(date.fromisoformat(f"{month}-01"), months).isoformat()[:7]
 
 
-def load(path: Path) -> Study:
-    """A study file and the dictionary it names. Errors: `ConfigError`, every fault at once, each with file, line and key."""
+def load(path: Path, *, exact: bool = False) -> Study:
+    """A study file and the dictionary it names. `exact`: as if it said `mode: exact`. Errors: `ConfigError`, every fault at once, each with
+    file, line and key."""
     content = yamltext.content(path)
     document, file, later = _file(content, str(path))
     try:
@@ -392,13 +401,16 @@ def load(path: Path) -> Study:
         if fault.code == "DICTIONARY_UNKNOWN":
             fault.at = document.at("dictionary")
         raise joined([*later, fault]) or fault from None
-    return _sound(Study(file, meant, Written(content, found)), document, later)
+    return _sound(Study(file, meant, Written(content, found)), document, later, exact=exact)
 
 
-def from_files(written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml")) -> Study:
+def from_files(
+    written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml"), *, exact: bool = False
+) -> Study:
     """A study from the bytes of its two files, whatever the study calls its dictionary. Errors: `ConfigError`, as `load`."""
     document, file, later = _file(written.study, names[0])
-    return _sound(Study(file, dictionaries.parse(read(written.dictionary, names[1])), written), document, later)
+    found = Study(file, dictionaries.parse(read(written.dictionary, names[1])), written)
+    return _sound(found, document, later, exact=exact)
 
 
 def _file(content: bytes, name: str) -> tuple[Document, StudyFile, list[HpfedError]]:
@@ -411,7 +423,8 @@ def _file(content: bytes, name: str) -> tuple[Document, StudyFile, list[HpfedErr
         raise joined([*later, fault]) or fault from None
 
 
-def _sound(study: Study, document: Document, later: Iterable[HpfedError]) -> Study:
+def _sound(study: Study, document: Document, later: Iterable[HpfedError], *, exact: bool) -> Study:
+    study = study.in_exact_mode() if exact else study
     fault = joined([*later, *faults(study, document)])
     if fault:
         raise fault

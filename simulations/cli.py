@@ -344,8 +344,7 @@ def run(
             raise ConfigError("NOT_YET", thing=f"--engine {engine}")
         if by_hand and seed is not None:
             raise ConfigError("SIMULATE_BY_HAND")
-        asked = studies.load(study)
-        asked = asked.in_exact_mode() if exact else split.stated(asked)
+        asked = split.stated(studies.load(study, exact=exact))
         drops = [world.drop(text) for text in drop or ()]
         output.usable(out, [folder])
         homes = None if seed is None else world.fresh_homes(out)

@@ -6,7 +6,8 @@
 | intervals beside each other | every rate of a comparison, city by city in the order of the roster |
 | bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
-| lines, tiles | every question by month that can be read so (months.py), last |
+| lines, tiles | every question by month that can be read so (months.py) |
+| a forest of intervals | every regression (fits.py), last |
 
 A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
 drawn. Doubtful indices are grey in it and withheld cells hatched, holders without a value are not in it, and the sentence above it is
@@ -19,7 +20,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import charts, months, orders
+from coordinator.report import charts, fits, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
@@ -126,7 +127,23 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
             continue
         monthly.append(replace(each, number=number + 1).drawn())
         number, room = number + 1, room - each.size
-    return (*made, Part("months", tuple(monthly)))
+    fitted = []
+    for each in _fitted(wording, questions):
+        if number == MOST_FIGURES or each.size > room:
+            continue
+        fitted.append(replace(each, number=number + 1).drawn())
+        number, room = number + 1, room - each.size
+    return (*made, Part("months", tuple(monthly)), Part("models", tuple(fitted)))
+
+
+def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
+    for name, question in questions.items():
+        found = fits.drawing(wording, question) if question.coefficients else None
+        if found is not None:
+            scopes, of = (POOLED,), (name,)
+            yield Figure(
+                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, scopes, of, False, found.plan
+            )
 
 
 def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Figure]:

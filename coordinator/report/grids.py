@@ -176,6 +176,10 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
 
     if own := orders.tables(wording, question, rows, city):
         return own
+    if question.coefficients:
+        from coordinator.report import fits  # the same
+
+        return [fits.table(wording, rows)]
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
     if question.kind == "moments":

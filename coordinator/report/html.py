@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import figures, months, orders
+from coordinator.report import figures, fits, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.figures import Figure
 from coordinator.report.findings import findings
@@ -417,8 +417,9 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             *_lacking(wording, question),
             *_merged(wording, question),
             *_broken(wording, question),
+            *fits.notes(wording, question),
         ]
-        if not question.rows:
+        if not question.rows and question.fit is None:
             notes.append(wording.say("note_empty"))
         if size > room:
             notes.append(wording.say("note_too_long", count=f"{len(question.rows):,}"))
@@ -431,7 +432,11 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             )
             for part, grid in enumerate(grids, 1)
         )
-        wide = question.kind == "mean" or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
+        wide = (
+            question.kind == "mean"
+            or bool(question.coefficients)
+            or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
+        )
         made.append(
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
@@ -494,6 +499,8 @@ def title(wording: Wording, question: Question) -> Markup:
             return wording.say(key, **parts, by=wording.say("times").join(by))
     if question.kind in months.KINDS:
         return months.title(wording, question)
+    if question.fit is not None and "outcome" in question.asked:
+        return fits.title(wording, question)
     return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
 
 
@@ -644,6 +651,9 @@ def _left(wording: Wording, own: bool) -> Markup:
     found = [
         _form(wording, left) for left in (privacy.left_each_city, privacy.own_of_each_city if own else None) if left
     ]
+    if privacy.session is not None:
+        session = privacy.session
+        found.append(wording.say("left_form_session", rounds=session.rounds, cells=f"{session.cells:,}"))
     return wording.say("semicolon").join(found) if found else wording.say("left_unknown")
 
 
@@ -748,6 +758,7 @@ def _limits(results: Results) -> tuple[str, ...]:
         ("limit_three", three),
         ("limit_exact", exact),
         ("limit_exact_sets", exact),
+        ("limit_session", exact and content.privacy.session is not None),
         ("limit_lies", True),
         ("limit_collusion", True),
         ("limit_groups", True),

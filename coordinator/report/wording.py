@@ -45,7 +45,13 @@ KINDS: Final = (
     "transitions",
     "vintage",
     "compare",
+    "glm",
 )  # with texts of their own; any other is shown as a plain list
+TERM: Final = "term"  # the key whose codes are columns of a regression
+INTERCEPT: Final = "intercept"
+COLUMN: Final = re.compile(
+    r"(?:(?P<how>log1p|log|sqrt|square)\()?(?P<name>(?:city\.)?[a-z][a-z0-9_]*)\)?(?:\[(?P<code>[^\]]+)\])?"
+)
 OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 
@@ -144,12 +150,28 @@ class Wording:
         if code in ("_missing", "_outside"):
             return str(self.say(f"code{code}"))
         words = self.content.words.variables.get(variable)
+        if words is None and variable == TERM:
+            return self.term(code)
         if words is None and variable in OF_VARIABLES:
             return self.variable(code)
         label = words.codes.get(code) if words else None
         if (label is None or not label.text(self.language)) and code in ("true", "false", "known"):
             return str(self.say(f"code_{code}"))
         return label.text(self.language, code) if label else self._bin(words.unit if words else "", code)
+
+    def term(self, name: str) -> str:
+        """A column of a regression: `sex[female]` as 性别 = 女, `a:b` as a product."""
+        if name == INTERCEPT:
+            return str(self.say("term_intercept").unescape())
+        return " × ".join(map(self._factor, name.split(":")))
+
+    def _factor(self, part: str) -> str:
+        found = COLUMN.fullmatch(part)
+        if found is None:
+            return part
+        label = self.variable(found["name"])
+        label = f"{found['how']}({label})" if found["how"] else label
+        return f"{label} = {self.code(found['name'], found['code'])}" if found["code"] else label
 
     def _bin(self, unit: str, code: str) -> str:
         """A bin in words: 4 to 5 months, 180 to under 500 yuan, 8 or more. Any other code as it is."""

@@ -14,4 +14,17 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `answer.py` | coefficients, errors, tests of several terms |
 | `certificate.py` | how far a fit can be from that of the pooled rows |
 | `protect.py` | what a city looks at before it answers a round |
+| `question.py` | how a study asks for a model |
+| `session.py` | the rounds of all models of a study together |
+| `regression.py` | the question `kind: glm` |
 """
+
+from typing import Final
+
+from protocols.models.question import ManyRounds
+
+# The kinds, one line each: to be imported here is to be registered.
+from protocols.models.regression import Regression as Regression
+
+REGISTER: Final[tuple[type[ManyRounds], ...]] = tuple(ManyRounds.__subclasses__())
+KINDS: Final[dict[str, type[ManyRounds]]] = {str(kind.model_fields["kind"].default): kind for kind in REGISTER}

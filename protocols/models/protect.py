@@ -2,17 +2,20 @@
 
 1. The plan has no more rounds than the city answers.
 2. The ask follows from the totals of all earlier rounds, which the coordinator shows: the city runs the same `tell`.
-3. No chosen coefficient has made the weights vanish on all but a few of its rows, whose values the sums would then show: the effective
+3. What the first sums say of the whole keeps this city's own thresholds: rows, rows of the thinnest class or indicator, parameters.
+4. No chosen coefficient has made the weights vanish on all but a few of its rows, whose values the sums would then show: the effective
    number of rows (sum w)^2 / sum w^2 is at least min(own rows, max(20, 2p)) / 2, p columns with the constant.
 
-Thresholds on cities, cohorts and columns are those of the policy, and events per column those of round 0 (`glm.Limits`).
+Thresholds on cities and cohorts are those of the policy at Open, and events per column those of round 0 (`glm.Limits`).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from protocols.errors import PeerError, Refusal
-from protocols.models.interface import Answer_co, Ask, Done, Model, State, Sums, agrees
+from protocols.models.interface import Ask, Asked, Done, Model, Seen, State, Sums, agrees
 from protocols.ring import Vector
 
 MOST_ROUNDS: Final = 40
@@ -20,7 +23,7 @@ LEAST_ROWS: Final = 20
 
 
 def follows(
-    model: Model[State, Answer_co], past: Sequence[tuple[Ask, Vector]], ask: Ask, most_rounds: int = MOST_ROUNDS
+    model: Model[State, Asked], past: Sequence[tuple[Asked, Vector]], ask: Asked, most_rounds: int = MOST_ROUNDS
 ) -> None:
     """Rules 1 and 2. past: every earlier round, with its total.
 
@@ -36,8 +39,33 @@ def follows(
         raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
 
 
+@dataclass(frozen=True)
+class Thresholds:
+    """Of a city's policy, which may be stricter than what every party ends a question by."""
+
+    min_pooled: int = 0
+    min_column: int = 0
+    most_parameters_per_row: Decimal = Decimal("0.2")
+
+
+SHIPPED: Final = Thresholds()  # what every party ends a question by
+
+
+def crowded(name: str, seen: Seen, limits: Thresholds) -> Refusal | None:
+    """Rule 3 for the question `name`."""
+    if seen.parameters > limits.most_parameters_per_row * seen.carriers:
+        return Refusal(
+            "EXACT_TOO_MANY_PARAMETERS", name=name, count=seen.parameters, limit=limits.most_parameters_per_row
+        )
+    if seen.rows < limits.min_pooled:
+        return Refusal("EXACT_THIN", name=name, limit=limits.min_pooled, key="exact.min_pooled")
+    if seen.smallest is not None and seen.smallest < limits.min_column:
+        return Refusal("EXACT_THIN", name=name, limit=limits.min_column, key="exact.min_column")
+    return None
+
+
 def spread(ask: Ask, sums: Sums) -> None:
-    """Rule 3, on the sums of all batches. Errors: `Refusal MODEL_WEIGHTS_CONCENTRATED`. A city without rows has nothing to show."""
+    """Rule 4, on the sums of all batches. Errors: `Refusal MODEL_WEIGHTS_CONCENTRATED`. A city without rows has nothing to show."""
     if "spread" not in sums.values:
         return
     rows, weight, squares = (float(each) for each in sums.values["spread"])
