@@ -17,6 +17,12 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `question.py` | how a study asks for a model |
 | `session.py` | the rounds of all models of a study together |
 | `regression.py` | the question `kind: glm` |
+| `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
+| `scorecard.py` | bins, weights of evidence, points |
+| `gbdt.py`, `xgb.py` | boosted trees, and XGBoost's format of them |
+| `evaluate.py`, `discrimination.py` | how well a model tells yes from no, from histograms |
+| `modelfile.py`, `saved.py`, `scoring.py` | a fitted model as a file, and a row's score by it |
+| `staged.py` | kinds of which a part is another model |
 """
 
 from typing import Final

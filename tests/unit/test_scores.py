@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from node import cli, snapshot
 from protocols.dictionary import parse
-from protocols.models.modelfile import Linear, ModelFile, Weight, taken
+from protocols.models.binning import Bins
+from protocols.models.modelfile import Card, CardBin, CardFeature, Linear, ModelFile, Points, Weight, taken
 from protocols.yamltext import load as yaml_of
 from tests.unit.city_folder import AS_OF, KEYED, UNKEYED, folder, run, variables
 
@@ -44,7 +45,6 @@ def city(place: Path, rows: int = 300, head: str = KEYED) -> Path:
 
 def model(place: Path, **changed: Any) -> Path:
     meant = parse(yaml_of(place / "dictionary.yaml"))
-    weights = [("intercept", (), -1.0), ("age", ("age",), 0.03), ("log1p", ("log1p(homes)",), 0.2)]
     weights = [
         ("intercept", (), -1.0),
         ("age", ("age",), 0.03),
@@ -150,3 +150,55 @@ def test_a_model_of_counts_says_what_is_expected_and_a_constant_is_the_same_for_
     assert score(place, model(place, fit=fit, variables=()), out).exit_code == 0
     assert {each["expected"] for each in lines(out)} == {"1.0"}
     assert len(lines(out)) == 20
+
+
+def card() -> Card:
+    """Two features; 600 points stand at 50 to 1, 20 more double the odds."""
+    sex = CardFeature(
+        bins=Bins(name="sex", codes=("male", "female", "unknown")),
+        place=(0, 1, 1, 2),
+        card=(
+            CardBin(label="male", events=40, nonevents=60, woe=-0.5, points=280),
+            CardBin(label="female, unknown", events=20, nonevents=80, woe=0.5, points=310),
+            CardBin(label="_missing", events=None, nonevents=None, woe=0.0, points=295),
+        ),
+        iv=0.1,
+        neutral=295.0,
+    )
+    amount = CardFeature(
+        bins=Bins(name="amount", edges=(350.0,)),
+        place=(0, 1, 2),
+        card=(
+            CardBin(label="<350", events=30, nonevents=70, woe=-0.2, points=290),
+            CardBin(label=">=350", events=30, nonevents=70, woe=0.2, points=305),
+            CardBin(label="_missing", events=9, nonevents=0, woe=-2.0, points=240, adjusted=True),
+        ),
+        iv=0.05,
+        neutral=296.0,
+    )
+    weights = [("intercept", (), -1.0), ("sex", ("sex",), -1.0), ("amount", ("amount",), -0.9)]
+    return Card(
+        weights=tuple(Weight(term=term, columns=of, estimate=value, std_error=0.1) for term, of, value in weights),
+        covariance=tuple(tuple(0.0 for _ in weights) for _ in weights),
+        error_bound=0.0,
+        points=Points(),
+        features=(sex, amount),
+    )
+
+
+def test_a_scorecard_gives_points_and_the_reasons_that_took_most(tmp_path: Path) -> None:
+    place, out = city(tmp_path), tmp_path / "scores.csv"
+    meant = parse(yaml_of(place / "dictionary.yaml"))
+    file = model(place, fit=card(), variables=taken(meant, ["amount", "sex"]))
+    assert score(place, file, out, "--lang", "zh").exit_code == 0
+    (table,) = snapshot.open_for(place / ".hpfed", AS_OF).batches(["sex", "amount"])
+    male, low = table.columns["sex"].values == 0, table.columns["amount"].values < 35_000
+    lacks = ~table.columns["amount"].known
+    for number, line in enumerate(lines(out)):
+        taken_off = [("amount", 240 - 296 if lacks[number] else (290 if low[number] else 305) - 296)]
+        taken_off += [("sex", (280 if male[number] else 310) - 295)]
+        assert int(line["points"]) == 296 + 295 + sum(gap for _, gap in taken_off)
+        reasons = [name for name, gap in sorted(taken_off, key=lambda each: each[1]) if gap < 0]
+        assert [line[f"reason_{place}"] for place in (1, 2, 3)] == [*reasons, "", "", ""][:3]
+        woe = (-2.0 if lacks[number] else -0.2 if low[number] else 0.2, -0.5 if male[number] else 0.5)
+        assert float(line["probability"]) == pytest.approx(1 / (1 + np.exp(1.0 + 0.9 * woe[0] + woe[1])), abs=1e-12)
