@@ -72,48 +72,55 @@ class Rows:
 
 def encoded(turn: Turn, rows: Rows) -> Vector:
     """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, SNAPSHOT_OUT_OF_DOMAIN: rows stand behind them."""
-    parts = []
+    models, found = turn.session.models.models, measured(turn, rows)
     for name, ask in turn.asks.items():
-        sums = measured(turn.session, name, ask, rows)
-        protect.spread(ask, sums)  # shown
-        parts.append(turn.session.models.models[name].encode(ask, sums))
-    return np.concatenate(parts)
+        protect.spread(ask, found[name])  # shown
+    return np.concatenate([models[name].encode(ask, found[name]) for name, ask in turn.asks.items()])
 
 
-def measured(session: Session, name: str, ask: object, rows: Rows) -> Sums:
-    """The sums of one question over all rows of its cohort; over none in a city that cannot map what it reads."""
-    study, question, model = session.study, session.models.questions[name], session.models.models[name]
-    lacks = bool(set(study.reads(question)) & set(rows.cannot))
-    total: Sums | None = None
-    for table in _batches(study, question, model.scope, rows):
-        inside = _inside(study, question, with_levels(table, study.standing(rows.city)), nobody=lacks)
-        sums = model.measure(ask, Reading(inside, study.meant, study.file.as_of), inside.holders)
-        total = sums if total is None else total + sums
-        if lacks:
-            break
-    assert total is not None  # noqa: S101 a snapshot has rows
-    return total
+def measured(turn: Turn, rows: Rows) -> dict[str, Sums]:
+    """The sums of each question over all rows of its cohort; over none in a city that cannot map what it reads."""
+    study, models = turn.session.study, turn.session.models
+    found: dict[str, Sums] = {}
+    for names, tables in _passes(turn, rows):
+        for table in tables:
+            whole = with_levels(table, study.standing(rows.city))
+            for name in names:
+                inside = _inside(study, models.questions[name], whole, rows.cannot)
+                read = Reading(inside, study.meant, study.file.as_of)
+                sums = models.models[name].measure(turn.asks[name], read, inside.holders)
+                found[name] = found[name] + sums if name in found else sums
+    return found
 
 
-def _inside(study: Study, question: ManyRounds, table: Table, *, nobody: bool) -> Table:
+def _passes(turn: Turn, rows: Rows) -> Iterator[tuple[tuple[str, ...], Iterator[Table]]]:
+    """The questions that one pass over the rows answers, and its batches: one for all that may be cut anywhere, one for each other."""
+    study, models = turn.session.study, turn.session.models
+    anywhere = tuple(name for name in turn.asks if models.models[name].scope in ANYWHERE)
+    if anywhere:
+        reads = sorted({each for name in anywhere for each in study.reads(models.questions[name])})
+        yield anywhere, rows.batches(reads, rows.size)
+    for name in turn.asks:
+        if name not in anywhere:
+            group = models.models[name].scope.removeprefix("group:")
+            yield (name,), _grouped(study, study.reads(models.questions[name]), group, rows)
+
+
+def _inside(study: Study, question: ManyRounds, table: Table, cannot: Collection[str]) -> Table:
     """The holders of a batch that a question is about. Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN`."""
-    inside = np.zeros(table.holders, dtype=bool) if nobody else np.ones(table.holders, dtype=bool)
+    reads = study.reads(question)
+    inside = np.full(table.holders, not set(reads) & set(cannot))
     for cohort in (study.file.cohort, question.cohort):
         inside &= measures.members(table, study.meant, study.file.as_of, cohort)
     found = measures.among(table, inside)
     if study.exact:
-        for name in found.columns:
+        for name in (name for name in reads if name in found.columns):
             measures.within_range(found.columns[name], study.meant, name)
     return found
 
 
-def _batches(study: Study, question: ManyRounds, scope: str, rows: Rows) -> Iterator[Table]:
-    """All rows, with the columns that a question reads; where it is of groups, none of them in two batches."""
-    reads = study.reads(question)
-    if scope in ANYWHERE:
-        yield from rows.batches(reads, rows.size)
-        return
-    group = scope.removeprefix("group:")
+def _grouped(study: Study, reads: Collection[str], group: str, rows: Rows) -> Iterator[Table]:
+    """All rows in batches that hold every group whole: a pass for each batch."""
     parts = -(-rows.number // rows.size)
     for part in range(parts):
         yield joined([_part(table, study, group, part, parts) for table in rows.batches(reads, rows.size)])

@@ -20,6 +20,8 @@ from node.policy import Decision, Exact, Origin, Policy, Scope, decide
 from protocols import privacy
 from protocols.errors import HpfedError, Refusal, escaped
 from protocols.filters import All, Any_, Filter, Leaf, Not
+from protocols.models.question import supposed
+from protocols.models.session import Models
 from protocols.noise import UNIT
 from protocols.plan import Agreement, agree
 from protocols.roster import Roster
@@ -43,6 +45,7 @@ KINDS: Final[dict[str, Both]] = {  # what a question asks, before the variables 
     "transitions": ("状态转移", "transitions"),
     "vintage": ("分开户月的活跃率", "vintage"),
     "compare": ("城市间比较", "comparison of cities"),
+    "glm": ("回归模型", "regression"),
 }
 RELEASES: Final[dict[str, Both]] = {
     "pooled": ("只公布各市合计", "the sum over cities only"),
@@ -126,8 +129,35 @@ class Sheet:
                 if question.id in self.study.workload.slices:
                     zh, en = f"{zh}（送出的表含全部对象）", f"{en} (the table that leaves is of everybody)"
             cells = sum(block.cells for block in set(self.study.workload.blocks[question.id].values()))
+            if question.id in self.fits.models:
+                model = self.fits.models[question.id]
+                cells, rounds = model.most_cells, model.most_rounds
+                zh = f"{zh}；至多 {rounds} 轮，每轮至多所列单元格数"
+                en = f"{en}; in at most {rounds} rounds of at most so many cells"
             found.append((question.id, (zh, en), cells, RELEASES[question.release or file.release]))
         return tuple(found)
+
+    @cached_property
+    def fits(self) -> Models:
+        """Its questions of many rounds."""
+        return Models.of(self.study.file.questions, supposed(self.study.domain))
+
+    @property
+    def session(self) -> Both | None:
+        """Of a study with questions of many rounds: what a yes to them is to."""
+        if not self.fits.models:
+            return None
+        shown = (
+            "每轮的合计不加噪声：协调方与每个作答城市都看到全部各轮的精确合计，对由此推断个体没有数学上的界限。",
+            "The sums of every round carry no noise: the coordinator and every city that answers see all of them exactly, and there is no "
+            "mathematical bound on what they allow to infer. ",
+        )
+        zh, en = shown if self.study.exact else ("", "")
+        return (
+            f"多轮问题在一次会话中作答，至多 {self.fits.most_rounds} 轮；每轮的询问由此前各轮的合计推出，本市逐轮核对。{zh}",
+            f"Questions of many rounds are answered in one session of at most {self.fits.most_rounds} rounds; every ask follows from the "
+            f"sums of the rounds before, which this city checks. {en}".rstrip(),
+        )
 
     @cached_property
     def variables(self) -> tuple[tuple[str, Both, str, bool], ...]:
@@ -595,6 +625,7 @@ def lines(found: Sheet, language: str, now: int) -> list[str]:
         say("目的", "purpose") + f": {file.purpose.text('zh' if zh else 'en')}",
         say("数据日期", "as of") + f": {file.as_of}; " + say("城市", "cities") + f": {', '.join(found.request.cities)}",
         *([say("期数", "runs") + f": {found.series[n]}"] if found.series else []),
+        *([say("多轮问题", "many rounds") + f": {found.session[n]}"] if found.session else []),
         say("对象", "about") + f": {found.cohort[n]}",
         *(
             say(

@@ -354,7 +354,10 @@ class _Here:
             if not self.study.many or (talk is None and self.study.summed):
                 return None
             session = self._fitted_again(present, fits, self._logs(stack))
-            return self._released(present, session.session.agreement, session.answers, talk, session)
+            outcome = self._released(present, session.session.agreement, session.answers, talk, session)
+            for log in [log for log, _ in fits if log is not session.conversation.log]:
+                log.remove()
+            return outcome
 
     def _sum_again(self, post: rounds.Post, sums: Sequence[sessions.Left]) -> rounds.Summing | None:
         """The sum of the one round, if one of these conversations still comes to it."""

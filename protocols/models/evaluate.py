@@ -168,7 +168,7 @@ class EvaluatePlan:
         evaluated = self.model or model
         if evaluated is None:
             raise ConfigError("MODEL_ABSENT", id=self.question.model)
-        _fits(evaluated, self.dictionary)
+        _fits(self.question.model, evaluated, self.dictionary)
         return Evaluating(model=evaluated.bare, chain=self.study)
 
     def ask(self, state: Evaluating) -> EvaluateAsk | Done:
@@ -473,10 +473,10 @@ def own(histogram: Reals) -> tuple[float, float, float] | None:
     return round(found.auc, 3), round(found.ks, 3), round(float(events / (events + others)), 3)
 
 
-def _fits(model: Predictor, dictionary: Dictionary) -> None:
+def _fits(name: str, model: Predictor, dictionary: Dictionary) -> None:
     """Whether a model can be evaluated on rows of this dictionary."""
     if isinstance(model.fit, Linear) and model.fit.family != "binomial":
-        raise ConfigError("MODEL_NOT_BINARY", id=model.id)
+        raise ConfigError("MODEL_NOT_BINARY", id=name)
     design.known(dictionary, model.outcome, ("boolean",), "outcome")
     adapted(model, dictionary, _nothing)
 
@@ -499,7 +499,7 @@ def plan(
     Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_CUT, MODEL_SCORE_COLUMN, STUDY_VARIABLE, MODEL_TYPE, STUDY_AXES.
     """
     if model is not None:
-        _fits(model, dictionary)
+        _fits(question.model, model, dictionary)
     for name in question.by:
         design.known(dictionary, name, design.CODED, "by")
     if len(question.by) > 1:

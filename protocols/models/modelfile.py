@@ -226,7 +226,6 @@ class Reference(Record):
 class Predictor(Record):
     """All that a score needs. variables: those that a row must bring; outcome: what is predicted."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
     variables: tuple[Taken, ...]
     outcome: str
     fit: Annotated[Linear | Card | Trees, Field(discriminator="kind")]
@@ -293,6 +292,7 @@ class ModelFile(Predictor):
     last day on which it scores. rows: pooled; cities: whose rows they are."""
 
     model: Literal["hpf-model@1"] = FORMAT
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
     study: Sha
     parent: Sha | None = None
     dictionary: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}@[0-9]{1,6}$")]

@@ -5,7 +5,7 @@ its question says which keys a study may write, what is wrong with them, and whi
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -57,6 +57,10 @@ class ManyRounds(Question):
 
     def draws(self, domain: Domain) -> tuple[Draw, ...]:  # noqa: ARG002 most kinds have no mode dp
         """Mode dp: all that its rounds release. Depends on study and dictionary alone."""
+        return ()
+
+    def example_asks(self, model: Any) -> Sequence[Ask]:  # noqa: ARG002 the first is what most show
+        """One ask of each purpose, of its EXAMPLE: their layouts are shown on the page of what leaves a city."""
         return ()
 
     def start(self, model: Model[Any, Any], given: Mapping[str, Result]) -> Record:  # noqa: ARG002 most kinds stand alone

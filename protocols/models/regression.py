@@ -5,12 +5,13 @@ all cities were told, deviance, score and information. In mode exact all of thes
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from protocols.errors import HpfedError
 from protocols.models import glm
-from protocols.models.design import parse
+from protocols.models.design import Columns, parse
 from protocols.models.glm import Fitting, Glm, GlmPlan
+from protocols.models.interface import Ask
 from protocols.models.question import ManyRounds, Setting
 from protocols.statistics.example import Example
 
@@ -55,8 +56,16 @@ class Regression(ManyRounds, Glm):
             confidence=setting.confidence,
         )
 
+    def example_asks(self, model: GlmPlan) -> tuple[Ask, ...]:
+        """Around 0, with every column in the fit."""
+        q = len(model.design.pieces)
+        columns = Columns(groups=tuple((number,) for number in range(q)), centre=(0.5,) * q, scale=(0.5,) * q)
+        later = Ask(round=1, purpose="step", study="", layout="", chain="", columns=columns, point=(0.0,) * (q + 1))
+        first = Ask(round=0, purpose="standardise", study="", layout="", chain="")
+        return (first, later, later.model_copy(update={"purpose": "final"}))
+
     def key_of(self, fault: HpfedError) -> str:
         """By what the fault is about, else by the name in it."""
-        name: Any = fault.values.get("name")
-        named = {self.outcome: "outcome", self.offset: "offset", self.weights and self.weights.of: "weights"}
-        return KEYS.get(fault.code) or named.get(name, "terms")
+        name = fault.values.get("name")
+        named = {self.outcome: "outcome", self.offset: "offset", self.weights.of if self.weights else None: "weights"}
+        return KEYS.get(fault.code) or (named.get(str(name), "terms") if name else "terms")
