@@ -8,10 +8,10 @@ Bins are equal on the scale of the probability, 1000 by default. What depends on
 for any order (`discrimination.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field
@@ -27,12 +27,13 @@ from protocols.models.discrimination import Ranked, calibrated, difference, rank
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Fitting, Glm, GlmPlan
 from protocols.models.glm import plan as plan_glm
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.modelfile import Card, Linear, Predictor, Reference, Trees
 from protocols.models.scoring import adapted, scores
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
 from protocols.statistics.intervals import share
+from protocols.statistics.rows import Row, Test, significant
 from protocols.yamltext import Flag, Real, Record, Whole
 
 BANDS: Final = 10
@@ -182,6 +183,12 @@ class EvaluatePlan:
     def blocks(self, ask: EvaluateAsk) -> tuple[Block, ...]:
         return self._later.blocks(plain(ask)) if ask.round else self._first(ask.model)
 
+    def length(self, ask: EvaluateAsk) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: EvaluateAsk) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
+
     @property
     def _later(self) -> GlmPlan:
         if self.follow is None:
@@ -251,7 +258,27 @@ class EvaluatePlan:
         sums = {name: tuple(values.tolist()) for name, values in found.values.items()}
         return Evaluating(model=state.model, round=1, chain=chain, sums=sums, slope=first)
 
+    def seen(self, state: Evaluating) -> Seen | None:
+        """A model is looked at, not estimated; what follows is a slope and a constant."""
+        rows = int(sum(state.sums.get("histogram", ())))
+        return Seen(rows, 2, rows) if state.round else None
+
     # --- the answer
+
+    def result(self, state: Evaluating) -> Result:
+        """`finalize` as results.json has it."""
+        found, by = self.finalize(state), self.question.by[0] if self.question.by else ""
+        fit = {
+            "converged": True,
+            "rounds": state.round,
+            "n": found.rows,
+            "left_out": found.left_out,
+            "in_sample": found.in_sample,
+            "curve": [[significant(each) for each in corner] for corner in found.curve],
+            "bands": [[significant(each) for each in band] for band in found.bands],
+        }
+        rows = [row for each in found.metrics for row in _rows(each, by)]
+        return Result(rows=tuple(rows), tests=tuple(_tests(found.metrics, by)), fit=fit)
 
     def finalize(self, state: Evaluating) -> Evaluation:
         bins, cuts = self.question.bins, self._cuts(state.model)
@@ -449,6 +476,40 @@ def _shift(measure: str, before: Reals, now: Reals, feature: str | None) -> Metr
         return Metric(measure, None, feature=feature, obs_status="z")
     status = "u" if found.adjusted else ""
     return Metric(measure, found.index, base=found.floor, feature=feature, verdict=found.verdict, obs_status=status)
+
+
+def _rows(of: Metric, by: str) -> Iterator[Row]:
+    """A row, and beside it the certain bound of its error, or the floor of its noise. Of groups the measure says so."""
+    keys = {name: each for name, each in ((by, of.group), ("feature", of.feature)) if each is not None}
+    measure = of.measure if of.group is None else f"group_{of.measure}"
+
+    def printed(value: float | None) -> float | None:
+        return None if value is None else significant(value)
+
+    marks: dict[str, Any] = {"obs_status": of.obs_status, "conf_status": of.conf_status}
+    numbers: dict[str, Any] = {
+        "base": printed(of.base),
+        "se_noise": None if of.estimate is None else 0.0,
+        "se_sampling": printed(of.std_error),
+        "ci_low": printed(of.ci_low),
+        "ci_high": printed(of.ci_high),
+        "p_value": printed(of.p_value),
+    }
+    yield Row(measure, keys, estimate=printed(of.estimate), **numbers, **marks)
+    if of.estimate is not None and of.high is not None and of.low is not None:
+        yield Row(f"{measure}_bound", keys, estimate=printed(max(of.high - of.estimate, of.estimate - of.low)), **marks)
+
+
+def _tests(metrics: Sequence[Metric], by: str) -> Iterator[Test]:
+    """Statements about a whole table: how well bands fit, and whether scores or a feature have drifted."""
+    for each in metrics:
+        about: dict[str, Any] = {by: each.group} if each.group is not None else {}
+        if each.measure == "hosmer_lemeshow" and each.estimate is not None and each.p_value is not None:
+            values = {"statistic": significant(each.estimate), "df": each.base, "p_value": significant(each.p_value)}
+            yield Test(each.measure, about | values)
+        if each.verdict:
+            feature = {"feature": each.feature} if each.feature else {}
+            yield Test(f"{each.measure}_verdict", feature | {"verdict": each.verdict, "noise_floor": each.base})
 
 
 def _coefficient(fit: Fit | None, term: str, measure: str) -> Metric:

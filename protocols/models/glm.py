@@ -643,8 +643,15 @@ class GlmPlan:
     # --- the answer
 
     def result(self, state: Fitting) -> Result:
-        """`finalize` as results.json has it."""
-        return published(self.finalize(state))
+        """`finalize` as results.json has it, and what scores by it."""
+        from protocols.models import saved  # which is about this plan
+
+        found = published(self.finalize(state))
+        if state.cause:
+            return found
+        variables = (*self.design.variables, *(self.offset.variables if self.offset else ()))
+        model = saved.left(variables, self.outcome.name, saved.linear(self, state), self.dictionary)
+        return replace(found, model=model)
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""

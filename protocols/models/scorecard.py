@@ -10,7 +10,7 @@ negative where the card is right. A bin that lacks a class has 0.5 added to both
 Source: N. Siddiqi, Credit Risk Scorecards, chapters 6 and 7.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -22,15 +22,17 @@ from pydantic import Field
 from protocols.dictionary import MISSING, Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import binning, design, fixedpoint, glm
-from protocols.models.answer import Cause, Fit
+from protocols.models.answer import Cause, Fit, published
 from protocols.models.binning import MOST_BINS, Bins, Edges, Names, all_bins, leaves, quantile_edges, searching
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.modelfile import Card, CardBin, CardFeature, Points, Weight
 from protocols.models.optimal import Division, Least, Trend, division
+from protocols.models.saved import left
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
+from protocols.statistics.rows import Row, significant
 from protocols.yamltext import Flag, Record, Whole
 
 MOST_ROUNDS: Final = 40
@@ -235,6 +237,12 @@ class ScorecardPlan:
             case _:
                 return self._logit(ask.binned).blocks(plain(ask))
 
+    def length(self, ask: CardAsk) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: CardAsk) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
+
     def _logit(self, features: Sequence[Binned]) -> GlmPlan:
         """The model of the weights of evidence, over a dictionary of its own. Errors: `PeerError MODEL_ASK_FOREIGN` without features."""
         if not features:
@@ -367,7 +375,35 @@ class ScorecardPlan:
             return state.model_copy(update={"stage": "done", "cause": "rounds"})
         return self._fitting(state, left)
 
+    def seen(self, state: Carding) -> Seen | None:
+        """Once the bins are counted: the thinnest class of a bin, and a coefficient for each feature."""
+        if not state.binned:
+            return None
+        smallest = min(min(each.events[:-1] + each.others[:-1]) for each in state.binned)
+        return Seen(state.rows, 1 + len(state.binned), state.rows, smallest)
+
     # --- the answer
+
+    def result(self, state: Carding) -> Result:
+        """`finalize` as results.json has it, and what scores by it."""
+        found = self.finalize(state)
+        base = Result(fit={"converged": False}) if found.fit is None else published(found.fit)
+        said = {
+            **base.fit,
+            "converged": found.card is not None,
+            "cause": found.cause,
+            "rounds": found.rounds,
+            "n": found.rows,
+            "left_out": found.unknown,
+            "poor": dict(found.poor),
+            "wrong_sign": list(found.wrong),
+        }
+        if found.card is None:
+            return Result(rows=tuple(_values(found)), fit=said | {"obs_status": "x"})
+        names = [each.bins.name for each in found.card.features]
+        model = left(names, self.question.outcome, found.card, self.dictionary)
+        rows = (*_values(found), *_entries(found.card))
+        return Result(rows=rows, coefficients=base.coefficients, fit=said, model=model)
 
     def finalize(self, state: Carding) -> CardAnswer:
         fit = None if state.fit is None else self._logit(state.binned).finalize(state.fit)
@@ -421,6 +457,26 @@ class ScorecardPlan:
         )
         bound = fit.coefficient_error_bound or 0.0
         return Card(weights=weights, covariance=fit.covariance, error_bound=bound, points=scale, features=tuple(made))
+
+
+def _values(found: CardAnswer) -> Iterator[Row]:
+    """The information value of each feature; none (`z`) of one without two bins."""
+    for name, value in found.values.items():
+        told = found.poor.get(name) != "bins"
+        yield Row(
+            "iv", {"feature": name}, estimate=significant(value) if told else None, obs_status="" if told else "z"
+        )
+
+
+def _entries(card: Card) -> Iterator[Row]:
+    """Of each bin its events, others, weight of evidence and points."""
+    for feature in card.features:
+        for entry in feature.card:
+            keys, thin = {"feature": feature.bins.name, "bin": entry.label}, entry.events is None
+            for measure, count in (("events", entry.events), ("nonevents", entry.nonevents)):
+                yield Row(measure, keys, estimate=count, conf_status="C" if thin else "")
+            yield Row("woe", keys, estimate=significant(entry.woe), obs_status="u" if entry.adjusted else "")
+            yield Row("points", keys, estimate=entry.points)
 
 
 _EVENT: Final = "event_of_card"
