@@ -21,7 +21,7 @@ from protocols.dictionary import MISSING, Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint
 from protocols.models.answer import Fit
-from protocols.models.binning import Bins, Names, Places, quantile_edges
+from protocols.models.binning import Bins, Places, quantile_edges
 from protocols.models.design import Flags, Numbers
 from protocols.models.discrimination import Ranked, calibrated, difference, ranked, shifted
 from protocols.models.fixedpoint import Block, Reals
@@ -33,10 +33,12 @@ from protocols.models.scoring import adapted, scores
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
 from protocols.statistics.intervals import share
+from protocols.statistics.question import Names
 from protocols.statistics.rows import Row, Test, significant
 from protocols.yamltext import Flag, Real, Record, Whole
 
 BANDS: Final = 10
+EDGES: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 LEAST_CLASS: Final = 100  # events, and non-events, of a group or a city that is ranked by itself
 LEAST_CELL: Final = 30  # rows in each cell of cut by class
 ODDS: Final = 30.0  # log odds are taken within these
@@ -146,10 +148,10 @@ class EvaluatePlan:
         return (*self.dictionary.codes(self.question.by[0]), MISSING) if self.question.by else ("",)
 
     def _cuts(self, model: Predictor) -> Places:
-        """Band edges as bins: those of the model's own reference, or equal ones."""
+        """Band edges as bins: those of the model's own reference, or public ones that are close where events are rare."""
         if model.reference is not None and model.reference.grid == self.question.bins:
             return np.array(model.reference.cuts, np.intp)
-        return np.array([self.question.bins * each // BANDS for each in range(1, BANDS)], np.intp)
+        return np.unique([max(1, round(self.question.bins * each)) for each in EDGES])
 
     def _first(self, model: Predictor) -> tuple[Block, ...]:
         groups, bands = len(self.groups), len(self._cuts(model)) + 1
@@ -337,7 +339,7 @@ class EvaluatePlan:
             "hosmer_lemeshow",
             None if undefined else fitted.statistic,
             group,
-            float(fitted.degrees),
+            None if undefined else float(fitted.degrees),
             p_value=None if undefined else fitted.p_value,
             obs_status="z" if undefined else "",
         )

@@ -240,8 +240,13 @@ class Predictor(Record):
     def domain(self) -> Dictionary:
         """The variables of the model as a dictionary of its own. A model of the constant alone has one that nothing reads."""
         entries = {each.name: each.declared() for each in self.variables} or {"nothing": {"type": "boolean"}}
-        tree = {"dictionary": "of-a-model", "version": "1", "variables": entries}
-        return Dictionary.model_validate_json(json.dumps(tree), strict=True)
+        plain = {name.replace("city.", "city_"): entry for name, entry in entries.items()}
+        tree = {"dictionary": "of-a-model", "version": "1", "variables": plain}
+        found = Dictionary.model_validate_json(json.dumps(tree), strict=True)
+        named = dict(
+            zip(entries, found.variables.values(), strict=True)
+        )  # attributes of cities have a dot in their name
+        return found.model_copy(update={"variables": named})
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -402,8 +402,8 @@ class ScorecardPlan:
             return Result(rows=tuple(_values(found)), fit=said | {"obs_status": "x"})
         names = [each.bins.name for each in found.card.features]
         model = left(names, self.question.outcome, found.card, self.dictionary)
-        rows = (*_values(found), *_entries(found.card))
-        return Result(rows=rows, coefficients=base.coefficients, fit=said, model=model)
+        rows = (*_values(found), *_weights(found), *_entries(found.card))
+        return Result(rows=rows, fit=said, model=model)
 
     def finalize(self, state: Carding) -> CardAnswer:
         fit = None if state.fit is None else self._logit(state.binned).finalize(state.fit)
@@ -466,6 +466,21 @@ def _values(found: CardAnswer) -> Iterator[Row]:
         yield Row(
             "iv", {"feature": name}, estimate=significant(value) if told else None, obs_status="" if told else "z"
         )
+
+
+def _weights(found: CardAnswer) -> Iterator[Row]:
+    """The coefficient of each feature's weight of evidence."""
+    for each in found.fit.coefficients[1:] if found.fit else ():
+        numbers = {
+            "se_sampling": each.std_error,
+            "ci_low": each.ci_low,
+            "ci_high": each.ci_high,
+            "p_value": each.p_value,
+        }
+        printed: dict[str, Any] = {name: significant(value) for name, value in numbers.items()}
+        status = "u" if each.term in found.wrong else ""
+        estimate = significant(each.estimate)
+        yield Row("weight", {"feature": each.term}, estimate=estimate, se_noise=0.0, **printed, obs_status=status)
 
 
 def _entries(card: Card) -> Iterator[Row]:
