@@ -16,7 +16,7 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `protect.py` | what a city looks at before it answers a round |
 | `question.py` | how a study asks for a model |
 | `session.py` | the rounds of all models of a study together |
-| `regression.py`, `risk.py` | the questions `kind: glm`; `scorecard`, `gbdt`, `evaluate` |
+| `regression.py`, `card_question.py`, `trees_question.py`, `evaluate_question.py` | the questions `glm`, `scorecard`, `gbdt`, `evaluate` |
 | `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
 | `scorecard.py` | bins, weights of evidence, points |
 | `gbdt.py`, `xgb.py` | boosted trees, and XGBoost's format of them |
@@ -27,13 +27,12 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 
 from typing import Final
 
-from protocols.models.question import ManyRounds
-
 # The kinds, one line each: to be imported here is to be registered.
+from protocols.models.card_question import ScorecardQuestion as ScorecardQuestion
+from protocols.models.evaluate_question import EvaluateQuestion as EvaluateQuestion
+from protocols.models.question import ManyRounds
 from protocols.models.regression import Regression as Regression
-from protocols.models.risk import EvaluateQuestion as EvaluateQuestion
-from protocols.models.risk import GbdtQuestion as GbdtQuestion
-from protocols.models.risk import ScorecardQuestion as ScorecardQuestion
+from protocols.models.trees_question import GbdtQuestion as GbdtQuestion
 
 REGISTER: Final[tuple[type[ManyRounds], ...]] = tuple(ManyRounds.__subclasses__())
 KINDS: Final[dict[str, type[ManyRounds]]] = {str(kind.model_fields["kind"].default): kind for kind in REGISTER}

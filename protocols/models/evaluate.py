@@ -177,7 +177,7 @@ class EvaluatePlan:
     def ask(self, state: Evaluating) -> EvaluateAsk | Done:
         if state.round == 0:
             layout = layout_digest(self._first(state.model))
-            first = Ask(round=0, purpose="standardise", study=self.study, layout=layout, chain=state.chain)
+            first = Ask(round=0, purpose="scores", study=self.study, layout=layout, chain=state.chain)
             return widened(EvaluateAsk, first, model=state.model)
         asked = self.follow.ask(state.slope) if self.follow and state.slope else Done()
         return asked if isinstance(asked, Done) else widened(EvaluateAsk, asked, model=state.model)

@@ -22,7 +22,7 @@ from scipy.special import expit
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import binning, design, fixedpoint
-from protocols.models.binning import MOST_BINS, Bins, Edges, Names, Places, all_bins, leaves, quantile_edges, searching
+from protocols.models.binning import MOST_BINS, Bins, Edges, Places, all_bins, leaves, quantile_edges, searching
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
 from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
@@ -31,6 +31,7 @@ from protocols.models.saved import left
 from protocols.models.scoring import leaves_of, missing_places, places_of, trees_margin
 from protocols.models.staged import widened
 from protocols.ring import Vector
+from protocols.statistics.question import Names
 from protocols.statistics.rows import Row, significant
 from protocols.yamltext import Real, Record, Whole
 
@@ -164,7 +165,7 @@ class GbdtPlan:
     def ask(self, state: Boosting) -> GbdtAsk | Done:
         if state.stage == "done":
             return Done()
-        bare = Ask(round=state.round, purpose="standardise", study=self.study, layout="", chain=state.chain)
+        bare = Ask(round=state.round, purpose=state.stage, study=self.study, layout="", chain=state.chain)
         ask = widened(
             GbdtAsk,
             bare,

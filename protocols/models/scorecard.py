@@ -23,7 +23,7 @@ from protocols.dictionary import MISSING, Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import binning, design, fixedpoint, glm
 from protocols.models.answer import Cause, Fit, published
-from protocols.models.binning import MOST_BINS, Bins, Edges, Names, all_bins, leaves, quantile_edges, searching
+from protocols.models.binning import MOST_BINS, Bins, Edges, all_bins, leaves, quantile_edges, searching
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
 from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
@@ -32,6 +32,7 @@ from protocols.models.optimal import Division, Least, Trend, division
 from protocols.models.saved import left
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
+from protocols.statistics.question import Names
 from protocols.statistics.rows import Row, significant
 from protocols.yamltext import Flag, Record, Whole
 
@@ -85,7 +86,7 @@ class Carding(Record):
     rows: Whole = 0
     unknown: Whole = 0
     poor: dict[str, Literal["value", "bins"]] = Field(default_factory=dict)
-    wrong: Names = ()
+    wrong: tuple[str, ...] = ()
     fit: Fitting | None = None
     cause: Cause | Literal["rounds"] = ""
 
@@ -222,7 +223,7 @@ class ScorecardPlan:
         if state.stage == "fit" and state.fit is not None:
             asked = self._logit(state.binned).ask(state.fit)
             return asked if isinstance(asked, Done) else widened(CardAsk, asked, stage="fit", binned=state.binned)
-        bare = Ask(round=state.round, purpose="standardise", study=self.study, layout="", chain=state.chain)
+        bare = Ask(round=state.round, purpose=state.stage, study=self.study, layout="", chain=state.chain)
         ask = widened(CardAsk, bare, stage=state.stage, edges=state.edges)
         return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
 
