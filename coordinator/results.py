@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from protocols.canonical import canonical, digest
 from protocols.errors import ConfigError, Place
 from protocols.filters import Filter
-from protocols.study import Noise
+from protocols.stated import Noise
 
 if TYPE_CHECKING:
     import pandas

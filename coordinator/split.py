@@ -26,11 +26,12 @@ import numpy as np
 
 from coordinator.consistency import Solved, rows_of, unsolved
 from protocols import pld
+from protocols.stated import MOST_EXACT, Noise
 from protocols.statistics.estimates import AxisSet, Floats, subsets
 from protocols.statistics.layout import Layout
 from protocols.statistics.own_tables import tabled
 from protocols.statistics.resolution import Resolution
-from protocols.study import MOST_EXACT, Noise, Study
+from protocols.study import Study
 
 GRID: Final = 100_000  # shares are rounded to whole parts of so many, or so
 LEAST: Final = 0.05  # of its equal share, that every block keeps

@@ -56,7 +56,8 @@ from protocols.ring import Vector
 from protocols.roster import Roster, self_declared
 from protocols.secagg import keys
 from protocols.secagg.transcript import Transcript, recomputed
-from protocols.study import Noise, Study, Written, from_files
+from protocols.stated import Noise
+from protocols.study import Study, Written, from_files
 
 NAMES: Final = (
     "layout",

@@ -26,6 +26,7 @@ from protocols.filters import Filter, decimal, leaves
 from protocols.kinds import KINDS, AnyQuestion
 from protocols.models.question import ManyRounds
 from protocols.privacy import Need, calibrate
+from protocols.stated import Noise
 from protocols.statistics.layout import MOST_CELLS_PER_QUESTION, Domain, Layout, Months
 from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
@@ -37,7 +38,6 @@ MOST_RUNS: Final = 120  # of a repeat: ten years of months
 MOST_CELLS: Final = 1_048_576  # 8 MiB of masked vector in the wide ring
 Mode = Literal["dp", "exact"]
 Accounting = Literal["pld", "rdp", "none"]
-MOST_EXACT: Final = (1 << 53) - 1  # integers that every reader of JSON keeps
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
 City = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
@@ -64,19 +64,6 @@ class Tolerance(Record):
 
     dropouts: Annotated[Whole, Field(ge=0, le=512)] = 1
     colluders: Annotated[Whole, Field(ge=0, le=512)] = 1
-
-
-class Noise(Record):
-    """How much noise every block gets, as the coordinator found it: a part of what is signed and approved, so that nobody finds another.
-
-    `shares`: what each block of the sum, then of each city's own answer, pays of the whole cost, in parts of their sum. `scale`: lambda, in
-    2^-20, of V = D2 lambda / share. It is said under `pld` alone, which everybody checks in floats; the Rényi orders of `rdp` find it in
-    exact arithmetic. A study without this pays equally for every block, times its weight, by Rényi orders.
-    """
-
-    accounting: Literal["pld", "rdp"]
-    shares: Annotated[tuple[Annotated[Whole, Field(ge=1, le=MOST_EXACT)], ...], Field(min_length=1)]
-    scale: Annotated[Whole, Field(ge=1, le=MOST_EXACT)] | None = None
 
 
 class Privacy(Record):

@@ -37,6 +37,7 @@ WORDS: dict[str, dict[str, str]] = {
     "plan": {"zh": "制定方案", "en": "plan"},
     "count": {"zh": "分市作答", "en": "answers by city"},
     "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
+    "session": {"zh": "多轮会话", "en": "session"},
     "attest": {"zh": "各市证明", "en": "attestations"},
     "release": {"zh": "估计与区间", "en": "estimates and intervals"},
     "receipts": {"zh": "回执", "en": "receipts"},

@@ -327,8 +327,10 @@ class _Here:
             acks = _acks(self.store.base, post.roster)
             logs = self._logs(stack)
             talk = rounds.summed(post, agreement, answers, acks, logs) if self.study.summed else None
-            self.watch.mark("sum")
-            session = sessions.fitted(post, Session(agreement), answers, acks, logs) if self.study.many else None
+            session = None
+            if self.study.many:
+                self.watch.mark("sum")
+                session = sessions.fitted(post, Session(agreement), answers, acks, logs)
             return self._released(present, agreement, answers, talk, session)
 
     def resumed(self, paths: Sequence[Path]) -> Outcome | None:
@@ -412,7 +414,7 @@ class _Here:
     ) -> Outcome:
         """What follows the sums, if there are any: the cities' own answers, the release, and their signatures."""
         post, roster, watch = present.post, present.post.roster, self.watch
-        watch.mark("session")
+        watch.mark("session" if session else "sum")
         opened = _opened(post, agreement, answers, talk, session)
         opened = replace(opened, before=published.earlier(self.store.base, self.study, opened.survivors))
         talks = [each.conversation for each in (talk, session) if each is not None]
