@@ -417,8 +417,16 @@ class GlmPlan:
     # --- the answer
 
     def result(self, state: Fitting) -> Result:
-        """`finalize` as results.json has it."""
-        return published(self.finalize(state))
+        """`finalize` as results.json has it, and what scores by it."""
+        from protocols.models import saved  # which is about this plan
+
+        found = published(self.finalize(state))
+        if state.cause or self.question.city_effects != "none":  # where cities have constants of their own, nothing scores by it
+            return found
+        offset = self.city.offset
+        variables = (*self.design.variables, *(offset.variables if offset else ()))
+        model = saved.left(variables, self.outcome.name, saved.linear(self, state), self.dictionary)
+        return replace(found, model=model)
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""
