@@ -120,6 +120,7 @@ class CitiesPart(Read):
     cannot: dict[str, tuple[str, ...]] = {}
     unused: dict[str, dict[str, tuple[str, ...]]] = {}  # city, variable: codes that no local text becomes
     names: dict[str, Label] = {}
+    scopes: dict[str, dict[str, str]] = {}  # city: who of its holders its files cover, flag by flag
     attributes: dict[str, dict[str, str]] = {}  # name, city: its level, as the study says
 
 
@@ -198,6 +199,7 @@ class PrivacyPart(Read):
     session: SessionPart | None = None
     own_of_each_city: Left | None = None
     own_blocks: tuple[Block, ...] = ()
+    session_blocks: tuple[Block, ...] = ()  # of the rounds of many-round questions
     noise: Noise | None = None  # as the study states it
     seeded: bool = False
     synthetic: bool = False
@@ -327,6 +329,9 @@ class Question(Read):
     cohort_is: Literal["slice", "family", ""] = ""
     several: str = ""  # the key of which a holder may have several codes, so that shares add up to more than all
     label: Label = Label()
+    facts: dict[
+        str, dict[str, float]
+    ] = {}  # by name and city, what these published; under `summed` by name, sums of what others did not
     rows: tuple[Row, ...] = ()
     tests: tuple[Test, ...] = ()
     coefficients: tuple[Coefficient, ...] = ()
@@ -363,6 +368,12 @@ class Question(Read):
         )
         return self.model_copy(update={"keys": ("term",), "rows": rows})
 
+    @property
+    def of_centres(self) -> bool:
+        """Whether it is made of figures that centres state, or that the study writes down, and of no holders."""
+        sides = (self.asked.get("numerator"), self.asked.get("denominator"))
+        return bool(self.facts) and not any(isinstance(each, str) for each in sides)
+
     def columns(self) -> tuple[str, ...]:
         """The columns that its rows have, in the order of the contract: where, what, the number, its error, its marks."""
         given = {name for row in self.rows for name in row.model_fields_set} - {"scope", "measure", *STATUSES}
@@ -388,9 +399,25 @@ class Question(Read):
         return (code, others[0]) if len(others) == 1 else None
 
 
+class CodeWords(Label):
+    """`comparable`: whether it means the same in every city."""
+
+    comparable: bool = True
+
+
 class VariableWords(Label):
+    """`timing`: `flow` of a period, `balance` of its last day."""
+
     unit: str = ""
-    codes: dict[str, Label] = {}
+    timing: str = ""
+    codes: dict[str, CodeWords] = {}
+
+
+class FactWords(Label):
+    """`timing`: `flow` of a period, `balance` of its last day."""
+
+    unit: str = ""
+    timing: str = ""
 
 
 class WordsPart(Read):
@@ -398,6 +425,7 @@ class WordsPart(Read):
 
     variables: dict[str, VariableWords] = {}
     nulls: dict[str, str] = {}
+    facts: dict[str, FactWords] = {}
 
 
 class Content(Read):

@@ -27,6 +27,7 @@ from protocols.canonical import canonical, digest_bytes
 from protocols.dictionary import near
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, HpfedError, IncompleteError, PeerError, Place, Refusal, joined
+from protocols.facts import SUMMED
 from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, Agreement, agree
 from protocols.ring import Vector
@@ -320,9 +321,9 @@ def _limits(reasons: messages.Reasons) -> str:
 def agreed(post: Post, study: Study, answers: Answers) -> Agreement:
     """The plan's terms over the cities that approved.
 
-    In mode exact nothing is computed while a city says no: a sum without it would tell its numbers apart. Otherwise fewer cities go on,
-    as long as the study and the thresholds allow it.
-    Errors: the refusal of a city; `IncompleteError`; `Refusal POLICY_CITIES` where too few can map a question, and those of `agree`.
+    In mode exact nothing is computed while a city says no: a sum without it would tell its numbers apart. Otherwise fewer cities go on, as
+    long as the study and the thresholds allow it. Errors: the refusal of a city; `ConfigError FACT_SUMMED_IN_DP`; `IncompleteError`;
+    `Refusal POLICY_CITIES` where too few can map a question, and those of `agree`.
     """
     needed = max(study.file.cities.least, 3)
     if answers.refusals and (study.exact or len(answers.approvals) < needed):
@@ -332,10 +333,23 @@ def agreed(post: Post, study: Study, answers: Answers) -> Agreement:
         raise IncompleteError("SECAGG_TOO_FEW", step="advert", came=len(answers.approvals), needed=total)
     cannot = {post.roster.name(city): approval.cannot for city, approval in answers.approvals.items()}
     loose = all(each.synthetic or each.open_data for each in answers.approvals.values())
+    _published(study, cannot)
     short = shortages(study, cannot, min_unmapped=1 if loose else 3, loose=loose)
     if short:
         raise _first([each.refusal() for each in short])
     return agree(study, tuple(answers.approvals), post.roster)
+
+
+def _published(study: Study, cannot: Mapping[str, Sequence[str]]) -> None:
+    """Errors: `ConfigError FACT_SUMMED_IN_DP` for facts that cities do not publish, in a study with noise, where nothing adds them up."""
+    silent = {name: [city for city, lacking in cannot.items() if f"{SUMMED}{name}" in lacking] for name in study.facts}
+    found = [
+        ConfigError("FACT_SUMMED_IN_DP", Place(study.file.study), name=name, cities=", ".join(cities))
+        for name, cities in silent.items()
+        if cities and not study.exact
+    ]
+    if found:
+        raise _first(found)
 
 
 def _first(found: Sequence[HpfedError]) -> HpfedError:

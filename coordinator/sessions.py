@@ -126,7 +126,7 @@ def _played(talk: Conversation, session: Session, answers: Answers, before: Sequ
     at = session.models.again(_told(heard))
     while not at.over:
         question = session.question(at, _told(heard))
-        found = talk.sum_of(at.round - len(before), question, again=not session.study.exact)
+        found = talk.sum_of(at.round - len(before), question, again=False)  # no round is held for it
         at, heard = _after(session, at, heard, found)
     return Fitted(session, answers, at, heard, talk)
 

@@ -57,9 +57,10 @@ def stated(study: Study) -> Study:
     """The study with the best noise that is known for it, unless it states its own or has none.
 
     Studies of nothing but counts are accounted by privacy loss distributions. Where neither that nor another split gains anything, the
-    study stays as it is: equal shares, Rényi orders. Errors: those of `Study.variances`.
+    study stays as it is: equal shares, Rényi orders; so does one whose many-round questions say themselves how they share. Errors: those of
+    `Study.variances`.
     """
-    if study.exact or study.file.privacy.noise is not None:
+    if study.exact or study.file.privacy.noise is not None or study.drawn:
         return study
     split = best(study)
     return restated(study, split.shares if split.gain > 1 else None)

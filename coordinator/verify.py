@@ -40,10 +40,11 @@ from coordinator import release, replay
 from coordinator.own import own_cells
 from coordinator.release import Missing, Opened
 from coordinator.results import Results
+from coordinator.stated import said as stated_sums
 from protocols import manifest
 from protocols.answerable import FEWEST
 from protocols.approval import Approval, check_asker, read_approval
-from protocols.attestation import Attestation, epsilon_text, last, noise_of, read_attestation
+from protocols.attestation import Attestation, epsilon_text, last, noise_of, read_attestation, stated
 from protocols.canonical import digest, parse_canonical
 from protocols.dictionary import Words
 from protocols.distribution import software
@@ -473,7 +474,16 @@ class _Look:
         if own is None:
             yield Note("own_large")
         exactly_ = self._same_software
-        whole = replace(opened, own=own or {}, known=own is not None and (total is not None or not study.summed))
+        try:
+            facts = stated_sums(study, tree)
+        except (ValueError, ArithmeticError, TypeError, AttributeError):
+            raise _differs(manifest.RESULTS, "questions.facts", manifest.DICTIONARY) from None
+        whole = replace(
+            opened,
+            own=own or {},
+            known=own is not None and (total is not None or not study.summed),
+            stated={name: value for name, value in facts.items() if study.exact},
+        )
         fits = self._fits()
         found = replace(whole if total is None else replace(whole, total=total), fits=fits)
         computed = found.computed if own is not None else frozenset()
@@ -487,6 +497,8 @@ class _Look:
             yield from replay.unlike(name, tree[name], expected[name])
         for name in sorted(tree.keys() & expected.keys() - many):
             yield from _rows(name, tree[name], expected[name])
+            if tree[name].get("facts") != expected[name].get("facts"):
+                yield _differs(manifest.RESULTS, f"questions.{name}.facts", "approvals")
             if name not in computed:
                 continue
             same = tree[name] == expected[name] if exactly_ else _alike(tree[name], expected[name])
@@ -618,12 +630,13 @@ def _unequal(found: Any, expected: Mapping[str, Any], start: str, *, further: bo
 def _unlike(said: Attestation, opened: Opened, city: int, privacy: Mapping[str, Any]) -> tuple[str, ...]:
     """What a city attests that is not what study, roster and approvals give."""
     agreement, study = opened.agreement, opened.agreement.study
+    own_words = stated(study, opened.approvals[city].cannot, opened.approvals[city].facts)
     pairs: dict[str, tuple[object, object]] = {
         "study": (said.study, study.digest),
         "run": (said.run, agreement.run - 1),
         "as_of": (said.as_of, study.file.as_of),
         "snapshot": (said.as_of, opened.approvals[city].snapshot),
-        "cannot": (said.cannot, tuple(sorted(set(study.reads()) & set(opened.approvals[city].cannot)))),
+        **{name: (getattr(said, name), each) for name, each in own_words.items()},
         "release": (said.release, study.leaves),
         "mode": (said.mode, study.file.privacy.mode),
         "mechanism": (said.mechanism, privacy["mechanism"]),

@@ -64,7 +64,10 @@ FORMS: Final = {  # named forms of fields, in words
     "Epsilon": "number with twenty decimals",
     "Delta": "number",
     "Id": "name of a question or of a variable of the dictionary",
-    "tuple[Id, ...]": "names of variables of the dictionary",
+    "tuple[Id, ...]": "names of facts of the dictionary",
+    "tuple[Lacked, ...]": "names of variables of the dictionary, and `fact:` before those of facts",
+    "dict[Id, FactText]": "by name of a fact, a number: what the city states about itself and publishes",
+    "Covered": "who of its holders the files cover: three words, each `included`, `excluded`, `none` or left out",
     "Noise": "listed below",
     "Charged": "listed below",
     "tuple[Sent, ...]": "listed below",
@@ -100,7 +103,10 @@ least and the most that one holder adds to one cell; one holder changes at most 
 D2. The noise is made for D1 and D2. Every axis ends with `_missing`.
 
 In mode exact the vector also says, for every sum of amounts and every margin of it, 1 where a few holders are most of the city's own
-part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt.
+part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt. And for every figure of
+centres that a question asks for, 1 cell (`stated`): there a city that does not publish it adds what it states about itself, every other
+city 0. No holder moves that cell: D1 and D2 are 0. Figures that a city publishes stand in its approval. Both are statements of a centre,
+outside epsilon.
 
 A question may be about a cohort of its own. Where that is one code of one category, its table has one more axis and holds everybody: the
 plan and the approval sheet show it so, and only the part at that code is published. The table of any other cohort says `where …` and holds
@@ -117,6 +123,9 @@ them again; it answers none that does not follow. An answer is the two integers 
 numbers with `digits` binary digits, in two integers each where `limbs` is 2. `parts` counts roundings, `overflow` the cities one of
 whose cells was too large, which sent zeros instead.
 
+In mode dp every city adds its share of noise to each round; all of it is held in its books before round 0. An answer is then whole numbers
+alone, without `parts` and `overflow`.
+
 In mode exact these sums carry no noise. The coordinator and every city that answers see all of them, and so does whoever is given the
 record of the session. Cells of one holder are not bounded in the sense of the tables above, and there is no mathematical bound on what
 the sums allow to infer. What a city looks at before it answers is in `protocols/models/protect.py`: enough rows for each column, and no
@@ -124,6 +133,9 @@ ask that leaves all but a few of its rows without weight.
 
 The layouts are those for six cities of at most 1,048,576 rows each.
 """
+
+NOISED: Final = """In mode dp, all that its rounds release, in how many of them, the most that one holder changes in one release, and the
+share of the question's budget that all of these releases get:"""
 
 MESSAGES: Final = """## Messages
 
@@ -191,6 +203,12 @@ def _models() -> Iterator[str]:
         most = f"At most {model.most_rounds} rounds of at most {model.most_cells} integers; scope `{model.scope}`."
         example = f"Example: `{{{asked.replace(chr(39), '')}}}`"
         shown = table(("round", "block", "cells", "digits", "limbs"), rows)
+        draws = [
+            (f"`{each.name}`", each.cells, each.times, each.l1, each.l2sq, str(each.share))
+            for each in question.draws(EXAMPLE_DOMAIN)
+        ]
+        if draws:
+            shown = f"{shown}\n\n{NOISED}\n\n{table(('released', 'cells', 'rounds', 'D1', 'D2', 'share'), draws)}"
         yield f"### {question.kind}\n\n{about_}\n\n{example}\n\n{most}\n\n{shown}"
 
 

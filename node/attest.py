@@ -10,7 +10,8 @@ from node.entries import COUNTED, SESSION, Reservation, Room
 from node.ledger import Released
 from protocols import privacy
 from protocols.approval import Allowance
-from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of
+from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of, stated
+from protocols.facts import UNSAID, lacked
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.session import RING
@@ -30,14 +31,15 @@ def attestation(
     """`run`: counted from 1, as in messages. `agreement`: over the cities of the last conversation in `released`. `own`: the cells that
     this city answered by itself. `now`: Unix s."""
     study, last = released.study, released.conversations[-1]
-    mine = set(study.reads()) & set(released.cannot)
+    published = {name: value for name, value in released.facts.items() if value != UNSAID}
+    lacking = (*released.cannot, *lacked(study.facts, released.facts))
     return Attestation(
         city=city,
         study=study.digest,
         run=run - 1,
         as_of=study.file.as_of,
         snapshot=last.claim.snapshot,
-        cannot=tuple(sorted(mine)),
+        **stated(study, lacking, published),
         release=study.leaves,
         mode=study.file.privacy.mode,
         mechanism="none" if study.exact else "skellam",

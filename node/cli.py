@@ -559,10 +559,12 @@ def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
     ]
     if len(named) != 1:
         raise ConfigError("REQUEST_UNKNOWN", name=wanted)
+    day = kept[named[0]].asked().file.as_of
     return sheet.sheet(
         city=here,
         digest=named[0],
         request=kept[named[0]],
+        facts=city.said(city.told(here, means.meant, day)),
         policy=policy.load(folder, loose=loose),
         origins=policy.origin(folder, loose=loose),
         view=ledger.look(where / ledger.FILE, now=now),

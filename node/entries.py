@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
+from math import isqrt
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, NamedTuple, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
@@ -36,6 +38,7 @@ from protocols import privacy
 from protocols.approval import OfficerYes
 from protocols.canonical import canonical, digest
 from protocols.noise import draws, node_v20
+from protocols.plan import Drawn
 from protocols.privacy import FREE, Cap, Cost
 from protocols.secagg.plan import MOST_ROUNDS
 from protocols.statistics.layout import Block, Layout
@@ -91,7 +94,8 @@ class Charge(_Closed):
 class Claim(_Closed):
     """A whole run of a study: one conversation, and what the city answers by itself. Mode exact has no charges.
 
-    `rounds`: how many sums the conversation may be asked for. `part`: SUM, the one round of a run, or SESSION, its many-round questions.
+    `rounds`: how many sums the conversation may be asked for. `stated`: of each fact that is added up in it, the cities that do not publish
+    it. `part`: SUM, the one round of a run, or SESSION, its many-round questions.
 
     `summed`, `counted`: which of the two it holds. `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter.
     `snapshot`: name of the one that will answer. `cohort`, `purpose` and `variables` are for people.
@@ -117,6 +121,7 @@ class Claim(_Closed):
     summed: bool = True
     counted: bool = False
     rounds: Annotated[int, Field(ge=1, le=64)] = 1
+    stated: dict[str, Ids] = {}
     part: Annotated[int, Field(ge=0, le=1)] = 0
 
     @classmethod
@@ -139,21 +144,24 @@ class Claim(_Closed):
         counted: bool = False,
         rounds: int = 1,
         times: int = 1,
+        stated: Mapping[str, Collection[int]] = MappingProxyType({}),
+        drawn: Sequence[Drawn] = (),
         part: int = 0,
     ) -> Self:
         """The claim of a plan, whose digest is `plan` (32 bytes): `rounds` rounds, in which each block of the sum may be asked `times`, and
         the city's own answer.
 
         `layout`: that of the plan, where amounts may be carried in coarser units than the study's. `totals`: v20 of each of its blocks,
-        shared by at least `h` honest cities. `own`, `own_totals`: the same of the city's own answer. Mode exact has neither. `ValueError`
-        where it does or where mode dp does not.
+        shared by at least `h` honest cities. `own`, `own_totals`: the same of the city's own answer. `drawn`: what the rounds of a session
+        release. Mode exact has none of them. `ValueError` where it does or where mode dp does not.
         """
         blocks = (layout or study.workload.layout).blocks if totals else ()
         alone = (own or study.workload.own).blocks if own_totals else ()
         shared = [_charge(block, node_v20(v20, h), v20, times) for block, v20 in zip(blocks, totals, strict=True)]
         mine = [_charge(block, v20, v20, own=True) for block, v20 in zip(alone, own_totals, strict=True)]
-        drawn = len(cities) * sum(block.cells * draws(each.v20) for block, each in zip(blocks, shared, strict=True))
-        drawn = times * drawn + sum(block.cells * draws(each.v20) for block, each in zip(alone, mine, strict=True))
+        of_sum = len(cities) * sum(block.cells * draws(each.v20) for block, each in zip(blocks, shared, strict=True))
+        of_own = sum(block.cells * draws(each.v20) for block, each in zip(alone, mine, strict=True))
+        of_rounds = len(cities) * sum(each.draw.times * each.draw.cells * draws(each.node_v20) for each in drawn)
         condition = study.file.cohort
         cohort = canonical(condition.model_dump(mode="json", by_alias=True, exclude_none=True) if condition else None)
         return cls(
@@ -163,8 +171,8 @@ class Claim(_Closed):
             asker=study.file.asker,
             runs=(run,),
             mode=study.file.privacy.mode,
-            charges=(*shared, *mine),
-            draws=drawn,
+            charges=(*shared, *mine, *map(_of_rounds, drawn)),
+            draws=times * of_sum + of_own + of_rounds,
             delta=study.file.privacy.delta,
             expires=expires,
             cities=tuple(sorted(cities)),
@@ -177,6 +185,7 @@ class Claim(_Closed):
             summed=summed,
             counted=counted,
             rounds=rounds,
+            stated={fact: tuple(sorted(silent)) for fact, silent in stated.items()},
             part=part,
         )
 
@@ -227,6 +236,21 @@ def _charge(block: Block, v20: int, total: int, rounds: int = 1, *, own: bool = 
         total=total,
         rounds=rounds,
         own=own,
+    )
+
+
+def _of_rounds(drawn: Drawn) -> Charge:
+    """What rounds release: a holder may move every cell, and one by all of it, as far as l1 and l2sq allow."""
+    draw = drawn.draw
+    return Charge(
+        block=drawn.name,
+        l1=draw.l1,
+        l2sq=draw.l2sq,
+        touches=draw.cells,
+        step=isqrt(draw.l2sq),
+        v20=drawn.node_v20,
+        total=drawn.v20,
+        rounds=draw.times,
     )
 
 
@@ -293,7 +317,8 @@ class CapSet(_Entry):
 
 
 class Approved(_Entry):
-    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how."""
+    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how. `facts`: by day,
+    what the city stated of those that the study asks for."""
 
     kind: Literal["approved"] = "approved"
     study: Name
@@ -305,6 +330,7 @@ class Approved(_Entry):
     cannot: tuple[str, ...]
     expires: Seconds
     signed: tuple[OfficerYes, ...] = ()
+    facts: dict[str, dict[str, str]] = {}
 
 
 class Declined(_Entry):

@@ -40,7 +40,7 @@ class Turn:
 
     session: Session
     asks: Asks
-    blocks: tuple[int, ...] = ()  # of the reservation, in mode dp
+    blocks: tuple[int, ...] = ()  # of the reservation, in mode dp: what the round releases
 
 
 def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
@@ -55,7 +55,7 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
         no = protect.crowded(name, seen, limits)
         if no is not None:
             raise no
-    return Turn(session, asks)
+    return Turn(session, asks, session.released(asks))
 
 
 @dataclass(frozen=True)

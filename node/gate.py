@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -40,13 +41,15 @@ import numpy as np
 from node import disclosure, evidence, fitting, snapshot
 from node.attest import allowances, attestation
 from node.audit import Event, Line
+from node.city import added
+from node.city import said as stated_by
 from node.cohorts import Cohort, Cohorts
 from node.desk import Desk, Request
 from node.disclosure import Bools
 from node.ledger import COUNTED, SESSION, SUM, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
 from node.station import Station
-from protocols import messages
+from protocols import facts, messages
 from protocols.answerable import shortages
 from protocols.approval import Allowance, Approval, check_asker, sign_approval
 from protocols.attestation import sign_attestation
@@ -231,12 +234,15 @@ class Gate:
         if taken is None:
             return self._sealed(messages.Pending(), request, stamp)
         self._note(Event.DECIDED, stamp.now, request, by=(taken.rule, *taken.officers))
+        said = taken.facts.get(study.file.as_of.isoformat(), {})
         approval = Approval(
             city=self.station.city.city,
             study=study.digest,
             dictionary=study.dictionary.digest,
             policy=self.policy.digest,
-            cannot=taken.cannot,
+            cannot=tuple(sorted((*taken.cannot, *facts.lacked(study.facts, said)))),
+            facts={name: value for name, value in said.items() if value != facts.UNSAID},
+            scope=self.station.city.scope,
             unused={name: codes for name, codes in self.station.unused.items() if name in study.reads()},
             snapshot=study.file.as_of,
             min_cell=self.policy.file.exact.min_cell if study.exact else self.policy.file.dp.min_cell,
@@ -265,7 +271,11 @@ class Gate:
         """This city's yes, in the books; None while officers have not said it. Errors: its no, with all reasons."""
         if study.dictionary.digest != self.station.dictionary:
             raise Refusal("SNAPSHOT_DICTIONARY", name=study.dictionary.name)
-        snapshot.open_for(self.station.home, study.file.as_of)
+        said, day = (
+            self._said(study, snapshot.open_for(self.station.home, study.file.as_of)),
+            study.file.as_of.isoformat(),
+        )
+        before = dict[str, dict[str, str]]()
         decision = decide(study, role=self._role(study), cities=cities, cannot=None, policy=self.policy)
         no = decision.refusal()
         if no:
@@ -274,16 +284,23 @@ class Gate:
         self._not_declined(study.digest, study.file.asker, now)
         with suppress(Refusal):  # none yet, or none in force: decided below
             held = self.ledger.approval(study.digest, now)
-            if (held.policy, held.cannot, len(held.signed)) == (
+            before = held.facts
+            if (held.policy, held.cannot, len(held.signed), before.get(day, {})) == (
                 self.policy.digest,
                 self.station.cannot,
                 decision.needed,
+                said,
             ):
                 return held
         signed = self.desk.yes(study.digest, decision.needed, self.policy.file.expiry.approval_days, now)
         if not decision.met([each.officer for each in signed]):
             return None
-        return self.ledger.approve(study, decision, signed=signed, cannot=self.station.cannot, now=now)
+        stated = {**before, day: said} if study.facts else {}
+        return self.ledger.approve(study, decision, signed=signed, cannot=self.station.cannot, now=now, facts=stated)
+
+    def _said(self, study: Study, rows: snapshot.Snapshot) -> dict[str, str]:
+        """What this city states, of the facts that a study asks for."""
+        return {name: value for name, value in stated_by(rows.facts).items() if name in study.facts}
 
     def _not_declined(self, study: str, asker: str, now: int) -> None:
         """Errors: `Refusal APPROVAL_DECLINED` where an officer said no; it takes back an earlier yes."""
@@ -334,9 +351,11 @@ class Gate:
                 raise Refusal("SECAGG_ALREADY_ANSWERED")
             lacking = open_positions(plan, study)
             rows = snapshot.open_for(station.home, study.file.as_of)
+            self._as_approved(study, rows, now)
         except HpfedError as no:
             return replace(nothing, history=no if isinstance(no, Refusal) else None), None
         cities = {station.roster.name(city): names for city, names in lacking.items()}
+        mine = (*station.cannot, *facts.lacked(study.facts, self._said(study, rows)))
         if study.file.cities.names is not None and not cities.keys() <= set(study.file.cities.names):
             return nothing, None  # not what was approved
         short = shortages(study, cities, limits.cities.least, limits.exact.min_unmapped, loose=self.policy.loose)
@@ -350,7 +369,7 @@ class Gate:
                 cannot=lacking,
                 waits=plan.waits,
             ),
-            cannot=tuple(at for at, name in enumerate(study.reads()) if name in station.cannot),
+            cannot=tuple(at for at, name in enumerate(study.names) if name in mine),
             size=Refusal("SECAGG_BOUND") if rows.rows > station.size_class else None,
             able=short[0].refusal() if short else None,
             policy=next(iter(decision.reasons), None),
@@ -358,6 +377,12 @@ class Gate:
         if terms.approved == plan and not any((terms.size, terms.able, terms.policy)):
             terms = self._held(terms, agreement, plan, rows, now)
         return terms, agreement
+
+    def _as_approved(self, study: Study, rows: snapshot.Snapshot, now: int) -> None:
+        """What this city states is what it approved: that is what will be published. Errors: `Refusal APPROVAL_MISSING`."""
+        approved = self.ledger.approval(study.digest, now).facts.get(study.file.as_of.isoformat(), {})
+        if approved != self._said(study, rows):
+            raise Refusal("APPROVAL_MISSING", city=self.station.city.city)
 
     def _not_used(self, opened: messages.Open, plan: Plan, now: int) -> Study:
         """The approved study of a plan, if these books are the newest and neither conversation nor run was used. Errors: `Refusal`."""
@@ -394,7 +419,7 @@ class Gate:
         if isinstance(agreement, Session):
             claim = self._claim_of_session(agreement, *named, rows)
         else:
-            claim = self._claim(agreement, *named, rows, counted=once)
+            claim = self._claim(agreement, *named, rows, counted=once, stated=_silent(agreement, plan))
         try:
             self._reserve(claim, study, now)  # 4 budget
         except Refusal as no:
@@ -404,8 +429,9 @@ class Gate:
         return replace(terms, policy=self._told_apart(study, rows, plan.conversation, now))
 
     def _reserve(self, claim: Claim, study: Study, now: int) -> Reservation:
-        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds."""
-        runs = range(1, study.runs + 1) if study.runs > 1 else ()
+        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds. A session is held run by
+        run."""
+        runs = range(1, study.runs + 1) if study.runs > 1 and claim.part == SUM else ()
         until = self.ledger.approval(study.digest, now).expires if runs else 0
         return self.ledger.reserve(claim, now=now, runs=runs, until=until)
 
@@ -456,6 +482,7 @@ class Gate:
         rows: snapshot.Snapshot,
         *,
         counted: bool,
+        stated: Mapping[str, Sequence[int]] = MappingProxyType({}),
     ) -> Claim:
         """All that a run may cost: the sum, and, if `counted`, what this city answers by itself."""
         study = agreement.study
@@ -476,12 +503,14 @@ class Gate:
             rounds=len(agreement.sums) + agreement.spare if study.summed else 1,
             times=1 + agreement.spare,
             snapshot=self._named(rows),
+            stated=stated,
         )
 
     def _claim_of_session(
         self, session: Session, conversation: bytes, plan: bytes, expires: int, rows: snapshot.Snapshot
     ) -> Claim:
-        """All rounds that the many-round questions of a run may take. Mode exact: rounds are counted, and cost no epsilon."""
+        """All rounds that the many-round questions of a run may take, and in mode dp all that these release. Mode exact: rounds are
+        counted, and cost no epsilon."""
         return Claim.of(
             session.study,
             conversation=conversation,
@@ -490,6 +519,7 @@ class Gate:
             expires=expires,
             cities=session.cities,
             rounds=session.rounds,
+            drawn=session.agreement.drawn,
             part=SESSION,
             snapshot=self._named(rows),
         )
@@ -629,9 +659,12 @@ class Gate:
         city = self.station.city.city
         if isinstance(asked, fitting.Turn):
             read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
-            return fitting.encoded(asked, read)
+            vector, drawn = fitting.encoded(asked, read), asked.session.agreement.drawn
+            released = [(drawn[at].draw.cells, drawn[at].node_v20) for at in asked.blocks]
+            return vector + of_cells(released, seed) if released else vector
         rule, agreement = self.policy.file.exact.dominance, asked.agreement
         vector = encoded(agreement.study, asked.layout, rows, city, Few(rule.top, rule.share, rule.p_percent))
+        vector += figures(asked.layout, added(rows.facts, agreement.study.dictionary))
         vector += noise(asked.layout, [agreement.node_v20[at] for at in asked.blocks], seed)
         return vector
 
@@ -747,6 +780,15 @@ class Gate:
         self.ledger.audit.append(line)
 
 
+def _silent(agreement: Agreement, plan: Plan) -> dict[str, list[int]]:
+    """Of each fact that is added up, the cities of a plan that do not publish it."""
+    lacking = open_positions(plan, agreement.study)
+    return {
+        fact: [city for city, names in lacking.items() if f"{facts.SUMMED}{fact}" in names]
+        for fact in facts.cells(agreement.layout)
+    }
+
+
 def _stands(talk: member.Talk, roster: Roster) -> bool:
     """Whether coordinator and city of a conversation still stand on a newer roster, under the keys that they opened it with."""
     parties = {COORDINATOR: talk.pinned[COORDINATOR], talk.identity.id: talk.identity.public}
@@ -797,15 +839,26 @@ def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "
     return total
 
 
+def figures(layout: Layout, stated: Mapping[str, int]) -> Vector:
+    """What this city only lets be added up of itself (`stated`, in steps), each in the cell of its fact; 0 in all others."""
+    total = np.zeros(layout.length, dtype=np.int64)
+    for name, at in facts.cells(layout).items():
+        total[at] = stated.get(name, 0)
+    return total
+
+
 def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
     """This city's noise of every cell; zeros in mode exact. `v20s`: its variance for each block, in 2^-20. `seed`: 32 bytes, the key of
     one stream for this release alone."""
+    return of_cells([(block.cells, v20) for block, v20 in zip(layout.blocks, v20s, strict=True)], seed)
+
+
+def of_cells(blocks: Sequence[tuple[int, int]], seed: bytes) -> Vector:
+    """The same for so many cells of each variance."""
     stream = aes_stream(seed)
-    shares = [
-        skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
-        for block, v20 in zip(layout.blocks, v20s, strict=True)
-    ]
-    return np.concatenate(shares)
+    return np.concatenate(
+        [skellam(stream, v20, cells) if v20 else np.zeros(cells, dtype=np.int64) for cells, v20 in blocks]
+    )
 
 
 def _cells(body: bytes) -> Vector:

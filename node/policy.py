@@ -19,7 +19,7 @@ from protocols.dictionary import Dictionary, near, sources
 from protocols.errors import ConfigError, HpfedError, Place, Refusal, Unfit, joined
 from protocols.filters import decimal, leaves
 from protocols.kinds import KINDS
-from protocols.models.question import supposed
+from protocols.models.question import ManyRounds, supposed
 from protocols.models.session import Models as Fits
 from protocols.privacy import cap
 from protocols.statistics.layout import Amount, Block, Measure
@@ -32,7 +32,6 @@ Scope = Literal["per_asker_year", "per_year", "total"]
 SCOPES: Final[tuple[Scope, ...]] = ("per_asker_year", "per_year", "total")
 DEFAULT: Final = Path(__file__).with_name("policy.default.yaml")
 MODELS: Final = (
-    "kmeans",
     "glm",
     "ordinal",
     "multinomial",
@@ -58,6 +57,7 @@ ALSO: Final = (
     *ONE_ROUND,
     "vintage",
     "survival",
+    "kmeans",
     *MODELS,
 )  # names of the contract that a policy may use before the kind is registered
 
@@ -457,11 +457,13 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         monthly = any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks)
         trees = study.release_of(question) != "pooled" and any(block.branches is not None for block in blocks)
         together, guarded = question.TOGETHER, _guarded(study, question)
+        rounds = isinstance(question, ManyRounds)
         mixed = study.summed and study.counted
-        if guarded and not monthly and not trees and not together and not mixed and not study.cohorts:
+        if guarded and not rounds and not monthly and not trees and not together and not mixed and not study.cohorts:
             continue
         sets = any(block.measure is Measure.YES_NO for block in blocks)
         found = {
+            "rounds": rounds,
             "together": together,
             "cohorts": study.cohorts,
             "monthly": monthly,
@@ -493,6 +495,10 @@ def _summed(blocks: Iterable[Block]) -> Iterator[Amount]:
 
 SUMS: Final = ("mean", "ratio")  # kinds whose amounts are withheld where few holders are most of one
 WHY: Final = {
+    "rounds": {
+        "zh": "；须隐去单元格时，本版本尚不能隐去逐轮合计中的较小单元格",
+        "en": "; where cells are withheld: this version cannot suppress small cells in the sums of its rounds yet",
+    },
     "amounts": {
         "zh": "；须隐去单元格时，金额只以合计公布，每个变量只用一种截断，"
         "类型为 mean 或不计抽样的 ratio；其余的，尚不能隐去由少数人占大部分的金额",

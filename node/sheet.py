@@ -15,10 +15,12 @@ from typing import Any, Final, assert_never
 from node.city import City
 from node.desk import Opinion, Request
 from node.entries import Approved, Declined, Reservation, Room, View
+from node.figures import fact_words, figures
 from node.outlook import SCOPES, outlook
 from node.policy import Decision, Exact, Origin, Policy, Scope, decide
 from protocols import privacy
 from protocols.errors import HpfedError, Refusal, escaped
+from protocols.facts import Said
 from protocols.filters import All, Any_, Filter, Leaf, Not
 from protocols.models.question import supposed
 from protocols.models.session import Models
@@ -46,6 +48,7 @@ KINDS: Final[dict[str, Both]] = {  # what a question asks, before the variables 
     "vintage": ("分开户月的活跃率", "vintage"),
     "compare": ("城市间比较", "comparison of cities"),
     "glm": ("回归模型", "regression"),
+    "kmeans": ("聚类", "clusters"),
 }
 RELEASES: Final[dict[str, Both]] = {
     "pooled": ("只公布各市合计", "the sum over cities only"),
@@ -90,7 +93,8 @@ class Sheet:
     """One study before one city. `agreement`: what the plan would be if every city that is asked took part; None where it cannot be.
 
     `rule`, `place`: what matched, as it is written, and file and line; `reasons`: all that speak against it now. `unused`: of the variables
-    that it reads, the codes that no local text becomes. `limits`: this city's thresholds of mode exact.
+    that it reads, the codes that no local text becomes; `facts`: what the city states, of those that it asks for. `limits`: this city's
+    thresholds of mode exact.
     """
 
     city: City
@@ -104,6 +108,7 @@ class Sheet:
     shares: tuple[Share, ...]
     reasons: tuple[HpfedError, ...]
     cannot: tuple[str, ...]
+    facts: Said
     unused: Mapping[str, tuple[str, ...]]
     limits: Exact
     opinions: tuple[Opinion, ...]
@@ -121,6 +126,7 @@ class Sheet:
         for question in file.questions:
             kind = KINDS.get(question.kind, (question.kind, question.kind))
             named = [self.variable(name) for name in question.reads(self.study.domain)]
+            named += [fact_words(self.study.dictionary, name) for name in question.facts()]
             zh = "：".join(part for part in (kind[0], " × ".join(each[0] for each in named)) if part)
             en = ": ".join(part for part in (kind[1], " × ".join(each[1] for each in named)) if part)
             if question.cohort is not None:
@@ -245,6 +251,7 @@ class Sheet:
                 "no holder's record is in it, and no code of this city.",
             )
         )
+        found += figures(self.study, self.facts)
         for name, codes in sorted(self.unused.items()):
             listed = [self.study.dictionary.code_label(name, code, "zh") for code in codes]
             in_english = [self.study.dictionary.code_label(name, code, "en") for code in codes]
@@ -265,16 +272,23 @@ class Sheet:
 
     def _widths(self, agreement: Agreement) -> Iterator[Both]:
         """How wide the noise of counts is, in the table that gets least of it and in the one that gets most: who asks splits the budget."""
-        places = (
-            (agreement.layout, agreement.v20, ("各市合计的人数", "counts of the sum over cities")),
-            (agreement.own, agreement.own_v20, ("本市单独的人数", "this city's own counts")),
-        )
-        for layout, v20s, (zh, en) in places:
-            sd = {
-                block.name: (v20 / UNIT) ** 0.5
-                for block, v20 in zip(layout.blocks, v20s, strict=True)
-                if block.measure is Measure.ONE
-            }
+        places = [
+            (
+                {
+                    block.name: (v20 / UNIT) ** 0.5
+                    for block, v20 in zip(layout.blocks, v20s, strict=True)
+                    if block.measure is Measure.ONE
+                },
+                words,
+            )
+            for layout, v20s, words in (
+                (agreement.layout, agreement.v20, ("各市合计的人数", "counts of the sum over cities")),
+                (agreement.own, agreement.own_v20, ("本市单独的人数", "this city's own counts")),
+            )
+        ]
+        counted = [each for each in agreement.drawn if each.draw.l1 == each.draw.l2sq]  # each holder adds 1 to a cell
+        of_rounds = {each.name: (each.v20 / UNIT) ** 0.5 for each in counted}
+        for sd, (zh, en) in (*places, (of_rounds, ("多轮问题每轮合计的人数", "counts of the sum of a round"))):
             if not sd:
                 continue
             least, most = f"{min(sd.values()):,.1f}", f"{max(sd.values()):,.1f}"
@@ -391,11 +405,12 @@ def sheet(
     opinions: Sequence[Opinion],
     now: int,
     unused: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    facts: Said = MappingProxyType({}),
 ) -> Sheet:
     """All that an officer of `city` should know of one study. Pure.
 
     `origins`: of the values of the policy in force; `cannot`: variables that the city cannot map; `unused`: of others, codes that no local
-    text becomes.
+    text becomes; `facts`: what the city states about itself on the day of the study.
     """
     study = request.asked()
     names = {each.name: each.id for each in roster.entries.cities if each.state == "active"}
@@ -426,6 +441,7 @@ def sheet(
         shares=shares,
         reasons=tuple(reasons),
         cannot=tuple(cannot),
+        facts={name: value for name, value in facts.items() if name in study.facts},
         unused={name: tuple(codes) for name, codes in unused.items() if name in study.reads()},
         limits=policy.file.exact,
         opinions=tuple(opinions),

@@ -4,19 +4,21 @@ It says which vectors went out, under which plan, with which noise and at what c
 the word of every city. It holds no number of rows, no local code and no value that a vector held.
 """
 
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from protocols.canonical import canonical
 from protocols.errors import PeerError
+from protocols.facts import SUMMED, Said
 from protocols.plan import Agreement
 from protocols.roster import Roster, Seconds, Sha256Name
 from protocols.signed import FileType, sign, verified
-from protocols.study import Mode
+from protocols.study import Mode, Study
 from protocols.yamltext import Record
 
 Small = Annotated[int, Field(ge=0, lt=2**16)]
@@ -25,6 +27,8 @@ Units = Annotated[str, Field(pattern=r"^[0-9]{1,20}\.[0-9]{6}$")]
 Epsilon = Annotated[str, Field(pattern=r"^[0-9]{1,20}\.[0-9]{20}$")]
 Delta = Annotated[str, Field(pattern=r"^[0-9.eE+-]{1,40}$")]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Lacked = Annotated[str, Field(pattern=r"^(fact:)?[a-z][a-z0-9_.]{0,80}$")]
+FactText = Annotated[str, Field(pattern=r"^-?[0-9]{1,16}(\.[0-9]{1,6})?$")]
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -82,7 +86,11 @@ class Attestation(Record):
     run: Small
     as_of: date
     snapshot: Sha256Name  # a name under a key of the city; it cannot be tried out
-    cannot: tuple[Id, ...]  # variables of the study that the city cannot map
+    cannot: tuple[Lacked, ...]  # variables of the study that the city cannot map, and facts that it does not state
+    facts: dict[Id, FactText] = Field(
+        default_factory=dict
+    )  # of the study, that it published: statements of the city, outside epsilon
+    summed: tuple[Id, ...] = ()  # those that it let be added up, and did not say
     release: Literal["pooled", "by_city", "both"]  # what left the city
     mode: Mode
     mechanism: Literal["skellam", "none"]
@@ -105,6 +113,14 @@ def last(said: Attestation, kind: Literal["pooled", "by_city", "session"]) -> Se
 def epsilon_text(epsilon: Decimal) -> str:
     """An epsilon as cities attest it: twenty decimals, and no float that two machines could print differently."""
     return f"{epsilon:.20f}"
+
+
+def stated(study: Study, cannot: Collection[str], facts: Said) -> dict[str, Any]:
+    """The fields about what a city lacked and stated. `facts`: those that it published. `cannot`: all that it lacks, of any study."""
+    mine = [name for name in study.names if name in cannot]
+    summed = tuple(name.removeprefix(SUMMED) for name in mine if name.startswith(SUMMED))
+    lacked = tuple(sorted(name for name in mine if not name.startswith(SUMMED)))
+    return {"cannot": lacked, "facts": dict(facts), "summed": summed}
 
 
 def noise_of(agreement: Agreement) -> Noise:

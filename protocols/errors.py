@@ -258,6 +258,36 @@ CODES: Final[dict[str, Texts]] = {
         "there is no template {name!r}{near}",
         "There are: {known}",
     ),
+    "TEMPLATE_TWO": _t(
+        "--template 与 --from 只能给出一个",
+        "请选择从模板开始，或从自己的研究文件开始",
+        "--template and --from cannot both be given",
+        "Begin with a shipped study, or with a file of your own",
+    ),
+    "COMPARE_SAME": _t(
+        "两份结果都是研究 {name} 的同一期（{as_of}）：同一项研究只有一个答复，没有变化可言",
+        "请给出另一期、下一个 revision 或另一日期的结果",
+        "both results are the same run of study {name} ({as_of}): a study has one answer, and nothing changed",
+        "Name the result of another run, of the next revision, or of another date",
+    ),
+    "COMPARE_DICTIONARY": _t(
+        "两份结果用的词典不同：{first} 与 {second}，同名变量未必同义",
+        "请用同一版词典重新提问其中一项研究",
+        "the two results use different dictionaries, {first} and {second}: variables of one name may mean two things",
+        "Ask one of the studies again with the dictionary of the other",
+    ),
+    "COMPARE_UNIT": _t(
+        "两份结果的计数单位不同：{first} 与 {second}",
+        "只能比较同一单位的结果",
+        "the two results count different things: {first} and {second}",
+        "Compare results of one unit",
+    ),
+    "COMPARE_NOTHING": _t(
+        "两项研究没有编号与类型都相同的问题",
+        "请让要比较的问题用同一 id 与 kind，例如用 study new --from 从前一项研究开始",
+        "the two studies have no question of one id and one kind",
+        "Give questions that are to be compared one id and kind: begin the later study with `study new --from` the earlier one",
+    ),
     "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
     "CODEBOOK_FORMAT": _t(
         "码表没有 {name!r} 这种格式",
@@ -433,6 +463,30 @@ CODES: Final[dict[str, Texts]] = {
         "请去掉 by，或改用变量的比值",
         "what cities publish or state about themselves cannot be split by a variable",
         "Leave `by` out, or ask for the ratio of two variables",
+    ),
+    "STUDY_FACT": _t(
+        "词典没有数据项 {name!r}{near}",
+        "可用的数据项见词典的 facts",
+        "the dictionary has no fact {name!r}{near}",
+        "The dictionary's `facts` lists those that there are",
+    ),
+    "STUDY_NOTHING": _t(
+        "研究只用到各市公布的数据项，没有可以合计的内容",
+        "请加一个关于缴存人的问题（例如 kind: count），或改用 exact 模式",
+        "the study asks for nothing but what cities publish about themselves: there is nothing to add up",
+        "Add a question about holders (for example of kind count), or use mode exact",
+    ),
+    "RATIO_TIMING": _t(
+        "{flow} 是一年的发生额，{balance} 是期末余额，两者不能相除",
+        "请用两个发生额或两个余额；资金流动性等指标请用数据项（fact）",
+        "{flow} is an amount of the year and {balance} one of its last day: one cannot be divided by the other",
+        "Use two flows or two balances; indicators such as liquidity are ratios of facts",
+    ),
+    "FACT_SUMMED_IN_DP": _t(
+        "{cities} 的数据项 {name} 只参加合计、不公布，而 dp 模式的研究只能用公布的数据项",
+        "请用 exact 模式，或在 cities.names 中去掉这些城市，或去掉这个问题",
+        "{cities} only let the fact {name} be added up and do not publish it, and studies of mode dp can use published facts alone",
+        "Use mode exact, leave these cities out of `cities.names`, or leave the question out",
     ),
     "RATIO_PUBLISHED": _t(
         "分子不能是研究中写明的公布数字",
@@ -720,6 +774,18 @@ CODES: Final[dict[str, Texts]] = {
         "可写：{known}",
         "the unit {found} does not fit {name}",
         "Write one of: {known}",
+    ),
+    "MAP_FACT": _t(
+        "facts 中的 {name}：{problem}",
+        "数值照年报填写，写明词典所用的单位；名称与取值范围见词典的 facts",
+        "{name} of `facts`: {problem}",
+        "Give the figure as the annual report prints it, with its unit; the dictionary's `facts` lists names and ranges",
+    ),
+    "MAP_FACT_DATE": _t(
+        "没有 {day} 的 {name}：该日的研究将视为本市不能提供",
+        "如有该日的数字，请在 city.yaml 的 facts 中补上",
+        "{name} is not stated of {day}: studies of that day will take it that this city has none",
+        "Add the figure of that day to `facts` in city.yaml if there is one",
     ),
     "MAP_CODE": _t(
         "{name} 没有代码 {code!r}{near}",
@@ -1092,6 +1158,12 @@ CODES: Final[dict[str, Texts]] = {
         "不要采用；请该市重新批准",
         "what officers of {who} signed does not hold",
         "Do not use it; the city should approve again",
+    ),
+    "APPROVAL_FACTS": _t(
+        "{who} 的批准所写的数据项不成立：名称、取值范围或“不能提供”的清单不符",
+        "不要采用；请该市核对 city.yaml 的 facts 后重新批准",
+        "the facts in the approval of {who} do not hold: a name, a range, or the list of what it cannot give",
+        "Do not use it; the city should check `facts` in city.yaml and approve again",
     ),
     "OFFICER_NAME": _t(
         "{name!r} 不能作为审批人名称",
@@ -1476,6 +1548,12 @@ CODES: Final[dict[str, Texts]] = {
         "未生成任何表格；某一方的数值有误",
         "the sum of block {block} is beyond {limit}, which no number of holders reaches",
         "No table was made; some party's numbers are wrong",
+    ),
+    "SUM_STATED": _t(
+        "数据项 {name} 的合计超出 {count} 个城市按词典取值范围所能达到的界限",
+        "未生成任何表格；某一市的数值有误，或取值范围有误",
+        "the sum of the fact {name} is beyond what {count} cities can reach within the range of the dictionary",
+        "No table was made; some city's number, or the range, is wrong",
     ),
     "SUM_MARGINS": _t(
         "精确模式下数据块 {block} 与 {other} 的合计不一致",
@@ -1965,9 +2043,15 @@ CODES: Final[dict[str, Texts]] = {
         "At most 15 digits stand before the point, and dates begin with the year 1000: change the range",
     ),
     "SIMULATE_OPTION": _t(
-        "{option} 不适用于 --dictionary：各变量独立抽取，城市之间没有差别",
+        "{option} 不适用于 {beside}：这样生成的城市之间没有差别",
         "去掉其中一个",
-        "{option} says nothing beside --dictionary: draws are independent, and no city differs from another",
+        "{option} says nothing beside {beside}: no city that it makes differs from another",
+        "Leave one of the two out",
+    ),
+    "SIMULATE_OPTION_CORE": _t(
+        "{option} 不适用于 --core：年报口径的六市只有一种写法",
+        "去掉其中一个",
+        "{option} says nothing beside --core: the six as annual reports count them are written in one way",
         "Leave one of the two out",
     ),
     "SIMULATE_BY_HAND": _t(

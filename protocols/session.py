@@ -17,6 +17,7 @@ from protocols.messages import Ask, Plan
 from protocols.models import fixedpoint
 from protocols.models.question import Setting
 from protocols.models.session import Asks, Models, Progress, Round, Told, read_round, total_of
+from protocols.noise import UNIT, largest_noise
 from protocols.plan import WAITS_S, Agreement, Shape, drawn_up
 from protocols.roster import Roster
 from protocols.secagg import keys
@@ -52,7 +53,10 @@ class Session:
         """Errors: `ConfigError` of planning them for so many cities and rows."""
         study, agreement = self.study, self.agreement
         setting = Setting(study.domain, len(self.cities), agreement.most_rows, study.digest, study.file.confidence)
-        return Models.of(study.file.questions, setting)
+        variances: dict[str, dict[str, float]] = {}
+        for each in agreement.drawn:  # of all cities together
+            variances.setdefault(each.question, {})[each.draw.name] = len(self.cities) * each.node_v20 / UNIT
+        return Models.of(study.file.questions, setting, variances)
 
     @property
     def rounds(self) -> int:
@@ -76,6 +80,27 @@ class Session:
         """Every city checks its own cells against this (`fixedpoint.py`), so that no sum of them wraps."""
         return (1 << fixedpoint.ROOM) // len(self.cities)
 
+    @cached_property
+    def noise(self) -> bytes:
+        """The noise plan, canonical JSON: of each block that rounds release, in mode exact of each question."""
+        if self.study.exact:
+            models = self.models.models.items()
+            return noise_plan([NoiseBlock(name, each.most_cells, 0, 0) for name, each in models], h=0)
+        drawn, privacy = self.agreement.drawn, self.study.file.privacy
+        return noise_plan(
+            [NoiseBlock(each.name, each.draw.cells, 0, each.v20) for each in drawn],
+            h=self.agreement.honest,
+            accounting=self.study.accounting,
+            epsilon=privacy.epsilon or "",
+            delta=privacy.delta,
+        )
+
+    def released(self, asks: Asks) -> tuple[int, ...]:
+        """What a round releases, by place among all that the agreement draws, in the order of its vector; nothing in mode exact."""
+        place = {(each.question, each.draw.name): at for at, each in enumerate(self.agreement.drawn)}
+        models = self.models.models
+        return tuple(place[name, draw] for name, ask in asks.items() for draw in models[name].drawn(ask))
+
     def plan(
         self,
         *,
@@ -86,15 +111,14 @@ class Session:
         waits: Sequence[int] = WAITS_S,
     ) -> Plan:
         """The plan of the session. `cannot`: as of `Agreement.plan`."""
-        noise = noise_plan([NoiseBlock(name, each.most_cells, 0, 0) for name, each in self.models.models.items()], h=0)
         shape = Shape(
             layout=self.layout,
-            noise=noise,
+            noise=self.noise,
             ring=RING,
             rounds=self.rounds,
             length=self.models.most_cells,
             bound=self.bound,
-            support=0,
+            support=max((largest_noise(each.node_v20) for each in self.agreement.drawn), default=0),
         )
         return drawn_up(
             self.agreement, shape, conversation=conversation, roster=roster, expires=expires, cannot=cannot, waits=waits

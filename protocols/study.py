@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -22,10 +22,12 @@ from protocols.attributes import Attributes
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
 from protocols.errors import ConfigError, HpfedError, PeerError, Place, Refusal, Unfit, joined, worded
+from protocols.facts import FACT, SUMMED
 from protocols.filters import Filter, decimal, leaves
 from protocols.kinds import KINDS, AnyQuestion
+from protocols.models.interface import Draw
 from protocols.models.question import ManyRounds
-from protocols.privacy import Need, calibrate
+from protocols.privacy import Need, calibrate, cost_shares
 from protocols.stated import Noise
 from protocols.statistics.layout import MOST_CELLS_PER_QUESTION, Domain, Layout, Months
 from protocols.statistics.question import Release
@@ -211,6 +213,11 @@ class Study:
         return tuple(each for each in self.file.questions if isinstance(each, ManyRounds))
 
     @cached_property
+    def drawn(self) -> tuple[tuple[str, Draw], ...]:
+        """Mode dp: what the rounds of its many-round questions release, each with the question's id."""
+        return () if self.exact else tuple((each.id, draw) for each in self.many for draw in each.draws(self.domain))
+
+    @cached_property
     def domain(self) -> Domain:
         """What its questions may know."""
         window = self.file.window
@@ -246,7 +253,7 @@ class Study:
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
-        """Total noise variance of each block of the layout, then of each city's own, in 2^-20; zeros in mode exact.
+        """Total noise variance of each block of the layout, then of each city's own, then of `drawn`, in 2^-20; zeros in mode exact.
 
         Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`; `Refusal PLAN_COSTS_MORE` where stated noise costs more than epsilon.
         """
@@ -260,17 +267,28 @@ class Study:
 
     @cached_property
     def shares(self) -> tuple[Fraction, ...]:
-        """The part of the whole cost that each block pays, of the layout and then of each city's own; sum 1."""
+        """The part of the whole cost that each block pays, of the layout and then of each city's own, and then each of `drawn`; sum 1.
+
+        Equal per block, times its weight: a many-round question weighs as many blocks as it releases, and says how these share.
+        """
         noise = self.file.privacy.noise
-        if noise is None or self.exact:
+        if self.exact or (noise is None and not self.drawn):
             return self.workload.shares()
+        if noise is None:
+            released: dict[str, int] = {}
+            for name, draw in self.drawn:
+                released[name] = released.get(name, 0) + draw.times
+            weight = {each.id: Fraction(each.weight) for each in self.many}
+            of_rounds = (weight[name] * released[name] * draw.share for name, draw in self.drawn)
+            return cost_shares((*self.workload.weights, *of_rounds))
         whole = sum(noise.shares)
         return tuple(Fraction(share, whole) for share in noise.shares)
 
     def needs(self, layout: Layout, own: Layout) -> list[Need]:
-        """The blocks of the workload, in the units that they are carried in, with what each pays."""
-        blocks = (*layout.blocks, *own.blocks)
-        return [Need(block.l1, block.l2sq, share, self.runs) for block, share in zip(blocks, self.shares, strict=True)]
+        """The blocks of the workload, in the units that they are carried in, and what many-round questions release, with what each pays."""
+        sizes = [(block.l1, block.l2sq, self.runs) for block in (*layout.blocks, *own.blocks)]
+        sizes += [(draw.l1, draw.l2sq, draw.times * self.runs) for _, draw in self.drawn]
+        return [Need(l1, l2sq, share, times) for (l1, l2sq, times), share in zip(sizes, self.shares, strict=True)]
 
     def with_noise(self, noise: Noise | None) -> "Study":
         """The same study with stated noise: another digest. Errors: as `variances`; `ConfigError STUDY_NOISE` for one that does not fit."""
@@ -289,9 +307,10 @@ class Study:
             return None
         if self.exact:
             return Unfit("exact 模式没有噪声", "mode exact has no noise")
-        if len(noise.shares) != len(blocks):
+        number = len(blocks) + len(self.drawn)
+        if len(noise.shares) != number:
             given = len(noise.shares)
-            return Unfit(f"给出 {given} 份，而研究有 {len(blocks)} 块", f"{given} shares for {len(blocks)} blocks")
+            return Unfit(f"给出 {given} 份，而研究有 {number} 块", f"{given} shares for {number} blocks")
         if (noise.scale is not None) != (noise.accounting == "pld"):
             return Unfit("scale 须随 pld 给出，且只随 pld 给出", "scale belongs to pld, and to nothing else")
         if noise.accounting == "pld" and not pld.counts(self.needs(self.workload.layout, self.workload.own)):
@@ -352,9 +371,25 @@ class Study:
         named = [] if cohort is None else [leaf.variable for leaf in leaves(cohort)]
         return tuple(sorted(frozenset[str]().union(*(self.dictionary.needs(name) for name in named))))
 
+    @cached_property
+    def facts(self) -> tuple[str, ...]:
+        """Figures of centres that its questions ask for, ascending."""
+        return tuple(sorted({name for question in self.file.questions for name in question.facts()}))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All that a city may lack for it: given variables, then facts, stated by nobody or only added up; plans count by this list."""
+        return (*self.reads(), *(f"{way}{name}" for name in self.facts for way in (FACT, SUMMED)))
+
+    def demands(self, question: Any) -> tuple[str, ...]:
+        """What a city must not lack to answer a question. What is only added up does where the question is a sum without noise."""
+        said = not (self.exact and self.release_of(question) == "pooled")
+        ways = (FACT, SUMMED) if said else (FACT,)
+        return (*self.reads(question), *(f"{way}{name}" for name in question.facts() for way in ways))
+
     def able(self, question: Any, cannot: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-        """Of the cities in `cannot`, those that can map everything a question reads; in the same order."""
-        needed = set(self.reads(question))
+        """Of the cities in `cannot`, those that have everything a question demands; in the same order."""
+        needed = set(self.demands(question))
         return tuple(city for city, lacking in cannot.items() if not needed & set(lacking))
 
     def in_exact_mode(self) -> "Study":
@@ -418,6 +453,7 @@ def _sound(study: Study, document: Document, later: Iterable[HpfedError], *, exa
     return study
 
 
+@lru_cache(maxsize=8)  # a gate reads the same bytes at every step of a conversation; a frozen value comes out
 def from_wire(study: bytes, dictionary: bytes) -> Study:
     """A study as it arrives at a city. Errors: `PeerError NOT_CANONICAL | STUDY_INVALID`: no honest coordinator sends such."""
     tree = parse_canonical(study, "study")
@@ -491,6 +527,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
+    elif sound and not study.workload.cells and not study.many:
+        yield ConfigError("STUDY_NOTHING", document.at("questions"))
     elif sound and (unfit := study.unfit_noise()):
         yield ConfigError("STUDY_NOISE", document.at("privacy", "noise"), problem=worded(unfit))
     elif sound and file.privacy.epsilon is not None:

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from coordinator.results import Content, Results
+from coordinator.results import Content, Question, Results
 from protocols.errors import Language
+from protocols.facts import FACT
 from protocols.filters import All, Any_, Leaf, Not
 from protocols.yamltext import read
 
@@ -45,6 +46,7 @@ KINDS: Final = (
     "transitions",
     "vintage",
     "compare",
+    "kmeans",
     "glm",
 )  # with texts of their own; any other is shown as a plain list
 TERM: Final = "term"  # the key whose codes are columns of a regression
@@ -116,6 +118,10 @@ class Wording:
         unit = self.content.privacy.unit
         return self.say(f"unit_{unit if unit in UNITS else 'other'}")
 
+    def everybody(self, question: Question) -> Markup:
+        """What a number without a group is of."""
+        return self.say("all_centres") if question.of_centres else self.say("all_holders", unit=self.unit())
+
     def title(self) -> str:
         study = self.content.study
         return shorter(study.title.text(self.language, study.id), LONGEST_TEXT)
@@ -127,19 +133,30 @@ class Wording:
         asker = self.content.study.asker
         return shorter(asker.name or asker.id, LONGEST_LABEL)
 
+    def fact(self, name: str) -> str:
+        """The label of a figure that centres state about themselves."""
+        words = self.content.words.facts.get(name)
+        return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
+
     def variable(self, name: str) -> str:
+        if name.startswith(FACT):
+            return self.fact(name.removeprefix(FACT))
         words = self.content.words.variables.get(name)
         if words is None and f"key_{name}" in strings():
             return str(self.say(f"key_{name}").unescape())
         return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
 
     def in_unit(self, text: object, variable: str) -> Markup:
-        """A head, and the unit of a variable if it has one: Mean (CNY)."""
-        words = self.content.words.variables.get(variable)
+        """A head, and the unit of a variable, or fact, if it has one, with whether it is a flow or a balance: Mean (CNY)."""
+        of, words_ = variable.removeprefix(FACT), self.content.words
+        words = words_.facts.get(of) if variable.startswith(FACT) else words_.variables.get(variable)
         if words is None or not words.unit:
             return escape(text)
         key = f"unit_of_{words.unit}"
-        return self.say("in_unit", text=text, unit=self.say(key) if key in strings() else words.unit)
+        unit: object = self.say(key) if key in strings() else words.unit
+        if words.timing in ("flow", "balance"):
+            unit = self.say("unit_timed", unit=unit, timing=self.say(f"timing_{words.timing}"))
+        return self.say("in_unit", text=text, unit=unit)
 
     def code(self, variable: str, code: str) -> str:
         """The label of a code, short enough for the page."""
@@ -214,7 +231,13 @@ class Wording:
 
     def lacking(self, city: str) -> Markup:
         """The variables that a city cannot map."""
-        return self.listed(self.variable(name) for name in self.content.cities.cannot.get(city, ()))
+        names = self.content.cities.cannot.get(city, ())
+        return self.listed(self.variable(name) for name in names if not name.startswith(FACT))
+
+    def unstated(self, city: str) -> Markup:
+        """The facts that a city does not state of this day."""
+        names = self.content.cities.cannot.get(city, ())
+        return self.listed(self.variable(name) for name in names if name.startswith(FACT))
 
     def unused(self, variable: str) -> Markup:
         """The codes of a variable that no local text of some city becomes, each with these cities; empty where there are none."""

@@ -17,6 +17,8 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `question.py` | how a study asks for a model |
 | `session.py` | the rounds of all models of a study together |
 | `regression.py`, `card_question.py`, `trees_question.py`, `evaluate_question.py` | the questions `glm`, `scorecard`, `gbdt`, `evaluate` |
+| `kmeans.py` | the question `kind: kmeans`, in both modes; its rounds are blocks of counts and amounts |
+| `surrogate.py` | where clusters may lie, from tables of pairs of variables alone |
 | `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
 | `scorecard.py` | bins, weights of evidence, points |
 | `gbdt.py`, `xgb.py` | boosted trees, and XGBoost's format of them |
@@ -30,6 +32,7 @@ from typing import Final
 # The kinds, one line each: to be imported here is to be registered.
 from protocols.models.card_question import ScorecardQuestion as ScorecardQuestion
 from protocols.models.evaluate_question import EvaluateQuestion as EvaluateQuestion
+from protocols.models.kmeans import KMeans as KMeans
 from protocols.models.question import ManyRounds
 from protocols.models.regression import Regression as Regression
 from protocols.models.trees_question import GbdtQuestion as GbdtQuestion

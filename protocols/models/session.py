@@ -9,7 +9,7 @@ end, in the order of the study.
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final
@@ -91,10 +91,13 @@ class Models:
     models: Mapping[str, Model[Any, Any]]
 
     @classmethod
-    def of(cls, questions: Sequence[Any], setting: Setting) -> "Models":
-        """Of all `questions`, those of many rounds. Errors: `ConfigError` of planning."""
+    def of(
+        cls, questions: Sequence[Any], setting: Setting, variances: Mapping[str, Mapping[str, float]] | None = None
+    ) -> "Models":
+        """Of all `questions`, those of many rounds. `variances`: those of a `Setting`, by question. Errors: `ConfigError` of planning."""
         many = {each.id: each for each in questions if isinstance(each, ManyRounds)}
-        return cls(many, {name: each.planned(setting) for name, each in many.items()})
+        settings = {name: replace(setting, variances=(variances or {}).get(name, {})) for name in many}
+        return cls(many, {name: each.planned(settings[name]) for name, each in many.items()})
 
     @cached_property
     def most_rounds(self) -> int:
