@@ -37,6 +37,12 @@ def test_no_module_or_folder_has_a_name_that_says_nothing() -> None:
     assert names & VAGUE == set()
 
 
+def test_the_top_level_is_what_the_readme_promises_and_holds_no_link() -> None:
+    expected = {"pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", "SECURITY.md", ".gitignore", ".ci"}
+    assert {path.parts[0] for path in tracked()} == expected | {*PACKAGES, "tests", "docs", "requirements"}
+    assert [path.as_posix() for path in tracked() if (ROOT / path).is_symlink()] == []
+
+
 def test_every_data_file_of_a_package_is_shipped_and_every_pattern_ships_something() -> None:
     patterns: dict[str, list[str]] = PROJECT["tool"]["setuptools"]["package-data"]
     data = [path for path in package_files() if path.suffix != ".py"]
