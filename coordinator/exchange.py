@@ -31,7 +31,12 @@ class Failure:
 
 
 class Exchange(Protocol):
-    """Carries one request to each city named and yields each reply, or `Failure`, as it arrives."""
+    """Carries one request to each city named and yields each reply, or `Failure`, as it arrives.
+
+    `present`: who was heard within the last minute; a hint, never a promise.
+    """
+
+    def present(self) -> frozenset[City]: ...
 
     def each(
         self, kind: str, requests: Mapping[City, bytes], timeout_s: float

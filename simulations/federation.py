@@ -1,0 +1,228 @@
+"""A federation of real processes on loopback: a SuperLink, a gateway, and for every city a link and a gate, with throw-away keys.
+
+Links trust the gateway's certificate alone and show keys that the SuperLink was told; gates have no network. The processes are those of a
+deployment, but for the gate's own: it opens a home of a simulated world, whose officers and clock are simulated too.
+"""
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+from coordinator.certificates import authority, certificate
+from coordinator.exchange import Exchange
+from coordinator.superlink import HOST, SECRET_BYTES, Gateway, SuperLink
+from node import link
+from node.transport import KEY, public, transport
+from protocols.entropy import exactly, operating_system
+from protocols.errors import ConfigError
+from protocols.flower import environment
+from simulations.children import Child, all_of, until
+
+MOST_CITIES: Final = 12
+STARTS_S: Final = 90.0
+DAYS: Final = 2  # of a throw-away certificate
+RATE: Final = 2000  # requests a second of one address: all cities have this one
+IDLE_S: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the gate process of a city is told. `now`: where a seeded clock starts."""
+
+    folder: Path
+    homes: Path | None
+    base: Path
+    roster: bytes = field(repr=False)
+    now: int | None
+    seed: int | None
+    by_hand: bool
+
+    def write(self, path: Path, socket_: Path) -> None:
+        """As a file for the process."""
+        told = {
+            "folder": str(self.folder.resolve()),
+            "homes": self.homes and str(self.homes.resolve()),
+            "base": str(self.base.resolve()),
+            "roster": self.roster.hex(),
+            "now": self.now,
+            "seed": self.seed,
+            "by_hand": self.by_hand,
+            "socket": str(socket_),
+        }
+        path.write_text(json.dumps(told), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A gate process, and where it listens."""
+
+    socket: Path
+    child: Child
+
+
+@dataclass
+class Federation:
+    """What `links` started; `exchange` is what a study is asked over."""
+
+    run: Path
+    superlink: SuperLink
+    gateway: Gateway
+    keys: Mapping[str, str]
+    children: Mapping[str, Child]
+    exchange: Any = None
+
+
+def flower() -> None:
+    """Errors: `ConfigError FLOWER_MISSING` where the extra is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("flwr") is None:
+        raise ConfigError("FLOWER_MISSING")
+
+
+def free_port() -> int:
+    """A port of loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A short path, as sockets need one, that is gone afterwards."""
+    made = Path(tempfile.mkdtemp(prefix="hpfed-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def gates(places: Mapping[str, Place], progress: Callable[[str], None]) -> Iterator[dict[str, Running]]:
+    """A gate process per city. One whose books do not open is left out, and said on `progress`."""
+    if len(places) > MOST_CITIES:
+        raise ConfigError("FLOWER_CITIES", most=MOST_CITIES)
+    with folder() as run, ExitStack() as stack:
+        started: dict[str, Running] = {}
+        for name, place in places.items():
+            told, socket_ = run / f"{name}.json", run / f"{name}.sock"
+            place.write(told, socket_)
+            command = [sys.executable, "-m", "simulations.gate_process", str(told)]
+            said = run / f"{name}.said"
+            started[name] = Running(socket_, Child(command, own_environment(), said, again=False))
+        stack.enter_context(all_of([each.child for each in started.values()]))
+        for name, each in list(started.items()):
+            if not until(lambda each=each: each.socket.exists() or each.child.ended, STARTS_S) or each.child.ended:
+                progress(f"{name}: {_last(each.child.said)}")
+                del started[name]
+        yield started
+
+
+def own_environment() -> dict[str, str]:
+    """What every process of ours finds around it, beside what flwr is told."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
+def _last(said: Path) -> str:
+    lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "-"
+
+
+@contextmanager
+def links(sockets: Mapping[str, Path]) -> Iterator[Exchange]:
+    """The exchange over a federation whose gates listen at `sockets`."""
+    with federation(sockets) as made:
+        yield made.exchange
+
+
+@contextmanager
+def federation(sockets: Mapping[str, Path]) -> Iterator[Federation]:
+    """SuperLink, gateway, one link per city, and the exchange over them. Errors: `ConfigError` FLOWER_MISSING, FLOWER_START."""
+    flower()
+    with folder() as run, ExitStack() as stack:
+        made = _begun(run, sockets)
+        stack.enter_context(all_of(list(made.children.values())))
+        for name, answers in (("superlink", _healthy(made.superlink)), ("gateway", _open(made.gateway))):
+            if not until(answers, STARTS_S):
+                raise ConfigError("FLOWER_START", name=name, said=_last(made.children[name].said))
+        from coordinator.link_flower import FlowerExchange, courier_run
+
+        transport_ = {city: (key,) for city, key in made.keys.items()}
+        made.exchange = FlowerExchange(lambda: courier_run(made.superlink, transport_))
+        stack.callback(made.exchange.close)
+        if not until(lambda: made.exchange.present() == sockets.keys(), STARTS_S):
+            absent = sorted(sockets.keys() - made.exchange.present())
+            raise ConfigError("FLOWER_START", name=", ".join(absent), said=_last(made.children[absent[0]].said))
+        yield made
+
+
+def _begun(run: Path, sockets: Mapping[str, Path]) -> Federation:
+    """Keys and certificates in `run`, and every process started."""
+    import time
+
+    now = int(time.time())  # noqa: TID251 a certificate is for the clocks of this machine
+    ca = authority("hpfed, simulated", DAYS, entropy=operating_system, now=now)
+    paths = {name: run / f"{name}.pem" for name in ("ca", "certificate", "key")}
+    served = certificate((HOST,), ca, DAYS, entropy=operating_system, now=now)
+    for name, content in (("ca", ca.certificate), ("certificate", served.certificate), ("key", served.key)):
+        secret(paths[name], content)
+    secret(run / "se.secret", exactly(operating_system, SECRET_BYTES))
+    superlink = SuperLink(free_port(), paths["ca"], paths["certificate"], paths["key"], run / "se.secret")
+    gateway = Gateway(
+        HOST, free_port(), paths["certificate"], paths["key"], superlink.address, paths["ca"], RATE, 16 * MOST_CITIES
+    )
+    around = environment(own_environment(), str(run / "flwr"))
+    children = {
+        "superlink": Child(superlink.command(), around, run / "superlink.said"),
+        "gateway": Child(gateway.command(), around, run / "gateway.said"),
+    }
+    keys: dict[str, str] = {}
+    for city, socket_ in sockets.items():
+        own = run / city
+        keys[city] = public(transport(own, operating_system))
+        way = link.Way(
+            f"{HOST}:{gateway.port}", str(paths["ca"]), str(own / KEY), str(socket_), str(own / "node"), idle_s=IDLE_S
+        )
+        way.write(own / "link.json")
+        children[city] = Child(link.command(own / "link.json"), around, run / f"{city}.said")
+    return Federation(run, superlink, gateway, keys, children)
+
+
+def secret(path: Path, content: bytes) -> None:
+    """A new file that only this user reads."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _healthy(superlink: SuperLink) -> Callable[[], bool]:
+    trusted = ssl.create_default_context(cafile=str(superlink.ca))
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted))
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return bool(opener.open(f"https://{superlink.address}/health", timeout=2).status == 200)
+        return False
+
+    return answers
+
+
+def _open(gateway: Gateway) -> Callable[[], bool]:
+    def answers() -> bool:
+        with suppress(OSError), socket.create_connection((gateway.host, gateway.port), 1):
+            return True
+        return False
+
+    return answers
+
+
+__all__: Sequence[str] = ("Federation", "Place", "Running", "federation", "folder", "gates", "links")
