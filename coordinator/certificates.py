@@ -15,7 +15,9 @@ from protocols.entropy import Entropy, exactly
 from protocols.roster import DAY
 
 CURVE: Final = ec.SECP256R1()
-ORDER: Final = int("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16)  # of the group of P-256 (FIPS 186-5)
+ORDER: Final = int(
+    "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16
+)  # of the group of P-256 (FIPS 186-5)
 SLACK_S: Final = DAY  # clocks of cities may be behind
 
 
@@ -48,9 +50,7 @@ def authority(name: str, days: int, *, entropy: Entropy, now: int) -> Certified:
     return _signed(build, key, key)
 
 
-def certificate(
-    names: tuple[str, ...], authority: Certified, days: int, *, entropy: Entropy, now: int
-) -> Certified:
+def certificate(names: tuple[str, ...], authority: Certified, days: int, *, entropy: Entropy, now: int) -> Certified:
     """A server certificate for host names and addresses, signed by the authority. Pre-condition: there is a name."""
     issuer = x509.load_pem_x509_certificate(authority.certificate)
     signer = _private(authority.key)
@@ -59,9 +59,7 @@ def certificate(
     build = build.add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
     build = build.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     build = build.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    build = build.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-    )
+    build = build.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     return _signed(build, key, signer)
 
 

@@ -31,18 +31,19 @@ class Failure:
 
 
 class Exchange(Protocol):
-    """Carries one request to each city named and yields each reply, or `Failure`, as it arrives.
-
-    `present`: who was heard within the last minute; a hint, never a promise.
-    """
-
-    def present(self) -> frozenset[City]: ...
+    """Carries one request to each city named and yields each reply, or `Failure`, as it arrives."""
 
     def each(
         self, kind: str, requests: Mapping[City, bytes], timeout_s: float
     ) -> Iterator[tuple[City, bytes | Failure]]: ...
 
     def close(self) -> None: ...
+
+
+class Attended(Exchange, Protocol):
+    """An exchange that says who is there: heard within the last minute. A hint, never a promise; no study rests on it."""
+
+    def present(self) -> frozenset[City]: ...
 
 
 def exchange(

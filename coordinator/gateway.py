@@ -75,7 +75,7 @@ def paths(courier: bool = False) -> frozenset[bytes]:
 
 @dataclass
 class Gateway:
-    """`counted`: requests of an address in the second `since`; `clock`: monotonic seconds; `refused`: is told each refusal, for the audit."""
+    """`counted`: requests of an address in the second `since`; `clock`: monotonic seconds; `refused`: is told of each."""
 
     upstream: httpx.AsyncClient
     allowed: frozenset[bytes]
@@ -151,7 +151,7 @@ async def _answer(send: Send, status: int, body: bytes, kind: bytes) -> None:
 
 
 def patient(connections: int) -> type[H11Protocol]:
-    """uvicorn's protocol, with an end to its patience: so many open connections of one address, and `SLOW_S` for the headers of a request."""
+    """uvicorn's protocol with an end to its patience: so many connections of one address, and `SLOW_S` for the headers of a request."""
     open_: Counter[str] = Counter()
 
     class Patient(H11Protocol):

@@ -23,9 +23,8 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import httpx
@@ -60,7 +59,9 @@ TTL_MORE_S: Final = 60.0  # a message lives so much longer than its step
 BEAT_S: Final = 20.0  # Flower fails a run after 60 s without
 LOOKS_S: Final = (0.05, 0.5)  # between looks for replies: from, to
 LOOKS_GROW: Final = 1.3
-AGAIN_S: Final = 15.0  # a request without reply is sent again after so long, then twice as long: the link may have died with it
+AGAIN_S: Final = (
+    15.0  # a request without reply is sent again after so long, then twice as long: the link may have died with it
+)
 TRY_AGAIN_S: Final = 1.0  # after a failure that may be over at once
 BACK_S: Final = (0.5, 1.0, 2.0, 4.0)  # between tries of a SuperLink that is away
 CALL_S: Final = 30.0
@@ -89,10 +90,14 @@ app = ServerApp()
 class Run(Protocol):
     """One run, from its start until it is lost: where its messages go, and to whom. Every method may raise one of `LOST`."""
 
-    grid: Grid
-    run_id: int
-    task_id: int | None
-    nodes: Mapping[City, int]
+    @property
+    def grid(self) -> Grid: ...
+    @property
+    def run_id(self) -> int: ...
+    @property
+    def task_id(self) -> int | None: ...
+    @property
+    def nodes(self) -> Mapping[City, int]: ...
 
     def beat(self) -> None: ...
 
@@ -204,7 +209,7 @@ def _direct(client: C, ca: bytes) -> C:
 
 @dataclass(eq=False)
 class _Letter:
-    """One request of one call, until it has its reply. `sent`: when it last went out, 0 if it must go out; `again_s`: how long it then waits.
+    """One request of one call, until it has its reply. `due`: when it goes out (again); `again_s`: how long it then waits for a reply.
 
     `tried`: it failed once already. `settled`: the call has its reply, or does not wait any more. All times are monotonic seconds.
     """

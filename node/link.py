@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-UNAUTHORISED: Final = 41  # exit status: the SuperLink does not know the key (any more); a roster says whether that is for good
+UNAUTHORISED: Final = (
+    41  # exit status: the SuperLink does not know the key (any more); a roster says whether that is for good
+)
 STEPPED: Final = 1.5  # idle waits grow by this factor
 ACTIVE_S: Final = 30.0  # a link that answered so recently asks often
 

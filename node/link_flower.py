@@ -14,13 +14,12 @@ What flwr 1.41 does, and what is done about it:
 
 import os
 import signal
-import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Any, Final, NoReturn
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
@@ -38,7 +37,6 @@ from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectUn
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import RunNotRunningException
-from flwr.supernode import fleet_http_connection
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.fleet_http_connection import http_request_response
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
@@ -47,7 +45,7 @@ from node import serve
 from node.link import UNAUTHORISED, Pace, Way
 from node.transport import read as read_key
 from protocols.errors import HpfedError
-from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, QUIET, content_of, records
+from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
 from protocols.messages import peek
 
 AT_ONCE: Final = 2  # requests that one link has at the gate
@@ -169,9 +167,7 @@ class Link:
         except serve.GateAwayError:
             return Message(refused, reply_to=message)
         values = {"none": {}} if reply is None else records(reply)
-        return Message(
-            RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message
-        )
+        return Message(RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message)
 
     def _asked(self, content: bytes) -> bytes | None:
         until = time.monotonic() + self.way.answer_s
@@ -184,7 +180,7 @@ class Link:
                 time.sleep(BUSY_WAIT_S)
 
     def _sent(self, reply: Message) -> None:
-        """Push a reply; one whose run is over, or whose SuperLink is away, is dropped: it is asked for again, and is in the gate's books."""
+        """Push a reply. One whose run is over, or whose SuperLink is away, is dropped: asked again, the gate gives it again."""
         with suppress(httpx.HTTPError, RunNotRunningException, RuntimeError), no_object_id_recompute():
             reply.metadata.__dict__["_message_id"] = reply.object_id
             run, wanted = reply.metadata.run_id, get_all_nested_objects(reply)

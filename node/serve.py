@@ -73,7 +73,10 @@ class Served:
         while (asked := self._waiting.get()) is not None:
             content, line = asked
             reply = answer(content, clock())
-            with line, suppress(OSError):  # who asked has gone: the answer is in the books, and the same request gets it again
+            with (
+                line,
+                suppress(OSError),
+            ):  # who asked has gone: the answer is in the books, and the same request gets it again
                 line.sendall(NOTHING.to_bytes(4, "big") if reply is None else len(reply).to_bytes(4, "big") + reply)
 
     def stop(self) -> None:

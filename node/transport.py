@@ -31,7 +31,9 @@ def transport(home: Path, entropy: Entropy) -> ec.EllipticCurvePrivateKey:
     path = home / KEY
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        secret = 1 + int.from_bytes(exactly(entropy, 56), "big") % (ORDER - 1)  # 64 bits to spare: no residue is likelier
+        secret = 1 + int.from_bytes(exactly(entropy, 56), "big") % (
+            ORDER - 1
+        )  # 64 bits to spare: no residue is likelier
         made = ec.derive_private_key(secret, CURVE)
         part = path.with_suffix(".part")
         part.unlink(missing_ok=True)

@@ -28,7 +28,15 @@ QUIET: Final = {
     "OMP_NUM_THREADS": "1",
 }
 # A proxy is what the configuration says; trust is the authority of the roster.
-DROPPED: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
+DROPPED: Final = (
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "ssl_cert_file",
+    "ssl_cert_dir",
+    "sslkeylogfile",
+)
 
 
 def records(content: bytes) -> dict[str, dict[str, Value]]:

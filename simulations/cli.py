@@ -24,6 +24,10 @@ Lang = Annotated[
     Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; progress on stderr.")]
+Engine = Annotated[
+    Literal["inprocess", "flower"],
+    typer.Option("--engine", help="inprocess, or flower: a process for every city's gate and link, TLS on loopback."),
+]
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, help="A reproducible world. It protects nobody who knows the seed.")
 ]
@@ -114,6 +118,7 @@ def demo(
         "demo"
     ),
     seed: Seed = None,
+    engine: Engine = "inprocess",
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
@@ -129,7 +134,7 @@ def demo(
         from simulations import demonstration
 
         began = time.perf_counter()
-        outcome, files = demonstration.make(out, seed, told)
+        outcome, files = demonstration.make(out, seed, told, engine=engine)
         _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
         told(f"{say('next', spoken)} hpfed-simulate run {out}/study.yaml --cities {out}/cities --out my-result")
 
@@ -310,7 +315,7 @@ def run(
     accept_noisy: Annotated[
         bool, typer.Option("--accept-noisy", help="Go on although most rows will be noise.")
     ] = False,
-    engine: Annotated[str, typer.Option("--engine", help="inprocess (flower: with deployment).")] = "inprocess",
+    engine: Engine = "inprocess",
     seed: Seed = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", help="CITY@STEP: lose a city; may be repeated.")] = None,
     number: Annotated[
@@ -338,10 +343,10 @@ def run(
         from coordinator import askers, output, split
         from protocols import study as studies
         from protocols.errors import ConfigError
-        from simulations import world
+        from simulations import federation, world
 
-        if engine != "inprocess":
-            raise ConfigError("NOT_YET", thing=f"--engine {engine}")
+        if engine == "flower":
+            federation.flower()
         if by_hand and seed is not None:
             raise ConfigError("SIMULATE_BY_HAND")
         asked = studies.load(study)
@@ -355,7 +360,9 @@ def run(
         signed = beside.read_bytes() if beside.is_file() else None
 
         def made(one: Any, place: Path) -> int:
-            return _asked(one, folder, place, homes, seed, drops, by_hand, signed, accept_noisy, spoken, as_json)
+            return _asked(
+                one, folder, place, homes, seed, drops, by_hand, signed, accept_noisy, engine, spoken, as_json
+            )
 
         if asked.file.repeat is None:
             code = made(asked, out)
@@ -394,6 +401,7 @@ def _asked(
     by_hand: bool,
     signed: bytes | None,
     accept_noisy: bool,
+    engine: Literal["inprocess", "flower"],
     spoken: str,
     as_json: bool,
 ) -> int:
@@ -416,6 +424,7 @@ def _asked(
         by_hand=by_hand,
         signed=signed,
         progress=told,
+        engine=engine,
         **({} if accept_noisy else {"before_asking": standins.refuse_noise}),
     )
     since = time.perf_counter()

@@ -11,15 +11,15 @@ import socket
 import ssl
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from coordinator.certificates import authority, certificate
-from coordinator.exchange import Exchange
+from coordinator.exchange import Attended
 from coordinator.superlink import HOST, SECRET_BYTES, Gateway, SuperLink
 from node import link
 from node.transport import KEY, public, transport
@@ -27,6 +27,9 @@ from protocols.entropy import exactly, operating_system
 from protocols.errors import ConfigError
 from protocols.flower import environment
 from simulations.children import Child, all_of, until
+
+if TYPE_CHECKING:
+    from coordinator.link_flower import FlowerExchange
 
 MOST_CITIES: Final = 12
 STARTS_S: Final = 90.0
@@ -69,17 +72,20 @@ class Running:
     socket: Path
     child: Child
 
+    def settled(self) -> bool:
+        """It listens, or it never will."""
+        return self.socket.exists() or self.child.ended
 
-@dataclass
+
+@dataclass(frozen=True)
 class Federation:
-    """What `links` started; `exchange` is what a study is asked over."""
+    """What runs. `exchange` is what a study is asked over; `children` by name: superlink, gateway, and each city's link."""
 
-    run: Path
     superlink: SuperLink
     gateway: Gateway
     keys: Mapping[str, str]
     children: Mapping[str, Child]
-    exchange: Any = None
+    exchange: "FlowerExchange"
 
 
 def flower() -> None:
@@ -108,8 +114,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def gates(places: Mapping[str, Place], progress: Callable[[str], None]) -> Iterator[dict[str, Running]]:
-    """A gate process per city. One whose books do not open is left out, and said on `progress`."""
+def gates(places: Mapping[str, Place]) -> Iterator[dict[str, Running]]:
+    """A gate process per city, started. Errors: `ConfigError` FLOWER_MISSING, FLOWER_CITIES."""
+    flower()
     if len(places) > MOST_CITIES:
         raise ConfigError("FLOWER_CITIES", most=MOST_CITIES)
     with folder() as run, ExitStack() as stack:
@@ -118,14 +125,19 @@ def gates(places: Mapping[str, Place], progress: Callable[[str], None]) -> Itera
             told, socket_ = run / f"{name}.json", run / f"{name}.sock"
             place.write(told, socket_)
             command = [sys.executable, "-m", "simulations.gate_process", str(told)]
-            said = run / f"{name}.said"
-            started[name] = Running(socket_, Child(command, own_environment(), said, again=False))
+            started[name] = Running(socket_, Child(command, own_environment(), run / f"{name}.said", again=False))
         stack.enter_context(all_of([each.child for each in started.values()]))
-        for name, each in list(started.items()):
-            if not until(lambda each=each: each.socket.exists() or each.child.ended, STARTS_S) or each.child.ended:
-                progress(f"{name}: {_last(each.child.said)}")
-                del started[name]
         yield started
+
+
+def refused(started: Mapping[str, Running], progress: Callable[[str], None]) -> frozenset[str]:
+    """Wait until every gate listens. Those whose books do not open are said on `progress`, and returned."""
+    found = set()
+    for name, each in started.items():
+        if not until(each.settled, STARTS_S) or each.child.ended:
+            progress(f"{name}: {last_line(each.child.said)}")
+            found.add(name)
+    return frozenset(found)
 
 
 def own_environment() -> dict[str, str]:
@@ -133,13 +145,13 @@ def own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 
 
-def _last(said: Path) -> str:
+def last_line(said: Path) -> str:
     lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "-"
 
 
 @contextmanager
-def links(sockets: Mapping[str, Path]) -> Iterator[Exchange]:
+def links(sockets: Mapping[str, Path]) -> Iterator[Attended]:
     """The exchange over a federation whose gates listen at `sockets`."""
     with federation(sockets) as made:
         yield made.exchange
@@ -150,52 +162,53 @@ def federation(sockets: Mapping[str, Path]) -> Iterator[Federation]:
     """SuperLink, gateway, one link per city, and the exchange over them. Errors: `ConfigError` FLOWER_MISSING, FLOWER_START."""
     flower()
     with folder() as run, ExitStack() as stack:
-        made = _begun(run, sockets)
-        stack.enter_context(all_of(list(made.children.values())))
-        for name, answers in (("superlink", _healthy(made.superlink)), ("gateway", _open(made.gateway))):
+        superlink, gateway = _served(run)
+        around = environment(own_environment(), str(run / "flwr"))
+        children = {
+            "superlink": Child(superlink.command(), around, run / "superlink.said"),
+            "gateway": Child(gateway.command(), around, run / "gateway.said"),
+        }
+        keys: dict[str, str] = {}
+        for city, socket_ in sockets.items():
+            keys[city], way = _way(run / city, gateway, superlink.ca, socket_)
+            children[city] = Child(link.command(way), around, run / f"{city}.said")
+        stack.enter_context(all_of(list(children.values())))
+        for name, answers in (("superlink", _healthy(superlink)), ("gateway", _open(gateway))):
             if not until(answers, STARTS_S):
-                raise ConfigError("FLOWER_START", name=name, said=_last(made.children[name].said))
+                raise ConfigError("FLOWER_START", name=name, said=last_line(children[name].said))
         from coordinator.link_flower import FlowerExchange, courier_run
 
-        transport_ = {city: (key,) for city, key in made.keys.items()}
-        made.exchange = FlowerExchange(lambda: courier_run(made.superlink, transport_))
-        stack.callback(made.exchange.close)
-        if not until(lambda: made.exchange.present() == sockets.keys(), STARTS_S):
-            absent = sorted(sockets.keys() - made.exchange.present())
-            raise ConfigError("FLOWER_START", name=", ".join(absent), said=_last(made.children[absent[0]].said))
-        yield made
+        exchange = FlowerExchange(lambda: courier_run(superlink, {city: (key,) for city, key in keys.items()}))
+        stack.callback(exchange.close)
+        if not until(lambda: exchange.present() == sockets.keys(), STARTS_S):
+            absent = sorted(sockets.keys() - exchange.present())
+            raise ConfigError("FLOWER_START", name=", ".join(absent), said=last_line(children[absent[0]].said))
+        yield Federation(superlink, gateway, keys, children, exchange)
 
 
-def _begun(run: Path, sockets: Mapping[str, Path]) -> Federation:
-    """Keys and certificates in `run`, and every process started."""
+def _served(run: Path) -> tuple[SuperLink, Gateway]:
+    """A throw-away authority and a certificate of it in `run`, and what listens with it."""
     import time
 
     now = int(time.time())  # noqa: TID251 a certificate is for the clocks of this machine
     ca = authority("hpfed, simulated", DAYS, entropy=operating_system, now=now)
-    paths = {name: run / f"{name}.pem" for name in ("ca", "certificate", "key")}
     served = certificate((HOST,), ca, DAYS, entropy=operating_system, now=now)
-    for name, content in (("ca", ca.certificate), ("certificate", served.certificate), ("key", served.key)):
-        secret(paths[name], content)
-    secret(run / "se.secret", exactly(operating_system, SECRET_BYTES))
-    superlink = SuperLink(free_port(), paths["ca"], paths["certificate"], paths["key"], run / "se.secret")
-    gateway = Gateway(
-        HOST, free_port(), paths["certificate"], paths["key"], superlink.address, paths["ca"], RATE, 16 * MOST_CITIES
-    )
-    around = environment(own_environment(), str(run / "flwr"))
-    children = {
-        "superlink": Child(superlink.command(), around, run / "superlink.said"),
-        "gateway": Child(gateway.command(), around, run / "gateway.said"),
-    }
-    keys: dict[str, str] = {}
-    for city, socket_ in sockets.items():
-        own = run / city
-        keys[city] = public(transport(own, operating_system))
-        way = link.Way(
-            f"{HOST}:{gateway.port}", str(paths["ca"]), str(own / KEY), str(socket_), str(own / "node"), idle_s=IDLE_S
-        )
-        way.write(own / "link.json")
-        children[city] = Child(link.command(own / "link.json"), around, run / f"{city}.said")
-    return Federation(run, superlink, gateway, keys, children)
+    files = {"ca.pem": ca.certificate, "served.pem": served.certificate, "served.key": served.key}
+    for name, content in {**files, "se.secret": exactly(operating_system, SECRET_BYTES)}.items():
+        secret(run / name, content)
+    shown = (run / "served.pem", run / "served.key")
+    superlink = SuperLink(free_port(), run / "ca.pem", *shown, run / "se.secret")
+    most = 16 * MOST_CITIES
+    return superlink, Gateway(HOST, free_port(), *shown, superlink.address, superlink.ca, RATE, most)
+
+
+def _way(own: Path, gateway: Gateway, ca: Path, socket_: Path) -> tuple[str, Path]:
+    """A city's transport key as the SuperLink is told it, and the file that its link reads."""
+    key = public(transport(own, operating_system))
+    address = f"{gateway.host}:{gateway.port}"
+    way = link.Way(address, str(ca), str(own / KEY), str(socket_), str(own / "node"), idle_s=IDLE_S)
+    way.write(own / "link.json")
+    return key, own / "link.json"
 
 
 def secret(path: Path, content: bytes) -> None:
@@ -223,6 +236,3 @@ def _open(gateway: Gateway) -> Callable[[], bool]:
         return False
 
     return answers
-
-
-__all__: Sequence[str] = ("Federation", "Place", "Running", "federation", "folder", "gates", "links")

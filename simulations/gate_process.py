@@ -6,6 +6,7 @@ arrives in t + 1, as in a world in one process, so that both give the same bytes
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from node.serve import Answer, listening
@@ -38,10 +39,8 @@ def following(answer: Answer) -> Answer:
     """The gate of a seeded world: it is as late as the message says."""
 
     def late(content: bytes, now: int) -> bytes | None:
-        try:
+        with suppress(HpfedError):
             now = messages.peek(content).issued + 1
-        except HpfedError:
-            pass
         return answer(content, now)
 
     return late

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from coordinator import askers, bundle, published, release, rounds
-from coordinator.exchange import Exchange, Failure
+from coordinator.exchange import Attended, Failure
 from coordinator.log import Log
 from node import city as cities
 from node import ingest, mapping, snapshot
@@ -145,7 +145,7 @@ class InProcess:
 class Carried(InProcess):
     """The same losses over another exchange, whose cities are processes of their own. `refused`: cities whose gate did not open."""
 
-    over: Exchange | None = None
+    over: Attended | None = None
     refused: frozenset[str] = frozenset()
 
     def present(self) -> frozenset[str]:
@@ -162,7 +162,7 @@ class Carried(InProcess):
         yield from self._over.each(kind, kept, timeout_s)
 
     @property
-    def _over(self) -> Exchange:
+    def _over(self) -> Attended:
         assert self.over is not None  # noqa: S101 whoever makes one gives it
         return self.over
 
@@ -695,9 +695,10 @@ def _processes(
         party.city.city: federation.Place(party.folder, homes, base, roster.file, clock.virtual, seed, by_hand)
         for party in found
     }
-    running = stack.enter_context(federation.gates(places, progress))
-    link = stack.enter_context(federation.links({name: each.socket for name, each in running.items()}))
-    return Carried({}, clock, drops, over=link, refused=frozenset(places.keys() - running.keys()))
+    gates = stack.enter_context(federation.gates(places))
+    link = stack.enter_context(federation.links({name: each.socket for name, each in gates.items()}))
+    refused = federation.refused(gates, progress)
+    return Carried({}, clock, drops, over=link, refused=refused)
 
 
 def _simulated_officers(
