@@ -112,6 +112,16 @@ def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
         raise typer.Exit(fault.exit_code) from None
 
 
+def carrier(engine: str) -> Any:
+    """What carries to gates in processes of their own; None for one process. Errors: `ConfigError FLOWER_MISSING`."""
+    if engine == "inprocess":
+        return None
+    from simulations import federation
+
+    federation.flower()
+    return federation.links
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to write; a demo of an earlier time is replaced.")] = Path(
@@ -134,7 +144,7 @@ def demo(
         from simulations import demonstration
 
         began = time.perf_counter()
-        outcome, files = demonstration.make(out, seed, told, engine=engine)
+        outcome, files = demonstration.make(out, seed, told, links=carrier(engine))
         _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
         told(f"{say('next', spoken)} hpfed-simulate run {out}/study.yaml --cities {out}/cities --out my-result")
 
@@ -343,10 +353,8 @@ def run(
         from coordinator import askers, output, split
         from protocols import study as studies
         from protocols.errors import ConfigError
-        from simulations import federation, world
+        from simulations import world
 
-        if engine == "flower":
-            federation.flower()
         if by_hand and seed is not None:
             raise ConfigError("SIMULATE_BY_HAND")
         asked = studies.load(study)
@@ -359,10 +367,10 @@ def run(
         beside = askers.signature_beside(study)
         signed = beside.read_bytes() if beside.is_file() else None
 
+        links = carrier(engine)
+
         def made(one: Any, place: Path) -> int:
-            return _asked(
-                one, folder, place, homes, seed, drops, by_hand, signed, accept_noisy, engine, spoken, as_json
-            )
+            return _asked(one, folder, place, homes, seed, drops, by_hand, signed, accept_noisy, links, spoken, as_json)
 
         if asked.file.repeat is None:
             code = made(asked, out)
@@ -401,7 +409,7 @@ def _asked(
     by_hand: bool,
     signed: bytes | None,
     accept_noisy: bool,
-    engine: Literal["inprocess", "flower"],
+    links: Any,
     spoken: str,
     as_json: bool,
 ) -> int:
@@ -424,7 +432,7 @@ def _asked(
         by_hand=by_hand,
         signed=signed,
         progress=told,
-        engine=engine,
+        links=links,
         **({} if accept_noisy else {"before_asking": standins.refuse_noise}),
     )
     since = time.perf_counter()

@@ -35,7 +35,7 @@ def make(
     seed: int | None,
     progress: Callable[[str], None],
     rows: int | None = None,
-    engine: world.Engine = "inprocess",
+    links: world.Links | None = None,
 ) -> tuple[world.Outcome, tuple[Path, ...]]:
     """Everything under `out`. `rows`: accounts of each city instead of its own number.
 
@@ -60,7 +60,7 @@ def make(
     (out / "study.yaml").write_bytes(asked)
     homes = None if seed is None else world.fresh_homes(out)
     found = split.stated(study.load(out / "study.yaml"))
-    outcome = world.run(found, out / "cities", homes, seed=seed, progress=progress, engine=engine)
+    outcome = world.run(found, out / "cities", homes, seed=seed, progress=progress, links=links)
     since = time.perf_counter()
     files = output.write(out, outcome.results, outcome.events, outcome.sealer, {"study.yaml": asked})
     seconds = {"cities": made, **outcome.seconds, "report": time.perf_counter() - since}

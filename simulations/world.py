@@ -46,6 +46,7 @@ from protocols.roster import read as read_roster
 from protocols.secagg.plan import STEPS
 from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
+from simulations import federation
 
 CONSORTIUM: Final = "simulated"
 SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
@@ -59,7 +60,9 @@ OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
 SEEDED_MARK: Final = "seeded-world"  # a file of homes that may be made anew
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
-Engine = Literal["inprocess", "flower"]  # what carries: calls, or real processes on loopback (`federation.py`)
+Links = Callable[
+    [Mapping[str, Path]], AbstractContextManager[Attended]
+]  # an exchange with gates that listen at these sockets
 
 
 @dataclass(frozen=True)
@@ -251,10 +254,11 @@ def run(
     signed: bytes | None = None,
     progress: Callable[[str], None] = lambda _line: None,
     before_asking: Callable[[Study, Sequence[Party], Path | None], None] | None = None,
-    engine: Engine = "inprocess",
+    links: Links | None = None,
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
 
+    `links`: what carries to gates in processes of their own (`federation.links`); None: gates of this process are called.
     `signed`: the asker's signed file, where an asker is enrolled with a key of its own; the simulated key of any other asker signs here.
     `before_asking` may stop a study that is not answered yet, when snapshots are there and nobody was asked.
 
@@ -284,7 +288,7 @@ def run(
         return _stored(study, found, folder, homes, clock, store, watch)
     _ingested(found, homes, seed, progress)
     watch.mark("ingest")
-    here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed, engine)
+    here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed, links)
     for path in store.unfinished():
         outcome = here.resumed(path)
         if outcome is not None:
@@ -353,7 +357,7 @@ class _Here:
     watch: "_Watch"
     by_hand: bool
     signed: bytes | None
-    engine: Engine
+    links: Links | None
 
     def asked(self) -> Outcome:
         """A new conversation. Its log is there until the answer is kept."""
@@ -403,7 +407,7 @@ class _Here:
             signed=self.signed,
             roster=roster,
             progress=self.watch.progress,
-            engine=self.engine,
+            links=self.links,
         )
 
     def _released(
@@ -581,7 +585,7 @@ def everyone(
     signed: bytes | None = None,
     roster: Roster | None = None,
     progress: Callable[[str], None] = lambda _line: None,
-    engine: Engine = "inprocess",
+    links: Links | None = None,
 ) -> Iterator[Everyone]:
     """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested.
 
@@ -595,8 +599,10 @@ def everyone(
     roster = roster or made
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        if engine == "flower":
-            link: InProcess = _processes(found, roster, homes, base, clock, seed, drops, by_hand, stack, progress)
+        if links is not None:
+            link: InProcess = _processes(
+                found, roster, homes, base, clock, seed, drops, by_hand, links, stack, progress
+            )
         else:
             gates: dict[str, Gate] = {}
             for party in found:
@@ -683,12 +689,11 @@ def _processes(
     seed: int | None,
     drops: Sequence[Drop],
     by_hand: bool,
+    links: Links,
     stack: ExitStack,
     progress: Callable[[str], None],
 ) -> Carried:
-    """Every gate in a process of its own, behind a link process, a gateway and a SuperLink on loopback. They end with `stack`."""
-    from simulations import federation  # flwr takes seconds to import, and is an extra
-
+    """Every gate in a process of its own, and `links` between them and here. They end with `stack`."""
     for name in OFFICERS:  # one key for all gates, whichever asks first
         identity(base / "officers" / name, source_of(seed)("officer", name))
     places = {
@@ -696,7 +701,7 @@ def _processes(
         for party in found
     }
     gates = stack.enter_context(federation.gates(places))
-    link = stack.enter_context(federation.links({name: each.socket for name, each in gates.items()}))
+    link = stack.enter_context(links({name: each.socket for name, each in gates.items()}))
     refused = federation.refused(gates, progress)
     return Carried({}, clock, drops, over=link, refused=refused)
 
