@@ -1,11 +1,11 @@
 """The path filter before the SuperLink: all that a city can reach of it (ASGI, no framework).
 
 A request passes if and only if its method is POST, its raw undecoded path is listed, its query is empty and its content type is
-protobuf; its body is at most `LARGEST_BODY`. Anything else is answered without a look at the SuperLink:
+protobuf; its headers are at most `LARGEST_HEADERS`, its body at most `LARGEST_BODY`. Anything else is answered without a look at the SuperLink:
 
 | answer | when |
 |---|---|
-| 404, empty | any other method, path, query or content type |
+| 404, empty | any other method, path, query or content type; longer headers |
 | 413 | a longer body |
 | 429 | more requests a second, or more open connections, than one address may have |
 | 502, 503 | the SuperLink is away; was not there yet |
@@ -96,6 +96,7 @@ class Gateway:
             or scope["raw_path"] not in self.allowed
             or scope["query_string"]
             or [value for name, value in headers if name == b"content-type"] != [PROTOBUF]
+            or sum(len(name) + len(value) for name, value in headers) > LARGEST_HEADERS
         ):
             return await self._refuse(send, 404)
         if not self._in_rate(scope["client"][0]):

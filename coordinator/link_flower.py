@@ -38,7 +38,7 @@ from flwr.proto.fab_pb2 import Fab
 from flwr.proto.runtime_pb2 import AcquireTaskRequest, PullTaskInputRequest, SendTaskHeartbeatRequest
 from flwr.serverapp import ServerApp
 from flwr.serverapp.grid import Grid
-from flwr.supercore.constant import TaskType
+from flwr.supercore.constant import NodeStatus, TaskType
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.date import now as flower_now
 from flwr.supercore.error import FlowerError
@@ -60,7 +60,7 @@ BEAT_S: Final = 20.0  # Flower fails a run after 60 s without
 LOOKS_S: Final = (0.05, 0.5)  # between looks for replies: from, to
 LOOKS_GROW: Final = 1.3
 AGAIN_S: Final = (
-    15.0  # a request without reply is sent again after so long, then twice as long: the link may have died with it
+    5.0  # without reply for so long, then twice as long, a request is sent again: the link may have died with it
 )
 TRY_AGAIN_S: Final = 1.0  # after a failure that may be over at once
 BACK_S: Final = (0.5, 1.0, 2.0, 4.0)  # between tries of a SuperLink that is away
@@ -179,14 +179,24 @@ def courier_run(superlink: SuperLink, transport: Mapping[City, Sequence[str]]) -
 
 
 def _registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, int]:
-    """The node of each city's newest key. What is registered already stays; what is on no list goes."""
+    """The node of each city's newest key. What is registered already stays; what is on no list goes.
+
+    A key that was once unregistered has no way back into this SuperLink: its city has no node until it shows another key, or the
+    SuperLink begins anew.
+    """
     wanted = {transport_key(key): city for city, keys in transport.items() for key in keys}
-    there = {bytes(node.public_key): node.node_id for node in control.ListNodes(ListNodesRequest()).nodes_info}
+    listed = control.ListNodes(ListNodesRequest()).nodes_info
+    gone = {bytes(node.public_key) for node in listed if node.status == NodeStatus.UNREGISTERED}
+    there = {bytes(node.public_key): node.node_id for node in listed if bytes(node.public_key) not in gone}
     for key in there.keys() - wanted.keys():
-        control.UnregisterNode(UnregisterNodeRequest(node_id=there[key]))
+        with suppress(httpx.HTTPStatusError):  # flwr answers 500 for a node that was never online
+            control.UnregisterNode(UnregisterNodeRequest(node_id=there[key]))
     found: dict[City, int] = {}
     for key, city in wanted.items():
-        found[city] = there[key] if key in there else control.RegisterNode(RegisterNodeRequest(public_key=key)).node_id
+        if key in there:
+            found[city] = there[key]
+        elif key not in gone:
+            found[city] = control.RegisterNode(RegisterNodeRequest(public_key=key)).node_id
     return found
 
 
@@ -239,7 +249,7 @@ class FlowerExchange:
         self._letters: list[_Letter] = []
         self._by_id: dict[str, _Letter] = {}
         self._run: Run | None = None
-        self._closed = False
+        self._closed = self._anew_due = False
         self.late = 0
         self.runs = 0
         self._thread = threading.Thread(target=self._carry, name="hpfed-exchange", daemon=True)
@@ -286,6 +296,12 @@ class FlowerExchange:
         finally:
             self._withdraw(waiting)
 
+    def renew(self) -> None:
+        """Begin a new run: there is a newer roster. What is open goes on in it."""
+        with self._changed:
+            self._anew_due = True
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Open calls end in failures; the run is left to itself."""
         with self._changed:
@@ -306,11 +322,15 @@ class FlowerExchange:
                 now = time.monotonic()
                 if self._closed:
                     break
-                if not self._letters and not self._by_id and self._run is not None and now < beaten + BEAT_S:
+                renewed, self._anew_due = self._anew_due, False
+                idle = not self._letters and not self._by_id and not renewed
+                if idle and self._run is not None and now < beaten + BEAT_S:
                     self._changed.wait(beaten + BEAT_S - now)
                     look_s = LOOKS_S[0]
                     continue
             try:
+                if renewed:
+                    self._lose()
                 if self._run is None:
                     self._run = self._connect()
                     self.runs += 1

@@ -94,6 +94,9 @@ class Link:
                 held.acquire()
                 try:
                     taken = self.taken()
+                except RunNotRunningException:  # between the pull and the confirmation: nobody waits for the answer
+                    held.release()
+                    continue
                 except (httpx.TransportError, httpx.HTTPStatusError):
                     held.release()
                     if time.monotonic() - self.heard > AWAY_S:

@@ -30,6 +30,7 @@ class Child:
 
     def __post_init__(self) -> None:
         self._stopping, self._lock = threading.Event(), threading.Lock()
+        self._ended: int | None = None
         self._start()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -37,6 +38,11 @@ class Child:
     def pid(self) -> int:
         """Of the process that runs now."""
         return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """With what the process before the present one ended."""
+        return self._ended
 
     @property
     def ended(self) -> bool:
@@ -79,7 +85,7 @@ class Child:
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
-            self._process.wait()
+            self._ended = self._process.wait()
             self.ends += 1
             if not self.again or self._stopping.wait(BACK_S[min(self.ends - 1, len(BACK_S) - 1)]):
                 return
