@@ -1,7 +1,7 @@
 """The path filter before the SuperLink: all that a city can reach of it (ASGI, no framework).
 
 A request passes if and only if its method is POST, its raw undecoded path is listed, its query is empty and its content type is
-protobuf; its headers are at most `LARGEST_HEADERS`, its body at most `LARGEST_BODY`. Anything else is answered without a look at the SuperLink:
+protobuf; its headers are at most `LARGEST_HEADERS` and its body `LARGEST_BODY` long. Anything else is answered without a look upstream:
 
 | answer | when |
 |---|---|
