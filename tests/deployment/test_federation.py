@@ -17,11 +17,11 @@ from typing import Any, Final
 import pytest
 
 from coordinator.exchange import Failure, exchange
+from coordinator.superlink import HOST
 from node.link import UNAUTHORISED
 from protocols import study as studies
 from simulations import world
 from simulations.children import until
-from simulations.federation import HOST
 from tests import gates
 from tests.deployment.stage import CITIES, Stage
 
@@ -283,7 +283,7 @@ def test_a_hostile_bundle_is_never_fetched_and_its_messages_get_a_constant_no(st
         "query.hpf": RecordDict({"hpf": ConfigRecord({"e": b"x", "more": 1})}),
     }
     with stage.answering(answer):
-        names = []
+        names: list[str] = []
         for node, (kind, said) in zip(run.nodes.values(), [*sent.items()] * 2, strict=True):
             about = Metadata(
                 run.run_id, "", 1, node, "", "", flower_now().timestamp(), TIME_S, kind, src_task_id=run.task_id

@@ -178,7 +178,8 @@ def test_routes_are_the_ones_that_somebody_decided_about() -> None:
     from fastapi.routing import iter_route_contexts
     from flwr.superlink.main import create_app
 
-    paths = {getattr(each, "path", None) or each.route.path for each in iter_route_contexts(create_app().routes)}
+    found: list[Any] = list(iter_route_contexts(create_app().routes))
+    paths = {getattr(each, "path", None) or each.route.path for each in found}
     expected = {f"/v1/{api}/{name}" for api, names in ROUTES.items() for name in names}
     assert paths == expected | {"/docs", "/docs/oauth2-redirect", "/health", "/openapi.json"}
     assert {path.decode() for path in gateway.paths(courier=True)} < expected
