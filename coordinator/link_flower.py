@@ -42,6 +42,7 @@ from flwr.supercore.constant import NodeStatus, TaskType
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.date import now as flower_now
 from flwr.supercore.error import FlowerError
+from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufClient
@@ -155,8 +156,8 @@ def courier_run(superlink: SuperLink, transport: Mapping[City, Sequence[str]]) -
     """
     ca = superlink.ca.read_bytes()
     with ExitStack() as stack:
-        control = stack.enter_context(_client(ControlHttpClient, superlink, ca, "hpfed"))
-        nodes = _registered(control, transport)
+        control = stack.enter_context(control_of(superlink))
+        nodes = registered(control, transport)
         content = bundle()
         run_id = control.StartRun(
             StartRunRequest(fab=Fab(hash_str=sha256(content).hexdigest(), content=content))
@@ -178,7 +179,12 @@ def courier_run(superlink: SuperLink, transport: Mapping[City, Sequence[str]]) -
     return CourierRun(grid, run_id, claimed.task.task_id, nodes)
 
 
-def _registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, int]:
+def control_of(superlink: SuperLink) -> ControlHttpClient:
+    """The control interface, which is reached from loopback alone and has no authentication of its own."""
+    return _client(ControlHttpClient, superlink, superlink.ca.read_bytes(), "hpfed")
+
+
+def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, int]:
     """The node of each city's newest key. What is registered already stays; what is on no list goes.
 
     A key that was once unregistered has no way back into this SuperLink: its city has no node until it shows another key, or the
@@ -342,7 +348,9 @@ class FlowerExchange:
                 sent = self._send(self._run)
                 came = self._receive(self._run)
                 tries = 0
-            except LOST:
+            except (
+                Exception
+            ):  # one of LOST, or a bug: calls end in time whatever it is, and a new run is all that can help
                 self._lose()
                 with self._changed:
                     self._changed.wait(BACK_S[min(tries, len(BACK_S) - 1)])
@@ -393,8 +401,11 @@ class FlowerExchange:
         return True
 
     def _push(self, run: Run, batch: list[tuple[_Letter, Message]], now: float) -> None:
-        names = list(run.grid.push_messages([message for _, message in batch]))
-        for (letter, _), name in zip(batch, names or [""] * len(batch), strict=True):
+        try:
+            names: list[str | None] = list(run.grid.push_messages([message for _, message in batch]))
+        except ObjectPushError:  # some may have arrived, and all are sent again soon
+            names = [message.metadata.message_id for _, message in batch]
+        for (letter, _), name in zip(batch, names or [None] * len(batch), strict=True):
             if not name:
                 self._failed(letter, "unreachable", now)
                 continue

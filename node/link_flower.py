@@ -125,16 +125,21 @@ class Link:
         return message, content
 
     def _fetched(self, message: Message, tree: Any) -> bytes | None:
-        """The values of a message, and nothing else of it."""
+        """The values of a message, and nothing else of it.
+
+        Every object is pulled, also those that nothing is read from: a message that is confirmed is deleted, and its sender may still be
+        pushing them.
+        """
         if message.metadata.message_type != MESSAGE_TYPE or len(tree.children) != 1:
             return None
         leaves = list(tree.children[0].children)
         if not 1 <= len(leaves) <= MOST_PARTS or any(each.children for each in leaves):
             return None
         try:
-            found = [
-                dict(ConfigRecord.inflate(self._pulled(message.metadata.run_id, each.object_id))) for each in leaves
+            pulled = [
+                self._pulled(message.metadata.run_id, each.object_id) for each in (tree, tree.children[0], *leaves)
             ]
+            found = [dict(ConfigRecord.inflate(each)) for each in pulled[2:]]
         except (ValueError, TypeError, ObjectPullError):
             return None
         return content_of(found)

@@ -1,8 +1,8 @@
 """What both ends of a link over Flower agree on: how an envelope stands in a message, and what a process that imports flwr finds around it.
 
-A message holds one record with one value, which costs a city seven requests; an envelope longer than `PART` is cut into parts of that
+A message holds one record with one value, which costs a city nine requests; an envelope longer than `PART` is cut into parts of that
 size, each in a record of its own with its place, so that no request is longer than the gateway lets through. Records have names in
-Flower; nothing is read from them, so that a city fetches the values alone.
+Flower; nothing is read from them.
 """
 
 from collections.abc import Mapping, Sequence

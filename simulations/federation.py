@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -162,7 +163,7 @@ def federation(sockets: Mapping[str, Path]) -> Iterator[Federation]:
     """SuperLink, gateway, one link per city, and the exchange over them. Errors: `ConfigError` FLOWER_MISSING, FLOWER_START."""
     flower()
     with folder() as run, ExitStack() as stack:
-        superlink, gateway = _served(run)
+        superlink, gateway = served(run)
         around = environment(own_environment(), str(run / "flwr"))
         children = {
             "superlink": Child(superlink.command(), around, run / "superlink.said"),
@@ -173,7 +174,7 @@ def federation(sockets: Mapping[str, Path]) -> Iterator[Federation]:
             keys[city], way = _way(run / city, gateway, superlink.ca, socket_)
             children[city] = Child(link.command(way), around, run / f"{city}.said")
         stack.enter_context(all_of(list(children.values())))
-        for name, answers in (("superlink", _healthy(superlink)), ("gateway", _open(gateway))):
+        for name, answers in (("superlink", healthy(superlink)), ("gateway", _open(gateway))):
             if not until(answers, STARTS_S):
                 raise ConfigError("FLOWER_START", name=name, said=last_line(children[name].said))
         from coordinator.link_flower import FlowerExchange, courier_run
@@ -186,14 +187,12 @@ def federation(sockets: Mapping[str, Path]) -> Iterator[Federation]:
         yield Federation(superlink, gateway, keys, children, exchange)
 
 
-def _served(run: Path) -> tuple[SuperLink, Gateway]:
+def served(run: Path) -> tuple[SuperLink, Gateway]:
     """A throw-away authority and a certificate of it in `run`, and what listens with it."""
-    import time
-
     now = int(time.time())  # noqa: TID251 a certificate is for the clocks of this machine
     ca = authority("hpfed, simulated", DAYS, entropy=operating_system, now=now)
-    served = certificate((HOST,), ca, DAYS, entropy=operating_system, now=now)
-    files = {"ca.pem": ca.certificate, "served.pem": served.certificate, "served.key": served.key}
+    own = certificate((HOST,), ca, DAYS, entropy=operating_system, now=now)
+    files = {"ca.pem": ca.certificate, "served.pem": own.certificate, "served.key": own.key}
     for name, content in {**files, "se.secret": exactly(operating_system, SECRET_BYTES)}.items():
         secret(run / name, content)
     shown = (run / "served.pem", run / "served.key")
@@ -217,7 +216,8 @@ def secret(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _healthy(superlink: SuperLink) -> Callable[[], bool]:
+def healthy(superlink: SuperLink) -> Callable[[], bool]:
+    """Whether it says that it is."""
     trusted = ssl.create_default_context(cafile=str(superlink.ca))
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted))
 

@@ -126,11 +126,10 @@ def asking(path: bytes, body: bytes = b"", more: bytes = b"") -> bytes:
 
 
 def control(stage: Stage) -> Any:
-    """The control API, straight at loopback: it has no authentication of its own."""
-    from flwr.supercore.control import ControlHttpClient
+    """The control API, straight at loopback."""
+    from coordinator.link_flower import control_of
 
-    superlink = stage.federation.superlink
-    return ControlHttpClient.from_server_address(superlink.address, False, superlink.ca.read_bytes(), interceptors=[])
+    return control_of(stage.federation.superlink)
 
 
 def known(stage: Stage) -> tuple[set[int], set[int]]:
