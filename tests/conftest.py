@@ -5,6 +5,7 @@ combined: it fails if a branch of the rooms below was never taken, and says whic
 """
 
 import json
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,9 @@ from typing import Any, Final
 import coverage
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Two workers share two cores: threads of their own for small matrices cost eight times what they save. Read when numpy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT: Final = Path(__file__).parents[1]
 WHOLE: Final = (

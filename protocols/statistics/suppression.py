@@ -8,9 +8,10 @@ All tables of a study over one cohort are attacked together, with every margin, 
 in common (years and bands of age). A *line* is a row or column: the cells along one axis, all else fixed.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -406,12 +407,29 @@ def _show(found: Any, cells: Cells, printed: int, low: Any, high: Any) -> None:
     high[cells[seen]] = np.maximum(high[cells[seen]], found[seen])
 
 
+@cache
+def _greeted() -> None:
+    """The solver greets on the process's standard output at its first use, where a program prints data: it is made to say so to nobody."""
+    import highspy
+
+    output = os.dup(1)
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nobody, 1)
+        highspy.Highs()  # type: ignore[no-untyped-call]  # the library has no types
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+        os.close(nobody)
+
+
 class _Programme:
     """x >= 0 with ties @ x = wanted; `most`: above all that can be, so that every programme ends. Each begins where the last one ended."""
 
     def __init__(self, ties: Any, wanted: Cells, most: float) -> None:
         import highspy
 
+        _greeted()
         lines = ties.tocsr().astype(np.float64)
         number, cells = lines.shape
         model = highspy.HighsLp()

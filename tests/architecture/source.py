@@ -114,7 +114,7 @@ def tracked() -> tuple[Path, ...]:
         names = [Path(name) for name in listed.stdout.decode().split("\0") if name]
     else:
         names = [path.relative_to(ROOT) for path in ROOT.rglob("*") if ".venv" not in path.parts]
-    return tuple(sorted(path for path in names if (ROOT / path).is_file()))
+    return tuple(sorted(path for path in names if (ROOT / path).is_file() or (ROOT / path).is_symlink()))
 
 
 def belongs(name: str, prefixes: tuple[str, ...] | frozenset[str]) -> bool:

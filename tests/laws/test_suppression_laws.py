@@ -1,5 +1,7 @@
 """T26, laws of withheld cells: an attacker with every printed number, a linear programme and all tables finds no small count."""
 
+import subprocess
+import sys
 from itertools import product as combinations_of
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from protocols.statistics.ratio import Ratio
 from protocols.statistics.resolution import Resolution
 from protocols.statistics.rows import Answer, Row
 from protocols.statistics.suppression import Withheld, withheld
+from tests.architecture.source import ROOT
 from tests.laws import test_resolution_laws as resolutions
 from tests.laws.generated import DOMAIN
 
@@ -148,6 +151,21 @@ def test_where_nobody_stands_elsewhere_on_an_axis_the_margin_says_it_already() -
 
 
 # --- what is printed
+
+
+def test_the_search_prints_nothing_where_a_program_prints_its_data() -> None:
+    """In a process of its own: the solver would greet once, at its first use."""
+    searched = """
+from protocols.statistics.suppression import withheld
+from protocols.statistics.resolution import Resolution
+from tests.laws.test_suppression_laws import axis, count, exact, np
+from protocols.statistics.layout import Layout
+layout = Layout((count([axis("a", 4), axis("b", 4)]),))
+cells = np.array([3, 60, 70, 0, 40, 41, 42, 0, 50, 51, 52, 0, 0, 0, 0, 0])
+print(withheld(exact(layout, cells), Resolution.of(layout), 10).number)
+"""
+    ran = subprocess.run([sys.executable, "-c", searched], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 our own
+    assert ran.stdout.strip().isdigit()
 
 
 def crosstab(cells: Vector) -> tuple[Answer, Withheld, tuple[Axis, ...]]:
