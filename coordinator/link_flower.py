@@ -174,7 +174,11 @@ def courier_run(superlink: SuperLink, transport: Mapping[City, Sequence[str]]) -
                 break  # a task of anybody else is left to expire
     grid = HttpGrid(superlink.address, False, ca, token=claimed.token)
     grid._retry_invoker = None  # type: ignore[assignment]  # one try: see above
-    given = _direct(grid._runtime_client, ca).PullTaskInput(PullTaskInputRequest())
+    try:
+        given = _direct(grid._runtime_client, ca).PullTaskInput(PullTaskInputRequest())
+    except BaseException:
+        grid.close()
+        raise
     grid.set_run(run_from_proto(given.run))
     return CourierRun(grid, run_id, claimed.task.task_id, nodes)
 
@@ -251,7 +255,7 @@ class FlowerExchange:
 
     def __init__(self, connect: Callable[[], Run]) -> None:
         self._connect = connect
-        self._changed = threading.Condition()
+        self._changed, self._looking = threading.Condition(), threading.Lock()
         self._letters: list[_Letter] = []
         self._by_id: dict[str, _Letter] = {}
         self._run: Run | None = None
@@ -263,13 +267,14 @@ class FlowerExchange:
 
     def present(self) -> frozenset[City]:
         """Cities whose link the SuperLink has heard within the last minute."""
-        run = self._run
-        if run is None:
-            return frozenset()
-        try:
-            online = set(run.grid.get_node_ids())
-        except LOST:
-            return frozenset()
+        with self._looking:  # a grid that was closed would connect again
+            run = self._run
+            if run is None:
+                return frozenset()
+            try:
+                online = set(run.grid.get_node_ids())
+            except LOST:
+                return frozenset()
         return frozenset(city for city, node in run.nodes.items() if node in online)
 
     def each(
@@ -363,10 +368,11 @@ class FlowerExchange:
         self._lose()
 
     def _lose(self) -> None:
-        run, self._run = self._run, None
-        if run is not None:
-            with suppress(*LOST):
-                run.close()
+        with self._looking:
+            run, self._run = self._run, None
+            if run is not None:
+                with suppress(*LOST):
+                    run.close()
 
     def _anew(self) -> None:
         """A new run knows of nothing: every open letter goes out again."""
