@@ -414,7 +414,8 @@ class _Here:
         self, present: "Everyone", agreement: Agreement, answers: rounds.Answers, talk: rounds.Summing | None
     ) -> Outcome:
         """What follows the sum, if there is one: the cities' own answers, the release, and their signatures."""
-        post, roster, watch = present.post, present.post.roster, self.watch
+        post, watch = present.post, self.watch
+        roster = talk.conversation.roster if talk else post.roster  # of the plan, whatever was accepted since
         watch.mark("sum")
         counted = rounds.counted(post, agreement, talk.opened.survivors if talk else agreement.cities)
         opened = rounds.with_counted(talk.opened, counted) if talk else rounds.all_counted(agreement, answers, counted)
