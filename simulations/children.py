@@ -114,3 +114,23 @@ def until(holds: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process that it started, and they; where there is no /proc, none is found."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            own = [int(each) for each in task.read_text(encoding="ascii").split()]
+        except OSError:  # it has ended
+            continue
+        found += [*own, *(below for each in own for below in descendants(each))]
+    return found
+
+
+def command_of(pid: int) -> bytes:
+    """Its command line, words apart by NUL; nothing of a process that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

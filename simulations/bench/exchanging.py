@@ -22,6 +22,7 @@ from protocols import study as studies
 from simulations import cities, federation, world
 from simulations.bench import Line, line
 from simulations.bench.stock import Stock, stock
+from simulations.children import command_of, descendants
 
 CITIES: Final = ("chengdu", "chongqing", "suzhou")
 ROWS: Final = 500
@@ -57,7 +58,7 @@ class Timed:
         """Replies as they arrive."""
         self.calls += 1
         if not self.gates_mib:  # they wait for their first request
-            self.gates_mib = [resident(pid) for pid in _children(os.getpid()) if b"gate_process" in _command(pid)]
+            self.gates_mib = [resident(pid) for pid in descendants(os.getpid()) if b"gate_process" in command_of(pid)]
         began = time.perf_counter()
         yield from self.link.each(kind, requests, timeout_s)
         self.seconds += time.perf_counter() - began
@@ -128,7 +129,7 @@ def _most(peer: Stock) -> float:
     def look() -> None:
         nonlocal most
         while not done.is_set():
-            found = [sum(map(resident, [node.pid, *_children(node.pid)])) for node in peer.nodes]
+            found = [sum(map(resident, [node.pid, *descendants(node.pid)])) for node in peer.nodes]
             most = max(most, statistics.median(found))
             time.sleep(0.05)
 
@@ -138,25 +139,6 @@ def _most(peer: Stock) -> float:
     done.set()
     looks.join()
     return most
-
-
-def _children(pid: int) -> list[int]:
-    """Every process that it started, and they."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            own = [int(each) for each in task.read_text(encoding="ascii").split()]
-        except OSError:  # it has ended
-            continue
-        found += [*own, *(below for each in own for below in _children(each))]
-    return found
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def resident(pid: int) -> float:

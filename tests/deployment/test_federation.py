@@ -3,25 +3,29 @@
 import io
 import json
 import os
+import signal
 import socket
 import ssl
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from coordinator.exchange import Failure, exchange
+from coordinator.exchange import Attended, Failure, exchange
 from coordinator.superlink import HOST
 from node.link import UNAUTHORISED
+from node.station import ROSTER
 from protocols import study as studies
+from protocols.roster import self_declared
 from simulations import world
-from simulations.children import until
+from simulations.children import command_of, descendants, until
 from tests import gates
 from tests.deployment.stage import CITIES, Stage
 
@@ -89,6 +93,65 @@ def test_four_real_nodes_give_the_bytes_of_one_process_and_connect_to_nothing_bu
     assert there.missing == ()
     assert {port for _, port in seen["link"]} == {stage.federation.gateway.port}
     assert {address for address, _ in seen["link"]} == {LOOPBACK}
+
+
+@dataclass
+class Before:
+    """An exchange before one step of which something happens, once."""
+
+    link: Attended
+    kind: str
+    act: Callable[[], None]
+    done: bool = False
+
+    def present(self) -> frozenset[str]:
+        return self.link.present()
+
+    def each(self, kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
+        if kind == self.kind and not self.done:
+            self.done = True
+            self.act()
+        return self.link.each(kind, requests, timeout_s)
+
+    def close(self) -> None:
+        """The federation closes it."""
+
+
+def gate_of(city: str) -> int:
+    """The gate process of a city."""
+    (pid,) = [each for each in descendants(os.getpid()) if command_of(each).endswith(f"/{city}.json\0".encode())]
+    return pid
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a process")
+def test_a_gate_that_is_killed_after_its_vector_left_has_spent_once_and_its_numbers_stay_in_the_sum(
+    stage: Stage, tiny: Path
+) -> None:
+    """kill -9 between masked and confirm. The same bytes as in one process, where the city falls silent at that step."""
+    text = gates.STUDY.replace("dropouts: 0", "dropouts: 1")
+    (tiny / "cities" / "study.yaml").write_text(text, encoding="utf-8")
+    asked = studies.load(tiny / "cities" / "study.yaml")
+
+    @contextmanager
+    def killing(sockets: Any) -> Iterator[Attended]:
+        with stage.links(sockets) as link:
+            yield Before(link, "survivors", lambda: os.kill(gate_of("south"), signal.SIGKILL))
+
+    lost = (world.drop("south@confirm"),)
+    here = world.run(asked, tiny / "cities", tiny / "here", seed=3, drops=lost)
+    there = world.run(asked, tiny / "cities", tiny / "there", seed=3, links=killing)
+    assert there.results == here.results
+    assert json.loads(there.results)["cities"]["answered"] == list(CITIES)
+    assert [states(tiny / "cities" / "south", tiny / each) for each in ("here", "there")] == [["spent"], ["spent"]]
+
+
+def states(folder: Path, homes: Path) -> list[str]:
+    """What a city's books say of its conversations, after they were opened again."""
+    base, clock = world.coordinator_home(folder.parent, homes), world.Clock(world.SEEDED_START + 60)
+    party = world.party_of(folder)
+    roster = self_declared((world.home(folder, homes) / ROSTER).read_bytes())
+    with world.gate(party, roster, homes, base, clock(), world.source_of(4), by_hand=True) as gate:
+        return [each.state for each in gate.ledger.view(clock()).reservations]
 
 
 # --- strangers
