@@ -1,18 +1,39 @@
-"""Processes that this one starts, and ends by their own ids. Nothing that they start outlives the block that holds them."""
+"""Processes that this one starts, and ends by their own ids. Nothing that they start outlives the block that holds them.
+
+Should this process be killed, nothing of it could end them: a second one, which only waits for that, does it then, and removes the folders
+that were to be gone.
+"""
 
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+AFTERWARDS: Final = """import os, shutil, signal, sys
+left = {}
+for line in sys.stdin:
+    what, _, name = line.rstrip("\\n").partition(" ")
+    left[name] = what
+for name, what in left.items():
+    try:
+        if what == "child":
+            os.kill(int(name), signal.SIGKILL)
+        if what == "folder":
+            shutil.rmtree(name, ignore_errors=True)
+    except ProcessLookupError:
+        pass
+"""
 BACK_S: Final = (0.2, 1.0, 2.0, 4.0, 8.0)  # before a child that ended is started again
 GRACE_S: Final = 5.0
+_TELLING: Final = threading.Lock()
 
 
 @dataclass
@@ -82,16 +103,40 @@ class Child:
                 stderr=said,
                 start_new_session=True,  # a key pressed at the terminal is not theirs
             )
+        note("child", self._process.pid)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
             self._ended = self._process.wait()
+            note("ended", self._process.pid)
             self.ends += 1
             if not self.again or self._stopping.wait(BACK_S[min(self.ends - 1, len(BACK_S) - 1)]):
                 return
             with self._lock:
                 if not self._stopping.is_set():
                     self._start()
+
+
+@cache
+def _afterwards() -> "subprocess.Popen[str]":
+    """The process that waits for the end of this one."""
+    return subprocess.Popen(  # noqa: S603 our own text
+        [sys.executable, "-I", "-S", "-c", AFTERWARDS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def note(what: Literal["child", "ended", "folder", "gone"], name: object) -> None:
+    """Tell it of a process or a folder that is there, or not any more."""
+    told = _afterwards().stdin
+    assert told is not None  # noqa: S101 it was asked for
+    with _TELLING:
+        told.write(f"{what} {name}\n")
+        told.flush()
 
 
 @contextmanager

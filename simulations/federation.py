@@ -27,7 +27,7 @@ from node.transport import KEY, public, transport
 from protocols.entropy import exactly, operating_system
 from protocols.errors import ConfigError
 from protocols.flower import environment
-from simulations.children import Child, all_of, until
+from simulations.children import Child, all_of, note, until
 
 if TYPE_CHECKING:
     from coordinator.link_flower import FlowerExchange
@@ -108,10 +108,12 @@ def free_port() -> int:
 def folder() -> Iterator[Path]:
     """A short path, as sockets need one, that is gone afterwards."""
     made = Path(tempfile.mkdtemp(prefix="hpfed-"))
+    note("folder", made)
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        note("gone", made)
 
 
 @contextmanager
