@@ -110,8 +110,8 @@ def test_a_call_ends_in_time_and_what_comes_later_reaches_no_other_call(stage: S
     with stage.answering(answer) as link:
         late = stage.federation.exchange.late
         began = time.monotonic()
-        found = exchange(link, "ping", {"east": b"slow", "west": b"quick"}, 1.5)
-        assert time.monotonic() - began < 1.5 + 2
+        found = exchange(link, "ping", {"east": b"slow", "west": b"quick"}, 4.0)
+        assert time.monotonic() - began < 4.0 + 2
         assert (found["east"], found["west"]) == (Failure("timed_out"), b"quick 0")
         slow.set()
         assert exchange(link, "ping", {"east": b"next"}, TIME_S) == {"east": b"next 2"}
@@ -136,8 +136,8 @@ def test_a_request_that_is_sent_again_meanwhile_is_asked_of_the_gate_once(stage:
 
 def test_a_city_whose_gate_is_away_is_told_from_one_that_is_silent(stage: Stage) -> None:
     began = time.monotonic()
-    assert exchange(stage.exchange, "ping", {"east": b"who"}, 6.0) == {"east": Failure("crashed")}
-    assert time.monotonic() - began < 8
+    assert exchange(stage.exchange, "ping", {"east": b"who"}, 10.0) == {"east": Failure("crashed")}
+    assert time.monotonic() - began < 12
 
 
 @pytest.mark.slow  # 64 MiB each way through one SuperLink

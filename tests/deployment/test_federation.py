@@ -315,7 +315,7 @@ def test_a_long_body_and_slow_headers_are_cut_off_and_cities_still_answer(
         slow.settimeout(20)
         with suppress(ConnectionResetError):
             assert slow.recv(100) == b""
-        assert 8 < time.monotonic() - began < 15
+        assert 8 < time.monotonic() - began < 25
 
 
 # --- a party that owns the SuperLink
@@ -409,7 +409,7 @@ def test_a_node_that_is_unregistered_is_cut_off_until_a_superlink_that_was_kille
         return content[::-1]
 
     with stage.answering(answer) as link:
-        found = exchange(link, "ping", {"north": b"a", "south": b"b"}, 4.0)
+        found = exchange(link, "ping", {"north": b"a", "south": b"b"}, 8.0)
         assert found == {"north": Failure("unreachable"), "south": b"b"}
         federation.exchange.renew()
         found = exchange(link, "ping", {"north": b"a", "south": b"b"}, TIME_S)
