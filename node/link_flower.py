@@ -171,14 +171,15 @@ class Link:
         if content is None:
             return Message(refused, reply_to=message)
         try:
-            reply = self._asked(content)
+            reply = self._asked(content, min(self.way.answer_s, message.metadata.ttl))
         except serve.GateAwayError:
             return Message(refused, reply_to=message)
         values = {"none": {}} if reply is None else records(reply)
         return Message(RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message)
 
-    def _asked(self, content: bytes) -> bytes | None:
-        until = time.monotonic() + self.way.answer_s
+    def _asked(self, content: bytes, answer_s: float) -> bytes | None:
+        """What the gate says; after `answer_s` nobody waits for it any more."""
+        until = time.monotonic() + answer_s
         while True:
             try:
                 return serve.ask(Path(self.way.gate), content, max(1.0, until - time.monotonic()))
