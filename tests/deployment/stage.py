@@ -1,17 +1,20 @@
 """One federation of real processes for a whole run of tests, and whatever gates a test puts behind its links."""
 
+import io
 import threading
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from coordinator.exchange import Attended
 from node.serve import listening
 from simulations.federation import Federation
 
 CITIES: Final = ("east", "north", "south", "west")
+TIME_S: Final = 40.0
 Answers = Callable[[bytes, int], bytes | None]
 
 
@@ -50,3 +53,39 @@ class Stage:
         finally:
             for city in gates:
                 self.sockets[city].unlink()
+
+
+def told(content: bytes, _now: int) -> bytes | None:
+    """What most gates of these tests say."""
+    return content[::-1]
+
+
+def control(stage: Stage) -> Any:
+    """The control API, straight at loopback."""
+    from coordinator.link_flower import control_of
+
+    return control_of(stage.federation.superlink)
+
+
+def known(stage: Stage) -> tuple[set[int], set[int]]:
+    """Nodes and runs of the SuperLink."""
+    from flwr.proto.control_pb2 import ListNodesRequest, ListRunsRequest
+
+    with control(stage) as client:
+        nodes = {node.node_id for node in client.ListNodes(ListNodesRequest()).nodes_info}
+        return nodes, set(client.ListRuns(ListRunsRequest()).run_dict)
+
+
+def hostile(mark: Path) -> bytes:
+    """A bundle whose import writes a file."""
+    code = f"open({str(mark)!r}, 'w').write('ran')\nfrom flwr.clientapp import ClientApp\napp = ClientApp()\n"
+    pyproject = (
+        '[project]\nname = "evil"\nversion = "1.0.0"\nlicense = "Apache-2.0"\ndependencies = ["flwr==1.41.0"]\n\n'
+        '[tool.flwr.app]\npublisher = "evil"\n\n'
+        '[tool.flwr.app.components]\nserverapp = "evil:app"\nclientapp = "evil:app"\n\n[tool.flwr.app.config]\n'
+    )
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as zipped:
+        zipped.writestr("evil.py", code)
+        zipped.writestr("pyproject.toml", pyproject)
+    return content.getvalue()
