@@ -1,6 +1,9 @@
 """One federation of real processes for a whole run of tests, and whatever gates a test puts behind its links."""
 
 import io
+import os
+import socket
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from coordinator.exchange import Attended
+from coordinator.superlink import HOST
 from node.serve import listening
 from simulations.federation import Federation
 
 CITIES: Final = ("east", "north", "south", "west")
 TIME_S: Final = 40.0
+LOOPBACK: Final = f"{int.from_bytes(socket.inet_aton(HOST), sys.byteorder):08X}"  # as /proc writes it
 Answers = Callable[[bytes, int], bytes | None]
 
 
@@ -89,3 +94,20 @@ def hostile(mark: Path) -> bytes:
         zipped.writestr("evil.py", code)
         zipped.writestr("pyproject.toml", pyproject)
     return content.getvalue()
+
+
+def peers(pid: int) -> set[tuple[str, int]]:
+    """Where the TCP connections of a process go: hexadecimal address and port; (`-`, 0) for a socket that listens."""
+    inodes = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        target = os.readlink(each) if each.exists() or each.is_symlink() else ""
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[9] in inodes:
+                address, port = fields[2].split(":")
+                found.add((address, int(port, 16)) if int(port, 16) else ("-", 0))
+    return found

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +13,6 @@ from typing import Any, Final
 import pytest
 
 from coordinator.exchange import Attended, Failure, exchange
-from coordinator.superlink import HOST
 from node.link import UNAUTHORISED
 from node.station import ROSTER
 from protocols import study as studies
@@ -23,7 +20,7 @@ from protocols.roster import self_declared
 from simulations import world
 from simulations.children import command_of, descendants, until
 from tests import gates
-from tests.deployment.stage import CITIES, TIME_S, Stage, control
+from tests.deployment.stage import CITIES, LOOPBACK, TIME_S, Stage, control, peers
 
 EXACT: Final = gates.STUDY.replace("mode: dp, epsilon: 1.0", "mode: exact")
 POLICY: Final = (
@@ -43,26 +40,7 @@ def tiny(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def peers(pid: int) -> set[tuple[str, int]]:
-    """Where the TCP connections of a process go: hexadecimal address and port; (`-`, 0) for a socket that listens."""
-    inodes = set()
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(each) if each.exists() or each.is_symlink() else ""
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
-    found = set()
-    for name in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]:
-            fields = line.split()
-            if fields[9] in inodes:
-                address, port = fields[2].split(":")
-                found.add((address, int(port, 16)) if int(port, 16) else ("-", 0))
-    return found
-
-
-LOOPBACK: Final = f"{int.from_bytes(socket.inet_aton(HOST), sys.byteorder):08X}"  # as /proc writes it
-
-
+@pytest.mark.usefixtures("watching")
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc to look at connections")
 def test_four_real_nodes_give_the_bytes_of_one_process_and_connect_to_nothing_but_the_gateway(
     stage: Stage, tiny: Path
