@@ -28,7 +28,7 @@ from protocols.roster import Roster
 from protocols.secagg.transcript import Transcript
 from protocols.study import Written
 
-NOTHING: Final[Mapping[int, bytes]] = MappingProxyType({})
+NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,14 @@ def unsealed(
     asked: bytes,
     approvals: Mapping[int, bytes],
     transcript: Transcript | None,
-    counted: Mapping[int, bytes] = NOTHING,
+    further: Mapping[str, bytes] = NOTHING,
 ) -> Unsealed:
     """What a finished study leaves for its bundle, before any city has attested.
 
     `written`: study and dictionary as they were loaded; `asked`: the asker's signed file; `approvals`: signed files of all cities of the
-    plan. The transcript goes in in mode dp, if it is not too large; a transcript of mode exact holds cells that are withheld. `counted`:
-    signed messages of cities that answered by themselves; they hold nothing that is not released, and go in unless they are too large.
+    plan. The transcript goes in in mode dp, if it is not too large; a transcript of mode exact holds cells that are withheld. Signed
+    messages of cities that answered by themselves hold nothing that is not released, and go in unless they are too large. `further`: files
+    by path under OUT.
     """
     agreement = opened.agreement
     files = {
@@ -125,11 +126,11 @@ def unsealed(
             files[manifest.transcript_of(conversation)] = content
         kept_ = (Kept(conversation=conversation, sha256=transcript.digest().hex(), included=included),)
     if manifest.own_fit(agreement.own.length, len(agreement.cities)):
-        files |= {manifest.counted_of(roster.name(city)): message for city, message in counted.items()}
+        files |= {manifest.counted_of(roster.name(city)): message for city, message in opened.said.items()}
     return Unsealed(
         agreement.study.digest,
         agreement.run - 1,
-        files,
+        {**files, **further},
         kept_,
         tuple(Unattested(city=roster.name(city), reason="not_asked") for city in opened.survivors),
     )

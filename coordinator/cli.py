@@ -151,32 +151,74 @@ def _level(found: dict[str, Any], lang: str | None) -> str:
 
 @study_app.command("new")
 def study_new(
-    out: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    out: Annotated[Path | None, typer.Argument(help="The file to write; it must not exist.")] = None,
     template: Annotated[
-        str, typer.Option("--template", help="One of the shipped studies.")
-    ] = "flexible-employment-profile",
+        str | None, typer.Option("--template", help="One of the shipped studies; without OUT the file is NAME.yaml.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A study file to begin with, in the place of a shipped one.")
+    ] = None,
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy a shipped study, to be changed into your own.
+    """Copy a study with its comments, to be changed into your own; without arguments: what there is to copy.
 
     Example:  hpfed-coordinator study new mine.yaml --template flexible-employment-profile
     """
 
     def work() -> None:
-        from importlib import resources
+        from coordinator import templates, templates_text
+        from protocols.errors import ConfigError
 
-        from protocols.dictionary import near
-        from protocols.errors import ConfigError, Place
+        if out is None and template is None and source is None:
+            found = templates.listed()
+            value = [each.published() for each in found]
+            _print(value, as_json, lambda: templates_text.listing(found, spoken(lang)))
+            return
+        if template is not None and source is not None:
+            raise ConfigError("TEMPLATE_TWO")
+        if source is not None:
+            path = out or Path(source.name)
+            written = templates.written(path, templates.copied(source, path))
+        else:
+            name = template or templates.USUAL
+            given = templates.content(name)
+            written = templates.written(out or Path(f"{name}{templates.ENDING}"), given)
+        _print({"file": str(written)}, as_json, lambda: f"{written}; next: hpfed-coordinator study check {written}")
 
-        shipped = {each.name.removesuffix(".yaml"): each for each in resources.files("coordinator.studies").iterdir()}
-        known = sorted(name for name, each in shipped.items() if each.name.endswith(".yaml"))
-        if template not in known:
-            raise ConfigError("TEMPLATE_UNKNOWN", name=template, known=", ".join(known), near=near(template, known))
-        if out.exists():
-            raise ConfigError("FILE_EXISTS", Place(str(out)))
-        out.write_bytes(shipped[template].read_bytes())
-        _print({"file": str(out)}, as_json, lambda: f"{out}; next: hpfed-coordinator study check {out}")
+    guarded(lang, as_json, work)
+
+
+@study_app.command("compare")
+def study_compare(
+    first: Annotated[Path, typer.Argument(metavar="OUT1", help="A folder with results.json and bundle/.")],
+    second: Annotated[Path, typer.Argument(metavar="OUT2", help="Another, usually a later one.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A new folder for changes.json and one table per question.")
+    ] = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """What changed from one result to another, row by row, with intervals. Both bundles are verified first; exit 5 names what fails.
+
+    Example:  hpfed-coordinator study compare result-2025 result-2026 --out change
+    """
+
+    def work() -> None:
+        from coordinator import change, change_text, output, verify
+
+        if out is not None:
+            change_text.vacant(out)
+        for place in (first, second):
+            steps = verify.verify(place, None, output.made)
+            if not all(step.holds for step in steps):
+                _unverified(place, [step for step in steps if not step.holds], lang, as_json)
+        found = change.compared(change.side(first), change.side(second))
+        value = change.published(found)
+        if out is not None:
+            files = change_text.write(out, found)
+            typer.echo("\n".join(str(path) for path in files), err=True)
+        _print(value, as_json, lambda: change_text.page(found, spoken(lang)))
 
     guarded(lang, as_json, work)
 
@@ -200,8 +242,7 @@ def study_sign(
         from coordinator import askers, split
         from protocols import study
 
-        found = split.stated(study.load(file))
-        found = found.in_exact_mode() if exact else found
+        found = split.stated(study.load(file, exact=exact))
         out = askers.signature_beside(file)
         out.write_bytes(askers.signature(home, found))
         value = {"file": str(out), "study": found.digest, "asker": found.file.asker}
@@ -461,6 +502,11 @@ NOTES: dict[str, dict[str, str]] = {
         "en": "the sum was not computed again: in mode exact its record stays with the coordinator; "
         "only that the rows are those of the study was checked",
     },
+    "session_not_given": {
+        "zh": "多轮问题未重新推算：各轮合计的记录留在协调方；只核对了这些问题是否属于这项研究",
+        "en": "questions of many rounds were not replayed: the record of their sums stays with the coordinator; "
+        "only that they are those of the study was checked",
+    },
     "sum_large": {
         "zh": "未重新求和：求和记录太大，留在协调方；只核对了各行是否属于这项研究",
         "en": "the sum was not computed again: its record is too large for the bundle; "
@@ -489,6 +535,14 @@ NOTES: dict[str, dict[str, str]] = {
         "the time of the run {at}, whether it had a seed; nobody signs comments in study.yaml and dictionary.yaml",
     },
 }
+
+
+def _unverified(place: Path, steps: list[Any], lang: str | None, as_json: bool) -> None:
+    """Say what does not hold, and leave with exit code 5."""
+    value = {"holds": False, "result": str(place), "steps": [_as_json(step) for step in steps]}
+    _print(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))
+    typer.echo(f"{place}: {VERDICTS['fails'][spoken(lang)]}", err=True)
+    raise typer.Exit(5)
 
 
 def _step_lines(step: Any, language: str) -> list[str]:

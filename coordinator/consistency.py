@@ -180,7 +180,7 @@ def _measured(layout: Layout, summed: Vector, variances: Sequence[Fraction | flo
         raise PeerError("SUM_VARIANCE", blocks=len(layout.blocks), given=len(noise))
     found = []
     for block, offset, variance in zip(layout.blocks, layout.offsets, noise, strict=True):
-        if block.measure is Measure.DOMINATED:  # numbers of cities, which add up to no margin
+        if block.measure in (Measure.DOMINATED, Measure.STATED):  # of cities: they add up to no margin
             continue
         if block.weight != 1 and not variance:
             raise ValueError(f"{block.name}: a sum without noise has no weight")
@@ -205,7 +205,7 @@ def _shift(block: Block) -> int:
 
 
 def _amount(block: Block) -> Amount:
-    if isinstance(block.of, Choice):
+    if not isinstance(block.of, tuple):
         raise TypeError(block.of)
     return block.of[0]
 

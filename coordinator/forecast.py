@@ -9,6 +9,7 @@ all others are None, never a guess. Expected numbers are of a run in which every
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from statistics import NormalDist, median
 from typing import Final, TypeAlias
@@ -227,7 +228,15 @@ class Forecast:
         everyone = tuple(each.name for each in cities)
         found = Reconciled(of_all, tables.of_cities)
         sums = scoped(study, question, found, cities, everyone, (POOLED, *everyone), linked=True)
-        sums = {scope: replace(each, tested=False) for scope, each in sums.items()}
+        ones = {
+            name: Decimal(1) for name in question.facts()
+        }  # what cities will state is not known: no width in parts depends on it
+        sums = {
+            scope: replace(
+                each, tested=False, facts={name: dict.fromkeys(each.cities, one) for name, one in ones.items()}
+            )
+            for scope, each in sums.items()
+        }
         yield from [sums] if question.TOGETHER else ({scope: each} for scope, each in sums.items())
 
     # --- rows

@@ -66,7 +66,7 @@ def write(
         ]  # its compression is the machine's, so that it may differ elsewhere
         files |= sealer.sealed(files, again)
     placed = _placed(out, files)
-    for path in (*out.glob("tables/*.csv"), *out.glob("bundle/**/*")):
+    for path in (*out.glob("tables/*.csv"), *out.glob("models/*.json"), *out.glob("bundle/**/*")):
         if path.is_file() and path not in placed:
             path.unlink()
     for folder in (*sorted(out.glob("bundle/**/"), reverse=True), out / "bundle"):

@@ -18,6 +18,7 @@ from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
 from coordinator.split import gain, restated, stated
+from coordinator.stated import lacked
 from protocols import pld, privacy
 from protocols.answerable import shortages
 from protocols.errors import ConfigError, Place
@@ -25,6 +26,7 @@ from protocols.filters import decimal
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement, between
 from protocols.privacy import Event
+from protocols.session import RING
 from protocols.statistics.layout import Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import significant
@@ -203,7 +205,7 @@ class Planned:
     def _noise_of(self, scale: float) -> tuple[int, ...]:
         """v20 of every block, with `scale` times the noise of the plan, or the least there is."""
         needs = self.study.needs(self.agreement.layout, self.agreement.own)
-        now = (*self.agreement.v20, *self.agreement.own_v20)
+        now = (*self.agreement.v20, *self.agreement.own_v20, *self.agreement.drawn_v20)
         rates = [Fraction(v20) * need.share / need.l2sq for v20, need in zip(now, needs, strict=True)]
         free = [rate for rate, v20 in zip(rates, now, strict=True) if v20 > privacy.LEAST_V20]
         rate = (max(free) if free else min(rates)) * Fraction(scale)  # lambda
@@ -256,11 +258,17 @@ class Planned:
         workload = self.study.workload
         blocks = (*workload.layout.blocks, *workload.own.blocks)
         shares: dict[Any, Fraction] = {}
-        for block, share in zip(blocks, self.study.shares, strict=True):
+        for block, share in zip(blocks, self.study.shares, strict=False):
             shares[block] = shares.get(block, Fraction(0)) + share
+        of_rounds: dict[str, Fraction] = {}
+        for (name, _), share in zip(self.study.drawn, self.study.shares[len(blocks) :], strict=True):
+            of_rounds[name] = of_rounds.get(name, Fraction(0)) + share
         users = {block: [name for name, each in workload.blocks.items() if block in each.values()] for block in shares}
         return {
-            question.id: sum((share for block, share in shares.items() if users[block] == [question.id]), Fraction(0))
+            question.id: sum(
+                (share for block, share in shares.items() if users[block] == [question.id]),
+                of_rounds.get(question.id, Fraction(0)),
+            )
             for question in self.study.file.questions
         }
 
@@ -325,7 +333,7 @@ def _cost(plan: Planned) -> dict[str, Any]:
                 "city": each.city,
                 "epsilon": epsilon,
                 "caps": [_cap(plan, allowance) for allowance in each.caps],
-                "cannot": None if each.cannot is None else sorted(set(each.cannot) & set(plan.study.reads())),
+                "cannot": None if each.cannot is None else lacked(plan.study, each.cannot),
                 "decides": each.decide,
                 "rule": each.rule,
                 "reasons": [reason.model_dump() for reason in each.reasons],
@@ -379,11 +387,42 @@ def _blocks(plan: Planned) -> list[dict[str, Any]]:
                 }
             )
             at += 1
-    return found
+    return found + _of_rounds(plan, shares[at:])
+
+
+def _of_rounds(plan: Planned, shares: Sequence[Fraction]) -> list[dict[str, Any]]:
+    """What each round of the session releases, and in how many rounds; the share is that of all of them."""
+    return [
+        {
+            "where": "session",
+            "block": each.name,
+            "cells": each.draw.cells,
+            "l1": each.draw.l1,
+            "l2sq": each.draw.l2sq,
+            "touches": each.draw.cells,
+            "shift": 0,
+            "share": significant(float(share)),
+            "variance": significant(each.v20 / UNIT),
+            "node_variance": significant(each.node_v20 / UNIT),
+            "ring": RING,
+            "bytes": each.draw.cells * RING // 8,
+            "rounds": each.draw.times,
+            "runs": plan.study.runs,
+        }
+        for each, share in zip(plan.agreement.drawn, shares, strict=True)
+    ]
+
+
+def _unstated(question: Question, cell: Cell) -> Cell:
+    """Of a ratio of what cities have yet to state about themselves, no number is foreseen, nor a width where noise makes one."""
+    if cell.measure != "ratio" or not question.facts():
+        return cell
+    wide = replace(cell, half_width=None, of_noise=None, of_sampling=None) if question.variables() else cell
+    return replace(wide, expected=None)
 
 
 def _question(plan: Planned, question: Question) -> dict[str, Any]:
-    cells = plan.cells[question.id]
+    cells = [_unstated(question, cell) for cell in plan.cells[question.id]]
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault(("pooled" if cell.scope == POOLED else "city", cell.measure), []).append(cell)

@@ -49,6 +49,11 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "en": "{where}: {blocks} blocks, {cells} cells, {bytes} bytes, {rounds} round, words of {ring} bits",
     },
     "sum": {"zh": "掩码后求和", "en": "masked, for the sum"},
+    "session": {
+        "zh": "多轮问题：{blocks} 个数据块，每轮掩码后求和；费用占比为各轮之和",
+        "en": "of many rounds: {blocks} blocks, masked for the sum of a round; the cost is that of all rounds",
+    },
+    "rounds": {"zh": "轮数", "en": "rounds"},
     "own": {"zh": "本市自行作答，已加噪", "en": "numbers of its own, noised"},
     "block": {"zh": "数据块", "en": "block"},
     "cells": {"zh": "单元格", "en": "cells"},
@@ -196,25 +201,23 @@ def _part(cap: Mapping[str, Any]) -> str:
 
 def _leaves(value: Mapping[str, Any], say: Any) -> list[str]:
     lines = [say("blocks")]
-    for where, word in (("sum", "sum"), ("city", "own")):
+    for where, word in (("sum", "sum"), ("city", "own"), ("session", "session")):
         blocks = [block for block in value["blocks"] if block["where"] == where]
         if not blocks:
             continue
-        cells, size = (sum(block[name] for block in blocks) for name in ("cells", "bytes"))
-        ring, rounds = blocks[0]["ring"], blocks[0]["rounds"]
-        lines.append(
-            "  "
-            + say(
-                "leaves",
-                where=say(word),
-                blocks=len(blocks),
-                cells=f"{cells:,}",
-                bytes=f"{size:,}",
-                rounds=rounds,
-                ring=ring,
-            )
-        )
-        rows = [[say("block"), say("cells"), "D1", "D2", "m", say("share"), say("sd"), say("node_sd")]]
+        if where == "session":
+            lines.append("  " + say("session", blocks=len(blocks)))
+        else:
+            cells, size = (sum(block[name] for block in blocks) for name in ("cells", "bytes"))
+            said = {
+                "cells": f"{cells:,}",
+                "bytes": f"{size:,}",
+                "rounds": blocks[0]["rounds"],
+                "ring": blocks[0]["ring"],
+            }
+            lines.append("  " + say("leaves", where=say(word), blocks=len(blocks), **said))
+        most, head = ("rounds", say("rounds")) if where == "session" else ("touches", "m")
+        rows = [[say("block"), say("cells"), "D1", "D2", head, say("share"), say("sd"), say("node_sd")]]
         for block in blocks:
             unit = 2 ** block["shift"]
             rows.append(
@@ -223,7 +226,7 @@ def _leaves(value: Mapping[str, Any], say: Any) -> list[str]:
                     f"{block['cells']:,}",
                     f"{block['l1']:,}",
                     f"{block['l2sq']:,}",
-                    str(block["touches"]),
+                    str(block[most]),
                     f"{block['share']:.1%}",
                     significant(block["variance"] ** 0.5 * unit),
                     significant(block["node_variance"] ** 0.5 * unit),

@@ -14,17 +14,23 @@ from typing import Any, Final
 
 import numpy as np
 
+from coordinator import fits
 from coordinator.consistency import Reconciled, reconcile, reconcile_cities
 from coordinator.published import Published, amounts_before, beside
+from coordinator.stated import Figures, lacked, variables, words
+from coordinator.stated import opened as opened_facts
 from protocols import privacy
 from protocols.approval import Approval
 from protocols.canonical import canonical
 from protocols.dictionary import Words
 from protocols.filters import leaves
+from protocols.models.interface import Result
+from protocols.models.question import ManyRounds
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
 from protocols.roster import Roster
+from protocols.session import RING, Session
 from protocols.statistics import dominance
 from protocols.statistics.dominance import Amounts, withheld_amounts
 from protocols.statistics.estimates import COUNTS, Estimates, Families, family_of
@@ -59,8 +65,9 @@ class Opened:
     """What a study gave: the sum over `survivors` (roster ids, ascending), and who else was asked.
 
     `known`: whether that sum is; a reader of an exact result has zeros in its place. `own`: what each of them answered by itself, where the
-    study asks for that; `uncounted`: those of them that did not. Where nothing is summed, the survivors are those that answered. `before`:
-    what was published exactly of the same holders.
+    study asks for that, and `said` the messages that hold it; `uncounted`: those of them that did not. Where nothing is summed, the
+    survivors are those that answered. `before`: what was published exactly of the same holders. `stated`: where the sum is not known, what
+    results say of the facts that were added up. `fits`: what its many-round questions came to; empty where that is not known.
     """
 
     agreement: Agreement
@@ -72,15 +79,27 @@ class Opened:
     uncounted: tuple[Missing, ...] = ()
     known: bool = True
     before: tuple[Published, ...] = ()
+    stated: Mapping[str, int] = field(default_factory=dict)
+    fits: Mapping[str, Result] = field(default_factory=dict)
+    said: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def computed(self) -> frozenset[str]:
-        """The questions whose numbers follow from what is known here."""
+        """The questions of one round whose numbers follow from what is known here."""
         study = self.agreement.study
-        asked = study.file.questions
+        asked = [each for each in study.file.questions if not isinstance(each, ManyRounds)]
         if self.known:
             return frozenset(question.id for question in asked)
-        return frozenset(question.id for question in asked if study.exact and study.release_of(question) != "pooled")
+        figures = {question.id for question in asked if not study.workload.blocks[question.id]}
+        alone = {question.id for question in asked if study.exact and study.release_of(question) != "pooled"}
+        return frozenset(alone | figures)
+
+    def figures(self, roster: Roster) -> Figures:
+        """What its cities stated about themselves. Errors: `PeerError SUM_STATED`."""
+        approvals = {roster.name(city): self.approvals[city] for city in self.survivors}
+        return Figures.of(
+            self.agreement, approvals, opened_facts(self.agreement, self.total) if self.known else self.stated
+        )
 
     @cached_property
     def covers(self) -> Withheld | None:
@@ -115,6 +134,9 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     study, survivors = opened.agreement.study, opened.survivors
     of_sum, of_cities = reconciled(opened)
     said = own_tables(opened)
+    figures = opened.figures(roster)
+    covered = {roster.name(city): opened.approvals[city].scope for city in survivors}
+    domain = replace(study.domain, scopes={city: each.word for city, each in covered.items()})
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
     questions = {}
     for number, question in enumerate(study.file.questions):
@@ -122,14 +144,27 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         able = study.able(question, cannot)
         enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
         found = of_sum if release == "pooled" else of_cities
-        answered = [city for city in survivors if city in opened.own or not opened.known]
+        if isinstance(question, ManyRounds):
+            questions[question.id] = {
+                "kind": question.kind,
+                "number": number,
+                "release": release,
+                "cities": list(able),
+                "asked": asked(question),
+                **chosen(study, question),
+                **fits.entry(opened.fits.get(question.id)),
+            }
+            continue
+        alone = bool(study.workload.blocks[question.id])  # else it asks for nothing that a city would answer by itself
+        answered = [city for city in survivors if city in opened.own or not opened.known or not alone]
         given = {POOLED, *(name for name in map(roster.name, answered) if name in able)} if enough else set[str]()
         cities = [Scope(city, roster.name(city), opened.approvals[city].min_cell) for city in survivors]
         sums = scoped(study, question, found, cities, able, given, linked=len(answered) == len(survivors))
+        sums = {scope: figures.beside(question, each) for scope, each in sums.items()}
         scopes: list[tuple[str, Answer]] = []
         of_all = opened.covers if release == "pooled" else said[None].withheld if said else None
         covers = {POOLED: of_all, **{roster.name(city): said[city].withheld for city in survivors if said}}
-        for scope, answer in question.answers(sums, given, study.domain).items():
+        for scope, answer in question.answers(sums, given, domain).items():
             answer = _covered(answer, question, study, covers.get(scope))
             if scope == POOLED and release == "pooled" and opened.amounts:
                 answer = dominance.covered(answer, study.workload.blocks[question.id], opened.amounts)
@@ -146,6 +181,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             "keys": list(dict.fromkeys(name for _, row in rows for name in row.keys)),
             "asked": asked(question),
             **chosen(study, question),
+            **figures.published(question, able),
             "rows": [row.published(scope) for scope, row in rows],
             "tests": [
                 {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
@@ -154,6 +190,13 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
             ],
         }
     return questions
+
+
+def models(opened: Opened, roster: Roster) -> dict[str, bytes]:
+    """The models of its many-round questions, by path under OUT."""
+    study = opened.agreement.study
+    cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
+    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many})
 
 
 def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:
@@ -205,7 +248,9 @@ def scoped(
     release, sums = study.release_of(question), dict[str, Estimates]()
     if release != "pooled":
         sums = {
-            each.name: estimates(study, question, found.cities[each.city], each.min_cell, (each.name,), each.name)
+            each.name: estimates(
+                study, question, found.cities.get(each.city, {}), each.min_cell, (each.name,), each.name
+            )
             for each in cities
         }
     if release == "by_city" and not question.TOGETHER:
@@ -286,7 +331,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
     """Everything in results.json but the answers: it depends on study, roster and approvals, and on no sum."""
     study = opened.agreement.study
     answered = [opened.approvals[city] for city in opened.survivors]
-    lacking = {name for each in answered for name in each.cannot if name in study.reads()}
+    lacking = {name for each in answered for name in variables(lacked(study, each.cannot))}
     unused = {name for each in answered for name in each.unused}
     return {
         "contract": CONTRACT,
@@ -300,7 +345,11 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
         },
         "cities": _cities(opened, roster, names),
         "privacy": _privacy(opened, roster, seeded),
-        "words": {"variables": _words(study, lacking | unused | _nulls(study).keys()), "nulls": _nulls(study)},
+        "words": {
+            "variables": _words(study, lacking | unused | _nulls(study).keys()),
+            "nulls": _nulls(study),
+            **({"facts": words(study)} if study.facts else {}),
+        },
     }
 
 
@@ -352,9 +401,10 @@ def _study(opened: Opened, roster: Roster) -> dict[str, Any]:
 
 def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[str, Any]:
     answered = {roster.name(city): opened.approvals[city] for city in opened.survivors}
-    reads = set(opened.agreement.study.reads())
-    lacking = {city: sorted(reads & set(approval.cannot)) for city, approval in answered.items()}
+    lacking = {city: lacked(opened.agreement.study, approval.cannot) for city, approval in answered.items()}
     unused = {city: {name: list(codes) for name, codes in each.unused.items()} for city, each in answered.items()}
+    flags = {city: each.scope.model_dump(mode="json", exclude_none=True) for city, each in answered.items()}
+    scopes = {city: each for city, each in flags.items() if each}
     everyone = [*answered, *(each.city for each in opened.missing)]
     given = opened.agreement.study.file.cities.attributes or {}
     levels = {name: {city: level for city, level in each.items() if city in everyone} for name, each in given.items()}
@@ -366,6 +416,7 @@ def _cities(opened: Opened, roster: Roster, names: Mapping[str, Words]) -> dict[
         "cannot": {city: listed for city, listed in lacking.items() if listed},
         "unused": {city: named for city, named in unused.items() if named},
         **({"attributes": levels} if levels else {}),
+        **({"scopes": scopes} if scopes else {}),
         "names": {city: _both(names.get(city, Words()), city) for city in everyone},
     }
 
@@ -402,6 +453,22 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
             },
             "blocks": _blocks(layout, shares[: len(layout.blocks)], agreement.v20, agreement.node_v20, study.exact),
         }
+    if study.many:
+        session = Session(agreement)
+        entry["session"] = {
+            "form": "masked_sums",
+            "rounds": session.rounds,
+            "cells": session.models.most_cells,
+            "bytes": session.models.most_cells * RING // 8,
+            "ring": RING,
+        }
+    if agreement.drawn:
+        entry |= {
+            "tolerate": {"dropouts": agreement.limits.d, "colluders": study.file.privacy.tolerate.colluders},
+            "threshold": agreement.limits.t,
+            "honest_share": agreement.honest,
+            "session_blocks": _of_rounds(agreement, shares[-len(agreement.drawn) :]),
+        }
     if study.counted:
         own = agreement.own
         entry["own_of_each_city"] = {
@@ -410,7 +477,8 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
             "bytes": own.length * OWN_BYTES,
             "ring": 8 * OWN_BYTES,
         }
-        of_own = shares[len(agreement.layout.blocks) :]
+        first = len(agreement.layout.blocks)
+        of_own = shares[first : first + len(own.blocks)]
         entry["own_blocks"] = _blocks(own, of_own, agreement.own_v20, agreement.own_v20, study.exact)
     if study.file.privacy.noise is not None:
         entry["noise"] = study.file.privacy.noise.model_dump(mode="json", exclude_none=True)
@@ -420,6 +488,24 @@ def _privacy(opened: Opened, roster: Roster, seeded: bool) -> dict[str, Any]:
         "open_data": any(each.open_data for each in approvals),
     }
     return entry | {flag: True for flag, holds in flags.items() if holds}
+
+
+def _of_rounds(agreement: Agreement, shares: Sequence[Fraction]) -> list[dict[str, Any]]:
+    """What the rounds of many-round questions released; `share`: of all these rounds together."""
+    return [
+        {
+            "block": each.name,
+            "cells": each.draw.cells,
+            "rounds": each.draw.times,
+            "share": significant(float(share)),
+            "l1": each.draw.l1,
+            "l2sq": each.draw.l2sq,
+            "variance": significant(each.v20 / UNIT),
+            "node_variance": significant(each.node_v20 / UNIT),
+            "shift": 0,
+        }
+        for each, share in zip(agreement.drawn, shares, strict=True)
+    ]
 
 
 def _caps(approval: Approval, agreement: Agreement) -> list[dict[str, Any]]:
@@ -470,8 +556,13 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
             "zh": dictionary.label_of(name, "zh"),
             "en": dictionary.label_of(name, "en"),
             "unit": dictionary.unit_of(name),
+            **({"timing": timing} if (timing := dictionary.timing_of(name)) else {}),
             "codes": {
-                code: {"zh": dictionary.code_label(name, code, "zh"), "en": dictionary.code_label(name, code, "en")}
+                code: {
+                    "zh": dictionary.code_label(name, code, "zh"),
+                    "en": dictionary.code_label(name, code, "en"),
+                    **({} if dictionary.comparable(name, code) else {"comparable": False}),
+                }
                 for code in dictionary.codes(name)
             },
         }

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from protocols.canonical import canonical, digest
 from protocols.errors import ConfigError, Place
 from protocols.filters import Filter
-from protocols.study import Noise
+from protocols.stated import Noise
 
 if TYPE_CHECKING:
     import pandas
@@ -120,6 +120,7 @@ class CitiesPart(Read):
     cannot: dict[str, tuple[str, ...]] = {}
     unused: dict[str, dict[str, tuple[str, ...]]] = {}  # city, variable: codes that no local text becomes
     names: dict[str, Label] = {}
+    scopes: dict[str, dict[str, str]] = {}  # city: who of its holders its files cover, flag by flag
     attributes: dict[str, dict[str, str]] = {}  # name, city: its level, as the study says
 
 
@@ -158,6 +159,16 @@ class Left(Read):
     ring: int
 
 
+class SessionPart(Read):
+    """What every answering city sent for many-round questions: in `rounds` rounds at most, at most so many integers of `ring` bits each."""
+
+    form: str
+    rounds: int
+    cells: int
+    bytes: int
+    ring: int
+
+
 class Block(Read):
     """One table of the vector that left, and the variance of the noise in each of its cells."""
 
@@ -185,8 +196,10 @@ class PrivacyPart(Read):
     honest_share: int | None = None
     left_each_city: Left | None = None
     blocks: tuple[Block, ...] = ()
+    session: SessionPart | None = None
     own_of_each_city: Left | None = None
     own_blocks: tuple[Block, ...] = ()
+    session_blocks: tuple[Block, ...] = ()  # of the rounds of many-round questions
     noise: Noise | None = None  # as the study states it
     seeded: bool = False
     synthetic: bool = False
@@ -269,6 +282,42 @@ class Test(BaseModel):
     ci_high: Number = None
 
 
+class Coefficient(Read):
+    """One term of a regression; `z`, or `t` where the dispersion is estimated. `error_bound`: how far the estimate can be from that of
+    pooled rows."""
+
+    term: str
+    estimate: Number
+    std_error: Number = None
+    se_noise: Number = None
+    se_sampling: Number = None
+    z: Number = None
+    t: Number = None
+    p_value: Number = None
+    ci_low: Number = None
+    ci_high: Number = None
+    error_bound: Number = None
+
+
+class Fit(BaseModel):
+    """What a model says of itself; without an answer `cause` says why. Further fields are those of its kind."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+
+    converged: bool
+    rounds: int
+    cause: str = ""
+    why: Label = Label()
+    named: tuple[str, ...] = ()
+    n: Number = None
+    obs_status: Annotated[str, Field(pattern="^u?x?$")] = ""
+
+    @property
+    def further(self) -> Mapping[str, Any]:
+        """The fields of its kind."""
+        return self.__pydantic_extra__ or {}
+
+
 class Question(Read):
     kind: str
     number: int = 0  # its place in the study file: canonical JSON sorts the ids
@@ -280,8 +329,13 @@ class Question(Read):
     cohort_is: Literal["slice", "family", ""] = ""
     several: str = ""  # the key of which a holder may have several codes, so that shares add up to more than all
     label: Label = Label()
+    facts: dict[
+        str, dict[str, float]
+    ] = {}  # by name and city, what these published; under `summed` by name, sums of what others did not
     rows: tuple[Row, ...] = ()
     tests: tuple[Test, ...] = ()
+    coefficients: tuple[Coefficient, ...] = ()
+    fit: Fit | None = None
 
     @model_validator(mode="after")
     def _rows_fit(self) -> "Question":
@@ -302,6 +356,23 @@ class Question(Read):
         if self.rows and set().union(*keyed.values()) != set(self.keys):
             raise ValueError(f"no row has all of the keys {', '.join(self.keys)}, nor do those of several measures")
         return self
+
+    @property
+    def tabled(self) -> "Question":
+        """With its coefficients as rows, one per term, for whoever shows or writes a table."""
+        if not self.coefficients:
+            return self
+        rows = tuple(
+            Row(measure="coefficient", **each.model_dump(exclude_none=True) | {"estimate": each.estimate})
+            for each in self.coefficients
+        )
+        return self.model_copy(update={"keys": ("term",), "rows": rows})
+
+    @property
+    def of_centres(self) -> bool:
+        """Whether it is made of figures that centres state, or that the study writes down, and of no holders."""
+        sides = (self.asked.get("numerator"), self.asked.get("denominator"))
+        return bool(self.facts) and not any(isinstance(each, str) for each in sides)
 
     def columns(self) -> tuple[str, ...]:
         """The columns that its rows have, in the order of the contract: where, what, the number, its error, its marks."""
@@ -328,9 +399,25 @@ class Question(Read):
         return (code, others[0]) if len(others) == 1 else None
 
 
+class CodeWords(Label):
+    """`comparable`: whether it means the same in every city."""
+
+    comparable: bool = True
+
+
 class VariableWords(Label):
+    """`timing`: `flow` of a period, `balance` of its last day."""
+
     unit: str = ""
-    codes: dict[str, Label] = {}
+    timing: str = ""
+    codes: dict[str, CodeWords] = {}
+
+
+class FactWords(Label):
+    """`timing`: `flow` of a period, `balance` of its last day."""
+
+    unit: str = ""
+    timing: str = ""
 
 
 class WordsPart(Read):
@@ -338,6 +425,7 @@ class WordsPart(Read):
 
     variables: dict[str, VariableWords] = {}
     nulls: dict[str, str] = {}
+    facts: dict[str, FactWords] = {}
 
 
 class Content(Read):
@@ -417,8 +505,9 @@ class Results:
 
     @property
     def questions(self) -> Mapping[str, Question]:
-        """In the order of the study file."""
-        return dict(sorted(self.content.questions.items(), key=lambda each: (each[1].number, each[0])))
+        """In the order of the study file, coefficients of regressions as rows."""
+        ordered = sorted(self.content.questions.items(), key=lambda each: (each[1].number, each[0]))
+        return {name: question.tabled for name, question in ordered}
 
     def table(self, name: str) -> "pandas.DataFrame":
         """The rows of one question: text columns as strings, numbers as nullable floats. Errors: `KeyError` with the known ids."""

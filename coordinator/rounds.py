@@ -27,6 +27,7 @@ from protocols.canonical import canonical, digest_bytes
 from protocols.dictionary import near
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, HpfedError, IncompleteError, PeerError, Place, Refusal, joined
+from protocols.facts import SUMMED
 from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, Agreement, agree
 from protocols.ring import Vector
@@ -197,14 +198,15 @@ def all_counted(agreement: Agreement, answers: Answers, given: Counted) -> Opene
         raise _short(given, needed)
     total = np.zeros(0, dtype=np.int64)
     missing = (*answers.missing, *given.missing)
-    return Opened(agreement, total, tuple(sorted(given.cells)), missing, answers.approvals, given.cells)
+    survivors = tuple(sorted(given.cells))
+    return Opened(agreement, total, survivors, missing, answers.approvals, given.cells, said=given.messages)
 
 
 def with_counted(opened: Opened, given: Counted) -> Opened:
     """The sum, and what its cities answered by themselves. Errors: as `all_counted`, in mode exact, which is all or nothing."""
     if opened.agreement.study.exact and given.missing:
         raise _short(given, len(opened.survivors))
-    return replace(opened, own=given.cells, uncounted=given.missing)
+    return replace(opened, own=given.cells, uncounted=given.missing, said=given.messages)
 
 
 def _short(given: Counted, needed: int) -> HpfedError:
@@ -319,9 +321,9 @@ def _limits(reasons: messages.Reasons) -> str:
 def agreed(post: Post, study: Study, answers: Answers) -> Agreement:
     """The plan's terms over the cities that approved.
 
-    In mode exact nothing is computed while a city says no: a sum without it would tell its numbers apart. Otherwise fewer cities go on,
-    as long as the study and the thresholds allow it.
-    Errors: the refusal of a city; `IncompleteError`; `Refusal POLICY_CITIES` where too few can map a question, and those of `agree`.
+    In mode exact nothing is computed while a city says no: a sum without it would tell its numbers apart. Otherwise fewer cities go on, as
+    long as the study and the thresholds allow it. Errors: the refusal of a city; `ConfigError FACT_SUMMED_IN_DP`; `IncompleteError`;
+    `Refusal POLICY_CITIES` where too few can map a question, and those of `agree`.
     """
     needed = max(study.file.cities.least, 3)
     if answers.refusals and (study.exact or len(answers.approvals) < needed):
@@ -331,10 +333,23 @@ def agreed(post: Post, study: Study, answers: Answers) -> Agreement:
         raise IncompleteError("SECAGG_TOO_FEW", step="advert", came=len(answers.approvals), needed=total)
     cannot = {post.roster.name(city): approval.cannot for city, approval in answers.approvals.items()}
     loose = all(each.synthetic or each.open_data for each in answers.approvals.values())
+    _published(study, cannot)
     short = shortages(study, cannot, min_unmapped=1 if loose else 3, loose=loose)
     if short:
         raise _first([each.refusal() for each in short])
     return agree(study, tuple(answers.approvals), post.roster)
+
+
+def _published(study: Study, cannot: Mapping[str, Sequence[str]]) -> None:
+    """Errors: `ConfigError FACT_SUMMED_IN_DP` for facts that cities do not publish, in a study with noise, where nothing adds them up."""
+    silent = {name: [city for city, lacking in cannot.items() if f"{SUMMED}{name}" in lacking] for name in study.facts}
+    found = [
+        ConfigError("FACT_SUMMED_IN_DP", Place(study.file.study), name=name, cities=", ".join(cities))
+        for name, cities in silent.items()
+        if cities and not study.exact
+    ]
+    if found:
+        raise _first(found)
 
 
 def _first(found: Sequence[HpfedError]) -> HpfedError:
@@ -437,20 +452,33 @@ class Conversation:
         `first` is what `begin` was given. After a restart the sums of before come again, and then it goes on. Errors: `IncompleteError`.
         """
         for number, question in enumerate((first, *following)):
-            lost: RoundLost | None = None
-            while len(self.done) <= number:
-                state = self.play() if isinstance(self.state, collector.Open) else self.ask(question)
-                if isinstance(state, RoundLost):
-                    lost = state
-                elif not isinstance(state, Summed):
-                    failed = state if isinstance(state, Failed) else lost
-                    raise _failure(self.post, failed) if failed else _used_up(self.state)
-            yield self.done[number]
+            yield self.sum_of(number, question)
+
+    def sum_of(self, number: int, question: Question, *, again: bool = True) -> Summed:
+        """The sum of the question `number` of a session, counted from 0: asked now, unless it was summed before. `again`: also after a
+        round that was lost. Pre-condition: those before it have their sums, and the first is what `begin` was given. Errors: as `sums`."""
+        lost: RoundLost | None = None
+        while len(self.done) <= number:
+            state = self.play() if isinstance(self.state, collector.Open) else self.ask(question)
+            if isinstance(state, RoundLost) and not again:
+                self.close()
+                raise _failure(self.post, state)
+            if isinstance(state, RoundLost):
+                lost = state
+            elif not isinstance(state, Summed):
+                failed = state if isinstance(state, Failed) else lost
+                raise _failure(self.post, failed) if failed else _used_up(self.state)
+        return self.done[number]
 
     def close(self) -> None:
         """Nothing more is asked: cities that are still in are told, and forget their keys."""
         self._take(What.CLOSE)
         self._tell()
+
+    def leave(self) -> None:
+        """No further round will be asked: where some are left, cities are told. Pre-condition: the last one has its sum."""
+        if isinstance(self.state, Summed) and self.state.turn.round + 1 < self.state.talk.plan.rounds:
+            self.close()
 
     def receipts(self) -> dict[int, bytes]:
         """Tell the cities of the last sum that it is kept. What they sign is shown to them next time.
@@ -578,10 +606,14 @@ def resumed(post: Post, study: Study, log: Log, opening: Opening) -> Summing:
     """
     plan = Plan.decode(opening.plan)
     talk = Conversation.resume(post, log, opening)
-    approvals = {city: read_approval(file, city, study, talk.roster, opening.now) for city, file in opening.approvals}
+    return _summed(talk, agree(study, plan.cities, talk.roster), answers_of(opening, study, talk.roster))
+
+
+def answers_of(opening: Opening, study: Study, roster: Roster) -> Answers:
+    """What cities had said before a conversation was opened."""
+    approvals = {city: read_approval(file, city, study, roster, opening.now) for city, file in opening.approvals}
     missing = tuple(Missing(**each) for each in json.loads(opening.missing))
-    answers = Answers(approvals, dict(opening.approvals), missing)
-    return _summed(talk, agree(study, plan.cities, talk.roster), answers)
+    return Answers(approvals, dict(opening.approvals), missing)
 
 
 def _summed(talk: Conversation, agreement: Agreement, answers: Answers) -> Summing:

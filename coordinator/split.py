@@ -26,11 +26,12 @@ import numpy as np
 
 from coordinator.consistency import Solved, rows_of, unsolved
 from protocols import pld
+from protocols.stated import MOST_EXACT, Noise
 from protocols.statistics.estimates import AxisSet, Floats, subsets
 from protocols.statistics.layout import Layout
 from protocols.statistics.own_tables import tabled
 from protocols.statistics.resolution import Resolution
-from protocols.study import MOST_EXACT, Noise, Study
+from protocols.study import Study
 
 GRID: Final = 100_000  # shares are rounded to whole parts of so many, or so
 LEAST: Final = 0.05  # of its equal share, that every block keeps
@@ -56,9 +57,10 @@ def stated(study: Study) -> Study:
     """The study with the best noise that is known for it, unless it states its own or has none.
 
     Studies of nothing but counts are accounted by privacy loss distributions. Where neither that nor another split gains anything, the
-    study stays as it is: equal shares, Rényi orders. Errors: those of `Study.variances`.
+    study stays as it is: equal shares, Rényi orders; so does one whose many-round questions say themselves how they share. Errors: those of
+    `Study.variances`.
     """
-    if study.exact or study.file.privacy.noise is not None:
+    if study.exact or study.file.privacy.noise is not None or study.drawn:
         return study
     split = best(study)
     return restated(study, split.shares if split.gain > 1 else None)

@@ -36,26 +36,29 @@ from typing import Any, Final, Literal, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from coordinator import release
+from coordinator import release, replay
 from coordinator.own import own_cells
 from coordinator.release import Missing, Opened
 from coordinator.results import Results
+from coordinator.stated import said as stated_sums
 from protocols import manifest
 from protocols.answerable import FEWEST
 from protocols.approval import Approval, check_asker, read_approval
-from protocols.attestation import Attestation, epsilon_text, last, noise_of, read_attestation
+from protocols.attestation import Attestation, epsilon_text, last, noise_of, read_attestation, stated
 from protocols.canonical import digest, parse_canonical
 from protocols.dictionary import Words
 from protocols.distribution import software
 from protocols.errors import ConfigError, HpfedError, PeerError, Place
 from protocols.manifest import Manifest
 from protocols.messages import Plan, Survivors, open_kept, peek
+from protocols.models.interface import Result
 from protocols.plan import agree
 from protocols.ring import Vector
 from protocols.roster import Roster, self_declared
 from protocols.secagg import keys
 from protocols.secagg.transcript import Transcript, recomputed
-from protocols.study import Noise, Study, Written, from_files
+from protocols.stated import Noise
+from protocols.study import Study, Written, from_files
 
 NAMES: Final = (
     "layout",
@@ -80,7 +83,15 @@ AGREED: Final = 1e-3  # how far a count may differ where other software computed
 AGREED_PART: Final = 1e-4  # and any other estimate, as a part of itself
 # Notes of steps that hold, but did not look at everything.
 PARTIAL: Final = frozenset(
-    {"estimates_recomputed", "sum_exact", "sum_large", "own_large", "other_software", "not_rebuilt"}
+    {
+        "estimates_recomputed",
+        "sum_exact",
+        "sum_large",
+        "own_large",
+        "other_software",
+        "not_rebuilt",
+        "session_not_given",
+    }
 )
 Rebuild = Callable[[Results], Mapping[str, bytes]]
 
@@ -298,10 +309,9 @@ class _Look:
     def _study(self) -> Found:
         results, roster = self._the(Results).content, self._the(Roster)
         files = (manifest.STUDY, manifest.DICTIONARY)
-        study = from_files(Written(self._content(files[0]), self._content(files[1])), files)
-        if results.privacy.mode == "exact":
-            study = study.in_exact_mode()  # what --exact does to a study that was written for mode dp
-        elif results.privacy.noise is not None:
+        exact = results.privacy.mode == "exact"  # what --exact does to a study that was written for mode dp
+        study = from_files(Written(self._content(files[0]), self._content(files[1])), files, exact=exact)
+        if not exact and results.privacy.noise is not None:
             study = self._with_noise(study, results.privacy.noise)
         if study.digest != results.study.digest:
             raise _differs(manifest.STUDY, "study.digest", manifest.RESULTS)
@@ -464,14 +474,31 @@ class _Look:
         if own is None:
             yield Note("own_large")
         exactly_ = self._same_software
-        whole = replace(opened, own=own or {}, known=own is not None and (total is not None or not study.summed))
-        found = whole if total is None else replace(whole, total=total)
+        try:
+            facts = stated_sums(study, tree)
+        except (ValueError, ArithmeticError, TypeError, AttributeError):
+            raise _differs(manifest.RESULTS, "questions.facts", manifest.DICTIONARY) from None
+        whole = replace(
+            opened,
+            own=own or {},
+            known=own is not None and (total is not None or not study.summed),
+            stated={name: value for name, value in facts.items() if study.exact},
+        )
+        fits = self._fits()
+        found = replace(whole if total is None else replace(whole, total=total), fits=fits)
         computed = found.computed if own is not None else frozenset()
         expected = release.answers(found, self._the(Roster))
         for name in sorted(tree.keys() ^ expected.keys()):
             yield PeerError("BUNDLE_ROWS", at=Place(manifest.RESULTS), question=name, row=0, what="question")
-        for name in sorted(tree.keys() & expected.keys()):
+        many = {each.id for each in study.many}
+        if many and not fits:
+            yield Note("session_not_given")
+        for name in sorted(tree.keys() & expected.keys() & many):
+            yield from replay.unlike(name, tree[name], expected[name])
+        for name in sorted(tree.keys() & expected.keys() - many):
             yield from _rows(name, tree[name], expected[name])
+            if tree[name].get("facts") != expected[name].get("facts"):
+                yield _differs(manifest.RESULTS, f"questions.{name}.facts", "approvals")
             if name not in computed:
                 continue
             same = tree[name] == expected[name] if exactly_ else _alike(tree[name], expected[name])
@@ -481,6 +508,27 @@ class _Look:
             yield Note("own_recomputed")
         if total is not None and total.size:
             yield Note("recomputed" if exactly_ else "estimates_recomputed")
+
+    def _fits(self) -> dict[str, Result]:
+        """What many-round questions come to, by the record of their session; nothing where the bundle has none.
+
+        Errors: those of `replay.replayed`; BUNDLE_MISSING where it has none and must, BUNDLE_EXTRA where it has one and must not;
+        BUNDLE_DIFFERS where a file of a model is not the one that follows.
+        """
+        opened, path = self._the(Opened), manifest.SESSION
+        due = bool(opened.agreement.study.many) and replay.open_to_all(opened)
+        if due != (path in self.sizes):
+            raise PeerError("BUNDLE_MISSING" if due else "BUNDLE_EXTRA", at=Place(path))
+        if not due:
+            return {}
+        try:
+            fits = replay.replayed(opened, self._content(path), self.attested)
+        except HpfedError as fault:
+            raise _placed(fault, path) from None
+        for file, made in release.models(replace(opened, fits=fits), self._the(Roster)).items():
+            if not replay.near(parse_canonical(self._content(file), file), parse_canonical(made, file)):
+                raise _differs(file, "model", path)
+        return fits
 
     def _own(self) -> dict[int, Vector] | None:
         """What each city answered by itself, from its signed messages; None where they are too large for a bundle.
@@ -582,12 +630,13 @@ def _unequal(found: Any, expected: Mapping[str, Any], start: str, *, further: bo
 def _unlike(said: Attestation, opened: Opened, city: int, privacy: Mapping[str, Any]) -> tuple[str, ...]:
     """What a city attests that is not what study, roster and approvals give."""
     agreement, study = opened.agreement, opened.agreement.study
+    own_words = stated(study, opened.approvals[city].cannot, opened.approvals[city].facts)
     pairs: dict[str, tuple[object, object]] = {
         "study": (said.study, study.digest),
         "run": (said.run, agreement.run - 1),
         "as_of": (said.as_of, study.file.as_of),
         "snapshot": (said.as_of, opened.approvals[city].snapshot),
-        "cannot": (said.cannot, tuple(sorted(set(study.reads()) & set(opened.approvals[city].cannot)))),
+        **{name: (getattr(said, name), each) for name, each in own_words.items()},
         "release": (said.release, study.leaves),
         "mode": (said.mode, study.file.privacy.mode),
         "mechanism": (said.mechanism, privacy["mechanism"]),
@@ -617,6 +666,7 @@ def _unlike(said: Attestation, opened: Opened, city: int, privacy: Mapping[str, 
             pairs[f"conversations.{kind}.plan"] = (kind == "pooled" or sent.plan == asked, True)
         else:
             pairs[f"conversations.{kind}"] = (True, False)
+    pairs["conversations.session"] = (last(said, "session") is not None, bool(study.many))
     return tuple(name for name, (one, other) in pairs.items() if one != other)
 
 
@@ -673,7 +723,15 @@ def _passes_for_derived(path: str) -> bool:
 
 def _checked(path: str) -> bool:
     """Whether an earlier step looked at each file of its folder."""
-    return path.startswith(("bundle/approvals/", "bundle/attestations/", "bundle/counted/", "bundle/secagg/"))
+    checked = (
+        "bundle/approvals/",
+        "bundle/attestations/",
+        "bundle/counted/",
+        "bundle/secagg/",
+        manifest.SESSION,
+        "models/",
+    )
+    return path.startswith(checked)
 
 
 def _same(made: bytes, found: bytes, path: str) -> bool:

@@ -13,6 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from protocols import approval, attestation, messages
+from protocols.models import REGISTER as MODELS
+from protocols.models.question import supposed
 from protocols.secagg import collector, member
 from protocols.secagg.moves import Move
 from protocols.statistics import EXAMPLE_DOMAIN, REGISTER
@@ -61,7 +64,10 @@ FORMS: Final = {  # named forms of fields, in words
     "Epsilon": "number with twenty decimals",
     "Delta": "number",
     "Id": "name of a question or of a variable of the dictionary",
-    "tuple[Id, ...]": "names of variables of the dictionary",
+    "tuple[Id, ...]": "names of facts of the dictionary",
+    "tuple[Lacked, ...]": "names of variables of the dictionary, and `fact:` before those of facts",
+    "dict[Id, FactText]": "by name of a fact, a number: what the city states about itself and publishes",
+    "Covered": "who of its holders the files cover: three words, each `included`, `excluded`, `none` or left out",
     "Noise": "listed below",
     "Charged": "listed below",
     "tuple[Sent, ...]": "listed below",
@@ -81,7 +87,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def what_leaves() -> str:
-    return "\n".join(["# What leaves a city\n", INTRODUCTION, *_kinds(), MESSAGES, *_bodies(), *_records()])
+    parts = [INTRODUCTION, *_kinds(), SESSIONS, *_models(), MESSAGES, *_bodies(), *_records()]
+    return "\n".join(["# What leaves a city\n", *parts])
 
 
 INTRODUCTION: Final = """Made by `docs/generate.py` from the code. A field that is not on this page does not leave a city.
@@ -96,13 +103,39 @@ least and the most that one holder adds to one cell; one holder changes at most 
 D2. The noise is made for D1 and D2. Every axis ends with `_missing`.
 
 In mode exact the vector also says, for every sum of amounts and every margin of it, 1 where a few holders are most of the city's own
-part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt.
+part, and else 0 (`dominated`); under the masks of the sum, so that only the number of such cities is learnt. And for every figure of
+centres that a question asks for, 1 cell (`stated`): there a city that does not publish it adds what it states about itself, every other
+city 0. No holder moves that cell: D1 and D2 are 0. Figures that a city publishes stand in its approval. Both are statements of a centre,
+outside epsilon.
 
 A question may be about a cohort of its own. Where that is one code of one category, its table has one more axis and holds everybody: the
 plan and the approval sheet show it so, and only the part at that code is published. The table of any other cohort says `where …` and holds
 that cohort alone. On an axis `city.NAME` a city stands at the one level that the study gives it. A multi-response variable is sent as one
 table per code beside the number of those who answered, which is carried `w` times.
 """
+
+SESSIONS: Final = """## Cells, by kind of question of many rounds
+
+Such a question asks for one sum after another, all of them in one session: a conversation of up to 64 rounds, whose round r carries the
+r-th asks of every such question of the study. What may be asked is agreed before: the layouts below, how many rounds at most, and how
+long a round may be. A later ask holds public numbers (coefficients) and the sums of all earlier rounds, from which the city computes
+them again; it answers none that does not follow. An answer is the two integers `parts` and `overflow`, and then each block: `cells`
+numbers with `digits` binary digits, in two integers each where `limbs` is 2. `parts` counts roundings, `overflow` the cities one of
+whose cells was too large, which sent zeros instead.
+
+In mode dp every city adds its share of noise to each round; all of it is held in its books before round 0. An answer is then whole numbers
+alone, without `parts` and `overflow`.
+
+In mode exact these sums carry no noise. The coordinator and every city that answers see all of them, and so does whoever is given the
+record of the session. Cells of one holder are not bounded in the sense of the tables above, and there is no mathematical bound on what
+the sums allow to infer. What a city looks at before it answers is in `protocols/models/protect.py`: enough rows for each column, and no
+ask that leaves all but a few of its rows without weight.
+
+The layouts are those for six cities of at most 1,048,576 rows each.
+"""
+
+NOISED: Final = """In mode dp, all that its rounds release, in how many of them, the most that one holder changes in one release, and the
+share of the question's budget that all of these releases get:"""
 
 MESSAGES: Final = """## Messages
 
@@ -154,6 +187,29 @@ def _kinds() -> Iterator[str]:
         asked = ", ".join(f"{key}: {value}" for key, value in kind.EXAMPLE.question.items() if key != "id")
         about = (inspect.getdoc(sys.modules[kind.__module__]) or "").strip()
         yield f"### {question.kind}\n\n{about}\n\nExample: `{{{asked.replace(chr(39), '')}}}`\n\n{table(head, rows)}"
+
+
+def _models() -> Iterator[str]:
+    for kind in MODELS:
+        question = kind.example()
+        model = question.planned(supposed(replace(EXAMPLE_DOMAIN, exact=True)))
+        rows = [
+            (f"`{ask.purpose}`", f"`{block.name}`", block.cells, block.digits, block.limbs)
+            for ask in question.example_asks(model)
+            for block in model.blocks(ask)
+        ]
+        asked = ", ".join(f"{key}: {value}" for key, value in kind.EXAMPLE.question.items() if key != "id")
+        about_ = (inspect.getdoc(sys.modules[kind.__module__]) or "").strip()
+        most = f"At most {model.most_rounds} rounds of at most {model.most_cells} integers; scope `{model.scope}`."
+        example = f"Example: `{{{asked.replace(chr(39), '')}}}`"
+        shown = table(("round", "block", "cells", "digits", "limbs"), rows)
+        draws = [
+            (f"`{each.name}`", each.cells, each.times, each.l1, each.l2sq, str(each.share))
+            for each in question.draws(EXAMPLE_DOMAIN)
+        ]
+        if draws:
+            shown = f"{shown}\n\n{NOISED}\n\n{table(('released', 'cells', 'rounds', 'D1', 'D2', 'share'), draws)}"
+        yield f"### {question.kind}\n\n{about_}\n\n{example}\n\n{most}\n\n{shown}"
 
 
 def _bodies() -> Iterator[str]:

@@ -6,13 +6,15 @@ The gate signs it (`gate.py`); the schemas stand in `protocols/attestation.py` a
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from node.entries import COUNTED, Reservation, Room
+from node.entries import COUNTED, SESSION, Reservation, Room
 from node.ledger import Released
 from protocols import privacy
 from protocols.approval import Allowance
-from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of
+from protocols.attestation import Asked, Attestation, Charged, Sent, epsilon_text, noise_of, stated
+from protocols.facts import UNSAID, lacked
 from protocols.plan import OWN_BYTES, Agreement
 from protocols.ring import Vector
+from protocols.session import RING
 from protocols.statistics.own_tables import WITHHELD
 from protocols.statistics.question import Question
 
@@ -29,14 +31,15 @@ def attestation(
     """`run`: counted from 1, as in messages. `agreement`: over the cities of the last conversation in `released`. `own`: the cells that
     this city answered by itself. `now`: Unix s."""
     study, last = released.study, released.conversations[-1]
-    mine = set(study.reads()) & set(released.cannot)
+    published = {name: value for name, value in released.facts.items() if value != UNSAID}
+    lacking = (*released.cannot, *lacked(study.facts, released.facts))
     return Attestation(
         city=city,
         study=study.digest,
         run=run - 1,
         as_of=study.file.as_of,
         snapshot=last.claim.snapshot,
-        cannot=tuple(sorted(mine)),
+        **stated(study, lacking, published),
         release=study.leaves,
         mode=study.file.privacy.mode,
         mechanism="none" if study.exact else "skellam",
@@ -88,17 +91,18 @@ def _sent(held: Reservation, agreement: Agreement) -> Iterator[Sent]:
     for number, each in held.rounds.items():
         if each.spent is None or not each.sent:
             continue
-        own = number == COUNTED
-        cells = (agreement.own if own else agreement.layout).length
+        own, fit = number == COUNTED, held.claim.part == SESSION
+        cells = each.rows.cells if fit else (agreement.own if own else agreement.layout).length
         yield Sent(
             id=held.claim.conversation,
-            kind="by_city" if own else "pooled",
+            kind="session" if fit else "by_city" if own else "pooled",
             round=0 if own else number,
             plan=each.spent.plan,
             cells=cells,
-            bytes=cells * (OWN_BYTES if own else agreement.ring // 8),
+            bytes=cells * (OWN_BYTES if own else RING // 8 if fit else agreement.ring // 8),
             sha256=(each.spent.y if own else each.spent.reply).removeprefix("sha256:"),
             sum=each.answered.sum if each.answered else "",
+            asked=each.rows.ask if fit else "",
         )
 
 

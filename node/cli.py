@@ -559,10 +559,12 @@ def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
     ]
     if len(named) != 1:
         raise ConfigError("REQUEST_UNKNOWN", name=wanted)
+    day = kept[named[0]].asked().file.as_of
     return sheet.sheet(
         city=here,
         digest=named[0],
         request=kept[named[0]],
+        facts=city.said(city.told(here, means.meant, day)),
         policy=policy.load(folder, loose=loose),
         origins=policy.origin(folder, loose=loose),
         view=ledger.look(where / ledger.FILE, now=now),
@@ -686,6 +688,39 @@ def audit_restore(
             "restored": done,
         }
         _print(value, as_json, lambda: _restore_text(value, spoken(lang)))
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the scores go: CSV, or Parquet if it ends in .parquet.")],
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score this city's own rows by a model. Rows and scores stay on this machine.
+
+    Example:  hpfed-node score interruption.json --out scores.csv
+    """
+
+    def work() -> None:
+        from dataclasses import asdict
+        from datetime import UTC, datetime
+
+        from node import scores
+        from protocols.models import modelfile
+
+        language: Literal["zh", "en"] = "zh" if spoken(lang) == "zh" else "en"
+        today = datetime.fromtimestamp(_now(), UTC).date()
+        found = modelfile.load(model.read_bytes(), str(model), today)
+        done = scores.score(found, folder, _home(folder, home), out, language)
+        value = {"model": found.id, "digest": found.digest, "out": str(out), **asdict(done)}
+        zh = f"{done.rows:,} 行，其中 {done.without:,} 行缺值而无评分；已写入 {out}"
+        en = f"{done.rows:,} rows, of which {done.without:,} lack a value and have no score; written to {out}"
+        _print(value, as_json, lambda: zh if language == "zh" else en)
 
     guarded(lang, as_json, work)
 

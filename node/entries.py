@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
+from math import isqrt
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, NamedTuple, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, model_validator
@@ -36,18 +38,20 @@ from protocols import privacy
 from protocols.approval import OfficerYes
 from protocols.canonical import canonical, digest
 from protocols.noise import draws, node_v20
+from protocols.plan import Drawn
 from protocols.privacy import FREE, Cap, Cost
 from protocols.secagg.plan import MOST_ROUNDS
 from protocols.statistics.layout import Block, Layout
 from protocols.study import Mode, Study
 
+SUM, SESSION = 0, 1  # the two conversations that a run may have
 COUNTED: Final = MOST_ROUNDS  # the number of the round in which a city answers by itself
 Seconds = Annotated[int, Field(ge=0, lt=2**53)]
 Number = Annotated[int, Field(ge=0, lt=2**16)]
 Big = Annotated[int, Field(strict=False, ge=0), PlainSerializer(str)]  # written as text: JSON has no such integers
 Name = str  # `sha256:…` of something; the chain covers it, so that its form need not be looked at again
 Ids = tuple[Annotated[int, Field(ge=1, lt=2**32)], ...]
-Key = tuple[str, str, int]  # asker, study, run: what an answer is kept under
+Key = tuple[str, str, int, int]  # asker, study, run, part: what an answer is kept under
 Why = Literal["expired", "superseded", "ended", "declined"]
 
 
@@ -90,7 +94,8 @@ class Charge(_Closed):
 class Claim(_Closed):
     """A whole run of a study: one conversation, and what the city answers by itself. Mode exact has no charges.
 
-    `rounds`: how many sums the conversation may be asked for.
+    `rounds`: how many sums the conversation may be asked for. `stated`: of each fact that is added up in it, the cities that do not publish
+    it. `part`: SUM, the one round of a run, or SESSION, its many-round questions.
 
     `summed`, `counted`: which of the two it holds. `draws`: of noise, by all cities, in all rounds. `cohort_class`: digest of the filter.
     `snapshot`: name of the one that will answer. `cohort`, `purpose` and `variables` are for people.
@@ -116,6 +121,8 @@ class Claim(_Closed):
     summed: bool = True
     counted: bool = False
     rounds: Annotated[int, Field(ge=1, le=64)] = 1
+    stated: dict[str, Ids] = {}
+    part: Annotated[int, Field(ge=0, le=1)] = 0
 
     @classmethod
     def of(
@@ -137,20 +144,24 @@ class Claim(_Closed):
         counted: bool = False,
         rounds: int = 1,
         times: int = 1,
+        stated: Mapping[str, Collection[int]] = MappingProxyType({}),
+        drawn: Sequence[Drawn] = (),
+        part: int = 0,
     ) -> Self:
         """The claim of a plan, whose digest is `plan` (32 bytes): `rounds` rounds, in which each block of the sum may be asked `times`, and
         the city's own answer.
 
         `layout`: that of the plan, where amounts may be carried in coarser units than the study's. `totals`: v20 of each of its blocks,
-        shared by at least `h` honest cities. `own`, `own_totals`: the same of the city's own answer. Mode exact has neither. `ValueError`
-        where it does or where mode dp does not.
+        shared by at least `h` honest cities. `own`, `own_totals`: the same of the city's own answer. `drawn`: what the rounds of a session
+        release. Mode exact has none of them. `ValueError` where it does or where mode dp does not.
         """
         blocks = (layout or study.workload.layout).blocks if totals else ()
         alone = (own or study.workload.own).blocks if own_totals else ()
         shared = [_charge(block, node_v20(v20, h), v20, times) for block, v20 in zip(blocks, totals, strict=True)]
         mine = [_charge(block, v20, v20, own=True) for block, v20 in zip(alone, own_totals, strict=True)]
-        drawn = len(cities) * sum(block.cells * draws(each.v20) for block, each in zip(blocks, shared, strict=True))
-        drawn = times * drawn + sum(block.cells * draws(each.v20) for block, each in zip(alone, mine, strict=True))
+        of_sum = len(cities) * sum(block.cells * draws(each.v20) for block, each in zip(blocks, shared, strict=True))
+        of_own = sum(block.cells * draws(each.v20) for block, each in zip(alone, mine, strict=True))
+        of_rounds = len(cities) * sum(each.draw.times * each.draw.cells * draws(each.node_v20) for each in drawn)
         condition = study.file.cohort
         cohort = canonical(condition.model_dump(mode="json", by_alias=True, exclude_none=True) if condition else None)
         return cls(
@@ -160,8 +171,8 @@ class Claim(_Closed):
             asker=study.file.asker,
             runs=(run,),
             mode=study.file.privacy.mode,
-            charges=(*shared, *mine),
-            draws=drawn,
+            charges=(*shared, *mine, *map(_of_rounds, drawn)),
+            draws=times * of_sum + of_own + of_rounds,
             delta=study.file.privacy.delta,
             expires=expires,
             cities=tuple(sorted(cities)),
@@ -174,6 +185,8 @@ class Claim(_Closed):
             summed=summed,
             counted=counted,
             rounds=rounds,
+            stated={fact: tuple(sorted(silent)) for fact, silent in stated.items()},
+            part=part,
         )
 
     @model_validator(mode="after")
@@ -185,7 +198,7 @@ class Claim(_Closed):
 
     @property
     def key(self) -> Key:
-        return (self.asker, self.study, self.runs[0])
+        return (self.asker, self.study, self.runs[0], self.part)
 
     @property
     def of_repeat(self) -> tuple[str, str]:
@@ -223,6 +236,21 @@ def _charge(block: Block, v20: int, total: int, rounds: int = 1, *, own: bool = 
         total=total,
         rounds=rounds,
         own=own,
+    )
+
+
+def _of_rounds(drawn: Drawn) -> Charge:
+    """What rounds release: a holder may move every cell, and one by all of it, as far as l1 and l2sq allow."""
+    draw = drawn.draw
+    return Charge(
+        block=drawn.name,
+        l1=draw.l1,
+        l2sq=draw.l2sq,
+        touches=draw.cells,
+        step=isqrt(draw.l2sq),
+        v20=drawn.node_v20,
+        total=drawn.v20,
+        rounds=draw.times,
     )
 
 
@@ -289,7 +317,8 @@ class CapSet(_Entry):
 
 
 class Approved(_Entry):
-    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how."""
+    """`rule`: the place in the policy that decided; `officers`: who said yes, where it asks for them, and `signed`: how. `facts`: by day,
+    what the city stated of those that the study asks for."""
 
     kind: Literal["approved"] = "approved"
     study: Name
@@ -301,6 +330,7 @@ class Approved(_Entry):
     cannot: tuple[str, ...]
     expires: Seconds
     signed: tuple[OfficerYes, ...] = ()
+    facts: dict[str, dict[str, str]] = {}
 
 
 class Declined(_Entry):
@@ -340,12 +370,14 @@ class _Step(_Entry):
 
 
 class Rows(_Step):
-    """`blocks`: which of the reservation's this round asks. `ask`: digest of what was asked."""
+    """`blocks`: which of the reservation's this round asks. `ask`: digest of what was asked; `cells`: how many, of a session, whose rounds
+    differ; 0 of all else."""
 
     kind: Literal["rows"] = "rows"
     round: Number
     ask: Name
     blocks: tuple[int, ...]
+    cells: Annotated[int, Field(ge=0)] = 0
 
 
 class Spent(_Step):

@@ -8,7 +8,7 @@
     4 budget      the whole study fits every cap and is held
     5 rows        the snapshot of `as_of`, its cohort streamed through step 7
     6 disclosure  mode exact: the cohort is large enough, cities and cohort obey the rules of differencing; own cells that are too small
-                  are withheld. Mode dp: nothing looks at rows
+                  are withheld; no ask of a model leaves but a few rows with weight. Mode dp: nothing looks at rows
     7 encode      measures over batches, this city's noise, the mask
     8 spend       charge, digest of the reply and the reply itself are on disk; only then are the bytes returned
 
@@ -17,7 +17,7 @@
 | offer | 1, 3, 2 | approval; pending (an officer decides); refusal |
 | open | 1, 3, 2, 4; mode exact: 5, 6 | advert; abort |
 | adverts | 1, 3 | shares; abort |
-| deliver; ask (a later round) | 1, 3, 2, 5, 7, 8 | masked; abort |
+| deliver; ask (a later round) | 1, 3, 2, 5, 7, 8; of a session: 5, 6, 7, 8 | masked; abort |
 | survivors; confirms | 1, 3, 8 (the list; "revealed") | confirm; reveal; abort |
 | count | 1, 2, 3, 4; mode exact: 5, 6; then 5, 7 without a mask, 8 | counted: this city's own cells; refusal |
 | receipt | 1, 3, 8 (the answer is final) | ack |
@@ -34,20 +34,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
-from node import disclosure, evidence, snapshot
+from node import disclosure, evidence, fitting, snapshot
 from node.attest import allowances, attestation
 from node.audit import Event, Line
+from node.city import added
+from node.city import said as stated_by
 from node.cohorts import Cohort, Cohorts
 from node.desk import Desk, Request
 from node.disclosure import Bools
-from node.ledger import COUNTED, Approved, Claim, Ledger, Reservation
+from node.ledger import COUNTED, SESSION, SUM, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
 from node.station import Station, keep_roster
-from protocols import messages
+from protocols import facts, messages
 from protocols.answerable import shortages
 from protocols.approval import Allowance, Approval, check_asker, sign_approval
 from protocols.attestation import sign_attestation
@@ -70,10 +73,11 @@ from protocols.messages import (
     seal,
 )
 from protocols.noise import skellam
-from protocols.plan import Agreement, Sum, agree, open_positions
+from protocols.plan import Agreement, agree, open_positions
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster, accept
 from protocols.secagg import keys, member
+from protocols.session import Session, of_plan
 from protocols.statistics import measures
 from protocols.statistics.dominance import SHIPPED, Few, Leaders
 from protocols.statistics.layout import Layout, Measure
@@ -87,8 +91,17 @@ BATCH: Final = 1 << 18  # rows at a time: what is made of them stays near the pr
 class Talk:
     """One open conversation at this gate. Its secrets are in `state`, in memory only: after a restart it is a drop-out."""
 
-    agreement: Agreement | None
+    agreement: Agreement | Session | None
     state: member.State
+
+
+@dataclass(frozen=True)
+class OneSum:
+    """A sum of the one-round questions. `blocks`: of the agreement's layout, and of the reservation."""
+
+    agreement: Agreement
+    blocks: tuple[int, ...]
+    layout: Layout
 
 
 @dataclass
@@ -240,12 +253,15 @@ class Gate:
         if taken is None:
             return self._sealed(messages.Pending(), request, stamp)
         self._note(Event.DECIDED, stamp.now, request, by=(taken.rule, *taken.officers))
+        said = taken.facts.get(study.file.as_of.isoformat(), {})
         approval = Approval(
             city=self.station.city.city,
             study=study.digest,
             dictionary=study.dictionary.digest,
             policy=self.policy.digest,
-            cannot=taken.cannot,
+            cannot=tuple(sorted((*taken.cannot, *facts.lacked(study.facts, said)))),
+            facts={name: value for name, value in said.items() if value != facts.UNSAID},
+            scope=self.station.city.scope,
             unused={name: codes for name, codes in self.station.unused.items() if name in study.reads()},
             snapshot=study.file.as_of,
             min_cell=self.policy.file.exact.min_cell if study.exact else self.policy.file.dp.min_cell,
@@ -274,7 +290,11 @@ class Gate:
         """This city's yes, in the books; None while officers have not said it. Errors: its no, with all reasons."""
         if study.dictionary.digest != self.station.dictionary:
             raise Refusal("SNAPSHOT_DICTIONARY", name=study.dictionary.name)
-        snapshot.open_for(self.station.home, study.file.as_of)
+        said, day = (
+            self._said(study, snapshot.open_for(self.station.home, study.file.as_of)),
+            study.file.as_of.isoformat(),
+        )
+        before = dict[str, dict[str, str]]()
         decision = decide(study, role=self._role(study), cities=cities, cannot=None, policy=self.policy)
         no = decision.refusal()
         if no:
@@ -283,16 +303,23 @@ class Gate:
         self._not_declined(study.digest, study.file.asker, now)
         with suppress(Refusal):  # none yet, or none in force: decided below
             held = self.ledger.approval(study.digest, now)
-            if (held.policy, held.cannot, len(held.signed)) == (
+            before = held.facts
+            if (held.policy, held.cannot, len(held.signed), before.get(day, {})) == (
                 self.policy.digest,
                 self.station.cannot,
                 decision.needed,
+                said,
             ):
                 return held
         signed = self.desk.yes(study.digest, decision.needed, self.policy.file.expiry.approval_days, now)
         if not decision.met([each.officer for each in signed]):
             return None
-        return self.ledger.approve(study, decision, signed=signed, cannot=self.station.cannot, now=now)
+        stated = {**before, day: said} if study.facts else {}
+        return self.ledger.approve(study, decision, signed=signed, cannot=self.station.cannot, now=now, facts=stated)
+
+    def _said(self, study: Study, rows: snapshot.Snapshot) -> dict[str, str]:
+        """What this city states, of the facts that a study asks for."""
+        return {name: value for name, value in stated_by(rows.facts).items() if name in study.facts}
 
     def _not_declined(self, study: str, asker: str, now: int) -> None:
         """Errors: `Refusal APPROVAL_DECLINED` where an officer said no; it takes back an earlier yes."""
@@ -314,7 +341,7 @@ class Gate:
             self.ledger.end(about, now=stamp.now)  # what was held for it is free again
         return sent
 
-    def _terms(self, request: Envelope, now: int) -> tuple[member.Terms, Agreement | None]:
+    def _terms(self, request: Envelope, now: int) -> tuple[member.Terms, Agreement | Session | None]:
         """What only this city can say about the plan of an Open, in the order of the checks P1 to P11 of the protocol."""
         station, limits = self.station, self.policy.file
         nothing = member.Terms(
@@ -338,12 +365,16 @@ class Gate:
             if not is_about(request.header, matter_of(plan)) or not set(plan.cities) <= station.roster.cities.keys():
                 raise Refusal("SECAGG_PLAN")
             study = self._not_used(opened, plan, now)  # 3 replay
-            agreement = agree(study, plan.cities, station.roster)  # 2 approval: everything derived again
+            agreement = of_plan(agree(study, plan.cities, station.roster), plan)  # 2 approval: everything derived again
+            if self.ledger.finished(study.file.asker, study.digest, plan.run, _part(agreement)) is not None:
+                raise Refusal("SECAGG_ALREADY_ANSWERED")
             lacking = open_positions(plan, study)
             rows = snapshot.open_for(station.home, study.file.as_of)
+            self._as_approved(study, rows, now)
         except HpfedError as no:
             return replace(nothing, history=no if isinstance(no, Refusal) else None), None
         cities = {station.roster.name(city): names for city, names in lacking.items()}
+        mine = (*station.cannot, *facts.lacked(study.facts, self._said(study, rows)))
         if study.file.cities.names is not None and not cities.keys() <= set(study.file.cities.names):
             return nothing, None  # not what was approved
         short = shortages(study, cities, limits.cities.least, limits.exact.min_unmapped, loose=self.policy.loose)
@@ -357,7 +388,7 @@ class Gate:
                 cannot=lacking,
                 waits=plan.waits,
             ),
-            cannot=tuple(at for at, name in enumerate(study.reads()) if name in station.cannot),
+            cannot=tuple(at for at, name in enumerate(study.names) if name in mine),
             size=Refusal("SECAGG_BOUND") if rows.rows > station.size_class else None,
             able=short[0].refusal() if short else None,
             policy=next(iter(decision.reasons), None),
@@ -365,6 +396,12 @@ class Gate:
         if terms.approved == plan and not any((terms.size, terms.able, terms.policy)):
             terms = self._held(terms, agreement, plan, rows, now)
         return terms, agreement
+
+    def _as_approved(self, study: Study, rows: snapshot.Snapshot, now: int) -> None:
+        """What this city states is what it approved: that is what will be published. Errors: `Refusal APPROVAL_MISSING`."""
+        approved = self.ledger.approval(study.digest, now).facts.get(study.file.as_of.isoformat(), {})
+        if approved != self._said(study, rows):
+            raise Refusal("APPROVAL_MISSING", city=self.station.city.city)
 
     def _not_used(self, opened: messages.Open, plan: Plan, now: int) -> Study:
         """The approved study of a plan, if these books are the newest and neither conversation nor run was used. Errors: `Refusal`."""
@@ -377,10 +414,7 @@ class Gate:
             self.ledger.check_echo(echo.ledger_seq, echo.ledger_head)
         if self.ledger.reservation(plan.conversation) is not None:
             raise Refusal("SECAGG_REPLAY")
-        study = self._standing(plan.study.hex(), plan.run, now)
-        if self.ledger.finished(study.file.asker, study.digest, plan.run) is not None:
-            raise Refusal("SECAGG_ALREADY_ANSWERED")
-        return study
+        return self._standing(plan.study.hex(), plan.run, now)
 
     def _standing(self, study: str, run: int, now: int) -> Study:
         """A run of a study as it was approved, whose asker may still ask. Errors: `Refusal` APPROVAL_…, SECAGG_NOT_APPROVED."""
@@ -392,7 +426,7 @@ class Gate:
         return _of_run(self.ledger.study(approved.study), run)
 
     def _held(
-        self, terms: member.Terms, agreement: Agreement, plan: Plan, rows: snapshot.Snapshot, now: int
+        self, terms: member.Terms, agreement: Agreement | Session, plan: Plan, rows: snapshot.Snapshot, now: int
     ) -> member.Terms:
         """The terms with the budget held; in mode exact, with what the rows say."""
         study = agreement.study
@@ -400,9 +434,11 @@ class Gate:
         once = study.counted and (
             earlier is None or earlier.own is None
         )  # what was answered is answered, and is not charged again
-        claim = self._claim(
-            agreement, plan.conversation, keys.plan_digest(plan.encode()), plan.expires, rows, counted=once
-        )
+        named = plan.conversation, keys.plan_digest(plan.encode()), plan.expires
+        if isinstance(agreement, Session):
+            claim = self._claim_of_session(agreement, *named, rows)
+        else:
+            claim = self._claim(agreement, *named, rows, counted=once, stated=_silent(agreement, plan))
         try:
             self._reserve(claim, study, now)  # 4 budget
         except Refusal as no:
@@ -412,8 +448,9 @@ class Gate:
         return replace(terms, policy=self._told_apart(study, rows, plan.conversation, now))
 
     def _reserve(self, claim: Claim, study: Study, now: int) -> Reservation:
-        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds."""
-        runs = range(1, study.runs + 1) if study.runs > 1 else ()
+        """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds. A session is held run by
+        run."""
+        runs = range(1, study.runs + 1) if study.runs > 1 and claim.part == SUM else ()
         until = self.ledger.approval(study.digest, now).expires if runs else 0
         return self.ledger.reserve(claim, now=now, runs=runs, until=until)
 
@@ -464,6 +501,7 @@ class Gate:
         rows: snapshot.Snapshot,
         *,
         counted: bool,
+        stated: Mapping[str, Sequence[int]] = MappingProxyType({}),
     ) -> Claim:
         """All that a run may cost: the sum, and, if `counted`, what this city answers by itself."""
         study = agreement.study
@@ -483,6 +521,25 @@ class Gate:
             counted=counted,
             rounds=len(agreement.sums) + agreement.spare if study.summed else 1,
             times=1 + agreement.spare,
+            snapshot=self._named(rows),
+            stated=stated,
+        )
+
+    def _claim_of_session(
+        self, session: Session, conversation: bytes, plan: bytes, expires: int, rows: snapshot.Snapshot
+    ) -> Claim:
+        """All rounds that the many-round questions of a run may take, and in mode dp all that these release. Mode exact: rounds are
+        counted, and cost no epsilon."""
+        return Claim.of(
+            session.study,
+            conversation=conversation,
+            plan=plan,
+            run=session.run,
+            expires=expires,
+            cities=session.cities,
+            rounds=session.rounds,
+            drawn=session.agreement.drawn,
+            part=SESSION,
             snapshot=self._named(rows),
         )
 
@@ -586,29 +643,49 @@ class Gate:
 
     def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
         agreement, turn, now = talk.agreement, state.turn, stamp.now
-        asked = None if agreement is None else _allowed(agreement, turn.ask)
-        if agreement is None or asked is None:  # 2: the question is one that was approved
-            return member.refuse(state, PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked"), stamp)
+        try:
+            if agreement is None:
+                raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
+            asked = _allowed(
+                agreement, turn.ask, self.policy
+            )  # 2: a question that was approved; it follows from earlier sums
+        except (PeerError, Refusal) as no:
+            return member.refuse(state, no, stamp)
         rows = snapshot.open_for(self.station.home, agreement.study.file.as_of)  # 5 rows
         name, held, exact = self._named(rows), self.ledger.reservation(about), agreement.study.exact
         if held is None or held.claim.snapshot != name:
             return member.refuse(state, Refusal("SNAPSHOT_DATE", as_of=agreement.study.file.as_of.isoformat()), stamp)
         try:  # from here on the round is charged, come what may
-            self.ledger.rows(about, turn.round, turn.rctx, blocks=() if exact else asked.blocks, now=now)
+            cells = turn.ask.length if isinstance(agreement, Session) else 0
+            self.ledger.rows(about, turn.round, turn.rctx, blocks=() if exact else asked.blocks, cells=cells, now=now)
         except Refusal as no:
             if no.code != "SECAGG_BUDGET":
                 raise
             return member.refuse(state, no, stamp)
-        seed, layout = bytes(32) if exact else exactly(self.entropy, 32), agreement.part(asked)
-        rule = self.policy.file.exact.dominance
-        few = Few(rule.top, rule.share, rule.p_percent)
-        vector = encoded(agreement.study, layout, rows, self.station.city.city, few)
-        vector += noise(layout, [agreement.node_v20[at] for at in asked.blocks], seed)  # 7 encode
+        seed = bytes(32) if exact else exactly(self.entropy, 32)
+        try:
+            vector = self._vector(asked, rows, seed)  # 6 disclosure, of a session; 7 encode
+        except Refusal as no:
+            return member.refuse(state, no, stamp)
         masked, sent = member.mask(state, vector, digest_bytes(name), seed, self.entropy, stamp)
         if isinstance(masked, member.Masked):
             reply, request, y = sent[0][1], state.request.sha256, masked.y_digest
             self.ledger.spend(about, turn.round, request=request, reply=reply, y=y, snapshot=name, now=now)  # 8 spend
         return masked, sent
+
+    def _vector(self, asked: OneSum | fitting.Turn, rows: snapshot.Snapshot, seed: bytes) -> Vector:
+        """What this city adds to a sum, its noise in it. Errors: `Refusal` with rows behind it."""
+        city = self.station.city.city
+        if isinstance(asked, fitting.Turn):
+            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
+            vector, drawn = fitting.encoded(asked, read), asked.session.agreement.drawn
+            released = [(drawn[at].draw.cells, drawn[at].node_v20) for at in asked.blocks]
+            return vector + of_cells(released, seed) if released else vector
+        rule, agreement = self.policy.file.exact.dominance, asked.agreement
+        vector = encoded(agreement.study, asked.layout, rows, city, Few(rule.top, rule.share, rule.p_percent))
+        vector += figures(asked.layout, added(rows.facts, agreement.study.dictionary))
+        vector += noise(asked.layout, [agreement.node_v20[at] for at in asked.blocks], seed)
+        return vector
 
     # --- receipt, and what all share
 
@@ -722,6 +799,15 @@ class Gate:
         self.ledger.audit.append(line)
 
 
+def _silent(agreement: Agreement, plan: Plan) -> dict[str, list[int]]:
+    """Of each fact that is added up, the cities of a plan that do not publish it."""
+    lacking = open_positions(plan, agreement.study)
+    return {
+        fact: [city for city, names in lacking.items() if f"{facts.SUMMED}{fact}" in names]
+        for fact in facts.cells(agreement.layout)
+    }
+
+
 def _stands(talk: member.Talk, roster: Roster) -> bool:
     """Whether coordinator and city of a conversation still stand on a newer roster, under the keys that they opened it with."""
     parties = {COORDINATOR: talk.pinned[COORDINATOR], talk.identity.id: talk.identity.public}
@@ -735,13 +821,24 @@ def _of_run(study: Study, run: int) -> Study:
     return study.at(run)
 
 
-def _allowed(agreement: Agreement, ask: messages.Ask) -> Sum | None:
-    """The sum that an Ask is about, if the approved plan allows one of these words, cells and layout (Q2)."""
-    asked = next((each for each in agreement.sums if each.question == ask.question), None)
-    if asked is None:
-        return None
-    layout = agreement.part(asked)
-    return asked if (ask.length, ask.layout) == (layout.length, digest_bytes(layout.digest)) else None
+def _part(agreement: Agreement | Session) -> int:
+    """Which of the two conversations of a run it is."""
+    return SESSION if isinstance(agreement, Session) else SUM
+
+
+def _allowed(agreement: Agreement | Session, ask: messages.Ask, policy: Policy) -> OneSum | fitting.Turn:
+    """What an Ask is about, if the approved plan allows one of these words, cells and layout (Q2).
+
+    Errors: `PeerError` SECAGG_FOREIGN_QUESTION, and of a session those of `fitting.allowed`.
+    """
+    if isinstance(agreement, Session):
+        return fitting.allowed(agreement, ask, policy)
+    for asked in agreement.sums:
+        layout = agreement.part(asked)
+        words = asked.question, layout.length, digest_bytes(layout.digest)
+        if (ask.question, ask.length, ask.layout) == words:
+            return OneSum(agreement, asked.blocks, layout)
+    raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
 
 
 def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "", few: Few = SHIPPED) -> Vector:
@@ -761,15 +858,26 @@ def encoded(study: Study, layout: Layout, rows: snapshot.Snapshot, city: str = "
     return total
 
 
+def figures(layout: Layout, stated: Mapping[str, int]) -> Vector:
+    """What this city only lets be added up of itself (`stated`, in steps), each in the cell of its fact; 0 in all others."""
+    total = np.zeros(layout.length, dtype=np.int64)
+    for name, at in facts.cells(layout).items():
+        total[at] = stated.get(name, 0)
+    return total
+
+
 def noise(layout: Layout, v20s: Sequence[int], seed: bytes) -> Vector:
     """This city's noise of every cell; zeros in mode exact. `v20s`: its variance for each block, in 2^-20. `seed`: 32 bytes, the key of
     one stream for this release alone."""
+    return of_cells([(block.cells, v20) for block, v20 in zip(layout.blocks, v20s, strict=True)], seed)
+
+
+def of_cells(blocks: Sequence[tuple[int, int]], seed: bytes) -> Vector:
+    """The same for so many cells of each variance."""
     stream = aes_stream(seed)
-    shares = [
-        skellam(stream, v20, block.cells) if v20 else np.zeros(block.cells, dtype=np.int64)
-        for block, v20 in zip(layout.blocks, v20s, strict=True)
-    ]
-    return np.concatenate(shares)
+    return np.concatenate(
+        [skellam(stream, v20, cells) if v20 else np.zeros(cells, dtype=np.int64) for cells, v20 in blocks]
+    )
 
 
 def _cells(body: bytes) -> Vector:

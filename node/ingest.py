@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from node import casts, snapshot
+from node import casts, city, snapshot
 from node.casts import CUT, FAIL, FARTHEST, LOST, ROUNDED, STATUS, UNPARSED, Column, Layers
 from node.connectors import Bound, Part, TextTable, Wanted, csv, parquet, quoted, xlsx
 from node.connectors.files import Found, column_name, find, fingerprint, trimmed
@@ -240,6 +240,7 @@ def _doubts(mapping: Mapping, quality: Quality) -> tuple[HpfedError, ...]:
 def _inputs(mapping: Mapping, found: dict[str, tuple[Found, ...]], key: bytes) -> str:
     """One name for all that a snapshot is made from: files by their bytes, mapping, dictionary, holder key, this code's version."""
     files = {name: [[each.name, fingerprint(each)] for each in files] for name, files in found.items()}
+    stated = {name: each.model_dump() for name, each in _stated(mapping).items()}
     return digest(
         canonical(
             {
@@ -248,9 +249,14 @@ def _inputs(mapping: Mapping, found: dict[str, tuple[Found, ...]], key: bytes) -
                 "mapping": mapping.digest,
                 "dictionary": mapping.meant.digest,
                 "key": hashlib.blake2b(b"", key=key, person=b"hpfed-key-name", digest_size=HASH_SIZE).hexdigest(),
+                **({"facts": stated} if stated else {}),
             }
         )
     )
+
+
+def _stated(mapping: Mapping) -> dict[str, city.Told]:
+    return city.told(mapping.city, mapping.meant, mapping.snapshot)
 
 
 def _unchanged(home: Path, mapping: Mapping, inputs: str) -> Ingested | None:
@@ -747,6 +753,7 @@ class _Making:
                 for name in mapping.meant.of_events
                 if name not in types and name not in mapping.cannot
             },
+            facts=_stated(mapping),
             files=snapshot.sealed(folder),
             ingest=INGEST,
             software=metadata.version("hpfed"),

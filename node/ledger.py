@@ -14,12 +14,13 @@ caller at a time; other processes are kept out by the lock on the audit file. `l
 import gc
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 from node.audit import NOTHING, SALT, Audit, Event, Head, Line, link
@@ -28,6 +29,8 @@ from node.disclosure import city_set
 from node.entries import (
     COUNTED,
     ENTRY,
+    SESSION,
+    SUM,
     Answered,
     Approved,
     Book,
@@ -65,11 +68,14 @@ from protocols.approval import OfficerYes
 from protocols.canonical import canonical, digest, digest_bytes
 from protocols.entropy import Entropy, exactly
 from protocols.errors import HpfedError, PeerError, Place, Refusal, joined
+from protocols.facts import Said
 from protocols.messages import REMEMBERED, Window
 from protocols.study import Study, from_wire
 
 __all__ = [
     "COUNTED",
+    "SESSION",
+    "SUM",
     "Approved",
     "Claim",
     "Finished",
@@ -112,11 +118,13 @@ class Finished:
 class Released:
     """What left this city for one run of a study: its conversations, oldest first, each with a vector that left.
 
-    `cap`: room of the cap on everything, at its order; `before`: what all else uses of it; `after`: with this study. In 2**-64.
+    `facts`: what it stated, of those that the study asks for. `cap`: room of the cap on everything, at its order; `before`: what all else
+    uses of it; `after`: with this study. In 2**-64.
     """
 
     study: Study
     cannot: tuple[str, ...]
+    facts: Said
     conversations: tuple[Reservation, ...]
     cap: int
     before: int
@@ -250,9 +258,9 @@ class Ledger:
         found = self._approved(study)
         return from_wire(self._document(study), self._document(found.dictionary))
 
-    def finished(self, asker: str, study: str, run: int) -> Finished | None:
-        """The stored answer of a run, whatever was ingested since."""
-        conversation = self._book.answers.get((asker, study, run))
+    def finished(self, asker: str, study: str, run: int, part: int = SUM) -> Finished | None:
+        """The stored answer of a run, or of its session, whatever was ingested since."""
+        conversation = self._book.answers.get((asker, study, run, part))
         if conversation is None:
             return None
         rounds = self._book.reservations[conversation].rounds
@@ -265,7 +273,7 @@ class Ledger:
 
         One that expired is over, whether or not anybody has written that down yet.
         """
-        held = [self._book.reservations[each] for each in self._book.attempts.get((asker, study, run), ())]
+        held = [self._book.reservations[each] for each in self._book.attempts.get((asker, study, run, SUM), ())]
         answered = [each for each in held if each.own is not None]
         live = [
             each
@@ -306,8 +314,9 @@ class Ledger:
         others = (held for held in self._book.reservations.values() if held.claim.study == study)
         mine += [*gone, *(held for held in others if held.claim.runs[0] != run)]  # of a repeat
         own = sum(privacy.cost_at(each.charged.curve, order) for each in mine)
-        cannot = self._approved(study).cannot
-        return Released(self.study(study).at(run), cannot, gone, room.cap.room, after - own, after)
+        approved, asked = self._approved(study), self.study(study).at(run)
+        stated = approved.facts.get(asked.file.as_of.isoformat(), {})
+        return Released(asked, approved.cannot, stated, gone, room.cap.room, after - own, after)
 
     def cohorts(self, conversation: bytes) -> tuple[Cohort, ...]:
         """The cohorts of exact releases that were made, or may still be, oldest first; but for those of this conversation."""
@@ -374,7 +383,14 @@ class Ledger:
     # --- approvals
 
     def approve(
-        self, study: Study, decision: Decision, *, signed: Sequence[OfficerYes], cannot: Sequence[str], now: int
+        self,
+        study: Study,
+        decision: Decision,
+        *,
+        signed: Sequence[OfficerYes],
+        cannot: Sequence[str],
+        now: int,
+        facts: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> Approved:
         """Write down this city's yes, and keep what it said yes to. It ends `approval_days` after the oldest of what officers signed; to
         a repeat not before REPEAT_DAYS after its last run: it is one yes to all of them.
@@ -400,6 +416,7 @@ class Ledger:
             cannot=tuple(cannot),
             expires=expires,
             signed=tuple(signed),
+            facts={day: dict(each) for day, each in facts.items()},
         )
         self._write(entry, documents=(study.content, study.dictionary.content))
         return entry
@@ -464,7 +481,7 @@ class Ledger:
         read = {
             run
             for run in runs
-            for each in self._book.attempts.get((claim.asker, claim.study, run), ())
+            for each in self._book.attempts.get((claim.asker, claim.study, run, claim.part), ())
             if self._book.reservations[each].rounds
         }
         return tuple(sorted(set(runs) - read)) if claim.runs[0] not in read else ()
@@ -484,10 +501,17 @@ class Ledger:
         self._follow(held, found)
 
     def rows(
-        self, conversation: bytes, round_: int, ask: bytes, *, now: int, blocks: Sequence[int] | None = None
+        self,
+        conversation: bytes,
+        round_: int,
+        ask: bytes,
+        *,
+        now: int,
+        blocks: Sequence[int] | None = None,
+        cells: int = 0,
     ) -> None:
         """Rows are about to be read for a round. From here on it is charged. `ask`: its digest; `blocks`: those asked, default all of the
-        sum, or of the city's own answer in the round COUNTED.
+        sum, or of the city's own answer in the round COUNTED; `cells`: as in `Rows`.
 
         Errors: `Refusal SECAGG_BUDGET` where nothing is held for it.
         """
@@ -495,7 +519,7 @@ class Ledger:
         every = held.claim.blocks(own=round_ == COUNTED) if held.claim.charges else ()
         asked = every if blocks is None else tuple(blocks)
         at, name = self._at(now), conversation.hex()
-        self._follow(held, Rows(at=at, conversation=name, round=round_, ask=named(ask), blocks=asked))
+        self._follow(held, Rows(at=at, conversation=name, round=round_, ask=named(ask), blocks=asked, cells=cells))
 
     def spend(
         self, conversation: bytes, round_: int, *, request: bytes, reply: bytes, y: bytes, snapshot: str, now: int
@@ -597,7 +621,7 @@ class Ledger:
             return
         confirmed = [each.claim for each in others if each.confirmed]
         moved = any(each.study == claim.study and each.cities != claim.cities for each in confirmed)
-        if moved or self._isolates(claim, (), now)[1]:
+        if moved or self._isolates(claim, (), now)[1] or self._gives_away(claim, now):
             raise Refusal("SECAGG_COHORT_DIFFERENCE")
 
     def _isolates(self, claim: Claim, cohorts: Collection[str], now: int) -> tuple[list[Reservation], bool]:
@@ -614,6 +638,17 @@ class Ledger:
         earlier = [frozenset(cities) for cities in sorted({each.claim.cities for each in alike})]
         least = max(self._policy.file.cities.least, claim.colluders + 2)
         return alike, city_set(claim.cities, earlier, least) is not None
+
+    def _gives_away(self, claim: Claim, now: int) -> bool:
+        """Rule X1 for facts that cities only let be added up: their sums are over these cities, whatever cohort a study is about."""
+        since, least = self._at(now) - X1_DAYS * DAY, max(self._policy.file.cities.least, claim.colluders + 2)
+        counted = [each for each in self._book.reservations.values() if each.counts and each.at > since]
+        earlier = [each.claim for each in counted if each.claim.conversation != claim.conversation]
+        return not self._policy.loose and any(
+            city_set(silent, [frozenset(each.stated[fact]) for each in earlier if each.stated.get(fact)], least)
+            for fact, silent in claim.stated.items()
+            if silent
+        )
 
     # --- entries
 

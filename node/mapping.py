@@ -473,11 +473,16 @@ def check(folder: Path, lookup: DictionaryLookup = dictionaries.load) -> list[Hp
 
 
 def warnings(mapping: Mapping) -> list[HpfedError]:
-    """What is no fault but deserves a look: variables that were left out, codes of mixed width (`1` is not `01`), codes that no local text
-    becomes (`Mapping.unused`).
+    """What is no fault but deserves a look: variables that were left out, facts of other days, codes of mixed width (`1` is not `01`),
+    codes that no local text becomes (`Mapping.unused`).
     """
     unused = mapping.unused
     found: list[HpfedError] = [
+        ConfigError("MAP_FACT_DATE", Place(city.FILE, 0, f"facts.{name}"), name=name, day=mapping.snapshot.isoformat())
+        for name, several in mapping.city.facts.items()
+        if mapping.snapshot not in [each.as_of for each in several]
+    ]
+    found += [
         ConfigError("MAP_LEFT_OUT", mapping.document.at("variables", name), name=name) for name in mapping.left_out
     ]
     for rule in mapping.rules:
@@ -544,6 +549,7 @@ class _Reading:
             self.fault("MAP_CITY", "city", found=written.city, expected=self.who.city)
         if self.who.open_data and not self.terms.public:
             self.fault("MAP_OPEN_DATA", "dictionary", name=self.terms.name)
+        self.faults += city.ill_stated(self.folder, self.who, self.terms) if self.who.facts else ()
         main = self.main()
         self.row_filter()
         rules: list[Rule] = []

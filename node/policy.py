@@ -18,8 +18,10 @@ from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary, near, sources
 from protocols.errors import ConfigError, HpfedError, Place, Refusal, Unfit, joined
 from protocols.filters import decimal, leaves
+from protocols.kinds import KINDS
+from protocols.models.question import ManyRounds, supposed
+from protocols.models.session import Models as Fits
 from protocols.privacy import cap
-from protocols.statistics import KINDS
 from protocols.statistics.layout import Amount, Block, Measure
 from protocols.study import Mode, Study
 from protocols.yamltext import Document, Flag, Record, Tree, Whole, dotted, fit, read
@@ -30,7 +32,6 @@ Scope = Literal["per_asker_year", "per_year", "total"]
 SCOPES: Final[tuple[Scope, ...]] = ("per_asker_year", "per_year", "total")
 DEFAULT: Final = Path(__file__).with_name("policy.default.yaml")
 MODELS: Final = (
-    "kmeans",
     "glm",
     "ordinal",
     "multinomial",
@@ -56,6 +57,7 @@ ALSO: Final = (
     *ONE_ROUND,
     "vintage",
     "survival",
+    "kmeans",
     *MODELS,
 )  # names of the contract that a policy may use before the kind is registered
 
@@ -405,6 +407,7 @@ def decide(
         *_mode_and_kinds(study, policy),
         *_variables(study, policy),
         *_sizes(study, policy),
+        *_rounds(study, policy),
         *_price(study, policy),
         *_cities(study, cities, cannot, policy),
     )
@@ -454,11 +457,13 @@ def _unsuppressed(study: Study, policy: Policy) -> Iterator[Refusal]:
         monthly = any(block.over is not None or any(axis.months for axis in block.axes) for block in blocks)
         trees = study.release_of(question) != "pooled" and any(block.branches is not None for block in blocks)
         together, guarded = question.TOGETHER, _guarded(study, question)
+        rounds = isinstance(question, ManyRounds)
         mixed = study.summed and study.counted
-        if guarded and not monthly and not trees and not together and not mixed and not study.cohorts:
+        if guarded and not rounds and not monthly and not trees and not together and not mixed and not study.cohorts:
             continue
         sets = any(block.measure is Measure.YES_NO for block in blocks)
         found = {
+            "rounds": rounds,
             "together": together,
             "cohorts": study.cohorts,
             "monthly": monthly,
@@ -490,6 +495,10 @@ def _summed(blocks: Iterable[Block]) -> Iterator[Amount]:
 
 SUMS: Final = ("mean", "ratio")  # kinds whose amounts are withheld where few holders are most of one
 WHY: Final = {
+    "rounds": {
+        "zh": "；须隐去单元格时，本版本尚不能隐去逐轮合计中的较小单元格",
+        "en": "; where cells are withheld: this version cannot suppress small cells in the sums of its rounds yet",
+    },
     "amounts": {
         "zh": "；须隐去单元格时，金额只以合计公布，每个变量只用一种截断，"
         "类型为 mean 或不计抽样的 ratio；其余的，尚不能隐去由少数人占大部分的金额",
@@ -533,6 +542,7 @@ def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
             yield Refusal("POLICY_VARIABLE", what=name, key="variables.deny")
     blocks = {block for each in study.workload.blocks.values() for block in each.values()}
     joint = [_behind(meant, [*block.sources, *in_cohort]) for block in blocks]
+    joint += [_behind(meant, [*each.reads(study.domain), *each.chosen_by(), *in_cohort]) for each in study.many]
     for group in policy.file.variables.deny_together:
         if any(set(group) <= names for names in joint):
             yield Refusal("POLICY_VARIABLE", what=" × ".join(group), key="variables.deny_together")
@@ -566,9 +576,29 @@ def _sizes(study: Study, policy: Policy) -> Iterator[Refusal]:
         key = "limits.most_cells_by_city"
         yield _over(study.file.study, own_cells, limits.most_cells_by_city, key, "个本市单元格", "cells by city")
     for question in study.file.questions:
-        axes = max(len(block.axes) for block in study.workload.blocks[question.id].values())
+        axes = max((len(block.axes) for block in study.workload.blocks[question.id].values()), default=0)
         if axes > limits.most_dimensions:
             yield _over(question.id, axes, limits.most_dimensions, "limits.most_dimensions", "个维度", "dimensions")
+
+
+def _rounds(study: Study, policy: Policy) -> Iterator[Refusal]:
+    """Of many-round questions: whether they are answered at all, in how many rounds, and how long a round may be."""
+    if not study.many:
+        return
+    limits, models = policy.file.limits, Fits.of(study.file.questions, supposed(study.domain))
+    if study.exact and not policy.file.models.open_transcript:
+        yield Refusal("MODEL_TRANSCRIPT")
+    if models.most_rounds > limits.most_rounds:
+        yield Refusal("MODEL_ROUNDS", round=models.most_rounds, limit=limits.most_rounds)
+    if models.most_cells > limits.most_cells:
+        yield _over(
+            study.file.study,
+            models.most_cells,
+            limits.most_cells,
+            "limits.most_cells",
+            "个单元格（每轮）",
+            "cells a round",
+        )
 
 
 def _over(what: str, count: int, limit: int, key: str, thing_zh: str, thing_en: str) -> Refusal:

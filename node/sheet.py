@@ -15,11 +15,15 @@ from typing import Any, Final, assert_never
 from node.city import City
 from node.desk import Opinion, Request
 from node.entries import Approved, Declined, Reservation, Room, View
+from node.figures import fact_words, figures
 from node.outlook import SCOPES, outlook
 from node.policy import Decision, Exact, Origin, Policy, Scope, decide
 from protocols import privacy
 from protocols.errors import HpfedError, Refusal, escaped
+from protocols.facts import Said
 from protocols.filters import All, Any_, Filter, Leaf, Not
+from protocols.models.question import supposed
+from protocols.models.session import Models
 from protocols.noise import UNIT
 from protocols.plan import Agreement, agree
 from protocols.roster import Roster
@@ -43,6 +47,8 @@ KINDS: Final[dict[str, Both]] = {  # what a question asks, before the variables 
     "transitions": ("状态转移", "transitions"),
     "vintage": ("分开户月的活跃率", "vintage"),
     "compare": ("城市间比较", "comparison of cities"),
+    "glm": ("回归模型", "regression"),
+    "kmeans": ("聚类", "clusters"),
 }
 RELEASES: Final[dict[str, Both]] = {
     "pooled": ("只公布各市合计", "the sum over cities only"),
@@ -87,7 +93,8 @@ class Sheet:
     """One study before one city. `agreement`: what the plan would be if every city that is asked took part; None where it cannot be.
 
     `rule`, `place`: what matched, as it is written, and file and line; `reasons`: all that speak against it now. `unused`: of the variables
-    that it reads, the codes that no local text becomes. `limits`: this city's thresholds of mode exact.
+    that it reads, the codes that no local text becomes; `facts`: what the city states, of those that it asks for. `limits`: this city's
+    thresholds of mode exact.
     """
 
     city: City
@@ -101,6 +108,7 @@ class Sheet:
     shares: tuple[Share, ...]
     reasons: tuple[HpfedError, ...]
     cannot: tuple[str, ...]
+    facts: Said
     unused: Mapping[str, tuple[str, ...]]
     limits: Exact
     opinions: tuple[Opinion, ...]
@@ -118,6 +126,7 @@ class Sheet:
         for question in file.questions:
             kind = KINDS.get(question.kind, (question.kind, question.kind))
             named = [self.variable(name) for name in question.reads(self.study.domain)]
+            named += [fact_words(self.study.dictionary, name) for name in question.facts()]
             zh = "：".join(part for part in (kind[0], " × ".join(each[0] for each in named)) if part)
             en = ": ".join(part for part in (kind[1], " × ".join(each[1] for each in named)) if part)
             if question.cohort is not None:
@@ -126,8 +135,35 @@ class Sheet:
                 if question.id in self.study.workload.slices:
                     zh, en = f"{zh}（送出的表含全部对象）", f"{en} (the table that leaves is of everybody)"
             cells = sum(block.cells for block in set(self.study.workload.blocks[question.id].values()))
+            if question.id in self.fits.models:
+                model = self.fits.models[question.id]
+                cells, rounds = model.most_cells, model.most_rounds
+                zh = f"{zh}；至多 {rounds} 轮，每轮至多所列单元格数"
+                en = f"{en}; in at most {rounds} rounds of at most so many cells"
             found.append((question.id, (zh, en), cells, RELEASES[question.release or file.release]))
         return tuple(found)
+
+    @cached_property
+    def fits(self) -> Models:
+        """Its questions of many rounds."""
+        return Models.of(self.study.file.questions, supposed(self.study.domain))
+
+    @property
+    def session(self) -> Both | None:
+        """Of a study with questions of many rounds: what a yes to them is to."""
+        if not self.fits.models:
+            return None
+        shown = (
+            "每轮的合计不加噪声：协调方与每个作答城市都看到全部各轮的精确合计，对由此推断个体没有数学上的界限。",
+            "The sums of every round carry no noise: the coordinator and every city that answers see all of them exactly, and there is no "
+            "mathematical bound on what they allow to infer. ",
+        )
+        zh, en = shown if self.study.exact else ("", "")
+        return (
+            f"多轮问题在一次会话中作答，至多 {self.fits.most_rounds} 轮；每轮的询问由此前各轮的合计推出，本市逐轮核对。{zh}",
+            f"Questions of many rounds are answered in one session of at most {self.fits.most_rounds} rounds; every ask follows from the "
+            f"sums of the rounds before, which this city checks. {en}".rstrip(),
+        )
 
     @cached_property
     def variables(self) -> tuple[tuple[str, Both, str, bool], ...]:
@@ -215,6 +251,7 @@ class Sheet:
                 "no holder's record is in it, and no code of this city.",
             )
         )
+        found += figures(self.study, self.facts)
         for name, codes in sorted(self.unused.items()):
             listed = [self.study.dictionary.code_label(name, code, "zh") for code in codes]
             in_english = [self.study.dictionary.code_label(name, code, "en") for code in codes]
@@ -235,16 +272,23 @@ class Sheet:
 
     def _widths(self, agreement: Agreement) -> Iterator[Both]:
         """How wide the noise of counts is, in the table that gets least of it and in the one that gets most: who asks splits the budget."""
-        places = (
-            (agreement.layout, agreement.v20, ("各市合计的人数", "counts of the sum over cities")),
-            (agreement.own, agreement.own_v20, ("本市单独的人数", "this city's own counts")),
-        )
-        for layout, v20s, (zh, en) in places:
-            sd = {
-                block.name: (v20 / UNIT) ** 0.5
-                for block, v20 in zip(layout.blocks, v20s, strict=True)
-                if block.measure is Measure.ONE
-            }
+        places = [
+            (
+                {
+                    block.name: (v20 / UNIT) ** 0.5
+                    for block, v20 in zip(layout.blocks, v20s, strict=True)
+                    if block.measure is Measure.ONE
+                },
+                words,
+            )
+            for layout, v20s, words in (
+                (agreement.layout, agreement.v20, ("各市合计的人数", "counts of the sum over cities")),
+                (agreement.own, agreement.own_v20, ("本市单独的人数", "this city's own counts")),
+            )
+        ]
+        counted = [each for each in agreement.drawn if each.draw.l1 == each.draw.l2sq]  # each holder adds 1 to a cell
+        of_rounds = {each.name: (each.v20 / UNIT) ** 0.5 for each in counted}
+        for sd, (zh, en) in (*places, (of_rounds, ("多轮问题每轮合计的人数", "counts of the sum of a round"))):
             if not sd:
                 continue
             least, most = f"{min(sd.values()):,.1f}", f"{max(sd.values()):,.1f}"
@@ -361,11 +405,12 @@ def sheet(
     opinions: Sequence[Opinion],
     now: int,
     unused: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    facts: Said = MappingProxyType({}),
 ) -> Sheet:
     """All that an officer of `city` should know of one study. Pure.
 
     `origins`: of the values of the policy in force; `cannot`: variables that the city cannot map; `unused`: of others, codes that no local
-    text becomes.
+    text becomes; `facts`: what the city states about itself on the day of the study.
     """
     study = request.asked()
     names = {each.name: each.id for each in roster.entries.cities if each.state == "active"}
@@ -396,6 +441,7 @@ def sheet(
         shares=shares,
         reasons=tuple(reasons),
         cannot=tuple(cannot),
+        facts={name: value for name, value in facts.items() if name in study.facts},
         unused={name: tuple(codes) for name, codes in unused.items() if name in study.reads()},
         limits=policy.file.exact,
         opinions=tuple(opinions),
@@ -595,6 +641,7 @@ def lines(found: Sheet, language: str, now: int) -> list[str]:
         say("目的", "purpose") + f": {file.purpose.text('zh' if zh else 'en')}",
         say("数据日期", "as of") + f": {file.as_of}; " + say("城市", "cities") + f": {', '.join(found.request.cities)}",
         *([say("期数", "runs") + f": {found.series[n]}"] if found.series else []),
+        *([say("多轮问题", "many rounds") + f": {found.session[n]}"] if found.session else []),
         say("对象", "about") + f": {found.cohort[n]}",
         *(
             say(

@@ -34,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError
 
+from node.city import Told
 from node.connectors import quoted
 from node.engine import engine
 from node.mapping import NOT_KNOWN
@@ -81,8 +82,8 @@ class EventsPart(Record):
 
 
 class Manifest(Record):
-    """What a snapshot is. `files`: SHA-256 of every other file of its folder. `made_of`: of variables that are made of events when they are
-    read, the names of what they are made of."""
+    """What a snapshot is. `facts`: what the city states about itself of this day. `files`: SHA-256 of every other file of its folder.
+    `made_of`: of variables that are made of events when they are read, the names of what they are made of."""
 
     manifest: Annotated[int, Field(ge=1, le=1)] = 1
     content: Hex
@@ -96,6 +97,7 @@ class Manifest(Record):
     types: dict[str, str]
     events: dict[str, EventsPart] = Field(default_factory=dict)
     made_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    facts: dict[str, Told] = Field(default_factory=dict)
     files: dict[str, Hex]
     ingest: Annotated[int, Field(ge=1)]
     software: str
@@ -349,6 +351,10 @@ class Snapshot:
     @property
     def cannot(self) -> tuple[str, ...]:
         return self.manifest.cannot
+
+    @property
+    def facts(self) -> Lookup[str, Told]:
+        return self.manifest.facts
 
     @property
     def dictionary_digest(self) -> str:

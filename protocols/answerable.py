@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from protocols.errors import Refusal
+from protocols.facts import SUMMED
 from protocols.statistics.question import Question
 from protocols.study import Study
 
@@ -19,9 +20,10 @@ FEWEST: Final = 3  # no rule of a study or a city goes below
 @dataclass(frozen=True)
 class Shortage:
     """`able`: only `count` cities can answer the question `name`. `unmapped`: `count` > 0 cities cannot map the variable `name`. `level`:
-    only `count` > 0 of the cities that can answer a question stand at the level `name` of an attribute of cities."""
+    only `count` > 0 of the cities that can answer a question stand at the level `name` of an attribute of cities. `summed`: only `count` >
+    0 cities let the fact `name` be added up unsaid, so that what others print gives theirs away."""
 
-    of: Literal["able", "unmapped", "level"]
+    of: Literal["able", "unmapped", "level", "summed"]
     name: str
     count: int
     limit: int
@@ -32,6 +34,11 @@ class Shortage:
             what, none = (f"能回答 {self.name} 的城市", f"cities able to answer {self.name}"), ("", "")
         elif self.of == "level":
             what, none = (f"属于 {self.name} 的城市", f"cities at {self.name}"), ("", "")
+        elif self.of == "summed":
+            what, none = (
+                (f"只让 {self.name} 参加合计的城市", f"cities that let {self.name} be added up and do not publish it"),
+                ("为零或", "none or "),
+            )
         else:
             what, none = (f"不能提供 {self.name} 的城市", f"cities that cannot map {self.name}"), ("为零或", "none or ")
         return Refusal(
@@ -83,6 +90,10 @@ def shortages(
             count = sum(variable in lacking for lacking in plan.values())
             if 0 < count < needed:
                 found.append(Shortage("unmapped", variable, count, needed))
+        for fact in sorted({name for question in pooled for name in question.facts()}):
+            count = sum(f"{SUMMED}{fact}" in lacking for lacking in plan.values())
+            if 0 < count < needed:
+                found.append(Shortage("summed", fact, count, needed))
         found += _levels(study, pooled, plan, least_able(study, least))
     return tuple(found)
 

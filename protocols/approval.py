@@ -2,8 +2,9 @@
 
 An approval is a signed file over the digest of the study's canonical bytes. It also says which variables the city cannot map, which codes
 of those that the study reads no local text of the city becomes, the date of the snapshot that will answer, the least cell of its policy, so
-that marks can be set without asking again, and how full its caps are, so that a report can show what the study takes from them. Where
-officers decided, it holds what each of them signed: a decision over the same digest, with a key of their own that the city enrolled.
+that marks can be set without asking again, the facts that it publishes, who its files cover, and how full its caps are, so that a report
+can show what the study takes from them. Where officers decided, it holds what each of them signed: a decision over the same digest, with a
+key of their own that the city enrolled.
 """
 
 from datetime import date
@@ -12,15 +13,32 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
-from protocols.attestation import Delta, Epsilon, Units
+from protocols.attestation import Delta, Epsilon, FactText, Id, Units
 from protocols.canonical import canonical
 from protocols.errors import PeerError, Refusal
+from protocols.facts import sound
 from protocols.roster import Roster, Seconds, Sha256Name
 from protocols.signed import FileType, PublicHex, attached, sign, signature_of, verified
 from protocols.study import Study
 from protocols.yamltext import Record
 
 Officer = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]{0,60}$")]  # no free text leaves a city
+
+
+Held = Literal["included", "excluded", "none"]
+
+
+class Covered(Record):
+    """Who of a city's holders its files cover."""
+
+    province_units: Held | None = None
+    railway: Held | None = None
+    parks: Held | None = None
+
+    @property
+    def word(self) -> str:
+        """All flags in one word."""
+        return " ".join(str(flag) for flag in (self.province_units, self.railway, self.parks))
 
 
 class OfficerSaid(Record):
@@ -78,6 +96,8 @@ class Approval(Record):
     policy: Sha256Name
     cannot: tuple[str, ...]
     unused: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # by variable: codes that no local text becomes
+    facts: dict[Id, FactText] = Field(default_factory=dict)  # that the study asks for and the city publishes
+    scope: Covered = Covered()
     snapshot: date
     min_cell: Annotated[int, Field(ge=0)]
     min_pooled: Annotated[int, Field(ge=0)] = (
@@ -131,8 +151,8 @@ def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int
 
     What officers decided holds by itself: each of them signed, none twice, under keys that are all different.
 
-    Errors: `PeerError` of the signed file, APPROVAL_OFFICERS; `Refusal` APPROVAL_MISSING (another city, study, dictionary or date),
-    APPROVAL_EXPIRED.
+    Errors: `PeerError` of the signed file, APPROVAL_OFFICERS, APPROVAL_FACTS (outside its range, or neither said nor lacked); `Refusal`
+    APPROVAL_MISSING (another city, study, dictionary or date), APPROVAL_EXPIRED.
     """
     signed = verified(file, FileType.APPROVAL, roster.keys_at(city, now))
     try:
@@ -144,6 +164,8 @@ def read_approval(file: bytes, city: int, study: Study, roster: Roster, now: int
         raise Refusal("APPROVAL_MISSING", city=roster.name(city))
     if not _known(approval, study):
         raise PeerError("SIGNED_SHAPE", kind=FileType.APPROVAL.value)
+    if not sound(study.facts, approval.facts, approval.cannot, study.dictionary):
+        raise PeerError("APPROVAL_FACTS", who=approval.city)
     if not _decided(approval):
         raise PeerError("APPROVAL_OFFICERS", who=approval.city)
     if approval.expires <= now:

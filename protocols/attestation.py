@@ -4,19 +4,21 @@ It says which vectors went out, under which plan, with which noise and at what c
 the word of every city. It holds no number of rows, no local code and no value that a vector held.
 """
 
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, ValidationError
 
 from protocols.canonical import canonical
 from protocols.errors import PeerError
+from protocols.facts import SUMMED, Said
 from protocols.plan import Agreement
 from protocols.roster import Roster, Seconds, Sha256Name
 from protocols.signed import FileType, sign, verified
-from protocols.study import Mode
+from protocols.study import Mode, Study
 from protocols.yamltext import Record
 
 Small = Annotated[int, Field(ge=0, lt=2**16)]
@@ -25,6 +27,8 @@ Units = Annotated[str, Field(pattern=r"^[0-9]{1,20}\.[0-9]{6}$")]
 Epsilon = Annotated[str, Field(pattern=r"^[0-9]{1,20}\.[0-9]{20}$")]
 Delta = Annotated[str, Field(pattern=r"^[0-9.eE+-]{1,40}$")]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Lacked = Annotated[str, Field(pattern=r"^(fact:)?[a-z][a-z0-9_.]{0,80}$")]
+FactText = Annotated[str, Field(pattern=r"^-?[0-9]{1,16}(\.[0-9]{1,6})?$")]
 Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -36,13 +40,14 @@ class Sent(Record):
     """
 
     id: Hex32  # of the conversation, or of the reservation that an own answer was charged to
-    kind: Literal["pooled", "by_city"]
+    kind: Literal["pooled", "by_city", "session"]
     round: Small
     plan: Sha256Name
     cells: Cells
     bytes: Cells  # of the vector, without its envelope
     sha256: Hex64  # of the envelope that was sent; of an own answer, which is sealed anew whenever it is asked for, of the body
     sum: Sha256Name | Literal[""] = ""  # digest of the sum that the coordinator's receipt named, where one came
+    asked: Sha256Name | Literal[""] = ""  # of a round of a session: digest of what was asked, earlier sums among it
 
 
 class Asked(Record):
@@ -81,14 +86,18 @@ class Attestation(Record):
     run: Small
     as_of: date
     snapshot: Sha256Name  # a name under a key of the city; it cannot be tried out
-    cannot: tuple[Id, ...]  # variables of the study that the city cannot map
+    cannot: tuple[Lacked, ...]  # variables of the study that the city cannot map, and facts that it does not state
+    facts: dict[Id, FactText] = Field(
+        default_factory=dict
+    )  # of the study, that it published: statements of the city, outside epsilon
+    summed: tuple[Id, ...] = ()  # those that it let be added up, and did not say
     release: Literal["pooled", "by_city", "both"]  # what left the city
     mode: Mode
     mechanism: Literal["skellam", "none"]
     noise: Noise
     layout: Sha256Name  # of the sum; of the own answer where nothing is summed
     conversations: Annotated[
-        tuple[Sent, ...], Field(min_length=1, max_length=64)
+        tuple[Sent, ...], Field(min_length=1, max_length=512)
     ]  # the last one of a kind gave the answer
     questions: tuple[Asked, ...]
     ledger: Charged
@@ -96,7 +105,7 @@ class Attestation(Record):
     at: Seconds
 
 
-def last(said: Attestation, kind: Literal["pooled", "by_city"]) -> Sent | None:
+def last(said: Attestation, kind: Literal["pooled", "by_city", "session"]) -> Sent | None:
     """The vector that gave the answer of a kind."""
     return next((each for each in reversed(said.conversations) if each.kind == kind), None)
 
@@ -104,6 +113,14 @@ def last(said: Attestation, kind: Literal["pooled", "by_city"]) -> Sent | None:
 def epsilon_text(epsilon: Decimal) -> str:
     """An epsilon as cities attest it: twenty decimals, and no float that two machines could print differently."""
     return f"{epsilon:.20f}"
+
+
+def stated(study: Study, cannot: Collection[str], facts: Said) -> dict[str, Any]:
+    """The fields about what a city lacked and stated. `facts`: those that it published. `cannot`: all that it lacks, of any study."""
+    mine = [name for name in study.names if name in cannot]
+    summed = tuple(name.removeprefix(SUMMED) for name in mine if name.startswith(SUMMED))
+    lacked = tuple(sorted(name for name in mine if not name.startswith(SUMMED)))
+    return {"cannot": lacked, "facts": dict(facts), "summed": summed}
 
 
 def noise_of(agreement: Agreement) -> Noise:

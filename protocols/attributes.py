@@ -21,6 +21,10 @@ from protocols.dictionary import CODE, MISSING, NAME, Boolean, Category, Code, C
 from protocols.filters import All, Any_, Filter, Leaf, Not, Truth, leaves
 
 PREFIX: Final = "city."
+LABELS: Final = {  # of attributes that studies of this kind have; any other goes by its name
+    "region": Words(zh="城市所在地区", en="region of the city"),
+    "subsidy": Words(zh="城市缴存补贴", en="city subsidy"),
+}
 MOST: Final = 16  # attributes of a study: more say nothing that the names of cities would not
 City = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
 Levels: TypeAlias = Annotated[
@@ -45,7 +49,7 @@ def extended(dictionary: Dictionary, attributes: Mapping[str, Mapping[str, str]]
 
 
 def _variable(name: str, levels: Mapping[str, str]) -> Category | Boolean:
-    label = Words(zh=f"城市属性 {name}", en=f"city attribute {name}")
+    label = LABELS.get(name, Words(zh=f"城市属性 {name}", en=f"city attribute {name}"))
     if set(levels.values()) <= {"false", "true"}:
         return Boolean(type="boolean", label=label)
     return Category(type="category", label=label, codes={code: Code() for code in sorted(set(levels.values()))})

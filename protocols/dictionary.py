@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import cached_property
 from importlib import resources
 from itertools import pairwise
+from math import ceil, floor
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -53,7 +54,14 @@ MOST_CODES: Final = 65_536
 MOST_CHOICES: Final = 64  # codes of a set: a holder's are the bits of one whole number
 RISING: Final = Both("取值范围必须递增", "the range must rise")
 MOST_LAYERS: Final = 8  # derived variables on top of derived ones
+NUMBER_STEPS: Final = (
+    1 << 24
+)  # in half of the range of a number, at most: squares of so many fit, and are centred without loss
+MOST_PLACES: Final = 12
+MOST_WHOLE: Final = 1 << 53  # float64 counts up to here without a gap
 MOST_MONTHS: Final = 600  # that a holder may have rows in: fifty years
+MONEY: Final = {"分": 1, "元": 100, "万元": 1_000_000, "亿元": 10_000_000_000}  # fen in each
+MOST_STEPS: Final = 1 << 53  # of a fact: what is added up over all cities stays far inside 64 bits
 NOT_EVENT: Final = ("month", "count", "row")  # words of an event row: its month, its being there, whose it is
 
 
@@ -115,8 +123,12 @@ class Boolean(_Variable):
     type: Literal["boolean"]
 
 
+Timing = Literal["flow", "balance"]  # an amount of a period, or of its last day
+
+
 class _Ranged(_Variable):
     unit: str = ""
+    timing: Timing | None = None
     points: tuple[Bound, ...] = ()
     centre: Bound | None = None
     spread: Bound | None = None
@@ -208,6 +220,21 @@ class Events(Record):
     label: Words = Words()
 
 
+class Fact(Record):
+    """A figure of a centre itself, that no row of a holder is summed for. `range` is in `unit`; money is in 分, 元, 万元 or 亿元."""
+
+    type: Literal["integer", "number", "money"]
+    unit: Annotated[str, Field(min_length=1, max_length=20)]
+    range: tuple[Bound, Bound]
+    timing: Timing | None = None
+    label: Words = Words()
+
+    @property
+    def steps(self) -> int:
+        """How many of the whole steps that it is carried in are one `unit`: fen of money, millionths of a number."""
+        return {"integer": 1, "number": 1_000_000, "money": MONEY.get(self.unit, 1)}[self.type]
+
+
 class Break(Record):
     """From a day on, what some variables mean is another thing, in all cities or in some."""
 
@@ -251,6 +278,7 @@ class Dictionary(Record):
     derived: dict[str, Derived] = Field(default_factory=dict)
     events: dict[str, Events] = Field(default_factory=dict)
     breaks: tuple[Break, ...] = ()
+    facts: dict[str, Fact] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -258,10 +286,11 @@ class Dictionary(Record):
 
     @cached_property
     def content(self) -> bytes:
-        """Canonical JSON with every default filled in. Canonical JSON sorts keys, and the order of codes says which index is which
-        (and which band comes first): both are written as lists of pairs. Of events and breaks a dictionary without them says nothing."""
+        """Canonical JSON with every default filled in. Canonical JSON sorts keys, and the order of codes says which index is which (and
+        which band comes first): both are written as lists of pairs. Of events, breaks and facts a dictionary without them says nothing."""
         tree = _ordered(self.model_dump(mode="json", by_alias=True, exclude_none=True), listed=True)
-        return canonical({key: value for key, value in tree.items() if value or key not in ("events", "breaks")})
+        later = ("events", "breaks", "facts")
+        return canonical({key: value for key, value in tree.items() if value or key not in later})
 
     @classmethod
     def of_content(cls, content: bytes) -> "Dictionary":
@@ -281,7 +310,7 @@ class Dictionary(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> "Dictionary":
-        found = [*self._misnamed(), *self._unsound(), *self._odd_events()]
+        found = [*self._misnamed(), *self._unsound(), *self._odd_events(), *self._odd_facts()]
         found = found or list(self._underivable())
         found = found or [
             f for name, each in self.of_events.items() for f in self._ill_of_events(("derived", name), each)
@@ -388,6 +417,24 @@ class Dictionary(Record):
                         ("breaks", number, "affects"),
                         _hinted(f"没有变量 {name!r}", f"there is no variable {name!r}", name, known),
                     )
+
+    def _odd_facts(self) -> Iterator[tuple[Path, Both]]:
+        """Names of facts, ranges that do not rise, units that money is not counted in, bounds between two steps."""
+        for name, fact in self.facts.items():
+            path = ("facts", name)
+            if not NAME.fullmatch(name) or name in TAKEN | {"summed"}:  # which is a word of results
+                yield path, Both("不能用作数据项的名称", "cannot name a fact")
+            if fact.range[0] >= fact.range[1]:
+                yield (*path, "range"), RISING
+            if fact.type == "money" and fact.unit not in MONEY:
+                known = ", ".join(MONEY)
+                said = _hinted(f"金额的单位为 {known}", f"money is counted in {known}", fact.unit, MONEY)
+                yield (*path, "unit"), said
+            elif any(bound * fact.steps % 1 for bound in fact.range):
+                said = Both("上下限须为整数步长", "the range must end on whole steps of this type")
+                yield (*path, "range"), said
+            elif max(abs(bound * fact.steps) for bound in fact.range) > MOST_STEPS:
+                yield (*path, "range"), Both("取值范围过大", "the range is too wide to be carried")
 
     def _underivable(self) -> Iterator[tuple[Path, Both]]:
         """Derived variables may build on each other, a few layers high and without a circle."""
@@ -580,6 +627,28 @@ class Dictionary(Record):
         entry = self.entry(name)
         return "year" if isinstance(entry, YearsBefore) else getattr(entry, "unit", "")
 
+    def timing_of(self, name: str) -> Timing | None:
+        """Whether an amount is of a period or of its last day, where the dictionary says so."""
+        found: Timing | None = getattr(self.entry(name), "timing", None)
+        return found
+
+    def per(self, name: str) -> int:
+        """Whole units in one of what people write: fen in a yuan. A number is counted in decimal places, as many as its public range has
+        room for: up to 2^24 steps in half of it."""
+        entry = self.entry(name)
+        if isinstance(entry, Money):
+            return 100
+        if not isinstance(entry, Number):
+            return 1
+        low, high = entry.range
+        reach = max((high - low) / 2 / NUMBER_STEPS, abs(low) / MOST_WHOLE, abs(high) / MOST_WHOLE)
+        return int(10 ** max(places for places in range(MOST_PLACES + 1) if not places or reach * 10**places <= 1))
+
+    def whole_range(self, name: str) -> tuple[int, int]:
+        """The public range of an integer, number or amount of money, in whole units; of a number, both ends inside."""
+        low, high = getattr(self.entry(name), "range", (0, 0))
+        return floor(low * self.per(name)), ceil(high * self.per(name))
+
     def codes(self, name: str) -> tuple[str, ...]:
         """The codes of a category, set or boolean, in dictionary order. `else` comes last unless it is a code already."""
         entry = self.entry(name)
@@ -600,6 +669,11 @@ class Dictionary(Record):
             return {"zh": {"true": "是", "false": "否"}, "en": {"true": "yes", "false": "no"}}[language][code]
         words = getattr(entry, "codes", {}).get(code)
         return words.text(language, code) if words else code
+
+    def comparable(self, name: str, code: str) -> bool:
+        """Whether a code means the same in every city."""
+        words = getattr(self.variables.get(name), "codes", {}).get(code)
+        return words is None or bool(words.comparable)
 
     def needs(self, name: str) -> frozenset[str]:
         """The given variables that a variable is made of; itself if it is given. What events give counts as given: a city makes it of its
@@ -884,7 +958,4 @@ def written(reference: str, beside: FilePath | None = None) -> tuple[bytes, str]
 
 def parse(document: Document) -> Dictionary:
     """A dictionary file as a value, or every fault with its line."""
-    tree = document.tree
-    if isinstance(tree, dict) and "facts" in tree:
-        raise ConfigError("NOT_YET", document.at("facts"), thing="`facts` of a dictionary")
     return fit(Dictionary, document)

@@ -258,6 +258,36 @@ CODES: Final[dict[str, Texts]] = {
         "there is no template {name!r}{near}",
         "There are: {known}",
     ),
+    "TEMPLATE_TWO": _t(
+        "--template 与 --from 只能给出一个",
+        "请选择从模板开始，或从自己的研究文件开始",
+        "--template and --from cannot both be given",
+        "Begin with a shipped study, or with a file of your own",
+    ),
+    "COMPARE_SAME": _t(
+        "两份结果都是研究 {name} 的同一期（{as_of}）：同一项研究只有一个答复，没有变化可言",
+        "请给出另一期、下一个 revision 或另一日期的结果",
+        "both results are the same run of study {name} ({as_of}): a study has one answer, and nothing changed",
+        "Name the result of another run, of the next revision, or of another date",
+    ),
+    "COMPARE_DICTIONARY": _t(
+        "两份结果用的词典不同：{first} 与 {second}，同名变量未必同义",
+        "请用同一版词典重新提问其中一项研究",
+        "the two results use different dictionaries, {first} and {second}: variables of one name may mean two things",
+        "Ask one of the studies again with the dictionary of the other",
+    ),
+    "COMPARE_UNIT": _t(
+        "两份结果的计数单位不同：{first} 与 {second}",
+        "只能比较同一单位的结果",
+        "the two results count different things: {first} and {second}",
+        "Compare results of one unit",
+    ),
+    "COMPARE_NOTHING": _t(
+        "两项研究没有编号与类型都相同的问题",
+        "请让要比较的问题用同一 id 与 kind，例如用 study new --from 从前一项研究开始",
+        "the two studies have no question of one id and one kind",
+        "Give questions that are to be compared one id and kind: begin the later study with `study new --from` the earlier one",
+    ),
     "FILE_EXISTS": _t("文件已存在", "请换一个文件名", "the file exists already", "Choose another name"),
     "CODEBOOK_FORMAT": _t(
         "码表没有 {name!r} 这种格式",
@@ -457,6 +487,30 @@ CODES: Final[dict[str, Texts]] = {
         "请去掉 by，或改用变量的比值",
         "what cities publish or state about themselves cannot be split by a variable",
         "Leave `by` out, or ask for the ratio of two variables",
+    ),
+    "STUDY_FACT": _t(
+        "词典没有数据项 {name!r}{near}",
+        "可用的数据项见词典的 facts",
+        "the dictionary has no fact {name!r}{near}",
+        "The dictionary's `facts` lists those that there are",
+    ),
+    "STUDY_NOTHING": _t(
+        "研究只用到各市公布的数据项，没有可以合计的内容",
+        "请加一个关于缴存人的问题（例如 kind: count），或改用 exact 模式",
+        "the study asks for nothing but what cities publish about themselves: there is nothing to add up",
+        "Add a question about holders (for example of kind count), or use mode exact",
+    ),
+    "RATIO_TIMING": _t(
+        "{flow} 是一年的发生额，{balance} 是期末余额，两者不能相除",
+        "请用两个发生额或两个余额；资金流动性等指标请用数据项（fact）",
+        "{flow} is an amount of the year and {balance} one of its last day: one cannot be divided by the other",
+        "Use two flows or two balances; indicators such as liquidity are ratios of facts",
+    ),
+    "FACT_SUMMED_IN_DP": _t(
+        "{cities} 的数据项 {name} 只参加合计、不公布，而 dp 模式的研究只能用公布的数据项",
+        "请用 exact 模式，或在 cities.names 中去掉这些城市，或去掉这个问题",
+        "{cities} only let the fact {name} be added up and do not publish it, and studies of mode dp can use published facts alone",
+        "Use mode exact, leave these cities out of `cities.names`, or leave the question out",
     ),
     "RATIO_PUBLISHED": _t(
         "分子不能是研究中写明的公布数字",
@@ -744,6 +798,18 @@ CODES: Final[dict[str, Texts]] = {
         "可写：{known}",
         "the unit {found} does not fit {name}",
         "Write one of: {known}",
+    ),
+    "MAP_FACT": _t(
+        "facts 中的 {name}：{problem}",
+        "数值照年报填写，写明词典所用的单位；名称与取值范围见词典的 facts",
+        "{name} of `facts`: {problem}",
+        "Give the figure as the annual report prints it, with its unit; the dictionary's `facts` lists names and ranges",
+    ),
+    "MAP_FACT_DATE": _t(
+        "没有 {day} 的 {name}：该日的研究将视为本市不能提供",
+        "如有该日的数字，请在 city.yaml 的 facts 中补上",
+        "{name} is not stated of {day}: studies of that day will take it that this city has none",
+        "Add the figure of that day to `facts` in city.yaml if there is one",
     ),
     "MAP_CODE": _t(
         "{name} 没有代码 {code!r}{near}",
@@ -1116,6 +1182,12 @@ CODES: Final[dict[str, Texts]] = {
         "不要采用；请该市重新批准",
         "what officers of {who} signed does not hold",
         "Do not use it; the city should approve again",
+    ),
+    "APPROVAL_FACTS": _t(
+        "{who} 的批准所写的数据项不成立：名称、取值范围或“不能提供”的清单不符",
+        "不要采用；请该市核对 city.yaml 的 facts 后重新批准",
+        "the facts in the approval of {who} do not hold: a name, a range, or the list of what it cannot give",
+        "Do not use it; the city should check `facts` in city.yaml and approve again",
     ),
     "OFFICER_NAME": _t(
         "{name!r} 不能作为审批人名称",
@@ -1500,6 +1572,12 @@ CODES: Final[dict[str, Texts]] = {
         "未生成任何表格；某一方的数值有误",
         "the sum of block {block} is beyond {limit}, which no number of holders reaches",
         "No table was made; some party's numbers are wrong",
+    ),
+    "SUM_STATED": _t(
+        "数据项 {name} 的合计超出 {count} 个城市按词典取值范围所能达到的界限",
+        "未生成任何表格；某一市的数值有误，或取值范围有误",
+        "the sum of the fact {name} is beyond what {count} cities can reach within the range of the dictionary",
+        "No table was made; some city's number, or the range, is wrong",
     ),
     "SUM_MARGINS": _t(
         "精确模式下数据块 {block} 与 {other} 的合计不一致",
@@ -1989,9 +2067,15 @@ CODES: Final[dict[str, Texts]] = {
         "At most 15 digits stand before the point, and dates begin with the year 1000: change the range",
     ),
     "SIMULATE_OPTION": _t(
-        "{option} 不适用于 --dictionary：各变量独立抽取，城市之间没有差别",
+        "{option} 不适用于 {beside}：这样生成的城市之间没有差别",
         "去掉其中一个",
-        "{option} says nothing beside --dictionary: draws are independent, and no city differs from another",
+        "{option} says nothing beside {beside}: no city that it makes differs from another",
+        "Leave one of the two out",
+    ),
+    "SIMULATE_OPTION_CORE": _t(
+        "{option} 不适用于 --core：年报口径的六市只有一种写法",
+        "去掉其中一个",
+        "{option} says nothing beside --core: the six as annual reports count them are written in one way",
         "Leave one of the two out",
     ),
     "SIMULATE_BY_HAND": _t(
@@ -2112,11 +2196,107 @@ CODES: Final[dict[str, Texts]] = {
         "an ask of a model is not one of the approved study, or has another layout than its numbers give",
         "Nothing was answered; compare the versions of coordinator and node",
     ),
+    "EXACT_TOO_MANY_PARAMETERS": _t(
+        "{name} 要估计 {count} 个参数，超过其数据的 {limit} 倍",
+        "请去掉一些项或并入更粗的分组",
+        "{name} has {count} parameters to estimate, more than {limit} times what carries them",
+        "Take out terms, or merge codes",
+    ),
+    "EXACT_THIN": _t(
+        "{name} 的合计中，最小的一类低于本市下限 {limit} (policy.yaml: {key})",
+        "请并入更粗的分组，或与该市商议",
+        "in the sum of {name} the smallest class is below this city's {limit} (policy.yaml: {key})",
+        "Merge codes, or ask the city",
+    ),
+    "MODEL_TRANSCRIPT": _t(
+        "本市不作答多轮模型：policy.yaml 中 models.open_transcript 为 false",
+        "请去掉该问题，或请本市允许各轮合计随询问给出",
+        "this city answers no models: models.open_transcript is false in policy.yaml",
+        "Take the question out, or ask the city to allow asks that carry earlier sums",
+    ),
+    "SESSION_ATTESTED": _t(
+        "{who} 声明第 {round} 轮被问的内容或合计与记录不同",
+        "请勿采用该结果；请向发布方与该市核对",
+        "{who} attests that round {round} of the session asked, or came to, something else than the record says",
+        "Do not use the result; ask whoever published it, and the city",
+    ),
+    "SESSION_INVALID": _t(
+        "多轮问题的记录格式不对",
+        "请向发布方索取完整的结果包",
+        "the record of a session is not in its form",
+        "Ask whoever published the result for the whole bundle",
+    ),
+    "MODEL_NUMBERS": _t(
+        "{name} 各轮的合计无法继续计算",
+        "请去掉近乎恒定或彼此决定的项，或并入更粗的分组",
+        "the sums of {name} lead to numbers that cannot be computed with",
+        "Take out terms that are nearly constant or that determine each other, or merge codes",
+    ),
+    "MODEL_DP_NOT_OFFERED": _t(
+        "类型 {kind} 没有 dp 模式",
+        "请写 privacy: {{mode: exact}}，或用 --exact 运行",
+        "there is no kind {kind} in mode dp",
+        "Write privacy: {{mode: exact}}, or run with --exact",
+    ),
+    "MODEL_RELEASE": _t(
+        "类型 {kind} 只公布各市合计的结果",
+        "请写 release: pooled",
+        "the kind {kind} is released pooled alone",
+        "Write release: pooled",
+    ),
     "MODEL_NOT_REPLAYABLE": _t(
         "第 {round} 轮的询问不能由此前各轮的合计推出",
         "本市未作答；请向协调方索取各轮合计并核对",
         "the ask of round {round} does not follow from the totals of earlier rounds",
         "Nothing was answered; ask the coordinator for the totals and compare",
+    ),
+    "MODEL_BINS": _t(
+        "{name} 的分箱多于 {limit} 个，或其边界不递增",
+        "请给出递增的边界，或先在词典中归并",
+        "{name} has more than {limit} bins, or edges that do not rise",
+        "Give rising edges, or band it in the dictionary first",
+    ),
+    "MODEL_NOT_BINARY": _t(
+        "模型 {id} 的结果不是“是/否”，没有 AUC 与校准可言",
+        "请评估 binomial 的 glm、scorecard 或 gbdt",
+        "the model {id} does not predict a yes or no, so that it has no AUC and no calibration",
+        "Evaluate a binomial glm, a scorecard or a gbdt",
+    ),
+    "MODEL_ABSENT": _t(
+        "没有可评估的模型 {id}",
+        "请写本研究中一个模型问题的 id，或一个模型文件",
+        "there is no model {id} to evaluate",
+        "Name a question of this study that fits one, or a model file",
+    ),
+    "MODEL_CUT": _t(
+        "分界 {cut} 不在 {bins} 个分箱的边界上",
+        "请写成 k / {bins}",
+        "the cut {cut} is none of the edges of {bins} bins",
+        "Write a multiple of 1 / {bins}",
+    ),
+    "MODEL_NO_FEATURE": _t(
+        "没有一个特征可用：各特征的信息量低于 {least}，或分不出两个箱，或系数符号相反",
+        "请换特征，或放宽研究对象",
+        "no feature is left: each has an information value below {least}, fewer than two bins, or a coefficient of the wrong sign",
+        "Name other features, or ask for a wider cohort",
+    ),
+    "MODEL_FILE": _t(
+        "这不是一个模型文件：{problem}",
+        "请给出 OUT/models 中的文件",
+        "this is no model file: {problem}",
+        "Give a file of OUT/models",
+    ),
+    "MODEL_EXPIRED": _t(
+        "模型 {id} 的有效期到 {expires} 为止",
+        "请用新的数据重新拟合，或复核后重新校准",
+        "the model {id} was valid until {expires}",
+        "Fit it anew on later data, or recalibrate it after a review",
+    ),
+    "MODEL_SCORE_COLUMN": _t(
+        "模型所需的 {names}，本市没有（或类型不同）",
+        "请在 mapping.yaml 中补上对应，再运行 hpfed-node ingest",
+        "the model needs {names}, which this city does not have, or has as another type",
+        "Map it in mapping.yaml, then run hpfed-node ingest",
     ),
 }
 
@@ -2180,11 +2360,12 @@ ABORT_NUMBERS: Final[dict[str, int]] = {
 }
 # Families of a gate's own codes. A decline because of rows is always the one code `declined:disclosure`.
 _ABORT_FAMILIES: Final = {"EXACT": "declined:disclosure", "BUDGET": "SECAGG_BUDGET"}
+_ABORT_ROWS: Final = ("MODEL_WEIGHTS_CONCENTRATED", "SNAPSHOT_OUT_OF_DOMAIN")  # found in rows that a round had read
 
 
 def abort_number(code: str) -> int:
     """The number that an Abort carries for a code: its own, else that of its family (the word before the first `_`)."""
-    family = code.split("_", 1)[0]
+    family = "EXACT" if code in _ABORT_ROWS else code.split("_", 1)[0]
     for name in (code, _ABORT_FAMILIES.get(family, family)):
         if name in ABORT_NUMBERS:
             return ABORT_NUMBERS[name]

@@ -23,6 +23,7 @@ STUDY: Final = "bundle/study.yaml"
 ASKED: Final = "bundle/study.sig.json"
 DICTIONARY: Final = "bundle/dictionary.yaml"
 RESULTS: Final = "results.json"
+SESSION: Final = "bundle/session.json"  # the rounds of many-round questions, where cities' data are synthetic or public
 NEEDED: Final = (MANIFEST, SIGNATURE, ROSTER, STUDY, ASKED, DICTIONARY, RESULTS)
 FOLDERS: Final = ("bundle", "tables", "models")  # folders of OUT that hold files of a result
 LARGEST_TRANSCRIPT: Final = 32 << 20  # bytes; a larger one stays with the coordinator

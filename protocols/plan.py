@@ -15,6 +15,7 @@ from protocols import pld, privacy, ring
 from protocols.canonical import canonical, digest_bytes
 from protocols.errors import Refusal
 from protocols.messages import Count, Plan
+from protocols.models.interface import Draw
 from protocols.noise import MOST_DRAWS, PER_TABLE, UNIT, draws, largest_noise, node_v20
 from protocols.privacy import Cost, Event
 from protocols.roster import Roster
@@ -39,12 +40,27 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What some rounds of a many-round question release in mode dp: total and node noise variance of each cell, in 2^-20."""
+
+    question: str
+    draw: Draw
+    v20: int
+    node_v20: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.question}: {self.draw.name}"
+
+
+@dataclass(frozen=True)
 class Agreement:
     """One run of a study over `cities` (roster ids, ascending): all its questions in one round.
 
     `layout`: what is summed, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
-    `own`, `own_v20`: the same of what each city answers by itself, with all of that noise. What asks for sum after sum says so in `sums`,
-    in the order of the layout, and in `spare`: rounds for sums that were lost.
+    `own`, `own_v20`: the same of what each city answers by itself, with all of that noise. `drawn_v20`: of what the rounds of many-round
+    questions release (`session.py`). What asks for sum after sum says so in `sums`, in the order of the layout, and in `spare`: rounds for
+    sums that were lost.
     """
 
     study: Study
@@ -55,6 +71,7 @@ class Agreement:
     v20: tuple[int, ...]
     own: Layout = NOTHING
     own_v20: tuple[int, ...] = ()
+    drawn_v20: tuple[int, ...] = ()
 
     @property
     def run(self) -> int:
@@ -70,6 +87,12 @@ class Agreement:
     def node_v20(self) -> tuple[int, ...]:
         """What each city adds to a cell of each block."""
         return tuple(node_v20(total, self.honest) if total else 0 for total in self.v20)
+
+    @cached_property
+    def drawn(self) -> tuple[Drawn, ...]:
+        """What the rounds of its many-round questions release; nothing in mode exact."""
+        found = zip(self.study.drawn, self.drawn_v20, strict=True)
+        return tuple(Drawn(name, draw, v20, node_v20(v20, self.honest)) for (name, draw), v20 in found)
 
     @cached_property
     def noise(self) -> bytes:
@@ -107,8 +130,8 @@ class Agreement:
 
     @property
     def bound(self) -> int:
-        """B: the most that one city's rows can add to a cell."""
-        return self.layout.largest_step * self.most_rows
+        """B: the most that one city's rows, or what it states about itself, can add to a cell."""
+        return max(self.layout.largest_step * self.most_rows, self.layout.largest_stated)
 
     @cached_property
     def support(self) -> int:
@@ -129,6 +152,7 @@ class Agreement:
         return (
             *(Event(b.l1, b.l2sq, total, runs * (1 + self.spare)) for b, total in blocks if total),
             *(Event(b.l1, b.l2sq, total, runs) for b, total in own if total),
+            *(Event(each.draw.l1, each.draw.l2sq, each.v20, runs * each.draw.times) for each in self.drawn),
         )
 
     @property
@@ -136,7 +160,12 @@ class Agreement:
         """Draws from finite tables that the guarantee rests on, in all runs: of all cities for the sum, of one for its own answer."""
         shared = sum(b.cells * draws(v20) for b, v20 in zip(self.layout.blocks, self.node_v20, strict=True) if v20)
         own = sum(b.cells * draws(v20) for b, v20 in zip(self.own.blocks, self.own_v20, strict=True) if v20)
-        return self.study.runs * (shared * len(self.cities) * (1 + self.spare) + own)
+        return self.study.runs * (shared * len(self.cities) * (1 + self.spare) + own + self.drawn_draws)
+
+    @property
+    def drawn_draws(self) -> int:
+        """Those of all rounds of many-round questions, of all cities, in one run."""
+        return len(self.cities) * sum(each.draw.times * each.draw.cells * draws(each.node_v20) for each in self.drawn)
 
     @cached_property
     def cost(self) -> Cost:
@@ -198,35 +227,72 @@ class Agreement:
         cannot: Mapping[int, Sequence[str]],
         waits: Sequence[int] = WAITS_S,
     ) -> Plan:
-        """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study."""
-        reads = self.study.reads()
-        lacking = {
-            city: tuple(i for i, name in enumerate(reads) if name in cannot.get(city, ())) for city in self.cities
-        }
-        file = self.study.file
-        return Plan(
-            suite=SUITE,
-            conversation=conversation,
-            study=digest_bytes(self.study.digest),
-            run=self.run,
-            roster=roster.sha256,
-            layout=digest_bytes(self.layout.digest),
-            noise=sha256(self.noise).digest(),
-            mode=EXACT if self.study.exact else DP,
+        """The plan of one conversation. `cannot`: of each city, the variables it cannot map, of any study, and the facts it lacks."""
+        shape = Shape(
+            layout=self.layout.digest,
+            noise=self.noise,
             ring=self.ring,
             rounds=len(self.sums) + self.spare,
             length=max(self.part(each).length for each in self.sums),
             bound=self.bound,
             support=self.support,
-            threshold=self.limits.t,
-            colluders=file.privacy.tolerate.colluders,
-            dropouts=self.limits.d,
-            least=file.cities.least,
-            expires=expires,
-            waits=tuple(waits),
-            cities=self.cities,
-            cannot=tuple((city, positions) for city, positions in lacking.items() if positions),
         )
+        return drawn_up(
+            self, shape, conversation=conversation, roster=roster, expires=expires, cannot=cannot, waits=waits
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the vectors of a conversation are: their layout and noise, in how many rounds, and how long the longest is. bound, support: of
+    one city's rows, and of its noise, in a cell."""
+
+    layout: str
+    noise: bytes
+    ring: int
+    rounds: int
+    length: int
+    bound: int
+    support: int
+
+
+def drawn_up(
+    agreement: Agreement,
+    shape: Shape,
+    *,
+    conversation: bytes,
+    roster: Roster,
+    expires: int,
+    cannot: Mapping[int, Sequence[str]],
+    waits: Sequence[int] = WAITS_S,
+) -> Plan:
+    """The plan of a conversation of such vectors. `cannot`: of each city, the variables it cannot map, of any study, and the facts it
+    lacks."""
+    study, cities = agreement.study, agreement.cities
+    lacking = {city: tuple(i for i, name in enumerate(study.names) if name in cannot.get(city, ())) for city in cities}
+    return Plan(
+        suite=SUITE,
+        conversation=conversation,
+        study=digest_bytes(study.digest),
+        run=agreement.run,
+        roster=roster.sha256,
+        layout=digest_bytes(shape.layout),
+        noise=sha256(shape.noise).digest(),
+        mode=EXACT if study.exact else DP,
+        ring=shape.ring,
+        rounds=shape.rounds,
+        length=shape.length,
+        bound=shape.bound,
+        support=shape.support,
+        threshold=agreement.limits.t,
+        colluders=study.file.privacy.tolerate.colluders,
+        dropouts=agreement.limits.d,
+        least=study.file.cities.least,
+        expires=expires,
+        waits=tuple(waits),
+        cities=cities,
+        cannot=tuple((city, positions) for city, positions in lacking.items() if positions),
+    )
 
 
 def agree(study: Study, cities: Sequence[int], roster: Roster) -> Agreement:
@@ -244,8 +310,8 @@ def between(study: Study, cities: Sequence[int], most_rows: int) -> Agreement:
     tolerate, ascending = file.privacy.tolerate, tuple(sorted(cities))
     limits = thresholds(len(ascending), tolerate.colluders, tolerate.dropouts, file.cities.least, exact=study.exact)
     layout, own, v20 = noised(study, limits.t - tolerate.colluders)
-    first = len(layout.blocks)
-    return Agreement(study, ascending, most_rows, limits, layout, v20[:first], own, v20[first:])
+    first, last = len(layout.blocks), len(layout.blocks) + len(own.blocks)
+    return Agreement(study, ascending, most_rows, limits, layout, v20[:first], own, v20[first:last], v20[last:])
 
 
 def noised(study: Study, h: int) -> tuple[Layout, Layout, tuple[int, ...]]:
@@ -258,7 +324,7 @@ def noised(study: Study, h: int) -> tuple[Layout, Layout, tuple[int, ...]]:
     while not study.exact:
         first = len(layout.blocks)
         shared = [carried(block, node_v20(total, h)) for block, total in zip(layout.blocks, v20[:first], strict=True)]
-        alone = [carried(block, total) for block, total in zip(own.blocks, v20[first:], strict=True)]
+        alone = [carried(block, total) for block, total in zip(own.blocks, v20[first:], strict=False)]
         coarser = (Layout(tuple(shared)), Layout(tuple(alone)))
         if coarser == (layout, own):
             break
@@ -280,8 +346,8 @@ def carried(block: Block, v20: int) -> Block:
 
 
 def open_positions(plan: Plan, study: Study) -> dict[int, tuple[str, ...]]:
-    """Of each city of a plan, the names of the variables it cannot map. Errors: `Refusal SECAGG_PLAN` for a position out of range."""
-    reads, lacking = study.reads(), dict(plan.cannot)
+    """Of each city of a plan, the names of what it lacks. Errors: `Refusal SECAGG_PLAN` for a position out of range."""
+    reads, lacking = study.names, dict(plan.cannot)
     if any(position >= len(reads) for positions in lacking.values() for position in positions):
         raise Refusal("SECAGG_PLAN")
     return {city: tuple(reads[position] for position in lacking.get(city, ())) for city in plan.cities}

@@ -185,6 +185,11 @@ def calibrate(needs: Sequence[Need], epsilon: Decimal, delta: Decimal) -> tuple[
     most 1e-6) that meets the budget, where a block at 4 is charged for 4. Cost falls as lambda rises, so the search has one answer.
     1 <= l1 <= l2sq, shares > 0 that add to 1. Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`.
     """
+    return _calibrated(tuple(needs), epsilon, delta)
+
+
+@lru_cache(maxsize=32)  # every step of a conversation finds the noise again: the same, of the same study
+def _calibrated(needs: tuple[Need, ...], epsilon: Decimal, delta: Decimal) -> tuple[int, ...]:
     _demand_budget(epsilon, delta)
     _demand(sum(need.share for need in needs) == 1, "cost shares that add to 1")
     _demand(min(need.share for need in needs) > 0, "cost shares > 0")

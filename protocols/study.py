@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -22,9 +22,13 @@ from protocols.attributes import Attributes
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.dictionary import Dictionary, Words, near
 from protocols.errors import ConfigError, HpfedError, PeerError, Place, Refusal, Unfit, joined, worded
+from protocols.facts import FACT, SUMMED
 from protocols.filters import Filter, decimal, leaves
-from protocols.privacy import Need, calibrate
-from protocols.statistics import KINDS, AnyQuestion
+from protocols.kinds import KINDS, AnyQuestion
+from protocols.models.interface import Draw
+from protocols.models.question import ManyRounds
+from protocols.privacy import Need, calibrate, cost_shares
+from protocols.stated import Noise
 from protocols.statistics.layout import MOST_CELLS_PER_QUESTION, Domain, Layout, Months
 from protocols.statistics.question import Release
 from protocols.statistics.resolution import MOST_UNKNOWNS, Resolution
@@ -36,7 +40,6 @@ MOST_RUNS: Final = 120  # of a repeat: ten years of months
 MOST_CELLS: Final = 1_048_576  # 8 MiB of masked vector in the wide ring
 Mode = Literal["dp", "exact"]
 Accounting = Literal["pld", "rdp", "none"]
-MOST_EXACT: Final = (1 << 53) - 1  # integers that every reader of JSON keeps
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")]
 City = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,40}$")]
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
@@ -63,19 +66,6 @@ class Tolerance(Record):
 
     dropouts: Annotated[Whole, Field(ge=0, le=512)] = 1
     colluders: Annotated[Whole, Field(ge=0, le=512)] = 1
-
-
-class Noise(Record):
-    """How much noise every block gets, as the coordinator found it: a part of what is signed and approved, so that nobody finds another.
-
-    `shares`: what each block of the sum, then of each city's own answer, pays of the whole cost, in parts of their sum. `scale`: lambda, in
-    2^-20, of V = D2 lambda / share. It is said under `pld` alone, which everybody checks in floats; the Rényi orders of `rdp` find it in
-    exact arithmetic. A study without this pays equally for every block, times its weight, by Rényi orders.
-    """
-
-    accounting: Literal["pld", "rdp"]
-    shares: Annotated[tuple[Annotated[Whole, Field(ge=1, le=MOST_EXACT)], ...], Field(min_length=1)]
-    scale: Annotated[Whole, Field(ge=1, le=MOST_EXACT)] | None = None
 
 
 class Privacy(Record):
@@ -214,8 +204,18 @@ class Study:
 
     @property
     def summed(self) -> bool:
-        """Some of it is summed over cities."""
+        """Some of it is summed over cities in one round."""
         return bool(self.workload.layout.blocks)
+
+    @property
+    def many(self) -> tuple[ManyRounds, ...]:
+        """Its questions of many rounds."""
+        return tuple(each for each in self.file.questions if isinstance(each, ManyRounds))
+
+    @cached_property
+    def drawn(self) -> tuple[tuple[str, Draw], ...]:
+        """Mode dp: what the rounds of its many-round questions release, each with the question's id."""
+        return () if self.exact else tuple((each.id, draw) for each in self.many for draw in each.draws(self.domain))
 
     @cached_property
     def domain(self) -> Domain:
@@ -253,7 +253,7 @@ class Study:
 
     @cached_property
     def variances(self) -> tuple[int, ...]:
-        """Total noise variance of each block of the layout, then of each city's own, in 2^-20; zeros in mode exact.
+        """Total noise variance of each block of the layout, then of each city's own, then of `drawn`, in 2^-20; zeros in mode exact.
 
         Errors: `ConfigError PRIVACY_EPSILON_TOO_SMALL`; `Refusal PLAN_COSTS_MORE` where stated noise costs more than epsilon.
         """
@@ -267,17 +267,28 @@ class Study:
 
     @cached_property
     def shares(self) -> tuple[Fraction, ...]:
-        """The part of the whole cost that each block pays, of the layout and then of each city's own; sum 1."""
+        """The part of the whole cost that each block pays, of the layout and then of each city's own, and then each of `drawn`; sum 1.
+
+        Equal per block, times its weight: a many-round question weighs as many blocks as it releases, and says how these share.
+        """
         noise = self.file.privacy.noise
-        if noise is None or self.exact:
+        if self.exact or (noise is None and not self.drawn):
             return self.workload.shares()
+        if noise is None:
+            released: dict[str, int] = {}
+            for name, draw in self.drawn:
+                released[name] = released.get(name, 0) + draw.times
+            weight = {each.id: Fraction(each.weight) for each in self.many}
+            of_rounds = (weight[name] * released[name] * draw.share for name, draw in self.drawn)
+            return cost_shares((*self.workload.weights, *of_rounds))
         whole = sum(noise.shares)
         return tuple(Fraction(share, whole) for share in noise.shares)
 
     def needs(self, layout: Layout, own: Layout) -> list[Need]:
-        """The blocks of the workload, in the units that they are carried in, with what each pays."""
-        blocks = (*layout.blocks, *own.blocks)
-        return [Need(block.l1, block.l2sq, share, self.runs) for block, share in zip(blocks, self.shares, strict=True)]
+        """The blocks of the workload, in the units that they are carried in, and what many-round questions release, with what each pays."""
+        sizes = [(block.l1, block.l2sq, self.runs) for block in (*layout.blocks, *own.blocks)]
+        sizes += [(draw.l1, draw.l2sq, draw.times * self.runs) for _, draw in self.drawn]
+        return [Need(l1, l2sq, share, times) for (l1, l2sq, times), share in zip(sizes, self.shares, strict=True)]
 
     def with_noise(self, noise: Noise | None) -> "Study":
         """The same study with stated noise: another digest. Errors: as `variances`; `ConfigError STUDY_NOISE` for one that does not fit."""
@@ -296,9 +307,10 @@ class Study:
             return None
         if self.exact:
             return Unfit("exact 模式没有噪声", "mode exact has no noise")
-        if len(noise.shares) != len(blocks):
+        number = len(blocks) + len(self.drawn)
+        if len(noise.shares) != number:
             given = len(noise.shares)
-            return Unfit(f"给出 {given} 份，而研究有 {len(blocks)} 块", f"{given} shares for {len(blocks)} blocks")
+            return Unfit(f"给出 {given} 份，而研究有 {number} 块", f"{given} shares for {number} blocks")
         if (noise.scale is not None) != (noise.accounting == "pld"):
             return Unfit("scale 须随 pld 给出，且只随 pld 给出", "scale belongs to pld, and to nothing else")
         if noise.accounting == "pld" and not pld.counts(self.needs(self.workload.layout, self.workload.own)):
@@ -311,6 +323,8 @@ class Study:
         if self.exact:
             return (0,) * (len(layout.blocks) + len(own.blocks))
         needs, noise = self.needs(layout, own), self.file.privacy.noise
+        if not needs:
+            return ()
         if noise is None or noise.scale is None:
             return calibrate(needs, self.epsilon, self.delta)
         cost = pld.cost(needs, noise.scale, self.delta)
@@ -357,9 +371,25 @@ class Study:
         named = [] if cohort is None else [leaf.variable for leaf in leaves(cohort)]
         return tuple(sorted(frozenset[str]().union(*(self.dictionary.needs(name) for name in named))))
 
+    @cached_property
+    def facts(self) -> tuple[str, ...]:
+        """Figures of centres that its questions ask for, ascending."""
+        return tuple(sorted({name for question in self.file.questions for name in question.facts()}))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All that a city may lack for it: given variables, then facts, stated by nobody or only added up; plans count by this list."""
+        return (*self.reads(), *(f"{way}{name}" for name in self.facts for way in (FACT, SUMMED)))
+
+    def demands(self, question: Any) -> tuple[str, ...]:
+        """What a city must not lack to answer a question. What is only added up does where the question is a sum without noise."""
+        said = not (self.exact and self.release_of(question) == "pooled")
+        ways = (FACT, SUMMED) if said else (FACT,)
+        return (*self.reads(question), *(f"{way}{name}" for name in question.facts() for way in ways))
+
     def able(self, question: Any, cannot: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-        """Of the cities in `cannot`, those that can map everything a question reads; in the same order."""
-        needed = set(self.reads(question))
+        """Of the cities in `cannot`, those that have everything a question demands; in the same order."""
+        needed = set(self.demands(question))
         return tuple(city for city, lacking in cannot.items() if not needed & set(lacking))
 
     def in_exact_mode(self) -> "Study":
@@ -381,8 +411,9 @@ def _month_later(month: str, months: int) -> str:
     return months_later(date.fromisoformat(f"{month}-01"), months).isoformat()[:7]
 
 
-def load(path: Path) -> Study:
-    """A study file and the dictionary it names. Errors: `ConfigError`, every fault at once, each with file, line and key."""
+def load(path: Path, *, exact: bool = False) -> Study:
+    """A study file and the dictionary it names. `exact`: as if it said `mode: exact`. Errors: `ConfigError`, every fault at once, each with
+    file, line and key."""
     content = yamltext.content(path)
     document, file, later = _file(content, str(path))
     try:
@@ -392,13 +423,16 @@ def load(path: Path) -> Study:
         if fault.code == "DICTIONARY_UNKNOWN":
             fault.at = document.at("dictionary")
         raise joined([*later, fault]) or fault from None
-    return _sound(Study(file, meant, Written(content, found)), document, later)
+    return _sound(Study(file, meant, Written(content, found)), document, later, exact=exact)
 
 
-def from_files(written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml")) -> Study:
+def from_files(
+    written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml"), *, exact: bool = False
+) -> Study:
     """A study from the bytes of its two files, whatever the study calls its dictionary. Errors: `ConfigError`, as `load`."""
     document, file, later = _file(written.study, names[0])
-    return _sound(Study(file, dictionaries.parse(read(written.dictionary, names[1])), written), document, later)
+    found = Study(file, dictionaries.parse(read(written.dictionary, names[1])), written)
+    return _sound(found, document, later, exact=exact)
 
 
 def _file(content: bytes, name: str) -> tuple[Document, StudyFile, list[HpfedError]]:
@@ -411,13 +445,15 @@ def _file(content: bytes, name: str) -> tuple[Document, StudyFile, list[HpfedErr
         raise joined([*later, fault]) or fault from None
 
 
-def _sound(study: Study, document: Document, later: Iterable[HpfedError]) -> Study:
+def _sound(study: Study, document: Document, later: Iterable[HpfedError], *, exact: bool) -> Study:
+    study = study.in_exact_mode() if exact else study
     fault = joined([*later, *faults(study, document)])
     if fault:
         raise fault
     return study
 
 
+@lru_cache(maxsize=8)  # a gate reads the same bytes at every step of a conversation; a frozen value comes out
 def from_wire(study: bytes, dictionary: bytes) -> Study:
     """A study as it arrives at a city. Errors: `PeerError NOT_CANONICAL | STUDY_INVALID`: no honest coordinator sends such."""
     tree = parse_canonical(study, "study")
@@ -491,6 +527,8 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     if sound and study.workload.cells > MOST_CELLS:
         length = study.workload.cells
         yield ConfigError("STUDY_CELLS", document.at("questions"), what=file.study, cells=length, limit=MOST_CELLS)
+    elif sound and not study.workload.cells and not study.many:
+        yield ConfigError("STUDY_NOTHING", document.at("questions"))
     elif sound and (unfit := study.unfit_noise()):
         yield ConfigError("STUDY_NOISE", document.at("privacy", "noise"), problem=worded(unfit))
     elif sound and file.privacy.epsilon is not None:

@@ -41,6 +41,7 @@ WORDS: dict[str, dict[str, str]] = {
     "plan": {"zh": "制定方案", "en": "plan"},
     "count": {"zh": "分市作答", "en": "answers by city"},
     "sum": {"zh": "加噪、掩码、求和", "en": "noise, masks, sum"},
+    "session": {"zh": "多轮会话", "en": "session"},
     "attest": {"zh": "各市证明", "en": "attestations"},
     "release": {"zh": "估计与区间", "en": "estimates and intervals"},
     "receipts": {"zh": "回执", "en": "receipts"},
@@ -55,9 +56,17 @@ WORDS: dict[str, dict[str, str]] = {
         "zh": "这项研究已经答复过：以下是当时的答复，不再消耗预算",
         "en": "this study was answered before: here is that answer, at no further cost",
     },
+    "core": {
+        "zh": "人口与年报数字均为虚构；研究中请写 dictionary: hpf-core@1、as_of: {as_of}",
+        "en": "invented holders and figures; in your study write dictionary: hpf-core@1 and as_of: {as_of}",
+    },
     "independent": {
         "zh": "各变量独立抽取，变量之间没有关系；研究文件中请写 as_of: {as_of}",
         "en": "independent draws: no variable is related to another; in your study write as_of: {as_of}",
+    },
+    "respondents": {
+        "zh": "虚构受访者，按公布的斜率生成（见 truth/truth.json）；研究文件中请写 as_of: {as_of}",
+        "en": "invented respondents with planted slopes (truth/truth.json); in your study write as_of: {as_of}",
     },
     "unattested": {
         "zh": "{city} 尚未证明自己所发出的内容（{reason}）；待其在线后再次运行同一研究即可补齐",
@@ -166,18 +175,26 @@ def cities(
     events: Annotated[
         bool, typer.Option("--events", help="Every account month by month as well: paid in, taken out, state.")
     ] = False,
+    core: Annotated[
+        bool, typer.Option("--core", help="The six as annual reports count them (hpf-core@1), with facts of their own.")
+    ] = False,
     dictionary: Annotated[
         str | None,
         typer.Option(
             "--dictionary", help="Independent draws from the domains of any dictionary: a name@version, or a file."
         ),
     ] = None,
+    respondents: Annotated[
+        bool,
+        typer.Option("--respondents", help="Respondents of platform-workers-survey@1, with the slopes of its report."),
+    ] = False,
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
     """Write synthetic cities as real city folders: the six of the demo, or of a dictionary of your own.
 
     Example:  hpfed-simulate cities cities --city chongqing --rows 5000
+    Example:  hpfed-simulate cities centres --core --rows 5000
     Example:  hpfed-simulate cities rehearsal --dictionary mine.yaml
     """
     spoken = language(lang)
@@ -186,6 +203,36 @@ def cities(
         from protocols.errors import ConfigError, json_text
         from simulations import cities as made
 
+        if respondents:
+            beside = {
+                "--core": core,
+                "--dictionary": dictionary is not None,
+                "--heterogeneity": heterogeneity is not None,
+                "--broken": bool(broken),
+                "--events": events,
+            }
+            for option in (name for name, there in beside.items() if there):
+                raise ConfigError("SIMULATE_OPTION", option=option, beside="--respondents")
+            as_of = made.write_respondents(out, tuple(city or ()), rows, seed)
+            told(f"{say('written', spoken)} {out}\n{say('respondents', spoken, as_of=as_of)}")
+            if as_json:
+                value = {"out": str(out), "as_of": str(as_of), "synthetic": True, "draws": "planted slopes"}
+                typer.echo(json_text(value))
+            return
+        if core:
+            beside = {
+                "--dictionary": dictionary is not None,
+                "--heterogeneity": heterogeneity is not None,
+                "--broken": bool(broken),
+                "--events": events,
+            }
+            for option in (name for name, there in beside.items() if there):
+                raise ConfigError("SIMULATE_OPTION_CORE", option=option)
+            as_of = made.write_core(out, city or made.ALL, rows, seed)
+            told(f"{say('written', spoken)} {out}\n{say('core', spoken, as_of=as_of)}")
+            if as_json:
+                typer.echo(json_text({"out": str(out), "as_of": str(as_of), "synthetic": True, "figures": "invented"}))
+            return
         if dictionary is None:
             spread = 1.0 if heterogeneity is None else heterogeneity
             made.write(out, city or made.ALL, rows, seed, spread, broken, events)
@@ -195,7 +242,7 @@ def cities(
             return
         if heterogeneity is not None or broken or events:
             option = "--broken" if broken else "--events" if events else "--heterogeneity"
-            raise ConfigError("SIMULATE_OPTION", option=option)
+            raise ConfigError("SIMULATE_OPTION", option=option, beside="--dictionary")
         chosen = tuple(city or made.ANY)
         as_of = made.write_independent(out, dictionary, chosen, made.ANY_ROWS if rows is None else rows, seed)
         told(f"{say('written', spoken)} {out}\n{say('independent', spoken, as_of=as_of)}")
@@ -357,8 +404,7 @@ def run(
 
         if by_hand and seed is not None:
             raise ConfigError("SIMULATE_BY_HAND")
-        asked = studies.load(study)
-        asked = asked.in_exact_mode() if exact else split.stated(asked)
+        asked = split.stated(studies.load(study, exact=exact))
         drops = [world.drop(text) for text in drop or ()]
         output.usable(out, [folder])
         homes = None if seed is None else world.fresh_homes(out)
@@ -464,5 +510,6 @@ def _finish(outcome: Any, files: tuple[Path, ...], spoken: str, as_json: bool, t
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. Threads for small matrices would cost many times what they save: numpy, imported later, reads this."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

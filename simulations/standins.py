@@ -13,7 +13,7 @@ from coordinator import plan
 from coordinator.beforehand import Allowance, Beforehand, Known, Reason, StandIn, stand_ins
 from node import city as cities
 from node import gate, ingest, ledger, policy, snapshot
-from protocols import privacy
+from protocols import facts, privacy
 from protocols.entropy import Entropy, operating_system
 from protocols.errors import ConfigError, HpfedError, Place, Refusal, joined
 from protocols.study import Study
@@ -23,7 +23,7 @@ from simulations.world import Party, asker_role, home, parties
 def known(study: Study, folder: Path, now: int) -> tuple[Known, ...]:
     """What the cities of a folder would say to a study, from their files alone. Errors: `ConfigError`, the faults of every city."""
     found = parties(folder, study)
-    cannot = {party.city.city: party.means.cannot for party in found}
+    cannot = {party.city.city: _lacked(study, party) for party in found}
     role = asker_role(folder, study.file.asker)
     return tuple(_known(study, party, role, cannot, now) for party in found)
 
@@ -32,7 +32,7 @@ def _known(study: Study, party: Party, role: str, cannot: Mapping[str, tuple[str
     decision = policy.decide(study, role=role, cities=cannot, cannot=cannot, policy=party.policy)
     return Known(
         city=party.city.city,
-        cannot=party.means.cannot,
+        cannot=cannot[party.city.city],
         min_cell=party.policy.file.dp.min_cell,
         exact_cell=party.policy.file.exact.min_cell,
         exact_pooled=party.policy.file.exact.min_pooled,
@@ -41,6 +41,12 @@ def _known(study: Study, party: Party, role: str, cannot: Mapping[str, tuple[str
         reasons=tuple(Reason(code=each.code, zh=each.text("zh"), en=each.text("en")) for each in decision.reasons),
         caps=() if study.exact else _caps(study, party, now),
     )
+
+
+def _lacked(study: Study, party: Party) -> tuple[str, ...]:
+    """Variables that a city cannot map, and what it lacks of the facts that a study asks for."""
+    told = cities.told(party.city, party.means.meant, study.file.as_of)
+    return (*party.means.cannot, *facts.lacked(study.facts, cities.said(told)))
 
 
 def _caps(study: Study, party: Party, now: int) -> tuple[Allowance, ...]:
@@ -90,7 +96,7 @@ def refuse_noise(study: Study, found: Sequence[Party], homes: Path | None) -> No
     if study.exact or not all(map(public, found)):
         return
     cities = tuple(
-        Known(city=party.city.city, cannot=party.means.cannot, min_cell=party.policy.file.dp.min_cell)
+        Known(city=party.city.city, cannot=_lacked(study, party), min_cell=party.policy.file.dp.min_cell)
         for party in found
     )
     try:

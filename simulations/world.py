@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import askers, bundle, published, release, rounds
+from coordinator import askers, bundle, published, release, replay, rounds, sessions
 from coordinator.exchange import Attended, Failure
 from coordinator.log import Log
 from node import city as cities
@@ -38,12 +39,14 @@ from protocols.approval import check_signed, sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
 from protocols.errors import ConfigError, HpfedError, IncompleteError, Place, Refusal, joined
+from protocols.manifest import FOLDERS, SESSION
 from protocols.messages import Identity, Kind
 from protocols.plan import Agreement
 from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
 from protocols.roster import City as Listed
 from protocols.roster import read as read_roster
 from protocols.secagg.plan import STEPS
+from protocols.session import Heard, Session
 from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
 from simulations import federation
@@ -273,7 +276,7 @@ def run(
             raise ConfigError(
                 "CITY_UNKNOWN", Place(str(folder)), name=each.city, known=", ".join(p.city.city for p in found)
             )
-        if each.round:
+        if each.round and not study.many:
             raise ConfigError("DROP_ROUND", round=each.round, study=study.file.study)
     own = _enrolled(folder).get(study.file.asker)
     if own is not None:
@@ -289,10 +292,9 @@ def run(
     _ingested(found, homes, seed, progress)
     watch.mark("ingest")
     here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed, links)
-    for path in store.unfinished():
-        outcome = here.resumed(path)
-        if outcome is not None:
-            return outcome
+    outcome = here.resumed(store.unfinished())
+    if outcome is not None:
+        return outcome
     if before_asking is not None:
         before_asking(study, found, homes)
         watch.mark("forecast")
@@ -367,32 +369,70 @@ class _Here:
             self.watch.mark("approve")
             agreement = rounds.agreed(post, self.study, answers)
             self.watch.mark("plan")
-            if not self.study.summed:
-                return self._released(present, agreement, answers, None)
             acks = _acks(self.store.base, post.roster)
-            talk = rounds.summed(
-                post, agreement, answers, acks, lambda about: stack.enter_context(closing(self.store.log(about)))
-            )
-            return self._released(present, agreement, answers, talk)
+            logs = self._logs(stack)
+            talk = rounds.summed(post, agreement, answers, acks, logs) if self.study.summed else None
+            session = None
+            if self.study.many:
+                self.watch.mark("sum")
+                session = sessions.fitted(post, Session(agreement), answers, acks, logs)
+            return self._released(present, agreement, answers, talk, session)
 
-    def resumed(self, path: Path) -> Outcome | None:
-        """Go on with a conversation that a crash left. None: it came to nothing, as cities whose secrets went with the process are lost;
-        a new one costs anew.
+    def resumed(self, paths: Sequence[Path]) -> Outcome | None:
+        """Go on with the conversations of this run that a crash left, or a city that was lost in a session. None: they came to nothing, as
+        cities whose secrets went with the process are lost; a new one costs anew.
 
-        Errors: `PeerError LOG_DAMAGED`, `ConfigError LOG_IN_USE`.
+        Errors: `PeerError LOG_DAMAGED`, `ConfigError LOG_IN_USE`; where a session is gone on with, those of `asked`.
         """
-        with closing(Log(path)) as log:
-            if log.opening is None:  # the crash came before anything was sent
+        with ExitStack() as stack:
+            logs = [stack.enter_context(closing(Log(path))) for path in paths]
+            for log in [each for each in logs if each.opening is None]:  # the crash came before anything was sent
                 log.remove()
+            left = [(log, log.opening) for log in logs if log.opening is not None]
+            if not left:
                 return None
             root = identity(self.store.base / "root", operating_system).public_key().public_bytes_raw()
-            with self._everyone(read_roster(log.opening.roster, root)) as present:
-                try:
-                    talk = rounds.resumed(present.post, self.study, log, log.opening)
-                except (IncompleteError, Refusal) as fault:
-                    self.watch.progress(fault.text("en"))
-                    return None
-                return self._released(present, talk.opened.agreement, talk.answers, talk)
+            newest = max((opening for _, opening in left), key=lambda opening: opening.now)
+            present = stack.enter_context(self._everyone(read_roster(newest.roster, root)))
+            sums, fits = sessions.apart(self.study, left, present.post.roster)
+            talk = self._sum_again(present.post, sums)
+            if talk is not None and not self.study.many:
+                return self._released(present, talk.opened.agreement, talk.answers, talk, None)
+            if not self.study.many or (talk is None and self.study.summed):
+                return None
+            session = self._fitted_again(present, fits, self._logs(stack))
+            outcome = self._released(present, session.session.agreement, session.answers, talk, session)
+            for log in [log for log, _ in fits if log is not session.conversation.log]:
+                log.remove()
+            return outcome
+
+    def _sum_again(self, post: rounds.Post, sums: Sequence[sessions.Left]) -> rounds.Summing | None:
+        """The sum of the one round, if one of these conversations still comes to it."""
+        for log, opening in sums:
+            try:
+                return rounds.resumed(post, self.study, log, opening)
+            except (IncompleteError, Refusal) as fault:
+                self.watch.progress(fault.text("en"))
+        return None
+
+    def _fitted_again(
+        self, present: "Everyone", fits: Sequence[sessions.Left], logs: Callable[[bytes], Log]
+    ) -> sessions.Fitted:
+        """The session where it was left; a new one from its last sum on, where its cities do not answer it any more."""
+        post = present.post
+        before: tuple[Heard, ...] = ()
+        for log, opening in fits:
+            try:
+                return sessions.resumed(post, self.study, log, opening, before)
+            except (IncompleteError, Refusal) as fault:
+                self.watch.progress(fault.text("en"))
+            before = sessions.rounds_of(post, self.study, log, opening, before)
+        answers = rounds.offer(post, self.study, present.signed, present.ids)
+        agreement = rounds.agreed(post, self.study, answers)
+        return sessions.fitted(post, Session(agreement), answers, _acks(self.store.base, post.roster), logs, before)
+
+    def _logs(self, stack: ExitStack) -> Callable[[bytes], Log]:
+        return lambda about: stack.enter_context(closing(self.store.log(about)))
 
     def _everyone(self, roster: Roster | None) -> AbstractContextManager["Everyone"]:
         return everyone(
@@ -411,16 +451,21 @@ class _Here:
         )
 
     def _released(
-        self, present: "Everyone", agreement: Agreement, answers: rounds.Answers, talk: rounds.Summing | None
+        self,
+        present: "Everyone",
+        agreement: Agreement,
+        answers: rounds.Answers,
+        talk: rounds.Summing | None,
+        session: sessions.Fitted | None,
     ) -> Outcome:
-        """What follows the sum, if there is one: the cities' own answers, the release, and their signatures."""
+        """What follows the sums, if there are any: the cities' own answers, the release, and their signatures."""
         post, watch = present.post, self.watch
-        roster = talk.conversation.roster if talk else post.roster  # of the plan, whatever was accepted since
-        watch.mark("sum")
-        counted = rounds.counted(post, agreement, talk.opened.survivors if talk else agreement.cities)
-        opened = rounds.with_counted(talk.opened, counted) if talk else rounds.all_counted(agreement, answers, counted)
+        watch.mark("session" if session else "sum")
+        opened = _opened(post, agreement, answers, talk, session)
         opened = replace(opened, before=published.earlier(self.store.base, self.study, opened.survivors))
-        released = self.clock() if self.study.counted or talk is None else talk.conversation.at
+        talks = [each.conversation for each in (talk, session) if each is not None]
+        roster = talks[-1].roster if talks else post.roster  # of the plan, whatever was accepted since
+        released = self.clock() if self.study.counted else talks[-1].at
         watch.mark("count")
         names = {party.city.city: party.city.name for party in self.found}
         results = release.results(opened, roster, names, released, seeded=self.seed is not None)
@@ -429,14 +474,20 @@ class _Here:
             published.Published.of(*release_).write(self.store.base)
         watch.mark("release")
         transcript = talk.conversation.transcript() if talk else None
+        further, record = dict(release.models(opened, roster)), b""
+        if session is not None and replay.open_to_all(opened):
+            further[SESSION] = session.held.content
+        elif session is not None:
+            record = session.held.content
         unsealed = bundle.unsealed(
-            opened, roster, _written(self.study), present.signed, answers.files, transcript, counted.messages
+            opened, roster, _written(self.study), present.signed, answers.files, transcript, further
         )
         # A paid answer is on disk before any city is told that it is final.
-        self.store.keep(results, unsealed, transcript.encode() if transcript else b"")
-        if talk:
-            acks = talk.conversation.receipts()
-            talk.conversation.forget()
+        self.store.keep(results, unsealed, transcript.encode() if transcript else b"", record)
+        for each in talks:
+            acks = each.receipts()
+            each.leave()
+            each.forget()
             _write(self.store.base / "acks", {roster.name(city): ack for city, ack in acks.items()})
         watch.mark("receipts")
         unsealed = _with(unsealed, rounds.attested(post, self.study, opened.survivors), roster)
@@ -445,6 +496,20 @@ class _Here:
         sealer = bundle.Sealer(unsealed, post.identity.key, released)
         missing = (*opened.missing, *opened.uncounted)
         return Outcome(results, missing, False, tuple(present.events), watch.seconds, sealer)
+
+
+def _opened(
+    post: rounds.Post,
+    agreement: Agreement,
+    answers: rounds.Answers,
+    talk: rounds.Summing | None,
+    session: sessions.Fitted | None,
+) -> release.Opened:
+    """All that a run gave: its sum, what its cities answered by themselves, what its many-round questions came to."""
+    found = talk.opened if talk else session.opened if session else None
+    counted = rounds.counted(post, agreement, found.survivors if found else agreement.cities)
+    opened = rounds.with_counted(found, counted) if found else rounds.all_counted(agreement, answers, counted)
+    return replace(opened, fits=session.results if session else {})
 
 
 def _stored(
@@ -539,12 +604,16 @@ class _Store:
         record = self._folder / RECORD
         if not record.is_file():
             return None
-        found = (path for path in sorted(self._folder.glob("bundle/**/*")) if path.is_file())
+        places = (self._folder.glob(f"{folder}/**/*") for folder in FOLDERS)
+        found = (path for path in sorted(chain.from_iterable(places)) if path.is_file())
         files = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in found}
         return bundle.kept(record.read_bytes(), files)
 
-    def keep(self, results: bytes, unsealed: bundle.Unsealed, transcript: bytes = b"") -> None:
-        """The results last: an answer is there when all that belongs to it is. `transcript`: stays here where the bundle has it not."""
+    def keep(self, results: bytes, unsealed: bundle.Unsealed, transcript: bytes = b"", record: bytes = b"") -> None:
+        """The results last: an answer is there when all that belongs to it is. `transcript`, `record`: of the sum and of the session; they
+        stay here where the bundle has them not."""
+        if record:
+            _write(self._folder / "secagg", {Path(SESSION).name: record})
         for path, content in unsealed.files.items():
             place = self._folder / path
             if not place.is_file() or place.read_bytes() != content:

@@ -1,10 +1,11 @@
 """Ledgers for tests: claims by hand, a policy of few words, and one whole conversation, step by step."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from node.entries import Charge, Claim
@@ -64,6 +65,7 @@ def claim(
     snapshot: str = "first",
     colluders: int = 1,
     draws: int = 6 * 704,
+    stated: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
 ) -> Claim:
     """The claim of conversation `number` on one count block with `m` answers per holder and total variance `total` in 2**-20."""
     charge = Charge(block="1 by ()", l1=m, l2sq=m, touches=m, step=1, v20=-(-total // 4), total=total, rounds=rounds)
@@ -85,6 +87,7 @@ def claim(
         cohort=cohort,
         purpose="看哪些产品有人用",
         variables=("product",),
+        stated=dict(stated),
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -109,17 +111,35 @@ class Six:
         shutil.copytree(self.homes, homes, dirs_exist_ok=True)
         return world.run(study, self.folder, homes, seed=seed, drops=[world.drop(text) for text in drops])
 
+    @contextmanager
+    def gates(self, study: Study, tmp: Path) -> Iterator[world.Everyone]:
+        """The world of a study with its gates open, for what a test says to them itself."""
+        homes = world.fresh_homes(tmp)
+        shutil.copytree(self.homes, homes, dirs_exist_ok=True)
+        clock = world.Clock(world.SEEDED_START)
+        with world.everyone(study, world.parties(self.folder, study), self.folder, homes, seed=3, clock=clock) as found:
+            yield found
 
-def written(folder: Path, without: dict[str, tuple[str, ...]] | None = None) -> Six:
-    """`without`: of a city, the variables that it cannot map."""
+
+def written(
+    folder: Path,
+    without: dict[str, tuple[str, ...]] | None = None,
+    *,
+    further: str = "",
+    stated: Mapping[str, str] | None = None,
+    rows_each: int = ROWS,
+) -> Six:
+    """`without`: of a city, the variables that it cannot map. `further`: lines of the dictionary; `stated`: of a city, lines of its
+    `city.yaml`."""
     place, homes = folder / "six", folder / "homes"
     place.mkdir(parents=True)
-    (place / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
-    frames = {city: frame(city) for city in CITIES}
+    (place / "dictionary.yaml").write_text(DICTIONARY + further, encoding="utf-8")
+    frames = {city: frame(city, rows_each) for city in CITIES}
     for number, (city, rows) in enumerate(frames.items()):
         (place / city / "data").mkdir(parents=True)
         (place / city / "city.yaml").write_text(
-            f'city: {city}\nname: {{zh: {city}, en: {city}}}\ncode: "00000{number}"\nsynthetic: true\n',
+            f'city: {city}\nname: {{zh: {city}, en: {city}}}\ncode: "00000{number}"\nsynthetic: true\n'
+            + (stated or {}).get(city, ""),
             encoding="utf-8",
         )
         lacking = (without or {}).get(city, ())

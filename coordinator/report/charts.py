@@ -158,10 +158,11 @@ def folded(text: str, size: float, width: float, lines: int = 2) -> tuple[str, .
     kept = made[:lines]
     if len(made) > lines:
         kept[-1] += "…"
-    return tuple(_cut(line, size, width) for line in kept)
+    return tuple(cut(line, size, width) for line in kept)
 
 
-def _cut(line: str, size: float, width: float) -> str:
+def cut(line: str, size: float, width: float) -> str:
+    """The line, and `…` in the place of what does not fit."""
     while extent(line, size) > width and len(line.rstrip("…")) > 1:
         line = line.rstrip("…")[:-1] + "…"
     return line
@@ -216,6 +217,11 @@ class Marks:
             "fill": "transparent",
         }  # as in `hatch`
         self._add(mark, {"x": 0.0, "y": 0.0, "shape": path, "stroke": stroke})
+
+    def area(self, path: str, fill: str) -> None:
+        """A light ground of any outline, in pixels of the picture, below the lines."""
+        mark = {"type": "point", "size": 4, "strokeWidth": 0, "opacity": 0.2, "stroke": "transparent"}  # as in `hatch`
+        self._add(mark, {"x": 0.0, "y": 0.0, "shape": path, "fill": fill})
 
     def spec(self, width: int, height: int) -> dict[str, Any]:
         layers = []
@@ -306,7 +312,7 @@ def bars(codes: Sequence[str], blocks: Sequence[tuple[str, Sequence[Bar]]], pair
     marks = Marks()
     x, y = 0.0, 12.0
     for code, colour in zip(codes, colours, strict=False):
-        label = _cut(code, TEXT, WIDTH - 20.0)
+        label = cut(code, TEXT, WIDTH - 20.0)
         wide = extent(label, TEXT) + 32
         if x and x + wide - 16 > WIDTH:
             x, y = 0.0, y + 18
@@ -317,7 +323,7 @@ def bars(codes: Sequence[str], blocks: Sequence[tuple[str, Sequence[Bar]]], pair
     for title, group in blocks:
         if title:
             y += 18
-            marks.text(0.0, y - 1, _cut(title, TEXT, float(WIDTH)), ACCENT, fontWeight=600)
+            marks.text(0.0, y - 1, cut(title, TEXT, float(WIDTH)), ACCENT, fontWeight=600)
             y += 7
         for bar in group:
             said = folded(bar.label, TEXT, LEFT - 8)
@@ -371,7 +377,7 @@ def lines(ticks: Sequence[str], curves: Sequence[Curve], scale: Scale) -> Pictur
     width = WHOLE if len(ticks) > MOST_NARROW_TICKS else WIDTH
     x, y = 0.0, 12.0
     for curve, colour in zip(curves, SERIES, strict=False):
-        label = _cut(curve.label, TEXT, width - 20.0)
+        label = cut(curve.label, TEXT, width - 20.0)
         wide = extent(label, TEXT) + 32
         if x and x + wide - 16 > width:
             x, y = 0.0, y + 18
@@ -425,7 +431,7 @@ def forest(spots: Sequence[Spot], level: float | None, whole: str) -> Picture:
     if level is not None:
         marks.line(place(level), top - 2, place(level), bottom, MUTED)
         beside = "left" if place(level) < (LEFT + right) / 2 else "right"
-        marks.text(place(level), top - 7, _cut(whole, TEXT, (right - LEFT) / 2), MUTED, align=beside)
+        marks.text(place(level), top - 7, cut(whole, TEXT, (right - LEFT) / 2), MUTED, align=beside)
     for number, spot in enumerate(spots):
         y = top + step * (number + 0.5)
         said = folded(spot.label, TEXT, LEFT - 8)
@@ -526,7 +532,11 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
     for key, value in element.attrib.items():
         if key not in DRAWN | DROPPED or any(word in value.lower() for word in ("url(", "script:", "data:")):
             raise NotDrawn(f"{name} {key}")
-    return {key: LONG.sub(_tenth, value) for key, value in element.attrib.items() if key in DRAWN}
+    return {
+        key: LONG.sub(_tenth, value)
+        for key, value in element.attrib.items()
+        if key in DRAWN and (key, value) != ("transform", "translate(0,0)")
+    }
 
 
 def _tenth(number: re.Match[str]) -> str:
@@ -567,6 +577,8 @@ def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str]
     for _, kind in groupby(parts, lambda part: (part.tag, part.get("stroke") is None)):
         alike: dict[tuple[tuple[str, str], ...], list[ElementTree.Element]] = {}
         for part in kind:
+            if part.tag == SVG + "path" and part.get("stroke") is not None and part.get("fill") is None:
+                part.set("fill", "none")  # a line of many corners is no area
             style = tuple((name, value) for name in INHERITED if (value := part.get(name)) is not None)
             alike.setdefault(style, []).append(part)
         runs += [(dict(style), list(_joined(found))) for style, found in alike.items()]
@@ -574,13 +586,29 @@ def _runs(parts: Sequence[ElementTree.Element]) -> Iterable[tuple[dict[str, str]
 
 
 def _joined(parts: Sequence[ElementTree.Element]) -> Iterator[ElementTree.Element]:
-    """Areas of one colour as one path."""
+    """Areas of one colour as one path, and straight lines of one style."""
+    straight = [part for part in parts if part.tag == SVG + "line" and PLACE.fullmatch(part.get("transform", ""))]
+    if len(straight) == len(parts):
+        yield ElementTree.Element(SVG + "path", {"d": "".join(map(_stroke, straight))})
+        return
     plain = [
         part for part in parts if part.tag == SVG + "path" and part.get("stroke") is None and not part.get("transform")
     ]
     if plain:
         plain[0].set("d", "".join(part.get("d", "") for part in plain))
     yield from (part for part in parts if part not in plain[1:])
+
+
+def _stroke(line: ElementTree.Element) -> str:
+    """A straight line from its place by its size."""
+    place = PLACE.fullmatch(line.get("transform", ""))
+    across, down = (_tenth_of(line.get(name, "0")) for name in ("x2", "y2"))
+    x, y = (_tenth_of(each) for each in place.groups()) if place else ("0", "0")
+    return f"M{x},{y}" + (f"h{across}" if down == "0" else f"v{down}" if across == "0" else f"l{across},{down}")
+
+
+def _tenth_of(number: str) -> str:
+    return LONG.sub(_tenth, number)
 
 
 def _said(attributes: Mapping[str, str]) -> Markup:

@@ -5,8 +5,11 @@
 | heat map | every `tgi` whose codes fit one, pooled, or city by city where nothing is pooled |
 | intervals beside each other | every rate of a comparison, city by city in the order of the roster |
 | bars to 100 % | the shares of one variable: of all holders, of each city, and of the groups of every question that splits it |
+| curves with bands | the ages of every pooled histogram of them, by one group at most, in one figure (`ages.py`) |
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
-| lines, tiles | every question by month that can be read so (months.py), last |
+| profiles | every `kmeans`, cluster by cluster (`clusters.py`) |
+| lines, tiles | every question by month that can be read so (months.py) |
+| a forest of intervals | every regression (fits.py), last |
 
 A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
 drawn. Doubtful indices are grey in it and withheld cells hatched, holders without a value are not in it, and the sentence above it is
@@ -19,7 +22,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import charts, months, orders
+from coordinator.report import ages, charts, clusters, fits, months, orders
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
@@ -32,12 +35,13 @@ MOST_SHOWN: Final = 1_500  # numbers in all figures together: about 300 bytes ea
 MOST_CODES: Final = 10  # parts of a bar that can be told apart
 MOST_GROUPS: Final = 12  # bars of one question
 MOST_RATES: Final = 8  # pictures of one comparison
+FEWEST_TILES: Final = 3  # on either side of a heat map: fewer are read faster in a table
 FEWEST_COMPARED: Final = 2  # cities with a number
 PARTS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (  # of the page, by the variables shown there
     ("products", ("product",)),
     ("channels", ("channel", "channel_group", "bank")),
     ("payments", ("contribution_base", "consecutive_periods")),
-    ("conduct", ("withdrew_24m", "abnormal", "owner")),
+    ("conduct", ("withdrew_24m", "abnormal", "owner", "months_paying")),
 )
 YES_NO: Final = (("true", "false"), ("yes", "no"))
 
@@ -89,8 +93,11 @@ class _Plan:
     at: int = 0  # forest: which of its rates
 
 
-def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
-    """The parts in the order of the page, those without a figure too, and at the end the figures of what belongs to none of them."""
+def parts(wording: Wording, questions: Questions, chosen: Questions | None = None) -> tuple[Part, ...]:
+    """The parts in the order of the page, those without a figure too, and at the end the figures of what belongs to none of them.
+
+    `questions`: about everybody. `chosen`: those of cohorts as well, of which ages alone are drawn.
+    """
     made: list[Part] = []
     number, room, named = 0, MOST_SHOWN, {variable for _, variables in PARTS for variable in variables}
     further = dict.fromkeys(
@@ -101,19 +108,22 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
     ordered = [orders.subject(question) for question in questions.values() if orders.pictured(question)]
     further |= dict.fromkeys(variable for variable in ordered if variable not in named)
     plans = {
-        name: [plan for variable in variables for plan in _plans(questions, variable)] for name, variables in PARTS
+        name: [plan for variable in variables for plan in _plans(wording, questions, variable)]
+        for name, variables in PARTS
     }
-    plans["further"] = [plan for variable in further for plan in _plans(questions, variable)]
+    plans["ages"] = [_Plan("ages", "")]
     plans["cities"] = [
         _Plan("forest", name, at=at)
         for name, question in questions.items()
         if layout.comparison(question)
-        for at in range(min(MOST_RATES, len(layout.compared(wording, question))))
+        for at in layout.most_heterogeneous(wording, question)[:MOST_RATES]
     ]
+    plans["further"] = [plan for variable in further for plan in _plans(wording, questions, variable)]
+    plans["further"] += [_Plan("clusters", name) for name, question in questions.items() if clusters.fits(question)]
     for name, wished in plans.items():
         figures = []
         for plan in wished:
-            planned = _figure(wording, questions, plan, number + 1)
+            planned = _figure(wording, questions if plan.look != "ages" else chosen or questions, plan, number + 1)
             size = planned.size if planned else 0
             if planned is None or number == MOST_FIGURES or size > room:
                 continue
@@ -126,7 +136,23 @@ def parts(wording: Wording, questions: Questions) -> tuple[Part, ...]:
             continue
         monthly.append(replace(each, number=number + 1).drawn())
         number, room = number + 1, room - each.size
-    return (*made, Part("months", tuple(monthly)))
+    fitted = []
+    for each in _fitted(wording, questions):
+        if number == MOST_FIGURES or each.size > room:
+            continue
+        fitted.append(replace(each, number=number + 1).drawn())
+        number, room = number + 1, room - each.size
+    return (*made, Part("months", tuple(monthly)), Part("models", tuple(fitted)))
+
+
+def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
+    for name, question in questions.items():
+        found = fits.drawing(wording, question) if question.coefficients else None
+        if found is not None:
+            scopes, of = (POOLED,), (name,)
+            yield Figure(
+                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, scopes, of, False, found.plan
+            )
 
 
 def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Figure]:
@@ -141,22 +167,45 @@ def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Fi
                 )  # fmt: skip
 
 
-def _plans(questions: Questions, variable: str) -> Iterator[_Plan]:
-    yield _Plan("bars", variable)
+def _plans(wording: Wording, questions: Questions, variable: str) -> Iterator[_Plan]:
+    """Of a variable that was asked both in bins and by quantiles one is drawn: of money the quantiles, of anything else the bins."""
+    words = wording.content.words.variables.get(variable)
+    money = words is not None and words.unit == "CNY"
+    quantiles = {name for name, each in questions.items() if _boxed(each, variable)}
+    binned = any(each.kind == "histogram" and each.keys[:1] == (variable,) for each in questions.values())
+    if not (money and quantiles):
+        yield _Plan("bars", variable)
     for name, question in questions.items():
-        if layout.drawable(question) and question.keys[0] == variable:
+        if name in quantiles and binned and not money:
+            continue
+        if pictured(question) and question.keys[0] == variable:
             scopes = question.scopes()
             yield from (_Plan("heat", name, scope) for scope in ((POOLED,) if POOLED in scopes else scopes))
         if orders.pictured(question) and orders.subject(question) == variable:
             yield _Plan("order", name)
 
 
+def _boxed(question: Question, variable: str) -> bool:
+    return question.kind == "quantiles" and orders.pictured(question) and orders.subject(question) == variable
+
+
+def pictured(question: Question) -> bool:
+    """Whether it is of the size of a heat map."""
+    return layout.drawable(question) and all(
+        sum(code not in UNKNOWN for code in question.codes(key)) >= FEWEST_TILES for key in question.keys
+    )
+
+
 def _figure(wording: Wording, questions: Questions, plan: _Plan, number: int) -> Figure | None:
     match plan.look:
         case "heat":
             return _heat(wording, plan.of, questions[plan.of], plan.scope, number)
+        case "ages":
+            return _ages(wording, questions, number)
         case "order":
             return _order(wording, plan.of, questions[plan.of], number)
+        case "clusters":
+            return _clusters(wording, plan.of, questions[plan.of], number)
         case "forest":
             return _forest(wording, plan.of, questions[plan.of], plan.at, number)
     return _bars(wording, questions, plan.of, number)
@@ -169,6 +218,26 @@ def _order(wording: Wording, name: str, question: Question, number: int) -> Figu
     look = question.kind
     return Figure(
         f"fig-{name}", number, look, shown.title, shown.sentence, shown.grid, name, (POOLED,), (name,), False, shown.picture
+    )  # fmt: skip
+
+
+def _ages(wording: Wording, questions: Questions, number: int) -> Figure | None:
+    shown = ages.drawing(wording, questions)
+    if shown is None:
+        return None
+    first, wide = shown.questions[0], shown.plan.width > charts.WIDTH
+    (twin, *_) = layout.grids(wording, questions[first])
+    return Figure(
+        "fig-ages", number, "ages", shown.title, shown.sentence, twin, first, (POOLED,), shown.questions, wide, shown.plan
+    )  # fmt: skip
+
+
+def _clusters(wording: Wording, name: str, question: Question, number: int) -> Figure | None:
+    shown = clusters.figure(wording, question)
+    if shown is None or shown.picture is None:
+        return None
+    return Figure(
+        f"fig-{name}", number, "kmeans", shown.title, shown.sentence, shown.grid, name, (POOLED,), (name,), False, shown.picture
     )  # fmt: skip
 
 
@@ -293,6 +362,7 @@ def _bars(wording: Wording, questions: Questions, variable: str, number: int) ->
         if question.kind in ("frequency", "crosstab", "histogram")
         and len(question.keys) == 2
         and question.several != variable  # its shares do not fill a bar
+        and not ages.smooth(question)
         and variable in (question.keys if question.kind == "crosstab" else question.keys[:1])
     ]
     codes = next((_known(question, variable) for _, question in (*plain[:1], *split[:1])), ())

@@ -1,7 +1,7 @@
 """The sentences of the first page. Each is bound to a predicate on cells; a cell with any mark is never mentioned.
 
 A sentence prints the official estimate, the number of the table it points to and the one its interval belongs to; cells without a
-mark are never negative.
+mark are never negative. What no single city could state stands before these (`between.py`).
 
 | sentence | holds if |
 |---|---|

@@ -10,7 +10,7 @@
 | anything else | a list: one line per key, one column per measure |
 | compare | one list per rate, folded: cities in roster order, value, standardised value, difference; the chart stands among the figures |
 | released by city, at most one variable | a matrix of cities in the order of the roster: one line each, one part per measure |
-| released by city, more variables | the tables above for each city in turn, folded |
+| released by city, more variables | the tables above for each city in turn, or in the CSV alone where all cities together stand there |
 
 `_missing` and `_outside` come last, carry counts and no shares, and never enter a heat map or a bar. Numbers are the official estimates.
 """
@@ -24,6 +24,7 @@ from markupsafe import Markup, escape
 from coordinator.report.numbers import fixed, printed, probability, significant, span, tint
 from coordinator.report.wording import Wording
 from coordinator.results import INDICATOR, POOLED, UNKNOWN, Question, Row, Test
+from protocols.statistics import smoothed
 from protocols.statistics.marks import MOST_CLIPPED, MOST_LEFT_OUT
 
 WIDEST: Final = 12  # columns of a matrix that fit a page; beyond, the list
@@ -59,6 +60,12 @@ class Line:
     heads: tuple[tuple[str, int], ...]
     cells: tuple[Cell, ...]
     faint: bool = False  # a `_missing` or `_outside` line
+
+    @property
+    def places(self) -> str:
+        """What its numbers are traced by: `3 4 - 6`, `-` for a text; one place where all have it; empty where none has any."""
+        found = [each.place if each.ref >= 0 else "-" for each in self.cells]
+        return found[0].strip("-") if len(set(found)) == 1 else " ".join(found)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
     made: list[Grid] = []
     together = _cities(wording, question)
     for scope in question.scopes():
-        if together and scope != POOLED:
+        if scope != POOLED and (together or POOLED in question.scopes()):
             continue
         rows = [(number, row) for number, row in enumerate(question.rows) if row.scope == scope]
         plain = [each for each in rows if not each[1].contrast]
@@ -116,8 +123,13 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
         own = _tables(wording, question, plain, city) if plain or scope not in pictured else []
         if contrasts:
             own.append(_list(wording, question, contrasts, city, "contrast"))
-        made += [replace(grid, folded=True) for grid in own] if city and POOLED in question.scopes() else own
+        made += own
     return (*made, *together)
+
+
+def cities_left_out(wording: Wording, question: Question) -> bool:
+    """Whether numbers of single cities are in the CSV alone."""
+    return len(question.scopes()) > 1 and not comparison(question) and not _cities(wording, question)
 
 
 def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:
@@ -146,9 +158,7 @@ def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:
         name = wording.measure(measure)
         in_unit = question.kind == "mean" and measure in IN_UNITS
         groups.append(Group(tuple(lines), wording.in_unit(name, question.keys[-1]) if in_unit else name))
-    heads = tuple(
-        wording.code(keys[0], code) if keys else str(wording.say("all_holders", unit=wording.unit())) for code in codes
-    )
+    heads = tuple(wording.code(keys[0], code) if keys else str(wording.everybody(question)) for code in codes)
     over = _stub(wording, question, keys[0]) if keys else ""
     stub, city = str(wording.say("left_city")), str(wording.say("figure_by_city"))
     kept = tuple(groups)
@@ -172,10 +182,16 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         others = [each for each in rows if each[1].measure != "index"]  # holders without a value, counted
         tables = [_details(wording, question, indices, city)] if indices or not others else []
         return [*tables, replace(_list(wording, question, others, city, "missing"), folded=True)] if others else tables
-    from coordinator.report import orders  # it is made of the parts above
+    from coordinator.report import clusters, orders  # they are made of the parts above
 
+    if clusters.fits(question):
+        return clusters.tables(wording, question, rows, city)
     if own := orders.tables(wording, question, rows, city):
         return own
+    if question.coefficients:
+        from coordinator.report import fits  # the same
+
+        return [fits.table(wording, rows)]
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
     if question.kind == "moments":
@@ -187,7 +203,7 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         in_units = {str(wording.measure(name)): str(wording.in_unit(wording.measure(name), of)) for name in IN_UNITS}
         return [replace(table, heads=tuple(in_units.get(head, head) for head in table.heads))]
     told = ("count", "frequency", "crosstab", "histogram", "ratio", "transitions", "vintage")
-    what = question.kind if question.kind in told else "generic"
+    what = "facts" if question.of_centres else question.kind if question.kind in told else "generic"
     return [_list(wording, question, rows, city, what)]
 
 
@@ -447,13 +463,7 @@ def _compared_tests(wording: Wording, question: Question) -> Markup:
 
 def heterogeneous(wording: Wording, question: Question, rate: Compared) -> Markup | None:
     """Q and I^2 of one rate; None where there are none."""
-    of = {
-        test.name: test
-        for test in question.tests
-        if ((test.__pydantic_extra__ or {}).get("indicator"), (test.__pydantic_extra__ or {}).get("cell"))
-        == (rate.indicator, rate.cell)
-        and test.scope == POOLED
-    }
+    of = of_rate(question, rate)
     q, share = of.get("heterogeneity"), of.get("i_squared")
     if q is None or q.statistic is None or share is None or share.estimate is None:
         return None
@@ -462,10 +472,32 @@ def heterogeneous(wording: Wording, question: Question, rate: Compared) -> Marku
         "test_heterogeneity",
         statistic=fixed(q.statistic, 1),
         df=q.df,
-        p=_p(q.p_value),
+        p=told_p(q.p_value),
         share=part,
         interval=span(low, high),
     )
+
+
+def most_heterogeneous(wording: Wording, question: Question) -> tuple[int, ...]:
+    """Of each indicator of a comparison the rate, by its place, on which cities differ most: that with the largest I²."""
+    most: dict[str, tuple[float, int]] = {}
+    for at, rate in enumerate(compared(wording, question)):
+        found = of_rate(question, rate).get("i_squared")
+        part = -1.0 if found is None or found.estimate is None else found.estimate
+        if rate.indicator not in most or part > most[rate.indicator][0]:
+            most[rate.indicator] = (part, at)
+    return tuple(at for _, at in most.values())
+
+
+def of_rate(question: Question, rate: Compared) -> dict[str, Test]:
+    """What is said of one rate of all cities together."""
+    return {
+        test.name: test
+        for test in question.tests
+        if ((test.__pydantic_extra__ or {}).get("indicator"), (test.__pydantic_extra__ or {}).get("cell"))
+        == (rate.indicator, rate.cell)
+        and test.scope == POOLED
+    }
 
 
 def _stub(wording: Wording, question: Question, key: str) -> str:
@@ -495,9 +527,7 @@ def _list(wording: Wording, question: Question, rows: list[Numbered], city: str,
         if placed:
             position = next((each[1].position for each in found if each and each[1].position), None)
             cells.append(Cell(str(wording.say(f"position_{position}")) if position else ""))
-        heads = _heads(wording, question, codes, compared=tested) or (
-            (str(wording.say("all_holders", unit=wording.unit())), 1),
-        )
+        heads = _heads(wording, question, codes, compared=tested) or ((str(wording.everybody(question)), 1),)
         lines.append(Line(heads, tuple(cells), _unknown(codes)))
     titles = tuple(str(wording.measure("difference" if tested else measure)) for measure in measures)
     if tested:
@@ -570,7 +600,7 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
                     "test_chi_square",
                     statistic=fixed(test.statistic, 1),
                     df="–" if test.df is None else test.df,
-                    p=_p(test.p_value),
+                    p=told_p(test.p_value),
                 )
             )
         elif test.name == "cramers_v" and test.estimate is not None:
@@ -582,16 +612,16 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
             parts.append(wording.say("test_cramers_v", estimate=fixed(test.estimate, 3), interval=whole))
         elif test.name == "log_rank" and test.statistic is not None:
             statistic, df = fixed(test.statistic, 1), "–" if test.df is None else test.df
-            parts.append(wording.say("test_log_rank", statistic=statistic, df=df, p=_p(test.p_value)))
+            parts.append(wording.say("test_log_rank", statistic=statistic, df=df, p=told_p(test.p_value)))
         elif test.name == "clipped" and test.estimate is not None:
             shown = fixed(100 * max(test.estimate, 0.0), 2)
             parts.append(wording.say("test_clipped", share=shown, limit=f"{100 * MOST_CLIPPED:g}"))
-        elif test.estimate is not None:
+        elif test.estimate is not None and test.name != smoothed.NAME:  # these are drawn
             parts.append(escape(f"{test.name} = {significant(test.estimate)}"))
     return wording.say("semicolon").join(parts)
 
 
-def _p(value: float | None) -> str:
+def told_p(value: float | None) -> str:
     if value is None:
         return "–"
     shown = probability(value)

@@ -14,10 +14,10 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import figures, months, orders
+from coordinator.report import clusters, figures, fits, months, orders, stated
 from coordinator.report import grids as layout
+from coordinator.report.between import opening
 from coordinator.report.figures import Figure
-from coordinator.report.findings import findings
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
 from coordinator.report.wording import KINDS, Wording, scrubbed, shorter, strings
@@ -56,10 +56,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Plate:
-    """One figure, with its table and what stands below both."""
+    """One figure, with what stands below it: its table; or where its numbers stand among the tables of the questions, anchor and name."""
 
     figure: Figure
-    table: Table
+    table: Table | None
+    see: tuple[tuple[str, Markup], ...]
     notes: tuple[Markup, ...]
 
 
@@ -121,6 +122,7 @@ class MarkLine:
     more: Markup
 
 
+OF_CENTRES: Final = "facts"  # how figures of centres were released: by themselves
 Pair = tuple[Markup, object]
 _ALWAYS: Final = tuple(
     name for name, _ in figures.PARTS
@@ -133,7 +135,7 @@ def render(results: Results, language: Language) -> str:
     wording = Wording(language, clean.content)
     questions = dict(clean.questions)
     whole = {name: question for name, question in questions.items() if question.cohort is None}  # about everybody
-    parts = figures.parts(wording, whole)
+    parts = figures.parts(wording, whole, questions)
     drawn = [figure for part in parts for figure in part.figures]
     sections = _sections(wording, questions, drawn)
     page = templates().get_template("report.html.j2")
@@ -147,9 +149,11 @@ def render(results: Results, language: Language) -> str:
         badges=_badges(clean),
         meta=_meta(wording),
         strip=_strip(wording, whole),
-        findings=tuple((each, _see(wording, each.question, sections)) for each in findings(wording, whole)),
+        findings=tuple((each, _see(wording, each.question, sections)) for each in opening(wording, whole)),
         cannot=_cannot(wording, questions),
-        chapters=tuple(Chapter(part.name, _plates(wording, questions, part.figures)) for part in parts if part.figures),
+        chapters=tuple(
+            Chapter(part.name, _plates(wording, questions, part.figures, sections)) for part in parts if part.figures
+        ),
         absent=wording.listed(
             wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
         ),
@@ -165,6 +169,7 @@ def render(results: Results, language: Language) -> str:
         terms=_terms(wording),
         blocks=_blocks(clean.content.privacy.blocks),
         own_blocks=_blocks(clean.content.privacy.own_blocks),
+        session_blocks=_blocks(clean.content.privacy.session_blocks),
         caveats=caveats(clean),
         trust=_trust(wording),
         limits=_limits(clean),
@@ -310,9 +315,16 @@ def _cannot(wording: Wording, questions: Mapping[str, Question]) -> tuple[Markup
         wording.say(
             "cannot_variable", city=wording.city(city), variables=wording.lacking(city), unit=wording.unit()
         )
-        for city, variables in content.cities.cannot.items()
-        if variables and city in content.cities.answered
+        for city in content.cities.cannot
+        if wording.lacking(city) and city in content.cities.answered
     ]  # fmt: skip
+    said += [
+        wording.say("cannot_fact", city=wording.city(city), facts=facts)
+        for city in content.cities.answered
+        if (facts := wording.unstated(city))
+    ]
+    if content.words.facts:
+        said.append(wording.say("cannot_facts"))
     said += [
         wording.say("cannot_uncounted", city=wording.city(each.city), reason=_reason(wording, each.reason, each.detail))
         for each in content.cities.uncounted
@@ -378,8 +390,11 @@ def _reason(wording: Wording, reason: str, detail: str) -> Markup:
 # --- results
 
 
-def _plates(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Plate, ...]:
-    made = []
+def _plates(
+    wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure], sections: Iterable[Section]
+) -> tuple[Plate, ...]:
+    """The numbers of a picture stand once on the page: below a heat map, of the others in the tables of the questions."""
+    made, tables = [], {each.name: each.tables for each in sections}
     for figure in drawn:
         released = wording.content.questions[figure.question].release
         said = dict.fromkeys(
@@ -390,7 +405,10 @@ def _plates(wording: Wording, questions: Mapping[str, Question], drawn: Iterable
         label = wording.say("figure_numbers", number=figure.number)
         pictured = figure.look == "heat" and figure.picture is not None
         twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if pictured else figure.twin
-        made.append(Plate(figure, Table(label, twin, (), _key(wording, twin)), tuple(said)))
+        see = tuple((f"q-{name}", each.label) for name in figure.sources for each in tables[name][:1])
+        shown = pictured or figure.picture is None or len(see) < len(figure.sources)
+        table = Table(label, twin, (), _key(wording, twin)) if shown else None
+        made.append(Plate(figure, table, see, tuple(said)))
     return tuple(made)
 
 
@@ -417,21 +435,28 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             *_lacking(wording, question),
             *_merged(wording, question),
             *_broken(wording, question),
+            *stated.notes(wording, question),
+            *(clusters.notes(wording, question) if clusters.fits(question) else fits.notes(wording, question)),
         ]
-        if not question.rows:
+        if not question.rows and question.fit is None:
             notes.append(wording.say("note_empty"))
         if size > room:
             notes.append(wording.say("note_too_long", count=f"{len(question.rows):,}"))
             grids = ()
         room -= size if grids else 0
         file = wording.say("note_csv", file=f"tables/{name}.csv")
+        released = OF_CENTRES if question.of_centres else question.release
         tables = tuple(
-            Table(
-                _named(wording, place, part), grid, _notes(wording, grid, file, question.release), _key(wording, grid)
-            )
+            Table(_named(wording, place, part), grid, _notes(wording, grid, file, released), _key(wording, grid))
             for part, grid in enumerate(grids, 1)
         )
-        wide = question.kind == "mean" or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
+        if POOLED in question.scopes() and layout.cities_left_out(wording, question):
+            notes.append(wording.say("note_cities_csv", file=f"tables/{name}.csv"))
+        wide = (
+            question.kind == "mean"
+            or bool(question.coefficients)
+            or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
+        )
         made.append(
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
@@ -458,11 +483,21 @@ def _paired(sections: list[Section]) -> Iterable[Section]:
 
 
 def title(wording: Wording, question: Question) -> Markup:
+    """Its label; else what it asks, and of whom where that is not everybody."""
     label = question.label.text(wording.language)
     if label:
         return Markup("{}").format(shorter(label, 120))
+    named = _asked(wording, question)
+    if question.cohort is None:
+        return named
+    return wording.say("question_of_cohort", title=named, cohort=wording.words_of(question.cohort))
+
+
+def _asked(wording: Wording, question: Question) -> Markup:
     if orders.fits(question):
         return orders.title(wording, question)
+    if clusters.fits(question):
+        return clusters.title(wording, question)
     names = [wording.variable(key) for key in question.keys]
     match question.kind, names:
         case "count", _:
@@ -494,6 +529,8 @@ def title(wording: Wording, question: Question) -> Markup:
             return wording.say(key, **parts, by=wording.say("times").join(by))
     if question.kind in months.KINDS:
         return months.title(wording, question)
+    if question.fit is not None and "outcome" in question.asked:
+        return fits.title(wording, question)
     return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
 
 
@@ -502,7 +539,7 @@ def _side(wording: Wording, given: Any) -> Markup | str:
     if isinstance(given, str):
         return wording.variable(given)
     return (
-        wording.variable(str(given["fact"]))
+        wording.fact(str(given["fact"]))
         if isinstance(given, Mapping) and "fact" in given
         else wording.say("published_figures")
     )
@@ -512,6 +549,8 @@ def notice(wording: Wording, city: str, released: str) -> Markup:
     """How a table was released. Said of the rows themselves: a city's rows never stand under the word sum, and
     where cities answered for themselves as well, nobody is told that only a sum was seen. `released`: of the question."""
     exact = wording.content.privacy.mode == "exact"
+    if released == OF_CENTRES:
+        return wording.say("notice_facts")
     if not city:
         kind = "pooled" if released == "pooled" else "both_exact" if exact else "both"
         return wording.say(f"notice_{kind}")
@@ -546,6 +585,9 @@ def _lacking(wording: Wording, question: Question) -> Iterable[Markup]:
     content = wording.content
     for city in content.cities.answered:
         if city in question.cities:
+            continue
+        if question.facts:
+            yield wording.say("note_unstated", city=wording.city(city))
             continue
         names = [name for name in content.cities.cannot.get(city, ()) if name in question.keys]
         if names:
@@ -585,7 +627,8 @@ def _cities(wording: Wording) -> tuple[CityLine, ...]:
     def line(city: str, state: Markup, what: Markup) -> CityLine:
         date = content.cities.snapshots.get(city, dash)
         cost = dash if content.privacy.mode == "exact" else spent.get(city, dash)
-        return CityLine(wording.city(city), state, what, date, cost, wording.lacking(city) or dash)
+        lacks = wording.listed(each for each in (wording.lacking(city), wording.unstated(city)) if each)
+        return CityLine(wording.city(city), state, what, date, cost, lacks or dash)
 
     uncounted = {each.city: each for each in content.cities.uncounted}
 
@@ -644,6 +687,9 @@ def _left(wording: Wording, own: bool) -> Markup:
     found = [
         _form(wording, left) for left in (privacy.left_each_city, privacy.own_of_each_city if own else None) if left
     ]
+    if privacy.session is not None:
+        session = privacy.session
+        found.append(wording.say("left_form_session", rounds=session.rounds, cells=f"{session.cells:,}"))
     return wording.say("semicolon").join(found) if found else wording.say("left_unknown")
 
 
@@ -748,6 +794,7 @@ def _limits(results: Results) -> tuple[str, ...]:
         ("limit_three", three),
         ("limit_exact", exact),
         ("limit_exact_sets", exact),
+        ("limit_session", exact and content.privacy.session is not None),
         ("limit_lies", True),
         ("limit_collusion", True),
         ("limit_groups", True),

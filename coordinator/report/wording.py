@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from coordinator.results import Content, Results
+from coordinator.results import Content, Question, Results
 from protocols.errors import Language
+from protocols.facts import FACT
 from protocols.filters import All, Any_, Leaf, Not
 from protocols.yamltext import read
 
@@ -45,7 +46,14 @@ KINDS: Final = (
     "transitions",
     "vintage",
     "compare",
+    "kmeans",
+    "glm",
 )  # with texts of their own; any other is shown as a plain list
+TERM: Final = "term"  # the key whose codes are columns of a regression
+INTERCEPT: Final = "intercept"
+COLUMN: Final = re.compile(
+    r"(?:(?P<how>log1p|log|sqrt|square)\()?(?P<name>(?:city\.)?[a-z][a-z0-9_]*)\)?(?:\[(?P<code>[^\]]+)\])?"
+)
 OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 
@@ -110,6 +118,10 @@ class Wording:
         unit = self.content.privacy.unit
         return self.say(f"unit_{unit if unit in UNITS else 'other'}")
 
+    def everybody(self, question: Question) -> Markup:
+        """What a number without a group is of."""
+        return self.say("all_centres") if question.of_centres else self.say("all_holders", unit=self.unit())
+
     def title(self) -> str:
         study = self.content.study
         return shorter(study.title.text(self.language, study.id), LONGEST_TEXT)
@@ -121,19 +133,30 @@ class Wording:
         asker = self.content.study.asker
         return shorter(asker.name or asker.id, LONGEST_LABEL)
 
+    def fact(self, name: str) -> str:
+        """The label of a figure that centres state about themselves."""
+        words = self.content.words.facts.get(name)
+        return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
+
     def variable(self, name: str) -> str:
+        if name.startswith(FACT):
+            return self.fact(name.removeprefix(FACT))
         words = self.content.words.variables.get(name)
         if words is None and f"key_{name}" in strings():
             return str(self.say(f"key_{name}").unescape())
         return shorter(words.text(self.language, name) if words else name, LONGEST_LABEL)
 
     def in_unit(self, text: object, variable: str) -> Markup:
-        """A head, and the unit of a variable if it has one: Mean (CNY)."""
-        words = self.content.words.variables.get(variable)
+        """A head, and the unit of a variable, or fact, if it has one, with whether it is a flow or a balance: Mean (CNY)."""
+        of, words_ = variable.removeprefix(FACT), self.content.words
+        words = words_.facts.get(of) if variable.startswith(FACT) else words_.variables.get(variable)
         if words is None or not words.unit:
             return escape(text)
         key = f"unit_of_{words.unit}"
-        return self.say("in_unit", text=text, unit=self.say(key) if key in strings() else words.unit)
+        unit: object = self.say(key) if key in strings() else words.unit
+        if words.timing in ("flow", "balance"):
+            unit = self.say("unit_timed", unit=unit, timing=self.say(f"timing_{words.timing}"))
+        return self.say("in_unit", text=text, unit=unit)
 
     def code(self, variable: str, code: str) -> str:
         """The label of a code, short enough for the page."""
@@ -144,12 +167,28 @@ class Wording:
         if code in ("_missing", "_outside"):
             return str(self.say(f"code{code}"))
         words = self.content.words.variables.get(variable)
+        if words is None and variable == TERM:
+            return self.term(code)
         if words is None and variable in OF_VARIABLES:
             return self.variable(code)
         label = words.codes.get(code) if words else None
         if (label is None or not label.text(self.language)) and code in ("true", "false", "known"):
             return str(self.say(f"code_{code}"))
         return label.text(self.language, code) if label else self._bin(words.unit if words else "", code)
+
+    def term(self, name: str) -> str:
+        """A column of a regression: `sex[female]` as 性别 = 女, `a:b` as a product."""
+        if name == INTERCEPT:
+            return str(self.say("term_intercept").unescape())
+        return " × ".join(map(self._factor, name.split(":")))
+
+    def _factor(self, part: str) -> str:
+        found = COLUMN.fullmatch(part)
+        if found is None:
+            return part
+        label = self.variable(found["name"])
+        label = f"{found['how']}({label})" if found["how"] else label
+        return f"{label} = {self.code(found['name'], found['code'])}" if found["code"] else label
 
     def _bin(self, unit: str, code: str) -> str:
         """A bin in words: 4 to 5 months, 180 to under 500 yuan, 8 or more. Any other code as it is."""
@@ -192,7 +231,13 @@ class Wording:
 
     def lacking(self, city: str) -> Markup:
         """The variables that a city cannot map."""
-        return self.listed(self.variable(name) for name in self.content.cities.cannot.get(city, ()))
+        names = self.content.cities.cannot.get(city, ())
+        return self.listed(self.variable(name) for name in names if not name.startswith(FACT))
+
+    def unstated(self, city: str) -> Markup:
+        """The facts that a city does not state of this day."""
+        names = self.content.cities.cannot.get(city, ())
+        return self.listed(self.variable(name) for name in names if name.startswith(FACT))
 
     def unused(self, variable: str) -> Markup:
         """The codes of a variable that no local text of some city becomes, each with these cities; empty where there are none."""

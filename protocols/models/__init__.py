@@ -14,4 +14,25 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `answer.py` | coefficients, errors, tests of several terms |
 | `certificate.py` | how far a fit can be from that of the pooled rows |
 | `protect.py` | what a city looks at before it answers a round |
+| `question.py` | how a study asks for a model |
+| `session.py` | the rounds of all models of a study together |
+| `regression.py` | the question `kind: glm` |
+| `kmeans.py` | the question `kind: kmeans`, in both modes; its rounds are blocks of counts and amounts |
+| `surrogate.py` | where clusters may lie, from tables of pairs of variables alone |
+| `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
+| `scorecard.py` | bins, weights of evidence, points |
+| `gbdt.py`, `xgb.py` | boosted trees, and XGBoost's format of them |
+| `evaluate.py`, `discrimination.py` | how well a model tells yes from no, from histograms |
+| `modelfile.py`, `saved.py`, `scoring.py` | a fitted model as a file, and a row's score by it |
+| `staged.py` | kinds of which a part is another model |
 """
+
+from typing import Final
+
+# The kinds, one line each: to be imported here is to be registered.
+from protocols.models.kmeans import KMeans as KMeans
+from protocols.models.question import ManyRounds
+from protocols.models.regression import Regression as Regression
+
+REGISTER: Final[tuple[type[ManyRounds], ...]] = tuple(ManyRounds.__subclasses__())
+KINDS: Final[dict[str, type[ManyRounds]]] = {str(kind.model_fields["kind"].default): kind for kind in REGISTER}

@@ -1,8 +1,9 @@
 """What a regression answers: coefficients with their errors and their certificate, or why there are none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from decimal import ROUND_CEILING, Context
+from typing import Any, Final, Literal
 
 import numpy as np
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
@@ -10,7 +11,10 @@ from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 from protocols.errors import ConfigError
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import Reals
+from protocols.models.interface import Result
+from protocols.statistics.rows import significant
 
+_UP: Final = Context(prec=2, rounding=ROUND_CEILING)
 Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect"]
 
 
@@ -76,6 +80,43 @@ class Fit:
         if self.degrees is None:
             return statistic, float(chdtrc(len(terms), statistic))
         return statistic / len(terms), float(fdtrc(len(terms), self.degrees, statistic / len(terms)))
+
+
+def published(fit: Fit) -> Result:
+    """A fit as results.json has it: `z`, or `t` where the dispersion is estimated or clusters are counted. Without noise all of an error is
+    that of sampling."""
+    statistic = "z" if fit.degrees is None else "t"
+    rows: list[dict[str, Any]] = [
+        {
+            "term": each.term,
+            "estimate": significant(each.estimate),
+            "std_error": significant(each.std_error),
+            "se_sampling": significant(each.std_error),
+            "se_noise": 0.0,
+            statistic: significant(each.statistic),
+            "p_value": significant(each.p_value),
+            "ci_low": significant(each.ci_low),
+            "ci_high": significant(each.ci_high),
+            "error_bound": _bound(each.error_bound),
+        }
+        for each in fit.coefficients
+    ]
+    bounds = ("coefficient_error_bound", "se_error_bound", "rms_error")
+    said: dict[str, Any] = {
+        each.name: getattr(fit, each.name) for each in fields(fit) if each.name not in ("coefficients", "covariance")
+    }
+    for name, value in said.items():
+        if isinstance(value, float):
+            said[name] = _bound(value) if name in bounds else significant(value)
+        elif isinstance(value, tuple):
+            said[name] = list(value)
+    model = {"covariance": [[significant(each) for each in row] for row in fit.covariance]} if fit.covariance else {}
+    return Result(coefficients=tuple(rows), fit=said, model=model)
+
+
+def _bound(value: float) -> float:
+    """A bound is rounded up to two digits: it says how far something can be, and its last digits are another machine's."""
+    return float(_UP.create_decimal_from_float(value))
 
 
 def _below(statistic: float, degrees: float | None) -> float:

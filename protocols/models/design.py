@@ -44,6 +44,11 @@ class Factor:
     how: How = "plain"
     cuts: tuple[str, ...] = ()
 
+    @property
+    def variable(self) -> str:
+        """Its name in the dictionary of a study, where attributes of cities are `city.NAME`."""
+        return f"city.{self.name}" if self.how == "city" else self.name
+
     def __str__(self) -> str:
         match self.how:
             case "plain":
@@ -196,7 +201,7 @@ class Design:
     def of(
         cls, terms: Sequence[str], dictionary: Dictionary, missing: Literal["drop", "indicator"] = "drop"
     ) -> "Design":
-        """Errors: `ConfigError` MODEL_TERM, STUDY_VARIABLE, MODEL_TYPE, MODEL_RANGE, STUDY_TWICE, NOT_YET."""
+        """Errors: `ConfigError` MODEL_TERM, STUDY_VARIABLE, MODEL_TYPE, MODEL_RANGE, STUDY_TWICE."""
         parsed = tuple(parse(text) for text in terms)
         written = [str(term) for term in parsed]
         for number, text in enumerate(written):
@@ -208,7 +213,7 @@ class Design:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(factor.name for term in self.terms for factor in term.factors))
+        return tuple(dict.fromkeys(factor.variable for term in self.terms for factor in term.factors))
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -236,7 +241,7 @@ class Design:
             other = f"{factor}[other]" if "other" in codes[1:] else ""
             names = [f"{factor}[{code}]" for code in codes[1:]]
             return tuple(Piece(name, 0, 1, True, other if other != name else "") for name in names)
-        low, high = range_of(self.dictionary, factor.name)
+        low, high = range_of(self.dictionary, factor.variable)
         ends = [float(each) for each in _transformed(factor.how, np.array([low, high]))]
         if factor.how == "square":
             ends.append(0.0 if low <= 0 <= high else ends[0])
@@ -247,8 +252,8 @@ class Design:
         made: list[Reals] = []
         whole = np.ones(rows, bool)
         for term in self.terms:
-            blocks = [self._values(factor, read(factor.name)) for factor in term.factors]
-            knows = np.logical_and.reduce([read(factor.name).known for factor in term.factors])
+            blocks = [self._values(factor, read(factor.variable)) for factor in term.factors]
+            knows = np.logical_and.reduce([read(factor.variable).known for factor in term.factors])
             block = blocks[0]
             for further in blocks[1:]:
                 block = (block[:, :, None] * further[:, None, :]).reshape(rows, -1)
@@ -262,24 +267,22 @@ class Design:
     def _values(self, factor: Factor, given: Column) -> Reals:
         codes = _codes(factor, self.dictionary)
         if not codes:
-            low, _ = range_of(self.dictionary, factor.name)
-            values = np.where(given.known, amounts(self.dictionary, factor.name, given), low)
+            low, _ = range_of(self.dictionary, factor.variable)
+            values = np.where(given.known, amounts(self.dictionary, factor.variable, given), low)
             return _transformed(factor.how, values)[:, None]
         if factor.how == "bands":
             edges = np.array([float(cut) for cut in factor.cuts])
-            place = np.searchsorted(edges, amounts(self.dictionary, factor.name, given), side="right")
+            place = np.searchsorted(edges, amounts(self.dictionary, factor.variable, given), side="right")
         else:
             place = given.values.astype(np.int64)
         return np.asarray(place[:, None] == np.arange(1, len(codes)), np.float64)
 
 
 def _check(factor: Factor, dictionary: Dictionary) -> None:
-    if factor.how == "city":
-        raise ConfigError("NOT_YET", thing=f"variables of cities (`{factor}`)")
-    plain = factor.how == "plain"
-    known(dictionary, factor.name, (*CODED, *NUMERIC) if plain else NUMERIC, str(factor))
+    plain = factor.how in ("plain", "city")
+    known(dictionary, factor.variable, (*CODED, *NUMERIC) if plain else NUMERIC, str(factor))
     if factor.how in LEAST:
-        low, high = range_of(dictionary, factor.name)
+        low, high = range_of(dictionary, factor.variable)
         least = LEAST[factor.how]
         if low < least or (low == least and factor.how != "sqrt"):
             raise ConfigError("MODEL_RANGE", term=str(factor), low=f"{low:g}", high=f"{high:g}", least=f"{least:g}")
@@ -290,7 +293,7 @@ def _codes(factor: Factor, dictionary: Dictionary) -> tuple[str, ...]:
     if factor.how == "bands":
         inner = [f"{low}-{high}" for low, high in pairwise(factor.cuts)]
         return (f"<{factor.cuts[0]}", *inner, f">={factor.cuts[-1]}")
-    return dictionary.codes(factor.name) if factor.how == "plain" else ()
+    return dictionary.codes(factor.variable) if factor.how in ("plain", "city") else ()
 
 
 def _transformed(how: How, values: Reals) -> Reals:
@@ -402,6 +405,12 @@ def standardise(
         scale.append(pieces[number].half * variance**0.5)
     groups = tuple(tuple(group) for group in joining.values())
     return Columns(groups=groups, centre=tuple(centre), scale=tuple(scale)), tuple(dropped)
+
+
+def smallest(pieces: Sequence[Piece], columns: Columns, moments: Moments) -> int | None:
+    """Rows with, or without, the thinnest indicator in the fit; None where it has none."""
+    counts = [moments.nonzero[list(group)].sum() for group in columns.groups if pieces[group[0]].indicator]
+    return min((int(min(each, moments.rows - each)) for each in counts), default=None)
 
 
 def dependent(information: Reals, tolerance: float = 1e-10) -> dict[int, tuple[int, ...]]:

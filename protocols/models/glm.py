@@ -20,12 +20,12 @@ from pydantic import BeforeValidator, Field
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint
-from protocols.models.answer import Cause, Fit, coefficients
+from protocols.models.answer import Cause, Fit, coefficients, published
 from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers, Piece
 from protocols.models.families import LINKS, Family, Law, Link
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.ring import Vector
 from protocols.yamltext import Flag, Real, Record, Whole
 
@@ -109,6 +109,7 @@ class Fitting(Record):
     dropped: tuple[str, ...] = ()
     collinear: tuple[str, ...] = ()
     rows: Whole = 0
+    smallest: Whole | None = None  # rows of the thinnest indicator in the fit
     left_out: Whole = 0
     sums: Numbers = ()  # of round 0: frequency, weight, weighted y, y's own part of the deviance, weighted offset
     point: Numbers = ()
@@ -238,6 +239,12 @@ class GlmPlan:
             return self._first() if ask.purpose == "standardise" else self._later(ask, max(largest, 1.0))
         except TooCoarse:
             raise self._coarse(widest) from None
+
+    def length(self, ask: Ask) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: Ask) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
 
     def _coarse(self, piece: Piece) -> ConfigError:
         return ConfigError("MODEL_PRECISION", name=piece.name, range=piece.range)
@@ -438,8 +445,12 @@ class GlmPlan:
                 return self._on_moments(state, found, rounding)
             case "step":
                 return self._on_step(state, found, rounding)
-            case "final":
+            case _:
                 return self._on_final(state, found, rounding)
+
+    def seen(self, state: Fitting) -> Seen | None:
+        """Once round 0 is in."""
+        return Seen(state.rows, len(state.point), state.rows, state.smallest) if state.rows else None
 
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
@@ -463,6 +474,7 @@ class GlmPlan:
             "columns": columns,
             "dropped": dropped,
             "rows": rows,
+            "smallest": design.smallest(self.design.pieces, columns, moments),
             "left_out": int(found.number("left_out")),
             "sums": (found.number("frequency"), weight, y, own, shift),
             "point": point,
@@ -629,6 +641,10 @@ class GlmPlan:
         return state.model_copy(update={"purpose": "done", "final": final, "roundings": found.parts})
 
     # --- the answer
+
+    def result(self, state: Fitting) -> Result:
+        """`finalize` as results.json has it."""
+        return published(self.finalize(state))
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""

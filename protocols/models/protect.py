@@ -1,39 +1,46 @@
-"""What a city looks at before it answers a round of an exact model. Pure; the gate calls it.
+"""What a city looks at before it answers a round of an exact model. Pure; `node/fitting.py` calls it.
 
-1. The plan has no more rounds than the city answers.
-2. The ask follows from the totals of all earlier rounds, which the coordinator shows: the city runs the same `tell`.
+1. The ask follows from the totals of all earlier rounds, which the coordinator shows: the city runs the same `tell` (`session.py`).
+2. What the first sums say of the whole keeps this city's own thresholds: rows, rows of the thinnest class or indicator, parameters.
 3. No chosen coefficient has made the weights vanish on all but a few of its rows, whose values the sums would then show: the effective
    number of rows (sum w)^2 / sum w^2 is at least min(own rows, max(20, 2p)) / 2, p columns with the constant.
 
-Thresholds on cities, cohorts and columns are those of the policy, and events per column those of round 0 (`glm.Limits`).
+Thresholds on cities, cohorts and rounds are those of the policy at Open, and events per column those of round 0 (`glm.Limits`).
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
-from protocols.errors import PeerError, Refusal
-from protocols.models.interface import Answer_co, Ask, Done, Model, State, Sums, agrees
-from protocols.ring import Vector
+from protocols.errors import Refusal
+from protocols.models.interface import Ask, Seen, Sums
 
-MOST_ROUNDS: Final = 40
 LEAST_ROWS: Final = 20
 
 
-def follows(
-    model: Model[State, Answer_co], past: Sequence[tuple[Ask, Vector]], ask: Ask, most_rounds: int = MOST_ROUNDS
-) -> None:
-    """Rules 1 and 2. past: every earlier round, with its total.
+@dataclass(frozen=True)
+class Thresholds:
+    """Of a city's policy, which may be stricter than what every party ends a question by."""
 
-    Errors: `Refusal MODEL_ROUNDS`; `PeerError MODEL_NOT_REPLAYABLE`; `ConfigError` where the totals leave nothing to fit.
-    """
-    if ask.round >= most_rounds:  # 1.
-        raise Refusal("MODEL_ROUNDS", round=ask.round + 1, limit=most_rounds)
-    state = model.start()  # 2.
-    for earlier, total in past:
-        state = model.tell(state, earlier, total)
-    expected = model.ask(state)
-    if isinstance(expected, Done) or not agrees(ask, expected):
-        raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
+    min_pooled: int = 0
+    min_column: int = 0
+    most_parameters_per_row: Decimal = Decimal("0.2")
+
+
+SHIPPED: Final = Thresholds()  # what every party ends a question by
+
+
+def crowded(name: str, seen: Seen, limits: Thresholds) -> Refusal | None:
+    """Rule 2 for the question `name`."""
+    if seen.parameters > limits.most_parameters_per_row * seen.carriers:
+        return Refusal(
+            "EXACT_TOO_MANY_PARAMETERS", name=name, count=seen.parameters, limit=limits.most_parameters_per_row
+        )
+    if seen.rows < limits.min_pooled:
+        return Refusal("EXACT_THIN", name=name, limit=limits.min_pooled, key="exact.min_pooled")
+    if seen.smallest is not None and seen.smallest < limits.min_column:
+        return Refusal("EXACT_THIN", name=name, limit=limits.min_column, key="exact.min_column")
+    return None
 
 
 def spread(ask: Ask, sums: Sums) -> None:

@@ -104,7 +104,17 @@ def input_commit(context: bytes, salt: bytes, snapshot: bytes, seed: bytes) -> b
 
 def sum_digest(context: bytes, u3: bytes, reveals: Iterable[bytes], total: bytes | memoryview) -> bytes:
     """Of an opened sum (int64, little-endian). The Reveal envelopes in it keep suppressed cells from being tried out."""
-    return _digest(Label.SUM, context, u3, _digest(Label.REVEALS, *reveals), total)
+    return sum_digest_of(context, u3, reveals_digest(reveals), total)
+
+
+def reveals_digest(reveals: Iterable[bytes]) -> bytes:
+    """Of the Reveal envelopes of a sum."""
+    return _digest(Label.REVEALS, *reveals)
+
+
+def sum_digest_of(context: bytes, u3: bytes, reveals: bytes, total: bytes | memoryview) -> bytes:
+    """The same from the digest of the Reveal envelopes, for whoever does not have them."""
+    return _digest(Label.SUM, context, u3, reveals, total)
 
 
 def receipt_digest(receipt: bytes) -> bytes:

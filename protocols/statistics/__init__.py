@@ -1,8 +1,6 @@
 """The register of one-round questions. A new kind is one file, and one line among the imports below."""
 
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, Union
-
-from pydantic import Field
+from typing import Final
 
 # The kinds, one line each: to be imported here is to be registered.
 from protocols.statistics.association import Association as Association
@@ -35,8 +33,3 @@ EXAMPLE_DOMAIN: Final = Domain(
     example_dictionary(), as_of=EXAMPLE_AS_OF, questions={question.id: question for question in EXAMPLES}
 )
 EXAMPLE_LAYOUT: Final[Layout] = Workload.of(EXAMPLES, EXAMPLE_DOMAIN).layout
-
-if TYPE_CHECKING:
-    AnyQuestion: TypeAlias = Question
-else:  # a union made from a register has no static form
-    AnyQuestion = Annotated[Union[REGISTER], Field(discriminator="kind")]  # noqa: UP007 the same

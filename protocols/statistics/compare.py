@@ -107,7 +107,10 @@ class Compare(Question):
         return asked.model_copy(update={"by": (*asked.by, *further)})
 
     def _unlike(self, name: str, cities: Iterable[str], domain: Domain) -> bool:
-        """Whether on the day of the study a break of the dictionary holds in some of the cities and not in others."""
+        """Whether on the day of the study a break of the dictionary holds in some of the cities and not in others, or their files cover
+        others of their holders."""
+        if len({domain.scopes.get(city, "") for city in cities}) > 1:
+            return True
         reads = (*self.standardise, *domain.questions[name].variables())
         return any(
             len({city in each.cities for city in cities}) > 1
@@ -481,7 +484,7 @@ class Indicator:
         """Of each cell that may be compared: Cochran's Q, I^2 and tau^2 over the cities that have a value there."""
         rates = whole.rates
         for at, (keys, cell) in enumerate(zip(self.keys(rates), self._cells(rates), strict=True)):
-            if not all(_comparable(self.domain.dictionary, name, code) for name, code in keys.items()):
+            if not all(self.domain.dictionary.comparable(name, code) for name, code in keys.items()):
                 continue
             pairs = [(each.value[at], each.variance[at]) for each in cities]
             held = np.array([(y, v) for y, v in pairs if y == y and v == v]).reshape(-1, 2)
@@ -524,12 +527,6 @@ def i_squared_interval(q: float, cities: int, z: float) -> tuple[float, float]:
     ends = (exp(log(q / df) / 2 + side * z * error) for side in (-1, 1))
     low, high = (max(0.0, 1 - 1 / h**2) for h in ends)
     return low, high
-
-
-def _comparable(dictionary: Dictionary, name: str, code: str) -> bool:
-    """Whether the dictionary says that a code means the same in every city."""
-    words = getattr(dictionary.variables.get(name), "codes", {}).get(code)
-    return words is None or bool(words.comparable)
 
 
 def _over(top: Floats, bottom: Floats) -> Floats:

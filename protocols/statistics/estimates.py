@@ -14,6 +14,7 @@ matrix over the positions of the whole ones, so that noise may differ from cell 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import cached_property
 from itertools import combinations
 from math import prod
@@ -28,7 +29,7 @@ from protocols.dictionary import MISSING
 from protocols.filters import Filter
 from protocols.statistics.cohorts import Slice
 from protocols.statistics.layout import KNOWN as CODE
-from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure, Occasions
+from protocols.statistics.layout import Amount, Axis, Block, Blocks, Branches, Choice, Limb, Measure, Occasions, Point
 
 PLACES: Final = 6  # a count is official to 10^-6: far below any noise, and exact in decimal arithmetic
 QUANTA: Final = 10**PLACES
@@ -40,7 +41,7 @@ Part: TypeAlias = int | slice
 Box: TypeAlias = tuple[Part, ...]
 Pattern: TypeAlias = tuple[slice | None, ...]
 FamilyKey: TypeAlias = tuple[
-    Measure, tuple[Amount, ...] | Choice | Branches, Limb | None, Occasions | None, Filter | None
+    Measure, tuple[Amount, ...] | Choice | Point | Branches, Limb | None, Occasions | None, Filter | None
 ]
 
 ALL: Final = slice(None)
@@ -343,10 +344,10 @@ def counts_of(key: FamilyKey) -> FamilyKey:
 class Estimates:
     """What one question is finalized from: its tables, by the names that it gave to its blocks.
 
-    `min_cell`: counts below it are of low reliability in dp mode (policy `dp.min_cell`, the largest of the cities in the sum).
-    `tested`: whether statements about whole tables are wanted as well; a forecast wants rows alone. `cities`: whom the sums are over.
-    `facts`: what these state about themselves, by name and city. `parts`: of how many cities, all with the same noise, these tables are the
-    sums to the last digit; 0 where they are not.
+    `min_cell`: counts below it are of low reliability in dp mode (policy `dp.min_cell`, the largest of the cities in the sum). `tested`:
+    whether statements about whole tables are wanted as well; a forecast wants rows alone. `cities`: whom the sums are over. `facts`: what
+    these state about themselves, by name and city; `summed`: by name, the sum over those that only add it up. `parts`: of how many cities,
+    all with the same noise, these tables are the sums to the last digit; 0 where they are not.
     """
 
     tables: Mapping[str, Table]
@@ -356,7 +357,8 @@ class Estimates:
     question: str
     tested: bool = True
     cities: tuple[str, ...] = ()
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
+    summed: Mapping[str, Decimal] = field(default_factory=dict)
     parts: int = 0
 
     @classmethod

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator
 
 from protocols.dictionary import Dictionary
+from protocols.statistics import smoothed
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Axis, Blocks, Domain, count
@@ -76,10 +77,12 @@ class Histogram(Question):
         return {"holders": count([self._axis(domain), *map(domain.axis, self.by)])}
 
     def finalize(self, sums: Estimates, domain: Domain) -> Answer:
-        """Counts and shares of the holders of a group whose `of` is known."""
+        """Counts and shares of the holders of a group whose `of` is known; of ages, their smoothed curve too, to be drawn."""
         table = sums["holders"].renamed(self._axis(domain).name, self.of).ordered(self.variables())
-        rows = count_rows(table, sums, sampling=self.sampling is True)
-        return Answer(rows + share_rows("share", table, range(1, len(table.axes)), sums, self.sampling is not False))
+        rows, drawn = count_rows(table, sums, sampling=self.sampling is True), self.sampling is not False
+        rows += share_rows("share", table, range(1, len(table.axes)), sums, drawn)
+        pictured = sums.tested and smoothed.is_smoothed(self.of, domain)
+        return Answer(rows, tuple(smoothed.curves(table, self.of, domain, sums, drawn=drawn)) if pictured else ())
 
     def compared(self) -> Self:
         return self

@@ -15,7 +15,7 @@ from enum import IntEnum, StrEnum
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from math import prod
+from math import ceil, prod, sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +26,7 @@ from protocols.dictionary import MISSING, Dictionary
 from protocols.errors import Both, ConfigError
 from protocols.filters import Filter, leaves, spelled
 from protocols.statistics.levels import Levels, levels_of
-from protocols.statistics.tree import SHAPES, Tree, tree
+from protocols.statistics.tree import SHAPES, SPREAD, Tree, tree
 
 KNOWN: Final = "known"
 CLIPPED: Final = ("low", "inside", "high")  # known(x) where x is clipped: how many values were moved, at no cost
@@ -40,7 +40,12 @@ CARRIER_CELLS: Final = (
 EXACT_TOP_BITS: Final = 31
 WEIGHTS: Final = range(1, 7)  # of the number of holders who answered, beside the codes of a set
 MOST_SHIFT: Final = 40
+POINT_BITS: Final = (
+    8  # half of a range is 2^8 steps of a coordinate: far below any noise, and the noise is cheap to draw
+)
+REACH: Final = Fraction(4, 5)  # of sqrt(d), the length of the farthest corner: few points are longer, and noise is less
 OUTSIDE: Final = "_outside"  # of a date: known, and in no month of the window
+NUMERIC: Final = ("integer", "number", "money")  # counted in whole units
 MONTH: Final = "month"  # keys of the rows that events answer in
 FROM: Final = "from"
 TO: Final = "to"
@@ -53,7 +58,8 @@ MOST_CELLS_PER_QUESTION: Final = (
 class Measure(StrEnum):
     """What is added for one holder. There is no sixth.
 
-    DOMINATED adds up over cities and not over holders: 1 for a city of whose amount a few holders are most (`dominance.py`).
+    DOMINATED adds up over cities and not over holders: 1 for a city of whose amount a few holders are most (`dominance.py`). So does
+    STATED: a figure of the city itself (`protocols/facts.py`), which no holder moves.
     """
 
     ONE = "1"
@@ -62,6 +68,7 @@ class Measure(StrEnum):
     PRODUCT = "(x-c)(y-d)"
     YES_NO = "yes-no"
     DOMINATED = "dominated"
+    STATED = "stated"
 
 
 class Stand(StrEnum):
@@ -132,6 +139,7 @@ class Axis:
     that nobody can stand on.
     `levels`: how the position follows from one variable, where axes of that variable at other resolutions are to agree with this one.
     `tree`: the nodes of one `level` of it; those that hold no values come last before `_missing`.
+    `centres`: of several amounts at once, known where all of them are; the position is the nearest centre.
     `stand`: what decides. `months`: of a date, of an event row's month, and of months since a date, those that the positions are.
     """
 
@@ -147,6 +155,7 @@ class Axis:
     level: int = 0
     stand: Stand = Stand.HOLDER
     months: Months | None = None
+    centres: "Centres | None" = None
 
     @property
     def size(self) -> int:
@@ -232,9 +241,64 @@ class Choice:
     most: int | None = None
 
     @property
+    def name(self) -> str:
+        return self.variable
+
+    @property
     def apart(self) -> tuple["Choice", ...]:
         """Each code by itself: tables of different codes share nothing but the holders who answered."""
         return tuple(replace(self, codes=(code,)) for code in self.codes)
+
+
+@dataclass(frozen=True)
+class Centres:
+    """Points to be near to. `of`: the amounts, each known only together with all; `at`: of each centre, one coordinate per amount, where -1
+    and 1 are the ends of its bounds."""
+
+    of: tuple[Amount, ...]
+    at: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Several amounts of one holder as a point, -1 and 1 being the ends of the bounds of each, moved towards the middle until it is at most
+    REACH sqrt(d) long, and carried in steps of 2^-POINT_BITS. All of it is one contribution: a holder moves d cells, together by no more.
+
+    Rounding half to even moves a coordinate by half a step at most, and a point of length r so to r + sqrt(d) / 2 at most.
+    """
+
+    of: tuple[Amount, ...]
+
+    @property
+    def name(self) -> str:
+        return f"({', '.join(each.name for each in self.of)})"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in self.of for name in each.variables))
+
+    @property
+    def reach(self) -> float:
+        """The longest that a point is, before rounding."""
+        return float(REACH) * sqrt(len(self.of))
+
+    @property
+    def step(self) -> int:
+        """The most in one cell: the end of a range, or all of the length in one."""
+        return min(1 << POINT_BITS, ceil(self.reach * (1 << POINT_BITS) + 0.5))
+
+    @property
+    def l1(self) -> int:
+        """r sqrt(d), and half a step for each coordinate."""
+        d = len(self.of)
+        return ceil(REACH * d * (1 << POINT_BITS) + Fraction(d, 2))
+
+    @property
+    def l2sq(self) -> int:
+        """(r + sqrt(d) / 2)^2."""
+        d = len(self.of)
+        r = REACH * (1 << POINT_BITS)  # by sqrt(d)
+        return ceil(d * (r + Fraction(1, 2)) ** 2)
 
 
 class Limb(IntEnum):
@@ -259,14 +323,14 @@ class Block:
     `over`: what is added up is event rows, or pairs of them, and not holders. Those of one holder stand in one cell each where their month
     is an axis; where it is not, all of them may meet in one.
 
-    `of`: what is measured beside the holder: nothing, one amount, two for a product, or a choice for yes-no. `shift`: what a holder adds is
-    rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode exact. `cohort`: whom it is
-    over, where that is not the study's whole cohort.
+    `of`: what is measured beside the holder: nothing, one amount, two for a product, several as one point, or a choice for yes-no.
+    `shift`: what a holder adds is rounded, half to even, to a multiple of 2^`shift`, and carried in that unit. `limb`: of a square in mode
+    exact. `cohort`: whom it is over, where that is not the study's whole cohort.
     """
 
     measure: Measure
     axes: tuple[Axis, ...] = ()
-    of: tuple[Amount, ...] | Choice = ()
+    of: tuple[Amount, ...] | Choice | Point = ()
     weight: int = 1
     shift: int = 0
     limb: Limb | None = None
@@ -280,7 +344,7 @@ class Block:
     @property
     def name(self) -> str:
         """Readable, and unique in a study."""
-        measured = self.of.variable if isinstance(self.of, Choice) else " * ".join(each.name for each in self.of)
+        measured = self.of.name if isinstance(self.of, Choice | Point) else " * ".join(each.name for each in self.of)
         limb = "" if self.limb is None else f" {self.limb.name.lower()}"
         over = "" if self.over is None else f" over {self.over.name}"
         whom = "" if self.cohort is None else f" where {spelled(self.cohort)}"
@@ -289,11 +353,23 @@ class Block:
         return f"{times}{self.measure}{limb}{f'[{measured}]' if measured else ''}{over} by ({axes}){whom}"
 
     @property
+    def amounts(self) -> tuple[Amount, ...]:
+        """Those that are measured, as one or as a point."""
+        match self.of:
+            case Choice():
+                return ()
+            case Point(of=of):
+                return of
+            case of:
+                return of
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The variables that it is about; those that decide whom it is over among them."""
-        of = (
-            [self.of.variable] if isinstance(self.of, Choice) else [name for each in self.of for name in each.variables]
-        )
+        if self.measure is Measure.STATED:
+            return ()
+        of = [name for each in self.amounts for name in each.variables]
+        of = [self.of.variable] if isinstance(self.of, Choice) else of
         over = () if self.over is None else (self.over.table, *([self.over.active] if self.over.active else []))
         chosen = () if self.cohort is None else (leaf.variable for leaf in leaves(self.cohort))
         return (*(name for axis in self.axes for name in axis.sources), *of, *over, *chosen)
@@ -306,9 +382,11 @@ class Block:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """One length per axis; for yes-no the codes come first."""
-        first = (len(self.of.codes),) if isinstance(self.of, Choice) else ()
-        return (*first, *(axis.size for axis in self.axes))
+        """One length per axis; for yes-no the codes come first, of points the coordinates."""
+        match self.of:
+            case Choice(codes=first) | Point(of=first):
+                return (len(first), *(axis.size for axis in self.axes))
+        return tuple(axis.size for axis in self.axes)
 
     @property
     def cells(self) -> int:
@@ -317,6 +395,8 @@ class Block:
     @property
     def step(self) -> int:
         """The most that one holder adds to one cell, either way, in units of 2^`shift`."""
+        if self.measure is Measure.STATED:
+            return 0
         return self.weight * round_half_even(self._reach, 1 << self.shift) * (1 if self.apart else self.touches)
 
     @property
@@ -331,6 +411,8 @@ class Block:
         match self.of:
             case () | Choice():
                 return 1
+            case Point(step=step):
+                return step
             case (one,) if self.measure is Measure.AMOUNT:
                 return one.half_width
             case (one,) if self.limb is Limb.LOW:
@@ -350,40 +432,57 @@ class Block:
     @property
     def rounded(self) -> bool:
         """Whether it may be carried in coarser units: amounts may, counts of holders may not."""
-        plain = self.limb is None and self.measure is not Measure.DOMINATED
-        return bool(self.of) and not isinstance(self.of, Choice) and plain
+        plain = self.limb is None and self.measure not in (Measure.DOMINATED, Measure.STATED)
+        return bool(self.of) and not isinstance(self.of, Choice | Point) and plain
 
     @property
     def touches(self) -> int:
         """The most cells that one holder changes."""
+        if self.measure is Measure.STATED:
+            return 0
         if self.over is not None:
             return self.over.most
-        return (self.of.most or len(self.of.codes)) if isinstance(self.of, Choice) else 1
+        match self.of:
+            case Choice(codes=codes, most=most):
+                return most or len(codes)
+            case Point(of=of):
+                return len(of)
+        return 1
 
     @property
     def low(self) -> int:
+        if self.measure is Measure.STATED and isinstance(self.of, tuple):
+            return min(self.of[0].low, 0)
         plain = isinstance(self.of, Choice) and self.of.most is not None
         upright = self.limb is not None and not (self.measure is Measure.PRODUCT and self.limb is Limb.HIGH)
         return 0 if self.measure in (Measure.ONE, Measure.DOMINATED) or upright or plain else -self.step
 
     @property
     def high(self) -> int:
+        if self.measure is Measure.STATED and isinstance(self.of, tuple):
+            return max(self.of[0].high, 0)
         return self.step
 
     @property
     def l1(self) -> int:
         """D1: the most that the block changes in all when one holder is added or removed, with all event rows."""
+        if isinstance(self.of, Point):
+            return self.weight * self.of.l1
         return self.touches * self.step if self.apart else self.step
 
     @property
     def l2sq(self) -> int:
         """D2: the most that it changes in squares. Event rows that may meet in one cell: all of them there."""
+        if isinstance(self.of, Point):
+            return self.weight**2 * self.of.l2sq
         return self.touches * self.step**2 if self.apart else self.step**2
 
     @property
     def unit(self) -> str:
         if self.measure is Measure.DOMINATED:
             return "cities"
+        if isinstance(self.of, Point):
+            return f"half ranges / {1 << POINT_BITS}"
         if isinstance(self.of, tuple) and self.of:
             return "*".join(each.unit for each in self.of)
         return "holders" if self.over is None else "pairs of rows" if self.over.pairs else "rows"
@@ -423,7 +522,7 @@ class Block:
                 "unit": each.unit,
                 **({"among": list(each.among)} if each.among else {}),
             }
-            for each in self.of
+            for each in self.amounts
         ]
 
 
@@ -505,6 +604,8 @@ class Layout:
     def __post_init__(self) -> None:
         """Errors: `ConfigError LAYOUT_EFFECT` for a block that declares less than one of its cells can change."""
         for block in self.blocks:
+            if block.measure is Measure.STATED:
+                continue
             if not 1 <= block.step <= block.l1 <= block.l2sq or block.l2sq < max(abs(block.low), abs(block.high)) ** 2:
                 raise ConfigError("LAYOUT_EFFECT", block=block.name)
 
@@ -530,6 +631,12 @@ class Layout:
         """The most that one holder adds to any cell."""
         return max((block.step for block in self.blocks), default=0)
 
+    @property
+    def largest_stated(self) -> int:
+        """The most that a city states about itself in any cell, either way."""
+        found = [block for block in self.blocks if block.measure is Measure.STATED]
+        return max((max(-block.low, block.high) for block in found), default=0)
+
     @cached_property
     def digest(self) -> str:
         return digest(canonical([block.declared() for block in self.blocks]))
@@ -550,6 +657,7 @@ class Domain:
 
     `as_of` and `window`: those of the study; a kind that asks for months needs the one or the other (`months_of`).
     `cities`: who is in the sums that a question is finalized from, where that is known. `questions`: those of the study, by id.
+    `scopes`: of each city, who of its holders its files cover, in one word for all flags together.
     """
 
     dictionary: Dictionary
@@ -558,6 +666,7 @@ class Domain:
     window: Months | None = None
     cities: tuple[str, ...] = ()
     questions: Mapping[str, Any] = field(default_factory=dict)
+    scopes: Mapping[str, str] = field(default_factory=dict)
 
     def axis(self, name: str) -> Axis:
         """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""
@@ -647,7 +756,7 @@ class Domain:
         return Axis(known_of((of.name,)), (*CLIPPED, MISSING), of.variable, cuts=cuts, levels=levels)
 
     def bins(self, name: str, cuts: Sequence[int]) -> Axis:
-        """Bins [a, b) of an integer or money variable between cuts in whole units, one below the first and one from the last on.
+        """Bins [a, b) of an integer, number or money variable between cuts in whole units, one below the first and one from the last on.
 
         A bin below the least value of the range is left out. A bin of one whole number is called by it.
         """
@@ -660,12 +769,13 @@ class Domain:
         return Axis(f"{name}: {shown}", (*whole, MISSING), name, cuts=tuple(cuts), skip=skip, levels=levels)
 
     def tree(self, name: str, scale: str | None = None, leaves: int | None = None) -> Tree:
-        """The grid of an integer or money variable. Default: of money 4096 leaves that widen with the amount, else 1024 equal ones."""
+        """The grid of an amount. Default: of money 4096 leaves that widen with the amount, else 1024 equal ones."""
         money, per = self.dictionary.type_of(name) == "money", self.per(name)
         entry = self.dictionary.variables.get(name)
         points = tuple(int(point * per) for point in getattr(entry, "points", ()))
         wanted = leaves or max(SHAPES) if money else leaves or min(SHAPES)
-        return tree(name, scale or ("asinh" if money else "linear"), wanted, self.range(name), per, points)
+        scale, step = scale or ("asinh" if money else "linear"), per if money else 1
+        return tree(name, scale, wanted, self.range(name), step, points, SPREAD * per // step)
 
     def nodes(self, of: Tree, level: int) -> Axis:
         """One level of a tree as an axis."""
@@ -677,21 +787,22 @@ class Domain:
         return Axis(name, (*whole, *empty, MISSING), of.variable, cuts=starts[1:], tree=of, level=level)
 
     def per(self, name: str) -> int:
-        """Whole units in one of what is written: fen in a yuan."""
-        return 100 if self.dictionary.type_of(name) == "money" else 1
+        """Whole units in one of what is written: fen in a yuan, decimal places of a number."""
+        return self.dictionary.per(name)
 
     def range(self, name: str) -> tuple[int, int]:
-        """The public range of an integer or money variable, in whole units."""
-        low, high = getattr(self.dictionary.entry(name), "range", (0, 0))
-        return int(Decimal(low) * self.per(name)), int(Decimal(high) * self.per(name))
+        """The public range of an integer, number or money variable, in whole units."""
+        return self.dictionary.whole_range(name)
 
     def amount(self, name: str, low: Decimal | None = None, high: Decimal | None = None) -> Amount:
-        """An integer or money variable over `low..high` (default: its range), centred and in whole steps."""
-        if self.dictionary.type_of(name) not in ("integer", "money"):
+        """An integer, number or money variable over `low..high` (default: its range), centred and in whole steps."""
+        kind = self.dictionary.type_of(name)
+        if kind not in NUMERIC:
             raise TypeError(f"{name} is not an amount in whole steps")
         per, (lowest, highest) = self.per(name), self.range(name)
         bottom, top = (whole if edge is None else int(edge * per) for edge, whole in ((low, lowest), (high, highest)))
-        unit = "fen" if per == 100 else self.dictionary.unit_of(name) or "1"
+        unit = "fen" if kind == "money" else self.dictionary.unit_of(name) or "1"
+        unit = f"{unit} / {per}" if kind == "number" and per > 1 else unit
         whole = Amount(name, bottom, top, unit, per=per)
         return whole if self.exact else self.squarable(whole)
 
@@ -759,6 +870,11 @@ def dominated(of: Amount, axes: Sequence[Axis] = ()) -> Block:
     return Block(Measure.DOMINATED, _ascending(axes), (of,))
 
 
+def stated(name: str, low: int, high: int, unit: str) -> Block:
+    """One figure of each city, summed over cities: within `low..high` whole units, 0 from who does not add it. Mode exact only."""
+    return Block(Measure.STATED, (), (Amount(name, low, high, unit),))
+
+
 def squared(of: Amount, axes: Sequence[Axis] = ()) -> Block:
     """Sum of centred squares over the holders whose x is known."""
     return Block(Measure.SQUARE, _ascending(axes), (of,))
@@ -767,6 +883,11 @@ def squared(of: Amount, axes: Sequence[Axis] = ()) -> Block:
 def product(first: Amount, second: Amount, axes: Sequence[Axis] = ()) -> Block:
     """Sum of (x - c)(y - d) over the holders of whom both are known."""
     return Block(Measure.PRODUCT, _ascending(axes), (first, second))
+
+
+def point(of: Point, axes: Sequence[Axis]) -> Block:
+    """Sums of the coordinates, over the holders of whom all are known."""
+    return Block(Measure.AMOUNT, _ascending(axes), of)
 
 
 def yes_no(of: Choice, axes: Sequence[Axis] = ()) -> Block:

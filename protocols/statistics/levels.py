@@ -98,7 +98,7 @@ def _edges(dictionary: Dictionary, name: str, root: str) -> Iterator[int]:
     """Whole values of a numeric root at which the position may change."""
     match dictionary.derived.get(name):
         case Bands(of=source, bands=bands) if source == root:
-            per = 100 if dictionary.type_of(root) == "money" else 1
+            per = dictionary.per(root)
             for low, high in bands.values():
                 yield from (ceil(low * per), floor(high * per) + 1)
         case Bands(of=source):

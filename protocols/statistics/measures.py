@@ -13,25 +13,29 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.columns import EventRows, months_of_days
-from protocols.dictionary import Column, Dictionary, Integer, Money, Reading, Set, Table, holds
+from protocols.dictionary import Column, Dictionary, Integer, Money, Number, Reading, Set, Table, holds
 from protocols.errors import Refusal
 from protocols.filters import Bools
 from protocols.statistics.dominance import Leaders
 from protocols.statistics.layout import (
     LIMB_BITS,
+    POINT_BITS,
     Amount,
     Axis,
     Block,
+    Centres,
     Choice,
     Layout,
     Limb,
     Measure,
     Months,
     Occasions,
+    Point,
     Stand,
 )
 
 Vector: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
 JOINT_LIMIT: Final = 1 << 62  # a mixed-radix code must fit int64
 
 
@@ -89,6 +93,42 @@ def product_limb(x: Steps, y: Steps, limb: Limb, at: Positions) -> Vector:
     return _sum_at(at.codes[both], part, at.cells)
 
 
+def point(of: Sequence[Steps], reach: float, at: Positions) -> Vector:
+    """Sums of coordinates at each position, over holders of whom all are known: in -1..1, the point made no longer than `reach`, carried in
+    steps of 2^-POINT_BITS. One holder: one position of each, together by no more than `layout.Point` declares.
+
+    Result: coordinates x positions, row-major.
+    """
+    known = np.logical_and.reduce([each.known for each in of])
+    scaled = [each.centred[known] / each.half_width for each in of]
+    square = np.zeros(int(known.sum()))
+    for each in scaled:
+        square += each * each
+    length = np.sqrt(square)
+    times = (1 << POINT_BITS) * np.where(length > reach, reach / np.maximum(length, reach), 1.0)
+    return np.concatenate(
+        [_sum_at(at.codes[known], np.rint(each * times).astype(np.int64), at.cells) for each in scaled]
+    )
+
+
+def nearest_of(points: Sequence[Floats], centres: Sequence[Sequence[float]] | Floats) -> tuple[Vector, Floats]:
+    """The nearest centre of each point, the first of equally near ones, and the squared distance to it. `points`: one array per coordinate.
+
+    One product and one sum at a time, so that every machine finds the same.
+    """
+    place = np.zeros(len(points[0]), dtype=np.int64)
+    least = np.full(len(points[0]), np.inf)
+    for number, centre in enumerate(centres):
+        square = np.zeros(len(points[0]))
+        for coordinate, x in zip(centre, points, strict=True):
+            away = x - coordinate
+            square += away * away
+        nearer = square < least
+        place[nearer] = number
+        least[nearer] = square[nearer]
+    return place, least
+
+
 def yes_no(
     chosen: npt.NDArray[np.uint64], answered: Bools, codes: int, at: Positions, most: int | None = None
 ) -> Vector:
@@ -122,7 +162,8 @@ def encode(
 ) -> Vector:
     """One batch of a snapshot as the layout's vector: length `layout.length`, holders of the cohort only.
 
-    `leaders`: takes note of who holds most of an amount, which no batch knows alone; cells of DOMINATED are 0 here.
+    `leaders`: takes note of who holds most of an amount, which no batch knows alone; cells of DOMINATED and STATED are
+    0 here.
 
     `exact`: a value outside the public domain is refused (`Refusal SNAPSHOT_OUT_OF_DOMAIN`, naming column and rule); in dp mode no
     refusal may depend on rows, so such a holder stands on `_missing`, or is clipped.
@@ -132,6 +173,13 @@ def encode(
     for chosen in dict.fromkeys(block.cohort for block in layout.blocks):
         inside = everybody if chosen is None else among(everybody, members(everybody, dictionary, as_of, chosen))
         _fill(vector, layout, chosen, inside, Reading(inside, dictionary, as_of), exact, leaders)
+    return vector
+
+
+def summed(layout: Layout, read: Reading, exact: bool) -> Vector:
+    """The same of holders who are chosen already, whose columns `read` gives: one batch of a round of a model."""
+    vector = np.zeros(layout.length, dtype=np.int64)
+    _fill(vector, layout, None, read.table, read, exact, None)
     return vector
 
 
@@ -152,7 +200,7 @@ def _fill(
     def values(name: str) -> Column:
         if exact and name in table.columns:
             within_range(table.columns[name], dictionary, name)
-        return read(name)
+        return whole_steps(read(name), dictionary, name)
 
     def known(names: Sequence[str]) -> Bools:
         return np.asarray(np.logical_and.reduce([values(name).known for name in names]))
@@ -165,7 +213,9 @@ def _fill(
 
     def at(axes: Sequence[Axis]) -> Positions:
         for axis in axes:
-            if axis.name not in codes:
+            if axis.name not in codes and axis.centres is not None:
+                codes[axis.name] = _nearest([steps_of(of) for of in axis.centres.of], axis.centres)
+            elif axis.name not in codes:
                 given = values(axis.source)
                 given = Column(given.values, known(axis.sources)) if axis.beside else given
                 codes[axis.name] = position_codes(axis, given, exact)
@@ -180,7 +230,7 @@ def _fill(
             block, first = layout.blocks[place], layout.offsets[place]
             vector[first : first + block.cells] = block.weight * carrier.margin(table_of_counts, block).ravel()
     for block, first in zip(layout.blocks, layout.offsets, strict=True):
-        if block.cohort != cohort:
+        if block.cohort != cohort or block.measure is Measure.STATED:  # of the city, not of its rows
             continue
         if block.measure is Measure.DOMINATED and isinstance(block.of, tuple):
             if leaders is not None:
@@ -207,18 +257,30 @@ def among(table: Table, inside: Bools) -> Table:
 
 
 def within_range(given: Column, dictionary: Dictionary, name: str) -> None:
-    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a whole number outside the public range of a given variable, or one of events; for a
-    code that a set has not."""
+    """Errors: `Refusal SNAPSHOT_OUT_OF_DOMAIN` for a number outside the public range of a given variable, or one of events; for a code
+    that a set has not."""
     variable = dictionary.entry(name) if dictionary.event_of(name) else dictionary.variables.get(name)
     if isinstance(variable, Set) and len(variable.codes) < 64:
         strange = given.values.astype(np.uint64) >> np.uint64(len(variable.codes))
         if bool(np.any((strange > 0) & given.known)):
             raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="codes of the dictionary")
-    if isinstance(variable, Integer | Money):
-        per = 100 if isinstance(variable, Money) else 1
-        low, high = (int(edge * per) for edge in variable.range)
-        if bool(np.any(((given.values < low) | (given.values > high)) & given.known)):
+    if isinstance(variable, Integer | Number | Money):
+        real = isinstance(variable, Number)  # its values are read as they are written, and counted in steps later
+        low, high = map(float, variable.range) if real else dictionary.whole_range(name)
+        inside = (given.values >= low) & (given.values <= high)
+        if bool(np.any(~inside & given.known)):
             raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=name, rule="range of the dictionary")
+
+
+def whole_steps(given: Column, dictionary: Dictionary, name: str) -> Column:
+    """A column as whole units. Real numbers are clipped to their public range and rounded, half to even, to their decimal places; what is
+    no number at all is not known."""
+    if given.values.dtype.kind != "f":
+        return given
+    number = ~np.isnan(given.values)
+    low, high = dictionary.whole_range(name)
+    scaled = np.rint(np.where(number, given.values, 0.0) * dictionary.per(name))
+    return Column(np.clip(scaled, low, high).astype(np.int64), given.known & number)
 
 
 class _Events:
@@ -296,6 +358,8 @@ def _measured(
         case Choice(variable=name, codes=codes, most=most):
             given = values(name)
             return yes_no(given.values, given.known, len(codes), at, most)
+        case Point(of=of, reach=reach):
+            return point([steps_of(each) for each in of], reach, at)
         case (one,) if block.measure is Measure.AMOUNT:
             return amount(steps_of(one), at, block.shift)
         case (one,) if block.limb is not None:
@@ -325,6 +389,13 @@ def position_codes(axis: Axis, given: Column, exact: bool) -> npt.NDArray[Any]:
     if exact and not np.array_equal(inside, given.known):
         raise Refusal("SNAPSHOT_OUT_OF_DOMAIN", column=axis.source, rule="codes of the dictionary")
     return np.where(inside, given.values, last).astype(dtype)
+
+
+def _nearest(of: Sequence[Steps], centres: Centres) -> npt.NDArray[Any]:
+    """The nearest centre of each holder; `_missing`, the last position, of those of whom not all is known."""
+    place, _ = nearest_of([each.centred / each.half_width for each in of], centres.at)
+    known = np.logical_and.reduce([each.known for each in of])
+    return np.where(known, place, len(centres.at)).astype(np.uint8)
 
 
 def _in_months(days: npt.NDArray[Any], months: Months) -> npt.NDArray[np.int64]:

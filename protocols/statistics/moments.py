@@ -22,7 +22,7 @@ from protocols.statistics.estimates import QUANTA, Estimates, Floats
 from protocols.statistics.example import Example
 from protocols.statistics.layout import LIMB_BITS, Amount, Blocks, Domain, amount, count
 from protocols.statistics.mean import about_centre, clipping
-from protocols.statistics.question import Fault, Names, Pair, Question, amount_fault, bounds_fault
+from protocols.statistics.question import Fault, Names, Pair, Question, amount_fault, clip_faults
 from protocols.statistics.rows import Answer, Row, Test, significant
 from protocols.statistics.tables import count_rows
 
@@ -57,11 +57,7 @@ class Moments(Question):
         for number, name in enumerate(self.of):
             if name in self.of[:number]:
                 yield Fault("of", "STUDY_TWICE", {"name": name})
-        for name, bounds in {} if found else self.clip.items():
-            if name not in self.of or dictionary.type_of(name) == "boolean":
-                yield Fault("clip", "STUDY_CLIP", {"name": name})
-            else:
-                yield from bounds_fault("clip", name, bounds, Domain(dictionary))
+        yield from () if found else clip_faults(self.clip, self.of, dictionary)
 
     def _amount(self, name: str, domain: Domain) -> Amount:
         if domain.dictionary.type_of(name) == "boolean":

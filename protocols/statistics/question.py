@@ -18,7 +18,7 @@ from protocols.errors import ConfigError, Place, Unfit
 from protocols.filters import Filter, decimal, leaves
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.example import Example
-from protocols.statistics.layout import Blocks, Domain, plain
+from protocols.statistics.layout import NUMERIC, Blocks, Domain, plain
 from protocols.statistics.rates import Rates
 from protocols.statistics.rows import Answer
 from protocols.statistics.suppression import Withheld, uncovered
@@ -106,6 +106,10 @@ class Question(Record, ABC):
         """Of a study's cities, those of which the question needs a figure that it does not state."""
         return ()
 
+    def facts(self) -> tuple[str, ...]:
+        """Names of the figures of centres that it asks for."""
+        return ()
+
     @abstractmethod
     def blocks(self, domain: Domain) -> Blocks:
         """The sums it needs, by a name of its own. Pre-condition: no faults."""
@@ -158,9 +162,7 @@ def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str,
     """Faults of the name of a number that is summed or cut into bins. `beside`: further types that the kind can answer."""
     if name not in dictionary.known():
         yield _unknown(key, name, dictionary)
-    elif (kind := dictionary.type_of(name)) == "number":
-        yield Fault(key, "NOT_YET", {"thing": f"{name}, a number that is not counted in whole steps,"})
-    elif kind not in ("integer", "money", *beside):
+    elif (kind := dictionary.type_of(name)) not in (*NUMERIC, *beside):
         yield Fault(key, "STUDY_NOT_AN_AMOUNT", {"name": name, "type": kind})
 
 
@@ -175,7 +177,7 @@ def _unknown(key: str, name: str, dictionary: Dictionary) -> Fault:
 
 
 def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain) -> Iterator[Fault]:
-    """Bounds of an amount must rise, lie inside its public range, and be whole steps. Pre-condition: an integer or money variable."""
+    """Bounds of an amount must rise, lie inside its public range, and be whole steps. Pre-condition: it is one."""
     per, (low, high) = domain.per(name), domain.range(name)
     steps = [bound * per for bound in bounds]
     rising = all(first < second for first, second in pairwise(steps))
@@ -184,6 +186,15 @@ def bounds_fault(key: str, name: str, bounds: Sequence[Decimal], domain: Domain)
         yield Fault(
             key, "STUDY_BOUNDS", {"name": name, "bounds": shown, "least": plain(low, per), "most": plain(high, per)}
         )
+
+
+def clip_faults(clip: Mapping[str, Sequence[Decimal]], of: Sequence[str], dictionary: Dictionary) -> Iterator[Fault]:
+    """Faults of bounds for some of several variables. Pre-condition: each of these is an amount or a boolean."""
+    for name, bounds in clip.items():
+        if name not in of or dictionary.type_of(name) == "boolean":
+            yield Fault("clip", "STUDY_CLIP", {"name": name})
+        else:
+            yield from bounds_fault("clip", name, bounds, Domain(dictionary))
 
 
 def axis_faults(

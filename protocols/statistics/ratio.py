@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from protocols.dictionary import Dictionary
+from protocols.dictionary import Dictionary, near
 from protocols.statistics import intervals, marks
 from protocols.statistics.estimates import KNOWN, OWN, QUANTA, Estimates, Floats, Table, Units
 from protocols.statistics.example import Example
@@ -25,6 +25,7 @@ from protocols.statistics.mean import YES, about_centre, clipping
 from protocols.statistics.question import Fault, Names, Pair, Question, Value, amount_fault, axis_faults, bounds_fault
 from protocols.statistics.rates import ONE, Part, Rates, Sum, centre, whole
 from protocols.statistics.rows import Answer, Row, Test, table_rows
+from protocols.statistics.suppression import Withheld
 from protocols.statistics.tables import count_rows
 from protocols.yamltext import Record
 
@@ -92,14 +93,17 @@ class Ratio(Question):
         if self.by and len(named) < len(self.sides):
             yield Fault("by", "RATIO_CONSTANT_BY", {})
         for side, given in self.sides.items():
-            if isinstance(given, Fact):
-                yield Fault(side, "NOT_YET", {"thing": f"`fact: {given.fact}`"})
+            if isinstance(given, Fact) and given.fact not in dictionary.facts:
+                yield Fault(side, "STUDY_FACT", {"name": given.fact, "near": near(given.fact, dictionary.facts)})
         if isinstance(self.numerator, Published):
             yield Fault(NUMERATOR, "RATIO_PUBLISHED", {})
         found = [
             each for side, name in self._summed.items() for each in amount_fault(side, name, dictionary, ("boolean",))
         ]
         yield from found
+        timed = {} if found else {dictionary.timing_of(name): name for name in named}
+        if "flow" in timed and "balance" in timed:
+            yield Fault(DENOMINATOR, "RATIO_TIMING", {"flow": timed["flow"], "balance": timed["balance"]})
         for name in () if found else self.clip:
             if name not in named or dictionary.type_of(name) == "boolean":
                 yield Fault("clip", "STUDY_CLIP", {"name": name})
@@ -107,6 +111,9 @@ class Ratio(Question):
                 yield from bounds_fault("clip", name, self.clip[name], Domain(dictionary))
         if self.band is not None and not self.band[0] < self.band[1]:
             yield Fault("band", "RATIO_BAND", {"low": f"{self.band[0]:f}", "high": f"{self.band[1]:f}"})
+
+    def facts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(given.fact for given in self.sides.values() if isinstance(given, Fact)))
 
     def without_figures(self, cities: Sequence[str]) -> tuple[str, ...]:
         stated = [given.public for given in self.sides.values() if isinstance(given, Published)]
@@ -169,6 +176,10 @@ class Ratio(Question):
         counts = count_rows(of.both, sums, sampling=self.sampling is True)
         return Answer(_rows(found, of.both.axes, self.band, sums) + counts, tuple(tests))
 
+    def withhold(self, answer: Answer, withheld: Withheld, blocks: Blocks) -> Answer:
+        """Figures of centres are of no holders."""
+        return super().withhold(answer, withheld, blocks) if self._summed else answer
+
     def compared(self) -> Self | None:
         """With the squares that say how much the drawing of holders varies it; figures have none."""
         return self.model_copy(update={"sampling": True}) if len(self._summed) == len(self.sides) else None
@@ -202,12 +213,16 @@ class Ratio(Question):
 
 
 def _stated(given: Side, sums: Estimates) -> float:
-    """A figure, added up over the cities of a scope; NaN where one of them states none."""
+    """A figure, added up over the cities of a scope; NaN where one of them states none. Of what is only added up: the sum."""
+    values: Mapping[str, Any]
     match given:
         case Published(public=values):
             pass
         case Fact(fact=name):
-            values = sums.facts.get(name, {})
+            said, rest = sums.facts.get(name, {}), sums.summed.get(name)
+            if rest is not None:
+                return float(sum((said[city] for city in sums.cities if city in said), rest))
+            values = said
         case _:
             raise TypeError(given)
     return float(sum(values[city] for city in sums.cities)) if set(sums.cities) <= set(values) else float("nan")

@@ -5,16 +5,17 @@ without a value on `_missing`. One holder moves one cell by 1.
 
     n_t = holders seen for t or longer      d_t = events at t      S(t) = product over s <= t of (1 - d_s / n_s)
 
-Durations beyond T = 240 are counted as seen until T. Where noise has made d_t negative it stays so: cut at 0, errors of many months would
-add up to a curve that is too high. What is shown (`display`) never rises.
+Durations beyond T, which is 240 or the `until` of the question, are counted as seen until T. Where noise has made d_t negative it stays so:
+cut at 0, errors of many months would add up to a curve that is too high. What is shown (`display`) never rises.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
+from pydantic import Field
 
 from protocols.dictionary import MISSING, Dictionary
 from protocols.statistics import intervals, marks
@@ -26,6 +27,7 @@ from protocols.statistics.layout import Axis, Blocks, Domain, count
 from protocols.statistics.question import Fault, Names, Question, amount_fault, axis_faults
 from protocols.statistics.rows import Answer, Row, Test, significant, table_rows
 from protocols.statistics.suppression import Withheld, uncovered
+from protocols.yamltext import Whole
 
 AT: Final = "at"  # the key of rows
 LONGEST: Final = 240  # months
@@ -36,6 +38,8 @@ EVENT: Final = 1
 
 
 class Survival(Question):
+    """`until`: T, the last time of the curve, where fewer months than 240 can hold anybody."""
+
     EXAMPLE = Example(
         {"id": "retention", "kind": "survival", "duration": "months_paying", "event": "owner", "by": "sex"},
         holder={"months_paying": "7", "owner": "true", "sex": "female"},
@@ -45,6 +49,7 @@ class Survival(Question):
     duration: str
     event: str
     by: Names = ()
+    until: Annotated[Whole, Field(ge=1, le=LONGEST)] | None = None
 
     def variables(self) -> tuple[str, ...]:
         return (self.duration, self.event, *self.by)
@@ -63,16 +68,22 @@ class Survival(Question):
     def _no_duration(self, dictionary: Dictionary) -> Iterator[Fault]:
         kind, (low, _) = dictionary.type_of(self.duration), Domain(dictionary).range(self.duration)
         zh, en = (f"类型是 {kind}", f"it is of type {kind}") if kind != "integer" else ("", "")
-        if kind == "integer" and not 0 <= low < LONGEST:
+        if kind == "integer" and not 0 <= low < self.longest:
             zh, en = f"取值从 {low} 起", f"it begins at {low}"
         if en:
             yield Fault("duration", "STUDY_DURATION", {"name": self.duration, "problem_zh": zh, "problem_en": en})
 
+    @property
+    def longest(self) -> int:
+        """T."""
+        return self.until or LONGEST
+
     def _axis(self, domain: Domain) -> Axis:
         """Every duration from the least of the range to T; one more position for all beyond."""
         low, high = domain.range(self.duration)
-        bins = domain.bins(self.duration, range(low + 1, min(high, LONGEST + 1) + 1))
-        return replace(bins, name=f"{self.duration} one by one")
+        bins = domain.bins(self.duration, range(low + 1, min(high, self.longest + 1) + 1))
+        upto = "" if self.until is None else f" to {self.until}"
+        return replace(bins, name=f"{self.duration} one by one{upto}")
 
     def blocks(self, domain: Domain) -> Blocks:
         by = [domain.axis(name) for name in self.by]
@@ -83,7 +94,7 @@ class Survival(Question):
         axis = self._axis(domain)
         table = sums["holders"].ordered((*self.by, axis.name, self.event))
         (low, high), drawn = domain.range(self.duration), self.sampling is not False
-        times = tuple(range(low, min(high, LONGEST) + 1))
+        times = tuple(range(low, min(high, self.longest) + 1))
         curves = {
             group: Curve(table, group, times, sums.z, drawn)
             for group in np.ndindex(tuple(each.size - 1 for each in table.axes[:-2]))

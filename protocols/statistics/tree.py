@@ -55,11 +55,17 @@ class Tree:
 
 @cache
 def tree(
-    variable: str, scale: str, leaves: int, bounds: tuple[int, int], step: int, points: tuple[int, ...] = ()
+    variable: str,
+    scale: str,
+    leaves: int,
+    bounds: tuple[int, int],
+    step: int,
+    points: tuple[int, ...] = (),
+    spread: int = SPREAD,
 ) -> Tree:
     """A grid over `bounds` (whole units, both inside) with at most so many leaves, and no more levels than its steps need.
 
-    `points`: values that many holders share; each gets a leaf of one step.
+    `points`: values that many holders share; each gets a leaf of one step. `spread`: of an asinh grid, in steps.
     """
     (branching, height), (low, high) = SHAPES[leaves], bounds
     first, after = low // step, high // step + 1
@@ -68,7 +74,7 @@ def tree(
     most = wanted = branching**height
     lumps = {edge for point in points for edge in (point // step, point // step + 1) if first < edge < after}
     while True:
-        cut = _linear(first, after, wanted) if scale == "linear" else _asinh(first, after, wanted)
+        cut = _linear(first, after, wanted) if scale == "linear" else _asinh(first, after, wanted, spread)
         edges = sorted({first, after, *cut} | lumps)
         if len(edges) - 1 <= most:
             break
@@ -81,14 +87,14 @@ def _linear(first: int, after: int, leaves: int) -> Iterator[int]:
     return (first + number * (after - first) // leaves for number in range(leaves))
 
 
-def _asinh(first: int, after: int, leaves: int) -> Sequence[int]:
+def _asinh(first: int, after: int, leaves: int, spread: int) -> Sequence[int]:
     """x = s sinh(t), t in equal steps."""
     with localcontext(prec=DIGITS):
-        begin, end = (_arsinh(Decimal(edge) / SPREAD) for edge in (first, after))
+        begin, end = (_arsinh(Decimal(edge) / spread) for edge in (first, after))
         power, ratio = begin.exp(), ((end - begin) / leaves).exp()
         found = []
         for _ in range(leaves):
-            x = SPREAD * (power - 1 / power) / 2
+            x = spread * (power - 1 / power) / 2
             found.append(int(x.to_integral_value(ROUND_HALF_EVEN)))
             power *= ratio
     return found

@@ -3,7 +3,8 @@
 A question that is released pooled is measured in the secure sum over cities; one that is released by city, in every city's own answer; one
 that is released both ways, in both, for a part of its cost each. In mode exact the sum of what cities say themselves is exact already, so
 that the latter is measured by city alone; and every margin of its tables is a block of its own, so that a city can withhold cells of them.
-Beside a sum of amounts stands how many cities there are of whose part a few holders are most, for each of its cells and margins.
+Beside a sum of amounts stands how many cities there are of whose part a few holders are most, for each of its cells and margins; and every
+figure of centres that a question released pooled asks for has a cell of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
+from protocols import facts
 from protocols.privacy import POOLED_PART
 from protocols.statistics.cohorts import Slice, apart, widened
 from protocols.statistics.dominance import guards
@@ -89,6 +91,9 @@ class Workload:
         if domain.exact:
             own |= dict.fromkeys(margins(tuple(own)), Fraction(1))
             summed |= dict.fromkeys(guards(tuple(summed)), Fraction(1))
+            pooled = [each for each in questions if (each.release or release) == "pooled"]
+            figures = dict.fromkeys(name for each in pooled for name in each.facts())
+            summed |= dict.fromkeys((facts.cell(name, domain.dictionary) for name in figures), Fraction(1))
         weights_ = (*summed.values(), *own.values())
         slices = {name: part for name, (_, part) in wide.items()}
         return cls(Layout(tuple(summed)), named, weights_, Layout(tuple(own)), plain, slices)

@@ -22,6 +22,7 @@ from protocols.secagg import collector, keys, member, recovery, sharing
 from protocols.secagg.masks import add_masks
 from protocols.secagg.plan import shares_to_open
 from protocols.secagg.transcript import Transcript, recomputed
+from protocols.session import Session
 from protocols.statistics.dominance import Amounts, withheld_amounts
 from protocols.statistics.estimates import Families, Family
 from protocols.statistics.layout import Layout, Measure
@@ -309,7 +310,7 @@ def no_further_amounts(layout: Layout, families: Families, total: Vector, _count
 class AgreeableGate(Gate):
     """A gate that takes the plan for what its study gives, and minds nothing in it. It holds a budget all the same."""
 
-    def _terms(self, request: Envelope, now: int) -> tuple[member.Terms, Agreement | None]:
+    def _terms(self, request: Envelope, now: int) -> tuple[member.Terms, Agreement | Session | None]:
         terms, agreement = super()._terms(request, now)
         plan = Plan.decode(messages.Open.decode(request.body).plan)
         agreeable = replace(terms, approved=plan, able=None, policy=None, size=None)

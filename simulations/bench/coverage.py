@@ -25,7 +25,7 @@ from protocols.secagg.plan import thresholds
 from protocols.statistics import KINDS
 from protocols.statistics.estimates import Estimates, Floats
 from protocols.statistics.layout import Domain
-from protocols.statistics.rows import Row
+from protocols.statistics.rows import Answer, Row
 from protocols.statistics.workload import Workload
 from protocols.yamltext import read
 from simulations.bench import Line, line
@@ -128,10 +128,25 @@ def simulated(n: int, cities: int, noise: float, runs: int, seed: str) -> Covera
     unmarked: Runs = defaultdict(list)
     marked: Runs = defaultdict(list)
     v: list[bool] = []
+    for holders, answered in answers(n, cities, noise, runs, generator, chances):
+        for question, answer in answered:
+            for row in answer.rows:
+                if row.estimate is not None and MISSING not in row.keys.values():
+                    key = (question.id, row.measure, row.contrast, *row.keys.items())
+                    (marked if row.obs_status else unmarked)[key].append(holds(row, of_truth(row, holders, chances)))
+            v += [holds(test.values, phi) for test in answer.tests if test.name == "cramers_v"]
+    return Coverage(unmarked, marked, v)
+
+
+def answers(
+    n: int, cities: int, noise: float, runs: int, generator: Any, chances: Floats
+) -> Iterator[tuple[Any, list[tuple[Any, Answer]]]]:
+    """Of each run the holders of all cities, drawn anew from `chances`, and what every question of the study says of them."""
     for _ in range(runs):
         holders = np.sum([generator.multinomial(n // cities, chances.ravel()) for _ in range(cities)], axis=0)
         holders = holders.reshape(chances.shape)
         families = reconcile(WORKLOAD.layout, summed(holders, noise, generator), [noise] * len(WORKLOAD.layout.blocks))
+        answered = []
         for question in STUDY:
             sums = Estimates.of(
                 families,
@@ -141,13 +156,8 @@ def simulated(n: int, cities: int, noise: float, runs: int, seed: str) -> Covera
                 confidence=0.95,
                 min_cell=10,
             )
-            answer = question.finalize(sums, DOMAIN)
-            for row in answer.rows:
-                if row.estimate is not None and MISSING not in row.keys.values():
-                    key = (question.id, row.measure, row.contrast, *row.keys.items())
-                    (marked if row.obs_status else unmarked)[key].append(holds(row, of_truth(row, holders, chances)))
-            v += [holds(test.values, phi) for test in answer.tests if test.name == "cramers_v"]
-    return Coverage(unmarked, marked, v)
+            answered.append((question, question.finalize(sums, DOMAIN)))
+        yield holders, answered
 
 
 def summed(holders: Any, noise: float, generator: Any) -> Any:

@@ -1,7 +1,8 @@
 """A study's tables a second time, as bare SQL over the same Parquet file: what one would write without a federation.
 
 One query per set of axes, with every sum that has these axes. NULL stands for `_missing`; SQL's own three-valued logic is that of the
-filters. Whole numbers, categories, booleans and money; not sets and not limbs of exact squares.
+filters. Whole numbers, categories, booleans, money and months of dates; not sets and not limbs of exact squares. A file is of no city that
+a study knows, and stands on `_missing` of what is said about cities.
 """
 
 # ruff: noqa: S608 names of dictionary variables, quoted, and numbers
@@ -15,6 +16,7 @@ import numpy as np
 from node.mapping import NOT_KNOWN
 from node.snapshot import STATUS
 from protocols import filters
+from protocols.attributes import of_cities
 from protocols.dictionary import Bands, Dictionary, Rules, YearsBefore
 from protocols.statistics.layout import Axis, Block, Layout, Measure
 from protocols.statistics.measures import Vector
@@ -33,10 +35,12 @@ def queries(layout: Layout, study: Study, source: str) -> list[tuple[tuple[Block
     where = "" if study.file.cohort is None else f" WHERE {write.condition(study.file.cohort)}"
     found = []
     for axes, blocks in together.items():
-        keys = [f"{write.position(axis)} AS a{place}" for place, axis in enumerate(axes)]
+        given = [f"({write.given(axis)}) AS g{place}" for place, axis in enumerate(axes)]
+        keys = [f"{write.position(axis, f'g{place}')} AS a{place}" for place, axis in enumerate(axes)]
         sums = [write.summed(block) for block in blocks]
         group = f" GROUP BY {', '.join(f'a{place}' for place in range(len(axes)))}" if axes else ""
-        found.append((tuple(blocks), f"SELECT {', '.join([*keys, *sums])} FROM {source}{where}{group}"))
+        rows = f"(SELECT {', '.join(['*', *given])} FROM {source}{where})"
+        found.append((tuple(blocks), f"SELECT {', '.join([*keys, *sums])} FROM {rows}{group}"))
     return found
 
 
@@ -110,16 +114,27 @@ class _Writer:
                 return f"{given} BETWEEN {read(low)} AND {read(high)}"
         return f"{given} {ORDER[operator]} {read(condition.is_ if operator == 'is' else getattr(condition, operator))}"
 
-    def position(self, axis: Axis) -> str:
-        given = f"({self.variable(axis.source)})"
+    def given(self, axis: Axis) -> str:
+        """What decides the position; of a date, its month by number."""
+        if of_cities(axis.source):
+            return "NULL::BIGINT"
+        of = self.variable(axis.source)
+        if axis.months is None:
+            return of
+        day = f"(DATE '1970-01-01' + ({of})::INTEGER)"
+        return f"year({day}) * 12 + month({day}) - 1"
+
+    def position(self, axis: Axis, given: str) -> str:
+        """Where a row stands, by the column `given`."""
         if axis.known_only:
             return f"CASE WHEN {given} IS NOT NULL THEN 0 END"
+        if axis.months is not None:
+            months = axis.months
+            inside = f"WHEN {given} BETWEEN {months.first} AND {months.last} THEN {given} - {months.first}"
+            return f"CASE WHEN {given} IS NULL THEN NULL {inside} ELSE {months.number} END"
         if axis.cuts is None:
             return given
-        steps = " ".join(
-            f"WHEN {given} >= {cut} THEN {place + 1 - axis.skip}" for place, cut in reversed(list(enumerate(axis.cuts)))
-        )
-        return f"CASE WHEN {given} IS NULL THEN NULL {steps} ELSE 0 END"
+        return f"CASE WHEN {given} IS NOT NULL THEN {_searched(given, axis.cuts, axis.skip, 0, len(axis.cuts))} END"
 
     def summed(self, block: Block) -> str:
         if block.measure is Measure.ONE:
@@ -133,6 +148,16 @@ class _Writer:
         if block.measure is Measure.AMOUNT:
             return f"sum({u}) / {1 << block.shift}"
         return f"(sum({u} * {u}) * 2 - count({u})::HUGEINT * {of.half_width**2}) / {of.square_halves << block.shift}"
+
+
+def _searched(given: str, cuts: Sequence[int], skip: int, least: int, most: int) -> str:
+    """How many of the cuts a value has reached, less `skip`, but never below 0: by halves, as thousands of them are not tried in turn.
+    It is known to have reached `least`, and not more than `most`."""
+    if least == most:
+        return str(max(0, least - skip))
+    half = (least + most + 1) // 2
+    above, below = (_searched(given, cuts, skip, *part) for part in ((half, most), (least, half - 1)))
+    return f"CASE WHEN {given} >= {cuts[half - 1]} THEN {above} ELSE {below} END"
 
 
 def _clipped(given: str, low: int, high: int) -> str:

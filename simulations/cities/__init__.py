@@ -3,7 +3,9 @@
 Every folder holds what a real one would: data in the city's own dialect, `mapping.yaml`, `policy.yaml`, `city.yaml` (`synthetic: true`).
 `truth/`, beside the folders, holds the clean rows and the planted parameters. No record of a person is in any of it.
 
-`write_independent` does less for any dictionary: independent draws from its public domains, to rehearse a study before real files exist.
+`write_core` writes the six as annual reports count their holders, with figures of their own. `write_independent` does less for any
+dictionary: independent draws from its public domains, to rehearse a study before real files exist. `write_respondents`
+makes the respondents of a survey, with planted slopes.
 """
 
 import math
@@ -43,9 +45,7 @@ def write(
     Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_HETEROGENEITY, SIMULATE_SEED, SIMULATE_BROKEN.
     """
     _vacant(out)
-    unknown = [city for city in cities if city not in ALL]
-    if unknown or not cities:
-        raise ConfigError("SIMULATE_CITY", city=unknown[0] if unknown else "", known=", ".join(ALL))
+    _known(cities)
     _sized(LEAST_ROWS if rows is None else rows, seed)
     if not (math.isfinite(heterogeneity) and 0 <= heterogeneity <= MOST_HETEROGENEITY):
         raise ConfigError("SIMULATE_HETEROGENEITY", value=heterogeneity, most=MOST_HETEROGENEITY)
@@ -62,6 +62,23 @@ def write(
             KINDS[broken].done(made / KINDS[broken].city / "data")
 
 
+def write_core(out: Path, cities: Sequence[str] = ALL, rows: int | None = None, seed: int = 20220531) -> date:
+    """Write the six cities as annual reports count them, under `hpf-core@1`, into `out`, as `write` does; the date of their snapshots.
+
+    `rows`: holders of each city, a sample of as many as its figures are of; 50,000 if not given. Figures and holders are invented.
+    Errors: `ConfigError` SIMULATE_OUT, SIMULATE_CITY, SIMULATE_ROWS, SIMULATE_SEED.
+    """
+    _vacant(out)
+    _known(cities)
+    from simulations.cities import annual
+
+    number = annual.ROWS if rows is None else rows
+    _sized(number, seed)
+    with _filling(out) as (made, spill):
+        annual.build(made, spill, [city for city in ALL if city in cities], number, seed)
+    return annual.SNAPSHOT
+
+
 def write_independent(
     out: Path, dictionary: str, cities: Sequence[str] = ANY, rows: int = ANY_ROWS, seed: int = 20220531
 ) -> date:
@@ -71,9 +88,7 @@ def write_independent(
     Errors: `ConfigError` of the dictionary, and SIMULATE_OUT, SIMULATE_NAME, SIMULATE_ROWS, SIMULATE_SEED, SIMULATE_RANGE.
     """
     _vacant(out)
-    wrong = [city for city in cities if not re.fullmatch(CITY_ID, city)]
-    if wrong or not cities:
-        raise ConfigError("SIMULATE_NAME", city=wrong[0] if wrong else "")
+    _named(cities)
     _sized(rows, seed)
 
     from simulations.cities import independent
@@ -82,6 +97,35 @@ def write_independent(
     with _filling(out) as (made, _):
         independent.build(made, meant, dictionary, tuple(dict.fromkeys(cities)), rows, seed)
     return independent.snapshot_date(meant)
+
+
+def write_respondents(out: Path, parties: Sequence[str] = (), rows: int | None = None, seed: int = 20220531) -> date:
+    """Write parties of invented respondents of `platform-workers-survey@1` into `out`, as `write` does; the date of their snapshots.
+
+    Unlike independent draws they have relations that are known: `truth/truth.json` has the planted slopes. Without `parties` or `rows`:
+    three of 1,543. Errors: `ConfigError` SIMULATE_OUT, SIMULATE_NAME, SIMULATE_ROWS, SIMULATE_SEED.
+    """
+    from simulations.cities import respondents
+
+    chosen, each = tuple(dict.fromkeys(parties)) or respondents.PARTIES, respondents.ROWS if rows is None else rows
+    _vacant(out)
+    _named(chosen)
+    _sized(each, seed)
+    with _filling(out) as (made, _):
+        respondents.build(made, chosen, each, seed)
+    return respondents.AS_OF
+
+
+def _named(cities: Sequence[str]) -> None:
+    wrong = [city for city in cities if not re.fullmatch(CITY_ID, city)]
+    if wrong or not cities:
+        raise ConfigError("SIMULATE_NAME", city=wrong[0] if wrong else "")
+
+
+def _known(cities: Sequence[str]) -> None:
+    unknown = [city for city in cities if city not in ALL]
+    if unknown or not cities:
+        raise ConfigError("SIMULATE_CITY", city=unknown[0] if unknown else "", known=", ".join(ALL))
 
 
 def _vacant(out: Path) -> None:

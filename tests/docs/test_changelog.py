@@ -20,7 +20,7 @@ def test_every_key_that_is_refused_for_now_is_listed() -> None:
         if isinstance(text, ast.Constant) and isinstance(text.value, str)
         for key in re.findall(r"`([a-z_.]+)`", text.value)
     }
-    assert keys >= {"facts", "codes_from"}
+    assert keys >= {"codes_from"}
     assert {key for key in keys if f"`{key}`" not in LISTED} == set()
 
 

@@ -14,7 +14,7 @@ from protocols.canonical import canonical, parse_canonical
 from protocols.dictionary import MISSING, Category, Column, Dictionary, Table
 from protocols.errors import ConfigError
 from protocols.statistics import EXAMPLE_LAYOUT, KINDS, REGISTER
-from protocols.statistics.layout import OUTSIDE, Block, Choice, Domain, Layout, Stand
+from protocols.statistics.layout import OUTSIDE, Block, Domain, Layout, Stand
 from protocols.statistics.measures import encode
 from protocols.statistics.question import Question
 from protocols.statistics.rows import Row
@@ -111,8 +111,7 @@ def test_a_variable_that_a_city_cannot_map_moves_its_holders_to_missing(
     )
     for block in layout.blocks:
         old, new = (vector[layout.span(block)].reshape(block.shape) for vector in (before, after))
-        measured = () if isinstance(block.of, Choice) else block.of
-        if any(lost in SMALL.needs(name) for each in measured for name in each.variables) or any(
+        if any(lost in SMALL.needs(name) for each in block.amounts for name in each.variables) or any(
             axis.stand is Stand.SINCE and axis.source == lost for axis in block.axes
         ):  # no sum of it, and no months since it
             assert not new.any()

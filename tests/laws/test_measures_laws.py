@@ -114,7 +114,7 @@ def slowly(block: Block, crowd: list[Holder]) -> list[int]:
         at = 0
         for axis in block.axes:
             at = at * axis.size + _place(axis.name, axis.size, holder)
-        names = [block.of.variable] if isinstance(block.of, Choice) else [each.variable for each in block.of]
+        names = [block.of.variable] if isinstance(block.of, Choice) else [each.variable for each in block.amounts]
         if not all(name in holder for name in names):
             continue
         if isinstance(block.of, Choice):
@@ -122,7 +122,7 @@ def slowly(block: Block, crowd: list[Holder]) -> list[int]:
                 cells[code * width + at] += 1 if holder["worries"] >> code & 1 else -1
             continue
         steps = [
-            min(max(holder[each.variable], each.low), each.high) - (each.low + each.high) // 2 for each in block.of
+            min(max(holder[each.variable], each.low), each.high) - (each.low + each.high) // 2 for each in block.amounts
         ]
         match block.measure:
             case Measure.ONE:
@@ -130,7 +130,8 @@ def slowly(block: Block, crowd: list[Holder]) -> list[int]:
             case Measure.AMOUNT:
                 cells[at] += steps[0]
             case Measure.SQUARE:
-                half = block.of[0].high - (block.of[0].low + block.of[0].high) // 2
+                x = block.amounts[0]
+                half = x.high - (x.low + x.high) // 2
                 unit = -(-(half**2) // 2**25)
                 cells[at] += round(Fraction(2 * steps[0] ** 2 - half**2, 2 * max(unit, 1)))  # halves to even
             case Measure.PRODUCT:

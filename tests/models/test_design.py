@@ -139,7 +139,7 @@ def test_rows_become_columns_and_a_missing_value_is_left_out_or_has_a_column_of_
         ("log(income)", "MODEL_RANGE", r"\[0, 1000\]"),
         ("sqrt(debt)", "MODEL_RANGE", r"\[-5, 5\]"),
         ("log1p(debt)", "MODEL_RANGE", r"\[-5, 5\]"),
-        ("city.region", "NOT_YET", "variables of cities"),
+        ("city.region", "STUDY_VARIABLE", r"city\.region"),
     ],
 )
 def test_a_term_that_does_not_fit_the_dictionary_is_refused(meant: Dictionary, term: str, code: str, said: str) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from protocols.errors import PeerError, Refusal
+from protocols.errors import Refusal
 from protocols.models.glm import Glm, GlmPlan
-from protocols.models.protect import follows, spread
+from protocols.models.interface import Seen
+from protocols.models.protect import SHIPPED, Thresholds, crowded, spread
 from tests.models.data import Frame, germancredit, randhie, social_insure
-from tests.models.federation import conversation, planned, secure_sum
+from tests.models.federation import conversation, planned
 from tests.models.test_glm_laws import QUESTION, work
 
 CREDITS = tuple(f"v{number}" for number in range(20))
@@ -34,8 +35,9 @@ def test_an_honest_fit_trips_no_rule(load: Callable[[], Frame], question: Glm) -
     cities = divided(frame)
     model = planned(frame, question, cities)
     _, log = conversation(model, cities)
-    past = [(ask, secure_sum(vectors)) for ask, vectors in zip(log.asks, log.vectors, strict=True)]
-    follows(model, past[:-1], log.asks[-1])
+    for state in log.states:
+        seen = model.seen(state)
+        assert seen is None or crowded("fit", seen, SHIPPED) is None
     for ask in log.asks:
         for city in cities[:2]:
             spread(ask, model.measure(ask, city.columns.__getitem__, city.rows))
@@ -62,15 +64,17 @@ def test_coefficients_that_leave_a_few_rows_with_weight_are_refused() -> None:
     spread(log.asks[0], model.measure(log.asks[0], nobody.columns.__getitem__, 0))
 
 
-def test_an_ask_that_the_totals_do_not_give_and_a_round_too_many_are_refused() -> None:
-    model, cities = small()
-    _, log = conversation(model, cities)
-    past = [(ask, secure_sum(vectors)) for ask, vectors in zip(log.asks, log.vectors, strict=True)]
-    aimed = log.asks[2].model_copy(update={"point": tuple(2 * each for each in log.asks[2].point)})
-    for earlier, ask in ((past[:2], aimed), (past[:1], log.asks[2]), (past, log.asks[-1])):
-        with pytest.raises(PeerError) as found:
-            follows(model, earlier, ask)
-        assert found.value.code == "MODEL_NOT_REPLAYABLE"
-    with pytest.raises(Refusal) as refused:
-        follows(model, past[:2], log.asks[2], most_rounds=2)
-    assert refused.value.code == "MODEL_ROUNDS"
+@pytest.mark.parametrize(
+    ("seen", "code"),
+    [
+        (Seen(rows=500, parameters=101, carriers=500), "EXACT_TOO_MANY_PARAMETERS"),
+        (Seen(rows=500, parameters=11, carriers=50), "EXACT_TOO_MANY_PARAMETERS"),
+        (Seen(rows=99, parameters=3, carriers=99), "EXACT_THIN"),
+        (Seen(rows=500, parameters=3, carriers=500, smallest=4), "EXACT_THIN"),
+        (Seen(rows=500, parameters=3, carriers=500, smallest=5), ""),
+        (Seen(rows=100, parameters=20, carriers=100), ""),
+    ],
+)
+def test_a_fit_of_too_few_rows_or_too_many_parameters_is_refused(seen: Seen, code: str) -> None:
+    no = crowded("fit", seen, Thresholds(min_pooled=100, min_column=5))
+    assert (no.code if no else "") == code

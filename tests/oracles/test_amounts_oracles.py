@@ -34,6 +34,7 @@ variables:
   far: {type: integer, range: [0, 60000000000]}
   yes_or_no: {type: boolean}
   birth_year: {type: integer, unit: year, range: [1930, 2010]}
+  rate: {type: number, unit: "%", range: [-1.5, 2.25]}
 derived:
   age: {as_of_year_minus: birth_year, range: [16, 80]}
 """,
@@ -58,6 +59,7 @@ def crowd(seed: int) -> tuple[Table, pd.DataFrame]:
         "far": generator.integers(0, 60_000_000_001, HOLDERS),
         "yes_or_no": generator.random(HOLDERS) < 0.3,
         "birth_year": generator.integers(1930, 2011, HOLDERS),
+        "rate": np.round(generator.uniform(-1.5, 2.25, HOLDERS), 5),
     }
     known = {name: generator.random(HOLDERS) > 0.05 for name in columns}
     table = Table(HOLDERS, {name: Column(values, known[name]) for name, values in columns.items()})
@@ -89,7 +91,7 @@ def rows(answer: Answer, measure: str, key: str | None = None, of: str = "") -> 
     return {row.keys[key] if key else "": row for row in chosen if row.obs_status != "z"}
 
 
-UNITS: Final = {"paid": 100, "height": 1, "far": 1, "age": 1}
+UNITS: Final = {"paid": 100, "height": 1, "far": 1, "age": 1, "rate": 1}
 
 
 @SEEDS

@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import pytest
 
-from coordinator import rounds
+from coordinator import rounds, sessions
 from coordinator.exchange import Exchange, Failure
 from node import ledger
 from node.audit import lines
 from protocols import messages
 from protocols import study as studies
 from protocols.errors import HpfedError
+from protocols.models import REGISTER as MANY_ROUNDS
+from protocols.session import Session
 from protocols.statistics import REGISTER
 from protocols.statistics.example import DICTIONARY
 from protocols.statistics.question import Question
@@ -105,6 +107,7 @@ def asked(folder: Path, questions: Sequence[type[Question]]) -> Study:
     named = {name for kind in questions for name in kind.example().named()}
     chosen = [kind for kind in REGISTER if kind in questions or kind.EXAMPLE.question["id"] in named]
     entries = [json.dumps(kind.EXAMPLE.question) for kind in chosen]
+    entries += [json.dumps({**kind.EXAMPLE.question, "release": "pooled"}) for kind in MANY_ROUNDS if kind in questions]
     folder.mkdir(exist_ok=True)
     (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
     (folder / "study.yaml").write_text(STUDY + "".join(f"  - {each}\n" for each in entries), encoding="utf-8")
@@ -150,10 +153,12 @@ def _run(present: world.Everyone, study: Study) -> str:
         answers = rounds.offer(post, study, present.signed, present.ids)
         agreement = rounds.agreed(post, study, answers)
         done = rounds.summed(post, agreement, answers, {}) if study.summed else None
-        given = rounds.counted(post, agreement, agreement.cities)
-        if done:
-            done.conversation.receipts()
-        else:
+        fitted = sessions.fitted(post, Session(agreement), answers, {}) if study.many else None
+        given = rounds.counted(post, agreement, agreement.cities) if study.counted else None
+        for each in (done, fitted):
+            if each is not None:
+                each.conversation.receipts()
+        if given is not None and done is None:
             rounds.all_counted(agreement, answers, given)
         rounds.attested(post, study, agreement.cities)
     except HpfedError as no:
@@ -181,6 +186,15 @@ def test_cities_that_differ_in_every_row_cannot_be_told_apart(kind: type[Questio
     assert one == other
     assert ("ended", "answered") in one
     assert {each[0] for each in one} >= {"offer", "open", "deliver", "count", "receipt", "attest", *gates.CITIES}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MANY_ROUNDS if "dp" in kind.MODES], ids=lambda kind: kind.__name__)
+def test_nor_can_they_in_any_round_of_a_session(kind: type[Question], pair: Pair) -> None:
+    """What is asked follows from earlier sums, whose noise differs, so that the lengths of requests are left out."""
+    one, other = ([(*each[:2], *each[3:]) if len(each) > 3 else each for each in world] for world in pair([kind]))
+    assert one == other
+    assert ("ended", "answered") in one
+    assert {each[0] for each in one} >= {"offer", "open", "deliver", "ask", "receipt", "attest", *gates.CITIES}
 
 
 def test_what_was_answered_is_declined_the_same_way_when_it_is_asked_again(pair: Pair) -> None:

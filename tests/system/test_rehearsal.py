@@ -70,6 +70,8 @@ OWN_QUESTIONS = """  - {id: name, kind: frequency, of: name}
   - {id: level, kind: frequency, of: level, by: "on"}
   - {id: pairs, kind: crosstab, by: [name, "on"]}
   - {id: worries, kind: frequency, of: worries, by: "on"}
+  - {id: rate, kind: mean, of: rate, release: both}
+  - {id: cities, kind: compare, indicators: [rate], release: both}
 """
 BUILT_IN_QUESTIONS = """  - {id: product, kind: frequency, of: product}
   - {id: tgi, kind: tgi, target: product, by: generation}
@@ -139,6 +141,14 @@ def test_a_study_over_a_dictionary_of_ones_own_runs_on_the_folders_at_once(home:
     counted["_missing"] = counted.pop("")
     rows = [row for row in results["questions"]["name"]["rows"] if row["measure"] == "count"]
     assert {row["name"]: row["estimate"] for row in rows} == counted
+    rates = {city: [float(value) for value in columns(own / city)["rate"] if value] for city in cities.ANY}
+    rates = {"pooled": [value for each in rates.values() for value in each], **rates}
+    means = [row for row in results["questions"]["rate"]["rows"] if row["measure"] == "mean" and row["rate"] == "known"]
+    assert {row["scope"]: row["estimate"] for row in means} == pytest.approx(
+        {scope: sum(values) / len(values) for scope, values in rates.items()}, abs=1e-6
+    )
+    compared = [row for row in results["questions"]["cities"]["rows"] if row["estimate"] is not None]
+    assert {row["scope"] for row in compared} == {"pooled", *cities.ANY}
     assert results["privacy"]["synthetic"] is True
     assert results["privacy"]["unit"] == "loan"
     names = json.dumps(results, ensure_ascii=False)

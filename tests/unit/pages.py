@@ -10,6 +10,13 @@ from hypothesis import strategies as st
 from protocols.statistics import KINDS
 
 VOID: Final = frozenset(("meta", "br", "link", "img", "hr"))
+# What the start of an element ends where its own end tag is left out (HTML, 13.1.2.4): the cells of tables.
+ENDS: Final = {
+    "td": ("td", "th"),
+    "th": ("td", "th"),
+    "tr": ("td", "th", "tr"),
+    "tbody": ("td", "th", "tr", "tbody", "thead"),
+}
 
 
 @dataclass
@@ -46,12 +53,19 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert len({name for name, _ in attrs}) == len(attrs), f"an attribute stands twice in <{tag}>"
+        self._left_out(ENDS.get(tag, ()))
         element = Element(tag, {name: value or "" for name, value in attrs})
         self.open[-1].children.append(element)
         if tag not in VOID:
             self.open.append(element)
 
+    def _left_out(self, tags: tuple[str, ...]) -> None:
+        while self.open[-1].tag in tags:
+            self.open.pop()
+
     def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self._left_out(ENDS["tbody"])
         assert self.open[-1].tag == tag, f"</{tag}> closes <{self.open[-1].tag}>"
         self.open.pop()
 
@@ -101,16 +115,16 @@ def numbers(page: str) -> list[tuple[str, str, str, str]]:
         question = table.attributes.get("data-question", "")
         for line in table.every("tr"):
             cells = [child for child in line.children if isinstance(child, Element) and child.tag == "td"]
+            of = line.attributes.get("data-cells", "-").split()
+            counted = iter(of if len(of) > 1 else of * len(cells))
             for place, cell in enumerate(cells):
-                if "data-cell" not in cell.attributes:
+                if cell.attributes.get("class") == "e" or (traced := next(counted)) == "-":
                     continue
                 inner = " ".join(small.text for small in cell.every("small"))
                 after = cells[place + 1] if place + 1 < len(cells) else None
                 beside = after.text if after and after.attributes.get("class") == "e" else inner
                 plain = cell.text.removesuffix(inner).strip()
-                named, _, number = cell.attributes["data-cell"].rpartition(
-                    "."
-                )  # a figure's table may show several questions
+                named, _, number = traced.rpartition(".")  # a figure's table may show several questions
                 found.append((named or question, number, plain, beside))
     return found
 

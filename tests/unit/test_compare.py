@@ -11,6 +11,7 @@ from coordinator.consistency import Reconciled, reconcile_cities
 from coordinator.release import Scope, scoped
 from protocols import entropy
 from protocols import study as studies
+from protocols.approval import Covered
 from protocols.dictionary import Break, Category
 from protocols.errors import CODES, ConfigError, HpfedError
 from protocols.ring import Vector
@@ -174,6 +175,20 @@ def test_a_break_that_holds_in_some_cities_marks_all_of_them() -> None:
         object.__setattr__(federation, "domain", domain)
         rows = by_place(federation.answers(cities))
         assert rows["b", "difference", "owners", "true"].obs_status == mark
+        assert rows["pooled", "value", "owners", "true"].obs_status == ""
+
+
+def test_cities_whose_files_cover_other_holders_are_all_marked() -> None:
+    asked: list[dict[str, Any]] = [OWNERS, {"id": "q", "kind": "compare", "indicators": ["owners"]}]
+    federation = Federation.of(asked, KINDS_OF_HOLDERS, exact=True)
+    cities = {name: np.array([50, 20, 30, 20, 5, 5]) for name in ("a", "b", "c")}
+    railway = Covered(railway="excluded").word
+    for scopes, mark in (({"a": railway}, "b"), (dict.fromkeys("abc", railway), ""), ({}, "")):
+        said = {name: scopes.get(name, Covered().word) for name in cities}
+        domain = Domain(SMALL, exact=True, questions=federation.domain.questions, scopes=said)
+        object.__setattr__(federation, "domain", domain)
+        rows = by_place(federation.answers(cities))
+        assert {rows[name, "value", "owners", "true"].obs_status for name in cities} == {mark}
         assert rows["pooled", "value", "owners", "true"].obs_status == ""
 
 

@@ -347,8 +347,43 @@ def test_a_filter_that_does_not_fit_its_variable_is_refused_in_words(when: str, 
     assert problem in caught.value.text("en")
 
 
-def test_what_this_version_does_not_do_is_refused_and_says_so() -> None:
-    assert faults_of(HEAD + "facts: {}\n") == [("NOT_YET", 6, "facts")]
+FACT: Final = "  paid: {type: money, unit: 亿元, range: [0, 100], timing: flow}\n"
+ILL_FACTS: Final = {
+    "an unknown type": ("  paid: {type: date, unit: 亿元, range: [0, 1]}\n", "facts.paid.type"),
+    "no unit": ("  paid: {type: money, range: [0, 1]}\n", "facts.paid.unit"),
+    "a unit that money is not counted in": ("  paid: {type: money, unit: CNY, range: [0, 1]}\n", "facts.paid.unit"),
+    "a range that falls": ("  paid: {type: integer, unit: branch, range: [2, 1]}\n", "facts.paid.range"),
+    "half a branch": ("  paid: {type: integer, unit: branch, range: [0, 1.5]}\n", "facts.paid.range"),
+    "more than can be carried": ("  paid: {type: money, unit: 亿元, range: [0, 1000000]}\n", "facts.paid.range"),
+    "a word of results": ("  summed: {type: money, unit: 亿元, range: [0, 1]}\n", "facts.summed"),
+    "neither flow nor balance": (
+        "  paid: {type: money, unit: 元, range: [0, 1], timing: stock}\n",
+        "facts.paid.timing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("facts", "key"), ILL_FACTS.values(), ids=ILL_FACTS)
+def test_a_fact_that_cannot_be_stated_is_refused_where_it_stands(facts: str, key: str) -> None:
+    assert [each[2] for each in faults_of(HEAD + "facts:\n" + facts)] == [key]
+
+
+def test_facts_are_part_of_what_a_dictionary_is_and_change_no_other_dictionary() -> None:
+    plain, with_facts = (
+        dictionaries.parse(read(text.encode(), "small.yaml")) for text in (HEAD, HEAD + "facts:\n" + FACT)
+    )
+    assert b"facts" not in plain.content
+    assert plain.digest != with_facts.digest
+    assert Dictionary.of_content(with_facts.content) == with_facts
+    core = dictionaries.load("hpf-core@1")
+    assert {name: core.timing_of(name) for name in ("deposited_year", "loan_balance", "loan_issued_year", "sex")} == {
+        "deposited_year": "flow",
+        "loan_balance": "balance",
+        "loan_issued_year": "flow",
+        "sex": None,
+    }
+    assert len(core.facts) == 9
+    assert not core.variables["unit_type"].codes["other"].comparable  # type: ignore[union-attr] # a category
 
 
 def test_a_dictionary_is_found_by_name_or_by_path_beside_the_file_that_names_it(tmp_path: Path) -> None:

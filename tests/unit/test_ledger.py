@@ -740,6 +740,32 @@ def test_a_cohort_of_a_question_counts_with_every_set_of_cities_it_was_summed_ov
             ledger.end(conversation(number), now=NOW)
 
 
+def test_what_few_cities_let_be_added_up_is_not_the_difference_of_two_sums_whatever_their_cohorts(
+    tmp_path: Path,
+) -> None:
+    """A fact is of a city, not of holders: all of them less all but one, asked beside men and beside women, is that one's own."""
+
+    seven = (1, 2, 3, 4, 5, 6, 7)
+
+    def asked(number: int, silent: tuple[int, ...], fact: str = "bank", cities: tuple[int, ...] = seven) -> Claim:
+        words = {"study": f"study {number}", "cohort": f"cohort {number}"}
+        return claim(number, exact=True, cities=cities, stated={fact: silent}, **words)  # type: ignore[arg-type] # texts by name
+
+    with opened(tmp_path) as ledger:
+        ledger.reserve(asked(1, (4, 5, 6, 7), cities=seven), now=NOW)
+        with refused("SECAGG_COHORT_DIFFERENCE"):
+            ledger.reserve(asked(2, (4, 5, 6), cities=seven[:6]), now=NOW)
+        ledger.reserve(asked(3, (4, 5, 6, 7), cities=seven), now=NOW)
+        ledger.reserve(asked(4, (4, 5, 6), "loans"), now=NOW)
+        ledger.reserve(asked(5, ()), now=NOW)
+        ledger.reserve(asked(6, (4, 5, 6, 7, 8, 9, 10), cities=(*seven, 8, 9, 10)), now=NOW)
+        with refused("SECAGG_COHORT_DIFFERENCE"):
+            ledger.reserve(asked(7, (5, 6, 7, 8, 9, 10), cities=(1, 2, 3, 5, 6, 7, 8, 9, 10)), now=NOW)
+    with opened(tmp_path / "loose", policy(tmp_path / "loose", loose=True)) as ledger:
+        ledger.reserve(asked(1, (6,)), now=NOW)
+        ledger.reserve(asked(2, (5, 6)), now=NOW)
+
+
 def test_two_plans_at_once_cannot_slip_through(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         ledger.reserve(claim(1, exact=True), now=NOW)

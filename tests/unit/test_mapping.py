@@ -1,6 +1,8 @@
 """The mapping file: every fault at once, each with file, line and key."""
 
+from datetime import date
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -401,7 +403,10 @@ def test_a_city_says_who_it_is(tmp_path: Path) -> None:
     scoped = CITY + "scope: {province_units: excluded, railway: none, parks: included}\n"
     assert city.load(folder(tmp_path, HEAD, {"city.yaml": scoped})).scope.railway == "none"
     for more, code, key in (
-        ("facts: {deposits_in_bank: {value: 1}}\n", "NOT_YET", "facts"),
+        ("facts: {bank: {value: 1, unit: 元, visible: public}}\n", "SCHEMA_MISSING", "facts.bank.as_of"),
+        ("facts: {bank: {value: x, as_of: 2022-05-31, visible: public}}\n", "SCHEMA_VALUE", "facts.bank.value"),
+        ("facts: {bank: {value: 1, as_of: 2022-5-31, visible: public}}\n", "SCHEMA_VALUE", "facts.bank.as_of"),
+        ("facts: {bank: {value: 1, as_of: 2022-05-31, visible: secret}}\n", "SCHEMA_VALUE", "facts.bank.visible"),
         ("phone: 1\n", "SCHEMA_KEY", "phone"),
     ):
         with pytest.raises(ConfigError) as raised:
@@ -413,10 +418,64 @@ def test_a_city_says_who_it_is(tmp_path: Path) -> None:
     assert raised.value.code == "FILE_MISSING"
 
 
+FACTS: Final = """facts:
+  bank: {type: money, unit: 亿元, range: [0, 100]}
+  branches: {type: integer, unit: branch, range: [0, 500]}
+"""
+ILL_STATED: Final = {
+    "a fact that there is not": ("bnak: {value: 1, unit: 亿元, %s}", "bnak", "did you mean bank?"),
+    "no unit": ("bank: {value: 1, %s}", "bank", "the unit – does not fit; write 亿元"),
+    "another unit": ("branches: {value: 1, unit: 个, %s}", "branches", "the unit 个 does not fit; write branch"),
+    "outside its range": ("bank: {value: 100.01, unit: 亿元, %s}", "bank", "outside 0 to 100 亿元"),
+    "outside in another unit": ("bank: {value: 1000001, unit: 万元, %s}", "bank", "outside 0 to 100 亿元"),
+    "less than a fen": ("bank: {value: 0.005, unit: 元, %s}", "bank", "more decimals than can be carried"),
+    "half a branch": ("branches: {value: 1.5, unit: branch, %s}", "branches", "more decimals than can be carried"),
+    "two of one day": (
+        "bank: [{value: 1, unit: 亿元, %s}, {value: 2, unit: 亿元, %s}]",
+        "bank",
+        "2022-05-31 is there twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("entry", "name", "said"), ILL_STATED.values(), ids=ILL_STATED)
+def test_a_fact_that_the_dictionary_does_not_have_so_is_a_fault_of_city_yaml(
+    tmp_path: Path, entry: str, name: str, said: str
+) -> None:
+    stated = CITY + "facts:\n  " + entry.replace("%s", "as_of: 2022-05-31, visible: public") + "\n"
+    place = folder(tmp_path, UNKEYED + variables(paid="from: t.paid"), {"city.yaml": stated}, DICTIONARY + FACTS)
+    with pytest.raises(ConfigError) as raised:
+        mapping.load(place)
+    (fault,) = raised.value.every()
+    assert (fault.code, fault.at) == ("MAP_FACT", Place(str(place / "city.yaml"), 6, f"facts.{name}"))
+    assert said in fault.text("en")
+
+
+def test_facts_are_read_exactly_and_those_of_another_day_are_doubted(tmp_path: Path) -> None:
+    """820,000.5 万元 is 82.00005 亿元 to the fen; a negative zero and trailing zeros have one spelling."""
+    stated = CITY + (
+        "facts:\n  bank: [{value: 820000.5, unit: 万元, as_of: 2022-05-31, visible: summed},"
+        " {value: 1.50, unit: 亿元, as_of: 2021-05-31, visible: public}]\n"
+        "  branches: {value: -0, unit: branch, as_of: 2021-05-31, visible: public}\n"
+    )
+    place = folder(tmp_path, UNKEYED + variables(paid="from: t.paid"), {"city.yaml": stated}, DICTIONARY + FACTS)
+    means = mapping.load(place)
+    told = city.told(means.city, means.meant, means.snapshot)
+    assert {name: (each.value, each.visible) for name, each in told.items()} == {"bank": ("82.00005", "summed")}
+    assert city.said(told) == {"bank": "summed"}
+    assert city.added(told, means.meant) == {"bank": 820_000_500_000}
+    earlier = city.told(means.city, means.meant, date(2021, 5, 31))
+    assert city.said(earlier) == {"bank": "1.5", "branches": "0"}
+    doubts = [each for each in mapping.warnings(means) if each.code == "MAP_FACT_DATE"]
+    assert [each.at.key for each in doubts if each.at] == ["facts.branches"]
+
+
 def test_every_code_of_a_mapping_is_raised_by_a_test_above() -> None:
     raised = {code for _, _, code, _ in ENTRIES} | {code for _, _, code, _ in FILE}
     elsewhere = {
         "MAP_OPEN_DATA",
+        "MAP_FACT",
+        "MAP_FACT_DATE",
         "MAP_CODES_FILE",
         "MAP_LEFT_OUT",
         "MAP_CODE_ZEROS",

@@ -25,7 +25,8 @@ NUMBERS: Final = SMALL.model_copy(
 FAULTS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "no such variable": ({"kind": "mean", "of": "incom"}, "of", "STUDY_VARIABLE"),
     "an attribute of cities": ({"kind": "mean", "of": "city.rate"}, "of", "STUDY_ATTRIBUTE"),
-    "a number": ({"kind": "mean", "of": "rate"}, "of", "NOT_YET"),
+    "a number by itself": ({"kind": "mean", "of": "owner", "by": "rate"}, "by", "STUDY_NOT_AN_AXIS"),
+    "bounds between two steps": ({"kind": "mean", "of": "rate", "clip": ["0", "0.12345678"]}, "clip", "STUDY_BOUNDS"),
     "a category": ({"kind": "mean", "of": "sex"}, "of", "STUDY_NOT_AN_AMOUNT"),
     "a boolean in bins": ({"kind": "histogram", "of": "owner", "bins": ["1", "2"]}, "of", "STUDY_NOT_AN_AMOUNT"),
     "by itself": ({"kind": "mean", "of": "owner", "by": "owner"}, "by", "STUDY_TWICE"),

@@ -305,6 +305,17 @@ def test_a_median_that_is_not_reached_is_not_available() -> None:
     assert (median.estimate, median.obs_status) == (None, "x")
 
 
+def test_a_curve_that_is_asked_until_some_month_is_the_beginning_of_the_whole_one() -> None:
+    """Who stayed longer was seen until then: fewer cells leave, and the numbers are the same."""
+    crowd = [{"months_paying": number % 20, "owner": number % 3 == 0} for number in range(600)]
+    whole, some = survival(crowd), survival(crowd, until=6)
+    for measure in ("at_risk", "survival"):
+        assert [row.estimate for row in rows(some, measure)] == [row.estimate for row in rows(whole, measure)][:7]
+    assert (rows(some, "median")[0].obs_status, rows(whole, "median")[0].obs_status) == ("x", "")
+    with pytest.raises(ValueError, match="240"):
+        survival(crowd, until=241)
+
+
 def test_a_log_rank_test_of_one_group_says_nothing() -> None:
     for variance in (0.0, 9.0):
         crowd = [{"months_paying": number % 5, "owner": 1, "sex": 0} for number in range(300)]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from coordinator.consistency import reconcile
-from protocols.errors import CODES
+from protocols import dictionary as dictionaries
+from protocols.errors import CODES, Place
 from protocols.statistics import KINDS
 from protocols.statistics.estimates import Estimates
 from protocols.statistics.rows import Row
@@ -26,7 +27,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "a band that falls": ({"band": ["0.95", "0.85"]}, "band", "RATIO_BAND"),
     "published figures by group": ({"denominator": {"public": {"a": "5"}}, "by": "sex"}, "by", "RATIO_CONSTANT_BY"),
     "published figures above": ({"numerator": {"public": {"a": "5"}}}, "numerator", "RATIO_PUBLISHED"),
-    "a fact": ({"denominator": {"fact": "deposits"}}, "denominator", "NOT_YET"),
+    "a fact that there is not": ({"denominator": {"fact": "deposits"}}, "denominator", "STUDY_FACT"),
 }
 
 
@@ -87,3 +88,19 @@ def test_only_holders_of_whom_both_are_known_count() -> None:
     (row,) = rows({}, crowd)
     assert (row.estimate, row.base) == (0.25, 2)
     assert np.isclose(row.estimate or 0, 1 / 4.0)
+
+
+def test_an_amount_of_the_year_is_not_divided_by_one_of_its_last_day() -> None:
+    core = dictionaries.load("hpf-core@1")
+    asked = {"numerator": "loan_balance", "denominator": "deposited_year"}
+    (fault,) = KINDS["ratio"].model_validate({**BASE, **asked}).faults(core)
+    assert (fault.key, fault.code) == ("denominator", "RATIO_TIMING")
+    said = fault.at(Place("study.yaml")).text("en")
+    assert "deposited_year is an amount of the year and loan_balance one of its last day" in said
+    for sound in (
+        {"numerator": "loan_issued_year", "denominator": "deposited_year"},  # of events: the timing of their amounts
+        {"numerator": "loan_balance", "denominator": "deposit_balance"},
+        {"numerator": {"fact": "deposits_in_bank"}, "denominator": {"fact": "withdrawn_year"}},  # the page says so
+        {"numerator": "is_payer", "denominator": "deposited_year"},
+    ):
+        assert not list(KINDS["ratio"].model_validate({**BASE, **sound}).faults(core))

@@ -97,7 +97,7 @@ def test_levels_of_the_city_and_cohorts_of_questions_stand_on_the_sheet(tmp_path
         assert found.levels == (("pilot", "", "2"), ("region", "coast", "2"))
         texts = [words for _, words, _, _ in found.questions]
         assert texts[0][1].endswith(
-            "of those where city attribute region (city.region) is coast (the table that leaves is of everybody)"
+            "of those where region of the city (city.region) is coast (the table that leaves is of everybody)"
         )
         assert "仅限" in texts[1][0]
         assert not texts[1][1].endswith("of everybody)")

@@ -13,7 +13,8 @@ from coordinator import plan, plan_text, release, split
 from coordinator.beforehand import Known
 from coordinator.consistency import reconcile
 from protocols.statistics.estimates import Floats
-from protocols.statistics.layout import Layout, Measure
+from protocols.statistics.layout import Layout
+from protocols.statistics.own_tables import tabled
 from protocols.study import Study, load
 from simulations.bench import utility
 
@@ -79,13 +80,13 @@ def test_the_shares_are_those_of_another_optimiser() -> None:
 def test_f_is_the_variance_that_official_tables_declare(flagship: Study) -> None:
     """With single years beside bands, and blocks that are summed out: of counts that are released pooled, at unequal shares."""
     workload = flagship.workload
-    layout = Layout(tuple(block for block in workload.layout.blocks if block.measure is Measure.ONE))
+    layout = Layout(tuple(block for block in workload.layout.blocks if tabled(block)))
     variances = [1.0 + 0.1 * number for number in range(len(layout.blocks))]
     (family,) = reconcile(layout, np.zeros(layout.length, dtype=np.int64), variances).values()
     expected = 0.0
     for question in flagship.file.questions:
         blocks = tuple(workload.blocks[question.id].values())
-        if flagship.release_of(question) == "pooled" and all(block.measure is Measure.ONE for block in blocks):
+        if flagship.release_of(question) == "pooled" and all(map(tabled, blocks)):
             for block in blocks:
                 names = frozenset(axis.name for axis in block.axes)
                 expected += float(question.weight) ** 2 * float(np.mean(family.table(names).sd ** 2))

@@ -13,7 +13,8 @@ from coordinator import output, split, verify
 from protocols import messages, pld
 from protocols.errors import ConfigError, PeerError, Refusal
 from protocols.plan import agree
-from protocols.study import Noise, Study, from_wire, load
+from protocols.stated import Noise
+from protocols.study import Study, from_wire, load
 from simulations import world
 from tests import gates
 from tests.conversations.table import roster_of

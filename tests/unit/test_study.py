@@ -49,7 +49,7 @@ FIVE: Final = "[product, generation, sex, marital, owner]"
 # what is replaced, by what, and the code, line, key and a piece of the English text of the one fault
 FAULTS: Final = {
     "unknown kind": ("kind: tgi", "kind: tgy", "STUDY_KIND", 11, "questions[2].kind", "did you mean 'tgi'?"),
-    "kind of another version": ("kind: tgi", "kind: kmeans", "STUDY_KIND", 11, "questions[2].kind", "This version has: association"),
+    "kind of another version": ("kind: tgi", "kind: forest", "STUDY_KIND", 11, "questions[2].kind", "This version has: association"),
     "kind that is a list": ("kind: tgi", "kind: [tgi]", "STUDY_KIND", 11, "questions[2].kind", "This version has"),
     "no kind": (COUNT, "of: sex}", "SCHEMA_MISSING", 9, "questions[0].kind", "'kind' is missing"),
     "question without keys": ("{id: holders, kind: count}", "count", "SCHEMA_VALUE", 9, "questions[0]", "a mapping"),
@@ -174,7 +174,7 @@ def test_all_faults_are_reported_in_one_look(tmp_path: Path) -> None:
 
 def test_a_question_of_an_unknown_kind_hides_no_other_fault(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    text = GOOD.replace("kind: tgi", "kind: kmeans, k: 3").replace("by: sex", "by: sexx") + "notes: none\n"
+    text = GOOD.replace("kind: tgi", "kind: forest, k: 3").replace("by: sex", "by: sexx") + "notes: none\n"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load(path)

@@ -1,0 +1,51 @@
+"""What many-round questions came to, as files hold it: entries of results.json, and one file per model, `OUT/models/<id>.json`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from protocols.canonical import canonical
+from protocols.models.interface import Result
+from protocols.models.question import ManyRounds
+from protocols.study import Study, months_later
+
+MODEL: Final = "hpf-model@1"
+FOLDER: Final = "models"
+LIFE_MONTHS: Final = 12  # after which a model is fitted anew
+
+
+def entry(result: Result | None) -> dict[str, Any]:
+    """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one."""
+    if result is None:
+        return {"rows": [], "tests": [], "keys": []}
+    rows = [row.published("pooled") for row in result.rows]
+    return {
+        "rows": rows,
+        "tests": [{"name": test.name, **test.values} for test in result.tests],
+        "keys": list(dict.fromkeys(name for row in result.rows for name in row.keys)),
+        "coefficients": [dict(each) for each in result.coefficients],
+        "fit": dict(result.fit),
+    }
+
+
+def files(study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
+    """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about."""
+    return {
+        f"{FOLDER}/{question.id}.json": canonical(_model(study, question, fits[question.id], cities[question.id]))
+        for question in study.many
+        if question.id in fits and fits[question.id].model
+    }
+
+
+def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "format": MODEL,
+        "question": question.id,
+        "kind": question.kind,
+        "study": {"id": study.file.study, "digest": study.digest, "run": study.run - 1},
+        "dictionary": {"name": study.dictionary.name, "digest": study.dictionary.digest},
+        "as_of": study.file.as_of.isoformat(),
+        "expires": months_later(study.file.as_of, LIFE_MONTHS).isoformat(),
+        "cities": list(cities),
+        "coefficients": [{"term": each["term"], "estimate": each["estimate"]} for each in result.coefficients],
+        **result.model,
+    }

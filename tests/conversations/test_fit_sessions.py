@@ -1,0 +1,205 @@
+"""Sessions of many-round questions between real gates: crashes after every record, asks that do not follow, cities that will not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator import rounds, sessions
+from coordinator.log import Log
+from node import fitting, snapshot
+from protocols import messages
+from protocols.canonical import canonical
+from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
+from protocols.messages import Kind, matter_of
+from protocols.models import protect
+from protocols.models.session import Told
+from protocols.plan import agree
+from protocols.secagg import collector
+from protocols.session import Session
+from simulations import world
+from tests import gates
+from tests.gates import Rig
+
+STUDY = gates.STUDY.replace("mode: dp, epsilon: 1.0", "mode: exact").split("questions:")[0] + (
+    "questions:\n"
+    "  - {id: ages, kind: glm, family: poisson, outcome: age, terms: [sex, product]}\n"
+    "  - {id: groups, kind: glm, family: gaussian, outcome: age, terms: [sex], errors: {cluster: age}}\n"
+)
+
+
+@contextmanager
+def rig_of(folder: Path, policy: str = "", without: str = "") -> Iterator[Rig]:
+    """Three cities of 60 rows each. `policy`: of the first; `without`: a variable that it cannot map."""
+    gates.write(folder, 60, STUDY)
+    (folder / "east" / "policy.yaml").write_text(f"policy: 1\n{policy}", encoding="utf-8")
+    if without:
+        path = folder / "east" / "mapping.yaml"
+        lines = [
+            line for line in path.read_text(encoding="utf-8").splitlines() if not line.strip().startswith(f"{without}:")
+        ]
+        lines.append(f"  {without}: {{status: impossible, reason: {{zh: 无, en: none}}}}")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with gates.rig(folder) as rig:
+        yield rig
+
+
+def opened(rig: Rig, log: Log | None = None) -> tuple[Session, rounds.Answers, Any]:
+    answers, agreement = rig.approved()
+    return Session(agreement), answers, (lambda _about: log or Log())
+
+
+class Killed(BaseException):
+    """The process died."""
+
+
+def test_a_coordinator_killed_after_every_record_comes_to_the_same_answers(tmp_path: Path) -> None:
+    with rig_of(tmp_path / "whole") as rig:
+        session, answers, logs = opened(rig)
+        whole = sessions.fitted(rig.present.post, session, answers, {}, logs)
+        assert all(each.fit["converged"] for each in whole.results.values())
+
+    mortal = [True]
+
+    def killed() -> None:
+        if mortal[0]:
+            raise Killed
+
+    with rig_of(tmp_path / "killed") as rig:
+        session, answers, _ = opened(rig)
+        path, found, times = tmp_path / "log", None, 0
+        first = Log(path, killed)
+        with pytest.raises(Killed):
+            sessions.fitted(rig.present.post, session, answers, {}, lambda _about: first)
+        first.close()
+        while found is None:
+            times += 1
+            log = Log(path, killed)
+            assert log.opening is not None
+            try:
+                found = sessions.resumed(rig.present.post, rig.study, log, log.opening)
+            except Killed:
+                log.close()
+        assert times > 9 * len(whole.heard)  # three replies and a step at least in each of three exchanges
+        assert found.results == whole.results
+        assert [each.told for each in found.heard] == [each.told for each in whole.heard]
+        assert log.opening is not None
+        assert sessions.rounds_of(rig.present.post, rig.study, log, log.opening) == found.heard
+        mortal[0] = False
+        found.conversation.receipts()
+        found.conversation.leave()
+        assert not any(each.talks for each in rig.gates.values())
+        with pytest.raises(HpfedError) as again:  # what is answered is not computed again
+            sessions.fitted(rig.present.post, session, answers, {}, lambda _about: Log())
+        assert "already_answered" in again.value.text("en")
+        log.close()
+
+
+def aimed(session: Session, talk: rounds.Conversation, **changed: Any) -> messages.Ask:
+    """The second round, with the asks that follow from the first, but for some fields of the Ask or of one ask's numbers."""
+    state = talk.state
+    assert isinstance(state, collector.Summed)
+    told = Told.of(session.models.begin().asks, state.total)
+    at = session.models.again([told])
+    asks = dict(at.asks)
+    if "point" in changed:
+        times = changed.pop("point")
+        point = tuple(times * each for each in asks["ages"].point)
+        asks["ages"] = asks["ages"].model_copy(update={"point": point})
+    question = session.question(replace(at, asks=asks), [told])
+    ask = messages.Ask(state.turn.ask.ctx, 1, question.length, question.layout, question.question)
+    return replace(ask, **changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"point": 3.0}, "MODEL_NOT_REPLAYABLE"),
+        ({"question": canonical({"questions": ["ages"]})}, "MODEL_ASK_FOREIGN"),
+        ({"layout": bytes(32)}, "SECAGG_FOREIGN_QUESTION"),
+        ({"length": 3}, "SECAGG_FOREIGN_QUESTION"),
+    ],
+)
+def test_an_ask_that_does_not_follow_reads_no_row(tmp_path: Path, changed: dict[str, Any], code: str) -> None:
+    with rig_of(tmp_path / "cities") as rig:
+        session, answers, _ = opened(rig)
+        made = session.plan(conversation=b"c" * 16, roster=rig.present.post.roster, expires=rig.now + 3600, cannot={})
+        at = session.models.begin()
+        talk = rounds.Conversation.begin(rig.present.post, made, session.question(at, ()), {}, answers=answers)
+        talk.play()
+        content = rig.sealed(aimed(session, talk, **changed), matter_of(made, 1))
+        reply = rig.gate.answer(content, rig.now)
+        assert reply is not None
+        assert messages.peek(reply).kind is Kind.ABORT
+        assert messages.Abort.decode(messages.body_of(reply)).code == abort_number(code)
+        (held,) = rig.gate.ledger.view(rig.now).reservations
+        assert list(held.rounds) == [0]
+
+
+def refused(tmp_path: Path, policy: str) -> HpfedError:
+    """Why a session over these cities came to nothing."""
+    with rig_of(tmp_path / "cities", policy) as rig:
+        try:
+            session, answers, logs = opened(rig)
+            sessions.fitted(rig.present.post, session, answers, {}, logs)
+        except HpfedError as no:
+            return no
+    raise AssertionError(policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        ("models: {open_transcript: false}\n", "MODEL_TRANSCRIPT"),
+        ("limits: {most_rounds: 5}\n", "MODEL_ROUNDS"),
+        ("limits: {most_cells: 20}\n", "POLICY_CELLS"),
+        ("variables: {deny_together: [[age, sex]]}\n", "POLICY_VARIABLE"),
+        ("exact: {min_column: 100}\n", "disclosure"),  # found in the first sums
+        ("exact: {min_pooled: 181}\n", "disclosure"),
+    ],
+)
+def test_a_city_that_will_not_ends_an_exact_session_with_its_reason(tmp_path: Path, policy: str, code: str) -> None:
+    no = refused(tmp_path, f"kinds: {{exact: all}}\n{policy}")
+    assert isinstance(no, Refusal)
+    assert code in no.text("en")
+
+
+def test_an_ask_that_leaves_few_rows_with_weight_is_refused_without_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No sum leads to such an ask here, so that the rule is made to hold of every one."""
+
+    def concentrated(*_: object) -> None:
+        raise Refusal("MODEL_WEIGHTS_CONCENTRATED", effective="2", least="30")
+
+    monkeypatch.setattr(protect, "spread", concentrated)
+    said = refused(tmp_path, "").text("en")
+    assert "declines" in said
+    assert "disclosure" in said
+    assert "30" not in said
+
+
+def test_a_city_that_cannot_map_a_term_adds_nothing(tmp_path: Path) -> None:
+    with rig_of(tmp_path / "cities", without="product") as rig:
+        answers = rounds.offer(rig.present.post, rig.study, rig.present.signed, rig.present.ids)
+        session = Session(agree(rig.study, tuple(answers.approvals), rig.present.post.roster))
+        found = snapshot.open_for(rig.gate.station.home, rig.study.file.as_of)
+        read = fitting.Rows(found.batches, found.rows, 16, "east", rig.gate.station.cannot)
+        turn = fitting.Turn(session, session.models.begin().asks)
+        sums = fitting.measured(turn, read)
+        assert not any(each.any() for each in sums["ages"].values.values())
+        assert sums["groups"].values["rows"][0] == 60  # in four batches, none of which parts an age
+        assert len(fitting.encoded(turn, read)) == session.models.length(turn.asks)
+
+
+def test_a_city_lost_in_a_round_ends_an_exact_session(tmp_path: Path) -> None:
+    with rig_of(tmp_path / "cities") as rig:
+        session, answers, logs = opened(rig)
+        rig.present.link.drops = (world.drop("west@confirm:2"),)
+        with pytest.raises(IncompleteError) as lost:
+            sessions.fitted(rig.present.post, session, answers, {}, logs)
+        assert lost.value.code == "SECAGG_ROUND_LOST"
+        assert not any(each.talks for name, each in rig.gates.items() if name != "west")
