@@ -4,6 +4,7 @@ Should this process be killed, nothing of it could end them: a second one, which
 that were to be gone.
 """
 
+import atexit
 import os
 import signal
 import subprocess
@@ -120,7 +121,7 @@ class Child:
 @cache
 def _afterwards() -> "subprocess.Popen[str]":
     """The process that waits for the end of this one."""
-    return subprocess.Popen(  # noqa: S603 our own text
+    waits = subprocess.Popen(  # noqa: S603 our own text
         [sys.executable, "-I", "-S", "-c", AFTERWARDS],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -128,6 +129,8 @@ def _afterwards() -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
+    atexit.register(waits.communicate)  # it hears of the end, and ends
+    return waits
 
 
 def note(what: Literal["child", "ended", "folder", "gone"], name: object) -> None:
