@@ -421,7 +421,9 @@ class GlmPlan:
         from protocols.models import saved  # which is about this plan
 
         found = published(self.finalize(state))
-        if state.cause or self.question.city_effects != "none":  # where cities have constants of their own, nothing scores by it
+        if (
+            state.cause or self.question.city_effects != "none"
+        ):  # where cities have constants of their own, nothing scores by it
             return found
         offset = self.city.offset
         variables = (*self.design.variables, *(offset.variables if offset else ()))
