@@ -420,10 +420,11 @@ class GlmPlan:
         """`finalize` as results.json has it, and what scores by it."""
         from protocols.models import saved  # which is about this plan
 
-        found = published(self.finalize(state))
+        fit = self.finalize(state)
+        found, constants = published(fit), sum(each.term == "intercept" for each in fit.coefficients)
         if (
-            state.cause or self.question.city_effects != "none"
-        ):  # where cities have constants of their own, nothing scores by it
+            constants != 1
+        ):  # nothing was fitted, cities have constants of their own, or terms were chosen: nothing scores by it
             return found
         offset = self.city.offset
         variables = (*self.design.variables, *(offset.variables if offset else ()))
