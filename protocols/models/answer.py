@@ -156,8 +156,7 @@ def published(fit: Fit) -> Result:
             said[name] = _bound(value) if name in bounds else significant(value)
         elif isinstance(value, tuple):
             said[name] = [_plain(each) if is_dataclass(each) else each for each in value]
-    model = {"covariance": [[significant(each) for each in row] for row in fit.covariance]} if fit.covariance else {}
-    return Result(coefficients=tuple(rows), fit=said, model=model)
+    return Result(coefficients=tuple(rows), fit=said)
 
 
 def _plain(value: Any) -> dict[str, Any]:
