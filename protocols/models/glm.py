@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint
+from protocols.models import design, fixedpoint, pairs
 from protocols.models.answer import Cause, Fit, coefficients, published
 from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers, Piece
@@ -110,6 +110,7 @@ class Fitting(Record):
     collinear: tuple[str, ...] = ()
     rows: Whole = 0
     smallest: Whole | None = None  # rows of the thinnest indicator in the fit
+    pair: Whole | None = None  # rows of the thinnest pair of codes, once they were added up
     left_out: Whole = 0
     sums: Numbers = ()  # of round 0: frequency, weight, weighted y, y's own part of the deviance, weighted offset
     point: Numbers = ()
@@ -450,7 +451,7 @@ class GlmPlan:
 
     def seen(self, state: Fitting) -> Seen | None:
         """Once round 0 is in."""
-        return Seen(state.rows, len(state.point), state.rows, state.smallest) if state.rows else None
+        return Seen(state.rows, len(state.point), state.rows, state.smallest, state.pair) if state.rows else None
 
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
@@ -512,8 +513,9 @@ class GlmPlan:
         columns, collinear = state.columns, state.collinear
         information = _square(found["information"], len(point))
         score = found["score"]
-        kept = np.arange(len(point))
+        kept, pair = np.arange(len(point)), state.pair
         if state.objective is None:
+            pair = pairs.thinnest(self.design.families, self.design.pieces, columns, information, state.rows)
             kept = self._independent(state, information)
             self._precise(state, information[np.ix_(kept, kept)], rounding["score"], found)
             gone = [number - 1 for number in range(1, len(point)) if number not in kept]
@@ -524,6 +526,7 @@ class GlmPlan:
         accepted = state.model_copy(
             update={
                 "columns": columns,
+                "pair": pair,
                 "collinear": collinear,
                 "point": tuple(point.tolist()),
                 "base": tuple(point.tolist()),

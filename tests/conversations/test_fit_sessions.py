@@ -159,6 +159,7 @@ def refused(tmp_path: Path, policy: str) -> HpfedError:
         ("variables: {deny_together: [[age, sex]]}\n", "POLICY_VARIABLE"),
         ("exact: {min_column: 100}\n", "disclosure"),  # found in the first sums
         ("exact: {min_pooled: 181}\n", "disclosure"),
+        ("exact: {min_cell: 46}\n", "disclosure"),  # 45 holders of each sex have each product
     ],
 )
 def test_a_city_that_will_not_ends_an_exact_session_with_its_reason(tmp_path: Path, policy: str, code: str) -> None:
