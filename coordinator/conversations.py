@@ -16,7 +16,8 @@ from protocols.study import Study
 FIRST, LATER = 5, 3  # exchanges of the first round of a conversation, and of each further one
 WORDS: Final[dict[str, dict[str, str]]] = {
     "rounds": {
-        "zh": "多轮问题：至多 {rounds} 轮，{sessions} 次会话，{exchanges} 次往返（首轮 5 次，其后每轮 3 次）；每轮至多 {cells} 个单元格，{bytes} 字节",
+        "zh": "多轮问题：至多 {rounds} 轮，{sessions} 次会话，{exchanges} 次往返（首轮 5 次，其后每轮 3 次）；"
+        "每轮至多 {cells} 个单元格，{bytes} 字节",
         "en": "of many rounds: at most {rounds} rounds in {sessions} session, {exchanges} exchanges (5 for the first round, 3 for each "
         "later one); a round has at most {cells} cells, {bytes} bytes",
     },
