@@ -1,7 +1,7 @@
 """The many-round questions of a study as its asker sees them beforehand: rounds, messages, and what every round has of a city.
 
-Known from the study alone: rounds and cells do not depend on cities, and how a fit goes on is a matter of its first sums. Numbers are the
-most that can come; a fit usually ends long before.
+Known from the study alone: rounds and the most cells do not depend on cities, and how a fit goes on is a matter of its first sums. All are
+the most that can come; a fit usually ends long before. A number takes one cell, or two where the range of a sum is wide for one of 64 bits.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "en": "{id} ({kind}): at most {rounds} rounds",
     },
     "after": {"zh": "，在 {names} 之后", "en": ", after {names}"},
-    "round": {"zh": "{purpose}：至多 {cells} 个单元格：{blocks}", "en": "{purpose}: at most {cells} cells: {blocks}"},
+    "round": {"zh": "{purpose}：{numbers} 个数：{blocks}", "en": "{purpose}: {numbers} numbers: {blocks}"},
     "noised": {
         "zh": "每轮的合计带噪声；其费用在首轮之前整体预留",
         "en": "sums of every round carry noise; all rounds are reserved before the first",
@@ -68,8 +68,8 @@ def published(study: Study) -> dict[str, Any] | None:
                 "layouts": [
                     {
                         "purpose": ask.purpose,
-                        "cells": model.length(ask),
-                        "blocks": [{"block": block.name, "cells": block.cells} for block in model.blocks(ask)],
+                        "numbers": sum(block.cells for block in model.blocks(ask)),
+                        "blocks": [{"block": block.name, "numbers": block.cells} for block in model.blocks(ask)],
                     }
                     for ask in models.questions[name].example_asks(model)
                 ],
@@ -91,7 +91,7 @@ def _said(value: Mapping[str, Any], say: Callable[..., str]) -> Iterator[str]:
         after = say("after", names=", ".join(each["after"])) if each["after"] else ""
         yield "  " + say("question", **{name: each[name] for name in ("id", "kind", "rounds")}) + after
         for layout in each["layouts"]:
-            blocks = ", ".join(f"{block['block']} {block['cells']:,}" for block in layout["blocks"])
-            yield "    " + say("round", purpose=layout["purpose"], cells=f"{layout['cells']:,}", blocks=blocks)
+            blocks = ", ".join(f"{block['block']} {block['numbers']:,}" for block in layout["blocks"])
+            yield "    " + say("round", purpose=layout["purpose"], numbers=f"{layout['numbers']:,}", blocks=blocks)
     yield "  " + say("noised" if value["noised"] else "exact")
     yield "  " + say("by_fits")

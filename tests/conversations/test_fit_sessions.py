@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coordinator import rounds, sessions
+from coordinator import conversations, rounds, sessions
 from coordinator.log import Log
 from node import fitting, snapshot
 from protocols import messages
@@ -16,7 +16,7 @@ from protocols.canonical import canonical
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, matter_of
 from protocols.models import protect
-from protocols.models.session import Told
+from protocols.models.session import Told, total_of
 from protocols.plan import agree
 from protocols.secagg import collector
 from protocols.session import Session
@@ -96,6 +96,32 @@ def test_a_coordinator_killed_after_every_record_comes_to_the_same_answers(tmp_p
             sessions.fitted(rig.present.post, session, answers, {}, lambda _about: Log())
         assert "already_answered" in again.value.text("en")
         log.close()
+
+
+def test_a_session_takes_the_exchanges_rounds_and_cells_that_its_plan_foretold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sent = rounds.Post.send, []
+
+    def counted(post: rounds.Post, kind: Kind, *others: Any) -> Any:
+        sent.append(kind)
+        return send(post, kind, *others)
+
+    with rig_of(tmp_path / "cities") as rig:
+        session, answers, logs = opened(rig)
+        monkeypatch.setattr(rounds.Post, "send", counted)
+        found = sessions.fitted(rig.present.post, session, answers, {}, logs)
+        foretold = conversations.published(rig.study)
+    assert foretold is not None
+    assert len(sent) == conversations.FIRST + conversations.LATER * (len(found.heard) - 1) < foretold["exchanges"]
+    assert (foretold["rounds"], foretold["sessions"], foretold["exchanges"]) == (27, 1, 5 + 3 * 26)
+    numbers = {
+        each["id"]: {layout["purpose"]: layout["numbers"] for layout in each["layouts"]}
+        for each in foretold["questions"]
+    }
+    for each in found.heard:
+        least = sum(numbers[name][ask["purpose"]] for name, ask in each.told.asks.items())
+        assert least <= len(total_of(each.told)) <= min(2 * (least + len(numbers)), foretold["cells"])
 
 
 def aimed(session: Session, talk: rounds.Conversation, **changed: Any) -> messages.Ask:

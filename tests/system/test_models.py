@@ -180,6 +180,11 @@ def test_a_record_of_a_session_that_its_cities_did_not_attest_is_found_out(
     for altered in (otherwise(held, 1, "asks"), otherwise(held, -1, "total")):
         found = verify(sealed_again(out, outcome, {manifest.SESSION: canonical(altered)}))
         assert "SESSION_ATTESTED" in [fault.code for step in found for fault in step.faults]
+    path, said = manifest.attestation_of("bb"), json.loads((out / manifest.attestation_of("bb")).read_bytes())
+    (asked_,) = [each for each in said["conversations"] if each["kind"] == "session" and each["round"] == 1]
+    asked_["asked"] = "sha256:" + "0" * 64
+    found = {step.name: step for step in verify(sealed_again(out, outcome, {path: canonical(said)}))}
+    assert [step for step in found.values() if step.faults], "a city's word that another put down is none"
 
 
 def otherwise(held: dict[str, Any], number: int, part: str) -> dict[str, Any]:
