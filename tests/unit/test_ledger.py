@@ -862,7 +862,7 @@ def test_exact_sessions_that_used_their_rounds_up_are_no_attempts_as_far_as_the_
             for at in range(opened_):
                 ledger.rows(conversation(number), at, name("ask", number, at), now=NOW)
                 y, words = name("y", number, at), {"request": request(number), "reply": masked(number)}
-                ledger.spend(conversation(number), at, now=NOW, y=y, snapshot="first", **words)  # type: ignore[arg-type]  # bytes by name
+                ledger.spend(conversation(number), at, now=NOW, y=y, snapshot="first", **words)
                 ledger.confirm(conversation(number), at, (1, 2, 3, 4, 5, 6), name("u3", number, at), now=NOW)
 
         session(1, 2, 1)
