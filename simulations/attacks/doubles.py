@@ -17,7 +17,7 @@ from protocols import messages, ring
 from protocols.entropy import Entropy, aes_stream
 from protocols.errors import PeerError, Refusal
 from protocols.messages import Envelope, Kind, Outgoing, Plan, Stamp, open_envelope, seal
-from protocols.models import glm, protect
+from protocols.models import gbdt, glm, protect
 from protocols.models.session import Asks, Models, Progress, Round
 from protocols.plan import Agreement
 from protocols.ring import Vector, Words
@@ -315,6 +315,13 @@ def any_column() -> Iterator[None]:
     """Parties that leave no indicator out of a fit, however few holders have it, and hold no sum against a policy."""
     whole = partial(glm.plan, limits=glm.Limits(column_rows=1, column_cities=1, events_per_column=1))
     with patch.object(glm, "plan", whole), patch.object(protect, "crowded", lambda *_: None):
+        yield
+
+
+@contextmanager
+def any_leaf() -> Iterator[None]:
+    """Parties whose trees are divided down to single holders."""
+    with patch.object(gbdt, "plan", partial(gbdt.plan, least_rows=1)):
         yield
 
 

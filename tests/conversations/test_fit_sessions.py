@@ -15,8 +15,7 @@ from protocols import messages
 from protocols.canonical import canonical
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, matter_of
-from protocols.models import protect
-from protocols.models.session import Told, total_of
+from protocols.models.session import Asks, Models, Progress, Round, Told, total_of
 from protocols.plan import agree
 from protocols.secagg import collector
 from protocols.session import Session
@@ -131,6 +130,9 @@ def aimed(session: Session, talk: rounds.Conversation, **changed: Any) -> messag
     told = Told.of(session.models.begin().asks, state.total)
     at = session.models.again([told])
     asks = dict(at.asks)
+    if "away" in changed:
+        point = (asks["ages"].point[0], -changed.pop("away"))
+        asks["ages"] = asks["ages"].model_copy(update={"point": point})
     if "point" in changed:
         times = changed.pop("point")
         point = tuple(times * each for each in asks["ages"].point)
@@ -194,19 +196,37 @@ def test_a_city_that_will_not_ends_an_exact_session_with_its_reason(tmp_path: Pa
     assert code in no.text("en")
 
 
+@pytest.mark.parametrize(("aside", "answered"), [(20.0, False), (0.5, True)])
 def test_an_ask_that_leaves_few_rows_with_weight_is_refused_without_a_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aside: float, answered: bool
 ) -> None:
-    """No sum leads to such an ask here, so that the rule is made to hold of every one."""
+    """Four rows of each city are below 24. No sum leads to such an ask here, so that this city takes every ask for one that follows."""
 
-    def concentrated(*_: object) -> None:
-        raise Refusal("MODEL_WEIGHTS_CONCENTRATED", effective="2", least="30")
+    def following(models: Models, asked: Round) -> tuple[Progress, Asks]:
+        return models.again(asked.before), models.parsed(asked.asks)
 
-    monkeypatch.setattr(protect, "spread", concentrated)
-    said = refused(tmp_path, "").text("en")
-    assert "declines" in said
-    assert "disclosure" in said
-    assert "30" not in said
+    monkeypatch.setattr(Models, "replayed", following)
+    fit = '{id: ages, kind: glm, family: poisson, outcome: visits, terms: ["bands(age, [24])"]}'
+    gates.write(tmp_path / "cities", 60, STUDY.split("questions:")[0] + f"questions:\n  - {fit}\n")
+    with (tmp_path / "cities" / "dictionary.yaml").open("a", encoding="utf-8") as more:
+        more.write("  visits: {type: integer, range: [0, 100]}\n")
+    for city in gates.CITIES:
+        with (tmp_path / "cities" / city / "mapping.yaml").open("a", encoding="utf-8") as more:
+            more.write("  visits: {from: main.age}\n")
+    with gates.rig(tmp_path / "cities") as rig:
+        session, answers, _ = opened(rig)
+        made = session.plan(conversation=b"c" * 16, roster=rig.present.post.roster, expires=rig.now + 3600, cannot={})
+        first = session.question(session.models.begin(), ())
+        talk = rounds.Conversation.begin(rig.present.post, made, first, {}, answers=answers)
+        talk.play()
+        reply = rig.gate.answer(rig.sealed(aimed(session, talk, away=aside), matter_of(made, 1)), rig.now)
+        assert reply is not None
+        assert (messages.peek(reply).kind is Kind.MASKED) == answered
+        if not answered:
+            no = messages.Abort.decode(messages.body_of(reply))
+            assert no.code == abort_number("MODEL_WEIGHTS_CONCENTRATED")
+            (held,) = rig.gate.ledger.view(rig.now).reservations
+            assert not held.rounds[1].sent
 
 
 def test_a_city_that_cannot_map_a_term_adds_nothing(tmp_path: Path) -> None:
