@@ -12,6 +12,7 @@ from coordinator import conversations, rounds, sessions
 from coordinator.log import Log
 from node import fitting, snapshot
 from protocols import messages
+from protocols import session as protocol
 from protocols.canonical import canonical
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, matter_of
@@ -95,6 +96,38 @@ def test_a_coordinator_killed_after_every_record_comes_to_the_same_answers(tmp_p
             sessions.fitted(rig.present.post, session, answers, {}, lambda _about: Log())
         assert "already_answered" in again.value.text("en")
         log.close()
+
+
+def test_after_a_crash_a_fit_goes_on_from_all_sessions_that_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three rounds a session; a city is lost in the second one, and the coordinator begins again from its two logs."""
+    monkeypatch.setattr(protocol, "MOST_ROUNDS", 3)
+    with rig_of(tmp_path / "cities") as rig:
+        session, answers, _ = opened(rig)
+        post, link, logs = rig.present.post, rig.present.link, list[Log]()
+
+        def log(_about: bytes) -> Log:
+            logs.append(Log(tmp_path / f"log{len(logs)}"))
+            link.drops = (world.drop("west@confirm:1"),) if len(logs) == 2 else ()
+            return logs[-1]
+
+        with pytest.raises(IncompleteError):
+            sessions.fitted(post, session, answers, {}, log)
+        link.drops, link.lost = (), set()
+        used, lost = logs
+        assert used.opening is not None
+        assert lost.opening is not None
+        whole = sessions.resumed(post, rig.study, used, used.opening)
+        assert (len(whole.heard), whole.progress.over) == (3, False)
+        before = sessions.rounds_of(post, rig.study, lost, lost.opening, whole.heard)
+        assert len(before) == 4
+        found = sessions.fitted(post, session, answers, {}, log, before)
+        assert found.progress.over
+        assert len(found.earlier) == (len(found.heard) - 4 - 1) // 3
+        assert all(each.fit["converged"] for each in found.results.values())
+        for each in logs:
+            each.close()
 
 
 def test_a_session_takes_the_exchanges_rounds_and_cells_that_its_plan_foretold(
