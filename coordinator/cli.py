@@ -79,10 +79,11 @@ def study_check(
     """
 
     def work() -> None:
-        from coordinator import split
+        from coordinator import conversations, split
         from protocols import study
 
         found = split.stated(study.load(file))
+        session = conversations.published(found)
         layout, own = found.workload.layout, found.workload.own
         levels = _levels(found)
         value = {
@@ -94,6 +95,7 @@ def study_check(
             "cells": layout.length,
             "own_blocks": len(own.blocks),
             "own_cells": own.length,
+            "session": session,
             "runs": found.runs,
             "reads": list(found.reads()),
             "levels": levels,
@@ -109,7 +111,8 @@ def study_check(
             value,
             as_json,
             lambda: (
-                f"{found.file.study}: {value['questions']} questions, {leaves}{runs}\nreads {', '.join(found.reads())}\n"
+                f"{found.file.study}: {value['questions']} questions{leaves and ', '}{leaves}{runs}\nreads {', '.join(found.reads())}\n"
+                + "".join(f"{line}\n" for line in conversations.said(session, spoken(lang)))
                 + "".join(f"{_level(each, lang)}\n" for each in levels)
                 + found.digest
             ),

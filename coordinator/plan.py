@@ -13,7 +13,7 @@ from functools import cached_property
 from statistics import median_high
 from typing import Any, Final
 
-from coordinator import release
+from coordinator import conversations, release
 from coordinator.beforehand import Known
 from coordinator.forecast import Cell, Forecast, Twin, judged, mostly_noise, typical
 from coordinator.release import POOLED
@@ -313,6 +313,7 @@ def published(plan: Planned, wishes: Sequence[Wish]) -> dict[str, Any]:
         "cost": _cost(plan),
         "split": {"stated": study.file.privacy.noise is not None, "equal": significant(plan.equal)},
         "blocks": _blocks(plan),
+        "session": conversations.published(study),
         "questions": questions,
         "noisy": [_noisy(plan, name) for name in plan.noisy],
         "widths": [_width(plan, each) for each in wishes],

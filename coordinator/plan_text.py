@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from unicodedata import east_asian_width
 
+from coordinator import conversations
 from coordinator.report.numbers import SHARES, factor, significant
 
 WORDS: Final[dict[str, dict[str, str]]] = {
@@ -144,7 +145,7 @@ def table(value: Mapping[str, Any], language: str) -> str:
     def say(key: str, **values: object) -> str:
         return WORDS[key][language].format(**values)
 
-    parts = [_cost(value, say), _leaves(value, say), _widths_of_questions(value, say)]
+    parts = [_cost(value, say), _leaves(value, say, language), _widths_of_questions(value, say)]
     if value["widths"]:
         parts.append([say("widths"), *_wishes(value, say)])
     warnings = _warnings(value, say)
@@ -199,7 +200,7 @@ def _part(cap: Mapping[str, Any]) -> str:
     return f"{cap['cost'] / cap['left']:.1%}" if cap["left"] else "-"
 
 
-def _leaves(value: Mapping[str, Any], say: Any) -> list[str]:
+def _leaves(value: Mapping[str, Any], say: Any, language: str) -> list[str]:
     lines = [say("blocks")]
     for where, word in (("sum", "sum"), ("city", "own"), ("session", "session")):
         blocks = [block for block in value["blocks"] if block["where"] == where]
@@ -233,7 +234,7 @@ def _leaves(value: Mapping[str, Any], say: Any) -> list[str]:
                 ]
             )
         lines += aligned(rows, left=1)
-    return lines
+    return lines + [f"  {line}" for line in conversations.said(value["session"], language)]
 
 
 def _widths_of_questions(value: Mapping[str, Any], say: Any) -> list[str]:

@@ -6,7 +6,7 @@ was lost: a new session goes on from the last of them, in mode exact with the sa
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -30,13 +30,15 @@ Left: TypeAlias = tuple[Log, Opening]  # a conversation that was begun
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a session came to. `heard`: all rounds, those of an earlier session that it went on from among them."""
+    """What a session came to. `heard`: all rounds, those of an earlier session that it went on from among them; `earlier`: the
+    conversations whose rounds it used up before its last one."""
 
     session: Session
     answers: Answers
     progress: Progress
     heard: tuple[Heard, ...]
     conversation: Conversation
+    earlier: tuple[Conversation, ...] = ()
 
     @property
     def results(self) -> Mapping[str, Result]:
@@ -73,7 +75,8 @@ def fitted(
     logs: Callable[[bytes], Log] = lambda _conversation: Log(),
     before: Sequence[Heard] = (),
 ) -> Fitted:
-    """One session, from the rounds in `before` on. `acks`, `logs`: as of `rounds.summed`; here a log stays where a round was lost.
+    """One session, from the rounds in `before` on; where it uses its rounds up, the next one. `acks`, `logs`: as of `rounds.summed`; here a
+    log stays where a round was lost.
 
     Errors: `IncompleteError` SECAGG_TOO_FEW, SECAGG_ROUND_LOST; the refusal of a city.
     """
@@ -87,12 +90,16 @@ def fitted(
     told = _told(before)
     question = session.question(session.models.again(told), told)
     talk = Conversation.begin(post, plan, question, acks, answers=answers, log=logs(conversation))
-    return _played(talk, session, answers, before)
+    found = _played(talk, session, answers, before)
+    if found.progress.over:
+        return found
+    following = fitted(post, session, answers, acks, logs, found.heard)
+    return replace(following, earlier=(talk, *following.earlier))
 
 
 def resumed(post: Post, study: Study, log: Log, opening: Opening, before: Sequence[Heard] = ()) -> Fitted:
-    """Go on with a session that a crash of this coordinator left. `study`: the run that it was about; `before`: the rounds that it went on
-    from. Errors: as of `fitted`; `PeerError` LOG_DAMAGED, LOG_DIVERGED."""
+    """Go on with a session that a crash of this coordinator left, to its end or that of its rounds. `study`: the run that it was about;
+    `before`: the rounds that it went on from. Errors: as of `fitted`; `PeerError` LOG_DAMAGED, LOG_DIVERGED."""
     talk, session = _left(post, study, log, opening)
     return _played(talk, session, answers_of(opening, study, talk.roster), _first(opening, before))
 
@@ -124,7 +131,7 @@ def _told(heard: Sequence[Heard]) -> tuple[Told, ...]:
 def _played(talk: Conversation, session: Session, answers: Answers, before: Sequence[Heard]) -> Fitted:
     heard = tuple(before)
     at = session.models.again(_told(heard))
-    while not at.over:
+    while not at.over and at.round - len(before) < session.rounds:
         question = session.question(at, _told(heard))
         found = talk.sum_of(at.round - len(before), question, again=False)  # no round is held for it
         at, heard = _after(session, at, heard, found)

@@ -563,6 +563,12 @@ class Reservation(NamedTuple):
         return any(each.spent for each in self.rounds.values()) or self.lost
 
     @property
+    def used_up(self) -> bool:
+        """An exact session all of whose rounds were opened: the next one goes on from their sums."""
+        opened = sum(each.confirmed is not None for each in self.rounds.values())
+        return self.claim.mode == "exact" and self.claim.part == SESSION and opened == self.claim.rounds
+
+    @property
     def own(self) -> Spent | None:
         """The charge of the city's own answer, once it has left."""
         found = self.rounds.get(COUNTED)

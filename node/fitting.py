@@ -50,7 +50,7 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
     """
     at, asks = session.asked(ask)
     exact = policy.file.exact
-    limits = protect.Thresholds(exact.min_pooled, exact.min_column, exact.most_parameters_per_row)
+    limits = protect.Thresholds(exact.min_pooled, exact.min_column, exact.min_cell, exact.most_parameters_per_row)
     for name, seen in session.models.seen(at):
         no = protect.crowded(name, seen, limits)
         if no is not None:

@@ -436,23 +436,23 @@ class Gate:
         )  # what was answered is answered, and is not charged again
         named = plan.conversation, keys.plan_digest(plan.encode()), plan.expires
         if isinstance(agreement, Session):
-            claim = self._claim_of_session(agreement, *named, rows)
+            claim, following = self._claim_of_session(agreement, *named, rows), agreement.following
         else:
-            claim = self._claim(agreement, *named, rows, counted=once, stated=_silent(agreement, plan))
+            claim, following = self._claim(agreement, *named, rows, counted=once, stated=_silent(agreement, plan)), 0
         try:
-            self._reserve(claim, study, now)  # 4 budget
+            self._reserve(claim, study, now, following)  # 4 budget
         except Refusal as no:
             return replace(terms, budget=no)
         if not study.exact:
             return terms
         return replace(terms, policy=self._told_apart(study, rows, plan.conversation, now))
 
-    def _reserve(self, claim: Claim, study: Study, now: int) -> Reservation:
+    def _reserve(self, claim: Claim, study: Study, now: int, following: int = 0) -> Reservation:
         """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds. A session is held run by
         run."""
         runs = range(1, study.runs + 1) if study.runs > 1 and claim.part == SUM else ()
         until = self.ledger.approval(study.digest, now).expires if runs else 0
-        return self.ledger.reserve(claim, now=now, runs=runs, until=until)
+        return self.ledger.reserve(claim, now=now, runs=runs, until=until, following=following)
 
     def _told_apart(self, study: Study, rows: snapshot.Snapshot, about: bytes, now: int) -> Refusal | None:
         """Mode exact: the no of steps 5 and 6, if a cohort is too small, or tells of a few beside others. Else all of them are kept."""

@@ -440,7 +440,9 @@ class Ledger:
 
     # --- one conversation
 
-    def reserve(self, claim: Claim, *, now: int, runs: Collection[int] = (), until: int = 0) -> Reservation:
+    def reserve(
+        self, claim: Claim, *, now: int, runs: Collection[int] = (), until: int = 0, following: int = 0
+    ) -> Reservation:
         """Hold the cost of a whole run, before a row is read; of the first run of a repeat, the cost of all of them.
 
         1 the conversation was never used, and the run has no answer yet;
@@ -451,7 +453,8 @@ class Ledger:
         5 it is on disk.
 
         `runs`: all of a repeat, held together until `until`, but for those that were charged before. A run is taken from what its repeat
-        holds once; what is asked again after rows were read is charged anew.
+        holds once; what is asked again after rows were read is charged anew. `following`: how many exact sessions may follow on ones that
+        used their rounds up; these are no attempts.
 
         Errors: `Refusal` SECAGG_REPLAY, SECAGG_ALREADY_ANSWERED (1), BUDGET_RETRIES, BUSY (3), EXACT_RELEASES,
         SECAGG_COHORT_DIFFERENCE, BUDGET_ASKER, BUDGET_YEAR, BUDGET_TOTAL: all of these caps that have no room (4).
@@ -462,7 +465,7 @@ class Ledger:
         if claim.key in book.answers:
             raise Refusal("SECAGG_ALREADY_ANSWERED")
         self._end_over(claim, now)  # 2
-        self._check_attempts(claim, now)  # 3
+        self._check_attempts(claim, now, following)  # 3
         if claim.mode == "exact":  # 4
             self._check_exact(claim, now)
         repeat = book.repeats.get(claim.of_repeat)
@@ -580,10 +583,10 @@ class Ledger:
 
     # --- decisions
 
-    def _check_attempts(self, claim: Claim, now: int) -> None:
+    def _check_attempts(self, claim: Claim, now: int, following: int) -> None:
         retries, a_day = self._policy.file.retries, self._policy.file.limits.conversations_per_day
         earlier = [self._book.reservations[each] for each in self._book.attempts.get(claim.key, ())]
-        count = sum(each.attempted for each in earlier)
+        count = sum(each.attempted for each in earlier) - min(following, sum(each.used_up for each in earlier))
         if count > retries:
             raise Refusal("BUDGET_RETRIES", count=count, limit=retries)
         since = self._at(now) - DAY

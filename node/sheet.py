@@ -160,8 +160,8 @@ class Sheet:
         )
         zh, en = shown if self.study.exact else ("", "")
         return (
-            f"多轮问题在一次会话中作答，至多 {self.fits.most_rounds} 轮；每轮的询问由此前各轮的合计推出，本市逐轮核对。{zh}",
-            f"Questions of many rounds are answered in one session of at most {self.fits.most_rounds} rounds; every ask follows from the "
+            f"多轮问题逐轮作答，至多 {self.fits.most_rounds} 轮；每轮的询问由此前各轮的合计推出，本市逐轮核对。{zh}",
+            f"Questions of many rounds are answered in at most {self.fits.most_rounds} rounds; every ask follows from the "
             f"sums of the rounds before, which this city checks. {en}".rstrip(),
         )
 

@@ -1,6 +1,7 @@
 """What the many-round questions of a run give over some cities: the plan of their session, and what each of its rounds asks.
 
-A session is one conversation of up to 64 rounds. Its first exchange sets the keys of all of them up; each later round takes three. The one
+A session is one conversation of up to 64 rounds. Its first exchange sets the keys of all of them up; each later round takes three. What
+needs more rounds goes on in the next conversation, over the same cities, from the sums of all before. The one
 round of all other questions has a conversation of its own, before it. As of everything in a plan, coordinator and cities derive it alike.
 """
 
@@ -61,6 +62,11 @@ class Session:
     @property
     def rounds(self) -> int:
         return min(MOST_ROUNDS, self.models.most_rounds)
+
+    @property
+    def following(self) -> int:
+        """How many conversations may go on where one has used up its rounds."""
+        return -(-self.models.most_rounds // MOST_ROUNDS) - 1
 
     @cached_property
     def declared(self) -> bytes:

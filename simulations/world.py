@@ -423,7 +423,9 @@ class _Here:
         before: tuple[Heard, ...] = ()
         for log, opening in fits:
             try:
-                return sessions.resumed(post, self.study, log, opening, before)
+                found = sessions.resumed(post, self.study, log, opening, before)
+                if found.progress.over:
+                    return found
             except (IncompleteError, Refusal) as fault:
                 self.watch.progress(fault.text("en"))
             before = sessions.rounds_of(post, self.study, log, opening, before)
@@ -488,6 +490,8 @@ class _Here:
             acks = each.receipts()
             each.leave()
             each.forget()
+            for used in session.earlier if session is not None and each is session.conversation else ():
+                used.forget()
             _write(self.store.base / "acks", {roster.name(city): ack for city, ack in acks.items()})
         watch.mark("receipts")
         unsealed = _with(unsealed, rounds.attested(post, self.study, opened.survivors), roster)

@@ -223,6 +223,15 @@ class Design:
             found += [Piece(f"{name}[{MISSING}]", 0, 1, True) for name in self.variables]
         return tuple(found)
 
+    @cached_property
+    def families(self) -> tuple[tuple[int, ...], ...]:
+        """The places of the pieces of each term; those that say who lacks a variable are each a family of their own."""
+        zero, ends = self.missing == "indicator", [0]
+        for term in self.terms:
+            ends.append(ends[-1] + len(tuple(self._of_term(term, zero))))
+        alone = [(at,) for at in range(ends[-1], len(self.pieces))]
+        return (*(tuple(range(first, end)) for first, end in pairwise(ends)), *alone)
+
     def _of_term(self, term: Term, zero: bool) -> Iterator[Piece]:
         for parts in product(*(self._of_factor(factor) for factor in term.factors)):
             indicator = all(part.indicator for part in parts)

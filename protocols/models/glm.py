@@ -16,7 +16,7 @@ import numpy as np
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint, newton
+from protocols.models import design, fixedpoint, newton, pairs
 from protocols.models.answer import Fit, published
 from protocols.models.certificate import predicted
 from protocols.models.design import Design, Moments, Piece
@@ -173,7 +173,7 @@ class GlmPlan:
 
     def seen(self, state: Fitting) -> Seen | None:
         """Once round 0 is in."""
-        return Seen(state.rows, len(state.point), state.rows, state.smallest) if state.rows else None
+        return Seen(state.rows, len(state.point), state.rows, state.smallest, state.pair) if state.rows else None
 
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
@@ -243,8 +243,10 @@ class GlmPlan:
         if found.overflow or newton.rose(state, objective, rounding["deviance"] + rounding.get("shape", 0.0)):
             return newton.halved(state, self.city.coarse(self.outcome))
         columns, collinear = state.columns, state.collinear
-        kept = np.arange(len(point))
+        kept, pair = np.arange(len(point)), state.pair
         if state.objective is None:
+            if m == 1:
+                pair = pairs.thinnest(self.design.families, self.design.pieces, columns, information, state.rows)
             kept = self._independent(state, information, found)
             self._precise(state, information[np.ix_(kept, kept)], rounding["score"], found)
             gone = [number - m for number in range(m, len(point)) if number not in kept]
@@ -255,6 +257,7 @@ class GlmPlan:
         accepted = state.model_copy(
             update={
                 "columns": columns,
+                "pair": pair,
                 "collinear": collinear,
                 "point": tuple(point.tolist()),
                 "base": tuple(point.tolist()),

@@ -100,12 +100,14 @@ class Result:
 @dataclass(frozen=True)
 class Seen:
     """What the first sums say of the whole, so that each city can hold it against its own policy. smallest: rows of the thinnest class or
-    indicator column in the fit; none where it has none. parameters: to be estimated. carriers: what carries them: rows, or events."""
+    indicator column in the fit; none where it has none. parameters: to be estimated. carriers: what carries them: rows, or events. pair:
+    rows of the thinnest code, or pair of codes of two terms, once their cross-table was added up (`pairs.py`)."""
 
     rows: int
     parameters: int
     carriers: int
     smallest: int | None = None
+    pair: int | None = None
 
 
 State = TypeVar("State", bound=Record)

@@ -62,6 +62,7 @@ class Fitting(Record):
     places: tuple[Whole, ...] = ()  # with `city_effects: fixed`, the cities that have rows
     rows: Whole = 0
     smallest: Whole | None = None  # rows of the thinnest indicator in the fit
+    pair: Whole | None = None  # rows of the thinnest pair of codes, once they were added up
     left_out: Whole = 0
     sums: Numbers = ()  # of round 0: frequency, weight, weighted y, y's own part of the deviance, weighted offset
     point: Numbers = ()

@@ -1,7 +1,8 @@
 """What a city looks at before it answers a round of an exact model. Pure; `node/fitting.py` calls it.
 
 1. The ask follows from the totals of all earlier rounds, which the coordinator shows: the city runs the same `tell` (`session.py`).
-2. What the first sums say of the whole keeps this city's own thresholds: rows, rows of the thinnest class or indicator, parameters.
+2. What the first sums say of the whole keeps this city's own thresholds: rows, rows of the thinnest class or indicator, parameters; and
+   rows of the thinnest pair of codes, which the first step at zero coefficients counts (`pairs.py`).
 3. No chosen coefficient has made the weights vanish on all but a few of its rows, whose values the sums would then show: the effective
    number of rows (sum w)^2 / sum w^2 is at least min(own rows, max(20, 2p)) / 2, p columns with the constant.
 
@@ -24,6 +25,7 @@ class Thresholds:
 
     min_pooled: int = 0
     min_column: int = 0
+    min_cell: int = 0
     most_parameters_per_row: Decimal = Decimal("0.2")
 
 
@@ -40,6 +42,8 @@ def crowded(name: str, seen: Seen, limits: Thresholds) -> Refusal | None:
         return Refusal("EXACT_THIN", name=name, limit=limits.min_pooled, key="exact.min_pooled")
     if seen.smallest is not None and seen.smallest < limits.min_column:
         return Refusal("EXACT_THIN", name=name, limit=limits.min_column, key="exact.min_column")
+    if seen.pair is not None and seen.pair < limits.min_cell:
+        return Refusal("EXACT_THIN", name=name, limit=limits.min_cell, key="exact.min_cell")
     return None
 
 

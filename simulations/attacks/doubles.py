@@ -1,7 +1,9 @@
 """Doubles that take one guard out: what the product would be without it. They exist only here; the product has no switch for them."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +17,8 @@ from protocols import messages, ring
 from protocols.entropy import Entropy, aes_stream
 from protocols.errors import PeerError, Refusal
 from protocols.messages import Envelope, Kind, Outgoing, Plan, Stamp, open_envelope, seal
+from protocols.models import gbdt, glm, protect
+from protocols.models.session import Asks, Models, Progress, Round
 from protocols.plan import Agreement
 from protocols.ring import Vector, Words
 from protocols.roster import COORDINATOR, Roster, self_declared
@@ -301,6 +305,35 @@ def no_further_amounts(layout: Layout, families: Families, total: Vector, _count
     axes = {axis.name: axis for block in blocks for axis in block.axes}
     cells = {frozenset(axis.name for axis in b.axes): total[layout.span(b)].reshape(b.shape) > 0 for b in blocks}
     return {of: Withheld(axes, cells) for key in families if key[0] is Measure.AMOUNT for of in key[1]}  # type: ignore[union-attr]  # amounts
+
+
+# --- exact models
+
+
+@contextmanager
+def any_column() -> Iterator[None]:
+    """Parties that leave no indicator out of a fit, however few holders have it, and hold no sum against a policy."""
+    whole = partial(glm.plan, limits=glm.Limits(column_rows=1, column_cities=1, events_per_column=1))
+    with patch.object(glm, "plan", whole), patch.object(protect, "crowded", lambda *_: None):
+        yield
+
+
+@contextmanager
+def any_leaf() -> Iterator[None]:
+    """Parties whose trees are divided down to single holders."""
+    with patch.object(gbdt, "plan", partial(gbdt.plan, least_rows=1)):
+        yield
+
+
+@contextmanager
+def any_step() -> Iterator[None]:
+    """Cities that answer an ask at whatever coefficients it has, and do not mind which of their rows it leaves with weight."""
+
+    def taken(models: Models, asked: Round) -> tuple[Progress, Asks]:
+        return Progress(asked.round, {}, {}, {}), models.parsed(asked.asks)
+
+    with patch.object(Models, "replayed", taken), patch.object(protect, "spread", lambda *_: None):
+        yield
 
 
 # --- gates

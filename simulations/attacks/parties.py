@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
@@ -82,6 +83,9 @@ class World:
     withheld: Callable[[Family, Resolution, int], Withheld] = withheld
     amounts: Callable[[Layout, Families, Vector, Withheld], Amounts] = withheld_amounts
     root: Callable[[bytes, Roster], bytes] = lambda pinned, _shown: pinned  # the key that a reader of a bundle goes by
+    fits: Callable[[], AbstractContextManager[object]] = (
+        nullcontext  # within which all parties plan and answer exact models
+    )
 
 
 def key_from(entropy: Entropy) -> Ed25519PrivateKey:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from coordinator import rounds
+from coordinator import rounds, sessions
 from coordinator.exchange import Failure
 from node import ingest, snapshot
 from node.gate import Gate, encoded
@@ -21,6 +21,7 @@ from protocols.errors import ABORT_NUMBERS, HpfedError
 from protocols.messages import Kind
 from protocols.plan import Agreement, agree
 from protocols.ring import Vector
+from protocols.session import Session
 from protocols.study import Study
 from simulations import world as worlds
 from simulations.attacks.parties import World
@@ -33,6 +34,7 @@ variables:
   sex: {{type: category, codes: {{male: {{}}, female: {{}}}}}}
   job: {{type: category, codes: {{{", ".join(f"j{at}: {{}}" for at in range(CODES))}}}}}
 """
+AGE: Final = "  age: {type: integer, range: [16, 80]}\n"  # of towns whose holders have one
 STUDY: Final = """study: {name}
 title: {{zh: 攻击, en: An attack}}
 purpose: {{zh: 攻击, en: an attack}}
@@ -141,6 +143,11 @@ class Towns:
         finally:
             link.drops, link.lost = (), set()
 
+    def fitted(self, study: Study, cities: Sequence[int]) -> sessions.Fitted:
+        """The session of its many-round questions. Errors: as `sessions.fitted`."""
+        answers = self.approved(study, cities)
+        return sessions.fitted(self.post, Session(agree(study, cities, self.post.roster)), answers, {})
+
     def table(self, agreement: Agreement, city: int) -> Vector:
         """What the city's rows give, without noise: what the attack is after."""
         station = self.gate(city).station
@@ -191,10 +198,19 @@ def written(
     return studies.load(path)
 
 
-def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], rows: int, policy: str = POLICY) -> None:
-    """The files of n cities. `unmapped`: cities that do not keep the variable `job`."""
+def lay_out(
+    folder: Path,
+    entropy: Entropy,
+    n: int,
+    unmapped: Sequence[int],
+    rows: int,
+    policy: str = POLICY,
+    *,
+    aged: bool = False,
+) -> None:
+    """The files of n cities. `unmapped`: cities that do not keep the variable `job`; `aged`: whether their holders have an `age`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
+    (folder / "dictionary.yaml").write_text(DICTIONARY + AGE * aged, encoding="utf-8")
     for number in range(1, n + 1):
         city = f"t{number}"
         (folder / city / "data").mkdir(parents=True)
@@ -202,7 +218,7 @@ def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], row
         files: Mapping[str, str] = {
             "city.yaml": CITY.format(city=city),
             "policy.yaml": policy,
-            "mapping.yaml": MAPPING.format(city=city, job=job, as_of=FIRST_DATE),
+            "mapping.yaml": MAPPING.format(city=city, job=job, as_of=FIRST_DATE) + "  age: {from: main.age}\n" * aged,
         }
         for name, text in files.items():
             (folder / city / name).write_text(text, encoding="utf-8")
@@ -213,18 +229,28 @@ def lay_out(folder: Path, entropy: Entropy, n: int, unmapped: Sequence[int], row
         ]
         header = "id,sex" if number in unmapped else "id,sex,job"
         kept = [line.rsplit(",", 1)[0] if number in unmapped else line for line in lines]
+        if aged:
+            header += ",age"
+            kept = [f"{line},{16 + each % 64}" for line, each in zip(kept, exactly(entropy, rows), strict=True)]
         (folder / city / "data" / "rows.csv").write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def towns(
-    world: World, entropy: Entropy, n: int, *, unmapped: Sequence[int] = (), rows: int = 300, policy: str = POLICY
+    world: World,
+    entropy: Entropy,
+    n: int,
+    *,
+    unmapped: Sequence[int] = (),
+    rows: int = 300,
+    policy: str = POLICY,
+    aged: bool = False,
 ) -> Iterator[Towns]:
     """n tiny cities, ingested, their gates open, each as `world` has it; gone on leaving."""
     seed = int.from_bytes(exactly(entropy, 6), "big")
     with TemporaryDirectory() as place:
         folder, homes = Path(place) / "cities", Path(place) / "homes"
-        lay_out(folder, entropy, n, unmapped, rows, policy)
+        lay_out(folder, entropy, n, unmapped, rows, policy, aged=aged)
         first = written(folder, "first")
         found = worlds.parties(folder, first)
         for party in found:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from coordinator import rounds, sessions
+from coordinator import conversations, rounds, sessions
 from coordinator.log import Log
 from node import fitting, snapshot
 from protocols import messages
+from protocols import session as protocol
 from protocols.canonical import canonical
 from protocols.errors import HpfedError, IncompleteError, Refusal, abort_number
 from protocols.messages import Kind, matter_of
-from protocols.models import protect
-from protocols.models.session import Told
+from protocols.models.session import Asks, Models, Progress, Round, Told, total_of
 from protocols.plan import agree
 from protocols.secagg import collector
 from protocols.session import Session
@@ -98,6 +98,64 @@ def test_a_coordinator_killed_after_every_record_comes_to_the_same_answers(tmp_p
         log.close()
 
 
+def test_after_a_crash_a_fit_goes_on_from_all_sessions_that_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three rounds a session; a city is lost in the second one, and the coordinator begins again from its two logs."""
+    monkeypatch.setattr(protocol, "MOST_ROUNDS", 3)
+    with rig_of(tmp_path / "cities") as rig:
+        session, answers, _ = opened(rig)
+        post, link, logs = rig.present.post, rig.present.link, list[Log]()
+
+        def log(_about: bytes) -> Log:
+            logs.append(Log(tmp_path / f"log{len(logs)}"))
+            link.drops = (world.drop("west@confirm:1"),) if len(logs) == 2 else ()
+            return logs[-1]
+
+        with pytest.raises(IncompleteError):
+            sessions.fitted(post, session, answers, {}, log)
+        link.drops, link.lost = (), set()
+        used, lost = logs
+        assert used.opening is not None
+        assert lost.opening is not None
+        whole = sessions.resumed(post, rig.study, used, used.opening)
+        assert (len(whole.heard), whole.progress.over) == (3, False)
+        before = sessions.rounds_of(post, rig.study, lost, lost.opening, whole.heard)
+        assert len(before) == 4
+        found = sessions.fitted(post, session, answers, {}, log, before)
+        assert found.progress.over
+        assert len(found.earlier) == (len(found.heard) - 4 - 1) // 3
+        assert all(each.fit["converged"] for each in found.results.values())
+        for each in logs:
+            each.close()
+
+
+def test_a_session_takes_the_exchanges_rounds_and_cells_that_its_plan_foretold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sent = rounds.Post.send, []
+
+    def counted(post: rounds.Post, kind: Kind, *others: Any) -> Any:
+        sent.append(kind)
+        return send(post, kind, *others)
+
+    with rig_of(tmp_path / "cities") as rig:
+        session, answers, logs = opened(rig)
+        monkeypatch.setattr(rounds.Post, "send", counted)
+        found = sessions.fitted(rig.present.post, session, answers, {}, logs)
+        foretold = conversations.published(rig.study)
+    assert foretold is not None
+    assert len(sent) == conversations.FIRST + conversations.LATER * (len(found.heard) - 1) < foretold["exchanges"]
+    assert (foretold["rounds"], foretold["sessions"], foretold["exchanges"]) == (27, 1, 5 + 3 * 26)
+    numbers = {
+        each["id"]: {layout["purpose"]: layout["numbers"] for layout in each["layouts"]}
+        for each in foretold["questions"]
+    }
+    for each in found.heard:
+        least = sum(numbers[name][ask["purpose"]] for name, ask in each.told.asks.items())
+        assert least <= len(total_of(each.told)) <= min(2 * (least + len(numbers)), foretold["cells"])
+
+
 def aimed(session: Session, talk: rounds.Conversation, **changed: Any) -> messages.Ask:
     """The second round, with the asks that follow from the first, but for some fields of the Ask or of one ask's numbers."""
     state = talk.state
@@ -105,6 +163,9 @@ def aimed(session: Session, talk: rounds.Conversation, **changed: Any) -> messag
     told = Told.of(session.models.begin().asks, state.total)
     at = session.models.again([told])
     asks = dict(at.asks)
+    if "away" in changed:
+        point = (asks["ages"].point[0], -changed.pop("away"))
+        asks["ages"] = asks["ages"].model_copy(update={"point": point})
     if "point" in changed:
         times = changed.pop("point")
         point = tuple(times * each for each in asks["ages"].point)
@@ -159,6 +220,7 @@ def refused(tmp_path: Path, policy: str) -> HpfedError:
         ("variables: {deny_together: [[age, sex]]}\n", "POLICY_VARIABLE"),
         ("exact: {min_column: 100}\n", "disclosure"),  # found in the first sums
         ("exact: {min_pooled: 181}\n", "disclosure"),
+        ("exact: {min_cell: 46}\n", "disclosure"),  # 45 holders of each sex have each product
     ],
 )
 def test_a_city_that_will_not_ends_an_exact_session_with_its_reason(tmp_path: Path, policy: str, code: str) -> None:
@@ -167,19 +229,37 @@ def test_a_city_that_will_not_ends_an_exact_session_with_its_reason(tmp_path: Pa
     assert code in no.text("en")
 
 
+@pytest.mark.parametrize(("aside", "answered"), [(20.0, False), (0.5, True)])
 def test_an_ask_that_leaves_few_rows_with_weight_is_refused_without_a_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aside: float, answered: bool
 ) -> None:
-    """No sum leads to such an ask here, so that the rule is made to hold of every one."""
+    """Four rows of each city are below 24. No sum leads to such an ask here, so that this city takes every ask for one that follows."""
 
-    def concentrated(*_: object) -> None:
-        raise Refusal("MODEL_WEIGHTS_CONCENTRATED", effective="2", least="30")
+    def following(models: Models, asked: Round) -> tuple[Progress, Asks]:
+        return models.again(asked.before), models.parsed(asked.asks)
 
-    monkeypatch.setattr(protect, "spread", concentrated)
-    said = refused(tmp_path, "").text("en")
-    assert "declines" in said
-    assert "disclosure" in said
-    assert "30" not in said
+    monkeypatch.setattr(Models, "replayed", following)
+    fit = '{id: ages, kind: glm, family: poisson, outcome: visits, terms: ["bands(age, [24])"]}'
+    gates.write(tmp_path / "cities", 60, STUDY.split("questions:")[0] + f"questions:\n  - {fit}\n")
+    with (tmp_path / "cities" / "dictionary.yaml").open("a", encoding="utf-8") as more:
+        more.write("  visits: {type: integer, range: [0, 100]}\n")
+    for city in gates.CITIES:
+        with (tmp_path / "cities" / city / "mapping.yaml").open("a", encoding="utf-8") as more:
+            more.write("  visits: {from: main.age}\n")
+    with gates.rig(tmp_path / "cities") as rig:
+        session, answers, _ = opened(rig)
+        made = session.plan(conversation=b"c" * 16, roster=rig.present.post.roster, expires=rig.now + 3600, cannot={})
+        first = session.question(session.models.begin(), ())
+        talk = rounds.Conversation.begin(rig.present.post, made, first, {}, answers=answers)
+        talk.play()
+        reply = rig.gate.answer(rig.sealed(aimed(session, talk, away=aside), matter_of(made, 1)), rig.now)
+        assert reply is not None
+        assert (messages.peek(reply).kind is Kind.MASKED) == answered
+        if not answered:
+            no = messages.Abort.decode(messages.body_of(reply))
+            assert no.code == abort_number("MODEL_WEIGHTS_CONCENTRATED")
+            (held,) = rig.gate.ledger.view(rig.now).reservations
+            assert not held.rounds[1].sent
 
 
 def test_a_city_that_cannot_map_a_term_adds_nothing(tmp_path: Path) -> None:

@@ -73,8 +73,10 @@ def test_coefficients_that_leave_a_few_rows_with_weight_are_refused() -> None:
         (Seen(rows=500, parameters=3, carriers=500, smallest=4), "EXACT_THIN"),
         (Seen(rows=500, parameters=3, carriers=500, smallest=5), ""),
         (Seen(rows=100, parameters=20, carriers=100), ""),
+        (Seen(rows=500, parameters=3, carriers=500, pair=9), "EXACT_THIN"),
+        (Seen(rows=500, parameters=3, carriers=500, pair=10), ""),
     ],
 )
 def test_a_fit_of_too_few_rows_or_too_many_parameters_is_refused(seen: Seen, code: str) -> None:
-    no = crowded("fit", seen, Thresholds(min_pooled=100, min_column=5))
+    no = crowded("fit", seen, Thresholds(min_pooled=100, min_column=5, min_cell=10))
     assert (no.code if no else "") == code

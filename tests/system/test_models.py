@@ -1,7 +1,12 @@
 """Regressions in a study, end to end: equal to the pooled fit, beside tables, all or nothing, and checked again from the bundle."""
 
 import json
+from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,6 +16,7 @@ import statsmodels.api as sm
 
 from coordinator.verify import verify
 from protocols import manifest
+from protocols import session as sessions
 from protocols.canonical import canonical
 from protocols.errors import ConfigError, IncompleteError
 from protocols.study import Study
@@ -111,17 +117,17 @@ def test_the_bundle_is_replayed_and_another_coefficient_is_found_out(outcome: wo
     assert steps["numbers"] == ["BUNDLE_NUMBERS"]
 
 
-def sealed_again(out: Path, outcome: world.Outcome) -> Path:
-    """The files of a folder under the coordinator's signature."""
+def sealed_again(out: Path, outcome: world.Outcome, instead: Mapping[str, bytes] = MappingProxyType({})) -> Path:
+    """The files of a folder under the coordinator's signature; `instead`: files of the bundle that it forges."""
     assert outcome.sealer is not None
-    unsealed = outcome.sealer.unsealed
+    unsealed = replace(outcome.sealer.unsealed, files={**outcome.sealer.unsealed.files, **instead})
     beside = {
         path.relative_to(out).as_posix(): path.read_bytes()
         for path in out.rglob("*")
         if path.is_file()
         and path.relative_to(out).as_posix() not in (*unsealed.files, manifest.MANIFEST, manifest.SIGNATURE)
     }
-    for path, content in outcome.sealer.sealed(beside, ()).items():
+    for path, content in replace(outcome.sealer, unsealed=unsealed).sealed(beside, ()).items():
         (out / path).write_bytes(content)
     return out
 
@@ -144,6 +150,54 @@ def test_an_exact_fit_is_all_or_nothing_and_goes_on_from_its_last_sum(
     assert unsound(again, tmp_path / "out") == {}
     assert not list(homes.glob("coordinator/runs/*/1/*/log"))
     assert world.run(study, six.folder, homes, seed=None).stored
+
+
+def test_a_fit_of_more_rounds_than_a_session_has_goes_on_in_the_next_one_which_is_no_new_attempt(
+    six: Six, outcome: world.Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions of two rounds, one of which loses a city: more of them than a study has attempts."""
+    monkeypatch.setattr(sessions, "MOST_ROUNDS", 2)
+    study, homes = asked(six), tmp_path / "homes"
+    with pytest.raises(IncompleteError):
+        world.run(study, six.folder, homes, seed=None, drops=[world.drop("cc@masked:1")])
+    again = world.run(study, six.folder, homes, seed=None)
+    assert results(again)["questions"] == results(outcome)["questions"]
+    assert unsound(again, tmp_path / "out") == {}
+    assert not list(homes.glob("coordinator/runs/*/1/*/log"))
+    held = json.loads((tmp_path / "out" / manifest.SESSION).read_bytes())
+    sizes = list(Counter(each["conversation"] for each in held["rounds"]).values())
+    assert len(sizes) > 3
+    assert sizes[:-1] == [1, *[2] * (len(sizes) - 2)]
+
+
+def test_a_record_of_a_session_that_its_cities_did_not_attest_is_found_out(
+    outcome: world.Outcome, tmp_path: Path
+) -> None:
+    """What every city signed binds all rounds: a record of other asks, or of another last sum, does not go with these signatures."""
+    out = tmp_path / "out"
+    assert unsound(outcome, out) == {}
+    held = json.loads((out / manifest.SESSION).read_bytes())
+    for altered in (otherwise(held, 1, "asks"), otherwise(held, -1, "total")):
+        found = verify(sealed_again(out, outcome, {manifest.SESSION: canonical(altered)}))
+        assert "SESSION_ATTESTED" in [fault.code for step in found for fault in step.faults]
+    path, said = manifest.attestation_of("bb"), json.loads((out / manifest.attestation_of("bb")).read_bytes())
+    (asked_,) = [each for each in said["conversations"] if each["kind"] == "session" and each["round"] == 1]
+    asked_["asked"] = "sha256:" + "0" * 64
+    forged = verify(sealed_again(out, outcome, {path: canonical(said)}))
+    assert [step for step in forged if step.faults], "what another put down is no city's word"
+
+
+def otherwise(held: dict[str, Any], number: int, part: str) -> dict[str, Any]:
+    """The record of a session with one round asked at another point, or summed to something else."""
+    found: dict[str, Any] = json.loads(json.dumps(held))
+    told = found["rounds"][number]["told"]
+    if part == "asks":
+        next(iter(told["asks"].values()))["point"][0] += 0.5
+    else:
+        total = np.frombuffer(b64decode(told["total"]), "<i8").copy()
+        total[-1] += 1
+        told["total"] = b64encode(total.tobytes()).decode()
+    return found
 
 
 def test_a_regression_has_no_mode_dp_and_no_release_by_city_yet(six: Six) -> None:

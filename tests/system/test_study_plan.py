@@ -447,3 +447,37 @@ def test_a_stand_in_takes_the_place_of_its_namesake_else_of_the_next(small: Path
     assert [int(found.sums[city][0]) for city in (1, 2, 3)] == [0, 0, 0]
     assert Known(city="a").min_cell == beforehand.SHIPPED_MIN_CELL
     assert Cell("pooled", "count", {}, False, 0.0, 1.0, 1.0, 0.0).empty
+
+
+CLUSTERS = (
+    "id: clusters, kind: kmeans, of: [age, consecutive_periods], clip: {consecutive_periods: [0, 12]}, k: 3, rounds: 3"
+)
+FIT = "id: fit, kind: glm, family: poisson, outcome: consecutive_periods, terms: [sex, age], errors: robust"
+
+
+@pytest.mark.parametrize(
+    ("mode", "question", "rounds", "exchanges", "said"),
+    [
+        (
+            "dp",
+            CLUSTERS,
+            4,
+            14,
+            {"zh": ("pairs 64", "每轮的合计带噪声"), "en": ("sums 6", "reserved before the first")},
+        ),
+        ("exact", FIT, 27, 83, {"zh": ("meat 10", "协调方与每座作答城市"), "en": ("square 3", "no city may drop out")}),
+    ],
+)
+def test_rounds_and_what_each_has_of_a_city_are_said_beforehand(
+    mode: str, question: str, rounds: int, exchanges: int, said: Mapping[str, Sequence[str]], tmp_path: Path
+) -> None:
+    head = SMALL[: SMALL.index("questions:")].replace("mode: dp", f"mode: {mode}")
+    head = head.replace(" epsilon: 1.0,", "") if mode == "exact" else head
+    (tmp_path / "study.yaml").write_text(f"{head}questions:\n  - {{{question}}}\n", encoding="utf-8")
+    for command in ("check", "plan"):
+        found = json.loads(called(coordinator, "study", command, tmp_path / "study.yaml", "--json").stdout)["session"]
+        assert (found["rounds"], found["exchanges"], found["sessions"]) == (rounds, exchanges, 1)
+        assert found["noised"] == (mode == "dp")
+        for language, words in said.items():
+            page = called(coordinator, "study", command, tmp_path / "study.yaml", "--lang", language).stdout
+            assert all(word in page for word in (str(exchanges), *words)), page

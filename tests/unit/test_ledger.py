@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node.entries import Claim, Reservation
+from node.entries import SESSION, Claim, Reservation
 from node.ledger import AHEAD, DAY, KEPT_DAYS, Ledger
 from node.policy import Decision, load
 from protocols import privacy
@@ -847,6 +847,30 @@ def test_a_noised_run_takes_no_exact_step(tmp_path: Path) -> None:
         ledger.reserve(claim(1), now=NOW)
         with refused("SECAGG_BUDGET"):
             exact(ledger, 1)
+
+
+def test_exact_sessions_that_used_their_rounds_up_are_no_attempts_as_far_as_the_study_needs_them(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path / "city", policy(tmp_path / "city", "retries: 0\n")) as ledger:
+
+        def session(number: int, opened_: int, following: int) -> None:
+            """A session of two rounds, so many of which were opened."""
+            of = claim(number, exact=True).model_copy(update={"part": SESSION, "rounds": 2})
+            ledger.reserve(of, now=NOW, following=following)
+            exact(ledger, number)
+            for at in range(opened_):
+                ledger.rows(conversation(number), at, name("ask", number, at), now=NOW)
+                y, words = name("y", number, at), {"request": request(number), "reply": masked(number)}
+                ledger.spend(conversation(number), at, now=NOW, y=y, snapshot="first", **words)
+                ledger.confirm(conversation(number), at, (1, 2, 3, 4, 5, 6), name("u3", number, at), now=NOW)
+
+        session(1, 2, 1)
+        with refused("BUDGET_RETRIES"):  # a study whose rounds fit into one session
+            session(2, 2, 0)
+        session(2, 1, 1)
+        with refused("BUDGET_RETRIES"):  # the second was lost half way
+            session(3, 1, 1)
 
 
 def test_exact_attempts_that_were_confirmed_count_as_retries(tmp_path: Path) -> None:
