@@ -218,12 +218,13 @@ class Design:
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         zero = self.missing == "indicator"
-        found = [piece for term in self.terms for piece in self._of_term(term, zero)]
+        found = [piece for term in self.terms for piece in self.of_term(term, zero)]
         if zero:
             found += [Piece(f"{name}[{MISSING}]", 0, 1, True) for name in self.variables]
         return tuple(found)
 
-    def _of_term(self, term: Term, zero: bool) -> Iterator[Piece]:
+    def of_term(self, term: Term, zero: bool = False) -> Iterator[Piece]:
+        """`zero`: its columns are 0 where a value is missing."""
         for parts in product(*(self._of_factor(factor) for factor in term.factors)):
             indicator = all(part.indicator for part in parts)
             ends = (
