@@ -1,8 +1,9 @@
 """Regressions in mode dp: few noisy sums of whole numbers, for gaussian, binomial (logit) and poisson (log) models.
 
 Leaves the city, as sums over its holders, with noise: the moments of the columns, unless the dictionary says `centre` and `spread`; the
-products of standardised columns; then, for binomial and poisson, five scores, each with twice the budget of the one before. One holder
-changes each of these by a bound that no data move: a row that is longer than C counts less, by the length alone, never by the outcome.
+products of standardised columns, of a gaussian model with the outcome; then five scores, each with twice the budget of the one before. One
+holder changes each of these by a bound that no data move: a row that is longer than C counts less, by the length alone, never by the outcome;
+large counts, and residuals of a gaussian model, are moved to the end of what is taken.
 
 Scores are asked for in columns that the noisy products make uncorrelated and of variance 1, so that noise is the same part of what each
 coefficient's own error is (docs/adr/0081). Steps use the information of a made-up population with the released mean and covariance; there
@@ -41,7 +42,8 @@ GRID: Final = 6  # of columns in products and scores
 UNITS: Final = {MOMENTS: 8, PRODUCTS: 4}  # of what leaves; scores: 8
 SCORE_UNITS: Final = 8
 HALVED: Final = 181  # of 256, just below the root of one half: what squares on the diagonal are multiplied by
-OUTCOME: Final = 4.0  # spreads from the centre to which the outcome of a gaussian model is moved
+OUTCOME: Final = 4.0  # spreads from the centre to which the outcome of a gaussian model is moved in products
+REACH: Final = 3.0  # standard deviations of a residual to which it is moved in scores
 FARTHEST: Final = 3.0  # the most that one step changes the linear predictor, in the root of its mean square
 TOO_NOISY: Final = 3.0  # an error of noise so many times that of sampling is not worth its budget
 NOISY: Final = 1.0
@@ -49,7 +51,7 @@ FEWEST: Final = 5  # rows for each column
 
 
 class PrivateAsk(Ask):
-    """outcome: what is taken from y, and what it is divided by then. whiten: the matrix from standardised to uncorrelated columns, row by
+    """outcome: what is taken from y, what it is divided by then, and of a gaussian model the most of a residual. whiten: the matrix from standardised to uncorrelated columns, row by
     row."""
 
     outcome: Numbers = ()
@@ -60,7 +62,7 @@ class PrivateFit(Record):
     """The state between two rounds. Plain JSON.
 
     rows, mean: of the rows in the fit, and of the outcome as it is scaled; products: the matrix of the columns, row by row, its eigenvalues
-    not below what noise hides; implied: where each score points.
+    not below what noise hides; implied: where each score points. square: of a gaussian model, the mean square of a residual, by its most.
     """
 
     round: Whole = 0
@@ -73,7 +75,7 @@ class PrivateFit(Record):
     clipped: float = 0.0
     products: Numbers = ()
     hidden: Whole = 0  # eigenvalues below that
-    beside: Numbers = ()  # gaussian: products with the outcome, its own square last
+    square: float = 0.0
     whiten: Numbers = ()
     point: Numbers = ()
     implied: tuple[Numbers, ...] = ()
@@ -168,15 +170,13 @@ class PrivatePlan:
     @cached_property
     def purposes(self) -> tuple[str, ...]:
         first = () if self.standard else (MOMENTS,)
-        return (*first, PRODUCTS, *(() if self.gaussian else SCORES))
+        return (*first, PRODUCTS, *SCORES)
 
     @cached_property
     def draws(self) -> tuple[Draw, ...]:
-        """Gaussian: a tenth for moments. Else a twentieth for moments and three for products, the scores 1:2:4:8:16 of what is left."""
-        shares = {MOMENTS: Fraction(1, 10 if self.gaussian else 20), PRODUCTS: Fraction(3, 20)}
+        """A twentieth for moments and three for products, the scores 1:2:4:8:16 of what is left."""
+        shares = {MOMENTS: Fraction(1, 20), PRODUCTS: Fraction(3, 20)}
         left = 1 - sum(shares[each] for each in self.purposes if each in shares)
-        if self.gaussian:
-            shares[PRODUCTS] += left
         shares |= {name: left * Fraction(part, sum(WEIGHTS)) for name, part in zip(SCORES, WEIGHTS, strict=True)}
         return tuple(
             Draw(each, self.length_of(each), *self._moves(each), shares[each]) for each in self.purposes
@@ -198,12 +198,13 @@ class PrivatePlan:
         if purpose == PRODUCTS:
             d, cells = self.wide, self.wide * (self.wide + 1) // 2
             length = (self.longest + sqrt(d) / 2 ** (GRID + 1)) ** 2 * (1 << UNITS[PRODUCTS])
-            beside = 2 * self.counted
+            beside = self.counted * (2 - self.gaussian)
             one = length * ((d - 1) / 2 + DIAGONAL) + cells + beside
             return ceil(one), ceil((length * sqrt(0.5) + sqrt(cells)) ** 2 + beside * self.counted)
         length = (self.norm + sqrt(self.p) / 2 ** (GRID + 1)) * (1 << SCORE_UNITS)
-        one = sqrt(self.p) * length + self.p + self.marked
-        return ceil(one), ceil((length + sqrt(self.p)) ** 2 + self.marked**2)
+        beside = self.marked * (1 + self.gaussian)
+        one = sqrt(self.p) * length + self.p + beside
+        return ceil(one), ceil((length + sqrt(self.p)) ** 2 + beside * self.marked)
 
     @cached_property
     def counted(self) -> int:
@@ -241,8 +242,8 @@ class PrivatePlan:
         if purpose == MOMENTS:
             return ((MOMENTS, len(self._measured)),)
         if purpose == PRODUCTS:
-            return ((PRODUCTS, self.wide * (self.wide + 1) // 2 + 3),)
-        return ((purpose, self.p + 1),)
+            return ((PRODUCTS, self.wide * (self.wide + 1) // 2 + 3 - self.gaussian),)
+        return ((purpose, self.p + 1 + self.gaussian),)
 
     def length_of(self, purpose: str) -> int:
         return sum(cells for _, cells in self._cells(purpose))
@@ -269,12 +270,10 @@ class PrivatePlan:
         half of them, or 1 in the mean. None where the noise is not known."""
         if PRODUCTS not in self.setting.variances or rows <= 0:
             return None
-        if self.gaussian:
-            return self.sd(PRODUCTS) / sqrt(rows)
         of_last = sum(WEIGHTS[-LAST:])
         sd = sqrt(sum((part / of_last * self.sd(name)) ** 2 for name, part in _last()))
-        if self.question.family == "binomial":
-            return sd / sqrt(rows / 4)
+        if self.question.family != "poisson":
+            return sd / sqrt(rows) * (REACH if self.gaussian else 2)
         mean = (self._stated(self.question.outcome) or (1.0, 1.0))[0]
         return sd * self._most(mean) / sqrt(rows * max(mean, 1e-3))
 
@@ -343,23 +342,29 @@ class PrivatePlan:
         return Sums({"cells": np.rint(np.clip(made, -1, 1) * (1 << FINE)).sum(axis=0)})
 
     def _products(self, z: Reals, y: Reals, left_out: float) -> Sums:
-        """Beside them: holders, those left out, and of the outcome the sum; of a gaussian model those who were moved."""
-        factor, moved = self._factor(z)
+        """Beside them: holders, those left out, and the sum of an outcome that is no column."""
+        factor, _ = self._factor(z)
+        outcome = np.rint(np.clip(y, 0, 1) * self.counted).sum()
         if self.gaussian:
-            moved = moved | (np.abs(y) > OUTCOME)
             z = np.column_stack([z, np.clip(y, -OUTCOME, OUTCOME)])
         whole = np.rint(z * factor[:, None] * (1 << GRID))
-        y = moved if self.gaussian else np.rint(np.clip(y, 0, 1) * self.counted) / self.counted
         square = (whole.T @ whole)[np.triu_indices(self.wide)]
-        return Sums({"cells": square, "beside": np.array([len(z), left_out, y.sum()]) * self.counted})
+        beside = [len(z) * self.counted, left_out * self.counted, *([] if self.gaussian else [outcome])]
+        return Sums({"cells": square, "beside": np.array(beside, np.float64)})
 
     def _score(self, ask: PrivateAsk, z: Reals, y: Reals) -> Sums:
         white = z @ np.array(ask.whiten).reshape(self.p, self.p)
         factor, moved = self._factor(white)
-        residual = np.clip(y, 0, 1) - self.curve(ask.outcome).mean(z @ np.array(ask.point))
+        fitted = self.curve(ask.outcome).mean(z @ np.array(ask.point))
+        if self.gaussian:
+            far = y / ask.outcome[2] - fitted
+            residual, moved = np.clip(far, -1, 1), moved | (np.abs(far) > 1)
+        else:
+            residual, moved = np.clip(y, 0, 1) - fitted, moved | (y > 1)
         whole = np.rint(white * factor[:, None] * (1 << GRID))
         score = whole.T @ np.rint(residual * (1 << FINE))
-        return Sums({"cells": score, "beside": np.array([float(moved.sum() * self.marked)])})
+        squares = [np.rint(residual**2 * self.marked).sum()] if self.gaussian else []
+        return Sums({"cells": score, "beside": np.array([float(moved.sum() * self.marked), *squares])})
 
     def _factor(self, z: Reals) -> tuple[Reals, Flags]:
         """What each row is multiplied by so that it is not longer than C, and which rows are."""
@@ -425,9 +430,10 @@ class PrivatePlan:
 
     def _on_products(self, state: PrivateFit, cells: Reals) -> PrivateFit:
         d, noise = self.wide, self.sd(PRODUCTS)
-        rows, left_out, third = (float(each) for each in cells[-3:] / self.counted)
+        square, beside = np.split(cells, [d * (d + 1) // 2])
+        rows, left_out, *summed = (float(each) for each in beside / self.counted)
         self._enough(rows)
-        found = private_answer.symmetric(cells[:-3] / (1 << UNITS[PRODUCTS]), d)
+        found = private_answer.symmetric(square / (1 << UNITS[PRODUCTS]), d)
         found[0, 0] = rows  # counted with less noise
         square, hidden = private_answer.floored(found[: self.p, : self.p], noise)
         update = {
@@ -436,21 +442,21 @@ class PrivatePlan:
             "products": _flat(square),
             "hidden": hidden,
         }
+        point, outcome = np.zeros(self.p), state.outcome
         if self.gaussian:
-            beside = found[: self.p, self.p]
-            point = np.linalg.solve(square, beside)
-            update |= {
-                "clipped": max(third / rows, 0.0),
-                "beside": (*_flat(beside), float(found[self.p, self.p])),
-                "point": _flat(point),
-            }
-            return state.model_copy(update=update)
-        least = min(0.5, max(1.0, self.counted_sd) / rows)
-        mean = float(np.clip(third / rows, least, 1 - least))
-        point = np.zeros(self.p)
-        point[0] = self.curve(state.outcome).link(mean)
-        white = private_answer.root(square / rows, -0.5)
-        return state.model_copy(update={**update, "mean": mean, "whiten": _flat(white), "point": _flat(point)})
+            outcome, mean = (*outcome, REACH * self._residual(square, found[:, self.p], rows)), 0.0
+        else:
+            least = min(0.5, max(1.0, self.counted_sd) / rows)
+            mean = float(np.clip(summed[0] / rows, least, 1 - least))
+            point[0] = self.curve(outcome).link(mean)
+        update |= {"mean": mean, "whiten": _flat(private_answer.root(square / rows, -0.5)), "point": _flat(point)}
+        return state.model_copy(update={**update, "outcome": outcome})
+
+    def _residual(self, square: Reals, outcome: Reals, rows: float) -> float:
+        """The standard deviation of what the columns leave of a scaled outcome, no less than noise lets it be told."""
+        with_columns, own = outcome[: self.p], outcome[self.p]
+        left = own - with_columns @ np.linalg.solve(square, with_columns)
+        return sqrt(max(float(left), self.sd(PRODUCTS) * sqrt(self.p), 1e-9 * rows) / rows)
 
     @property
     def counted_sd(self) -> float:
@@ -459,7 +465,8 @@ class PrivatePlan:
 
     def _on_score(self, state: PrivateFit, ask: PrivateAsk, cells: Reals) -> PrivateFit:
         white, point = np.array(ask.whiten).reshape(self.p, self.p), np.array(ask.point)
-        score = np.linalg.solve(white, cells[:-1] / (1 << SCORE_UNITS))
+        score = np.linalg.solve(white, cells[: self.p] / (1 << SCORE_UNITS))
+        counts = np.clip(cells[self.p :] / self.marked / state.rows, 0, 1)
         released = self.released(state)
         step = private_answer.bounded(released.step(self._population(state), point, score), released, FARTHEST)
         implied = (*state.implied, _flat(point + step))
@@ -467,17 +474,20 @@ class PrivatePlan:
             update={
                 "implied": implied,
                 "point": _flat(private_answer.together(implied, WEIGHTS, LAST)),
-                "clipped": float(np.clip(cells[-1] / self.marked / state.rows, 0, 1)),
+                "clipped": float(counts[0]),
+                "square": float(counts[-1]) if self.gaussian else 0.0,
             }
         )
 
     def curve(self, outcome: Numbers) -> Curve:
-        return Curve(self.question.family, outcome[1])
+        """Of an outcome as scores have it."""
+        return Curve(self.question.family, outcome[-1])
 
     def released(self, state: PrivateFit) -> Released:
         """What the rounds told, as numbers."""
         return Released(
             curve=self.curve(state.outcome),
+            square=state.square,
             rows=state.rows,
             mean=state.mean,
             products=np.array(state.products).reshape(self.p, self.p),
@@ -506,7 +516,6 @@ class PrivatePlan:
             point=np.array(state.point),
             study=self.setting.study,
             name=self.name,
-            beside=np.array(state.beside),
         )
         back = state.columns.back()
         unit, shift = (state.outcome[1], state.outcome[0]) if self.gaussian else (1.0, 0.0)

@@ -29,7 +29,7 @@ UNSAID: Final = ("deviance", "null_deviance", "log_likelihood", "aic", "bic")  #
 
 @dataclass(frozen=True)
 class Curve:
-    """The mean of a scaled outcome in [0, 1], by the linear predictor. `most`: of a count, by which it is divided."""
+    """The mean of a scaled outcome by the linear predictor. `most`: of a count, or of a residual, by which it is divided."""
 
     family: str
     most: float
@@ -37,26 +37,33 @@ class Curve:
     def mean(self, eta: Reals) -> Reals:
         if self.family == "binomial":
             return np.asarray(expit(eta))
+        if self.family == "gaussian":
+            return eta / self.most
         return np.asarray(np.minimum(np.exp(np.minimum(eta, 50.0)) / self.most, 1.0))
 
     def slope(self, eta: Reals) -> Reals:
+        if self.family == "gaussian":
+            return np.full_like(eta, 1 / self.most)
         at = self.mean(eta)
         return np.asarray(at * (1 - at) if self.family == "binomial" else np.where(at < 1, at, 0.0))
 
     def variance(self, eta: Reals) -> Reals:
+        """Pre-condition: the family has one (`Released.square` is that of a gaussian model)."""
         at = self.mean(eta)
         return np.asarray(at * (1 - at) if self.family == "binomial" else at / self.most)
 
     def link(self, mean: float) -> float:
+        """Of a model that is not gaussian."""
         return float(np.log(mean / (1 - mean)) if self.family == "binomial" else np.log(mean * self.most))
 
 
 @dataclass(frozen=True)
 class Released:
-    """What all rounds told. Standard deviations of noise: in sums of products and of scores; weights of the scores, and of how many the
-    estimate is made."""
+    """What all rounds told. square: of a gaussian model, the mean square of a residual by its most. Standard deviations of noise: in sums of
+    products and of scores; weights of the scores, and of how many the estimate is made."""
 
     curve: Curve
+    square: float
     rows: float
     mean: float
     products: Reals
@@ -104,12 +111,14 @@ class Population:
         """What a step divides by: never less, in any direction, than a thousandth of that at the mean."""
         curve, mean = self.released.curve, self.released.mean
         found = self._weighted(self.factor * curve.slope(self.z @ point))
-        level = mean * (1 - mean) if curve.family == "binomial" else mean
+        level = {"binomial": mean * (1 - mean), "poisson": mean, "gaussian": 1 / curve.most}[curve.family]
         return found + LEAST_PART * level * self.released.products
 
     def variance(self, point: Reals) -> Reals:
         """Of the score, without noise."""
-        return self._weighted(self.factor**2 * self.released.curve.variance(self.z @ point))
+        found, eta = self.released, self.z @ point
+        of_rows = np.full_like(eta, found.square) if found.curve.family == "gaussian" else found.curve.variance(eta)
+        return self._weighted(self.factor**2 * of_rows)
 
     def _weighted(self, weights: Reals) -> Reals:
         return np.asarray(self.each * (self.z.T @ (self.z * weights[:, None])))
@@ -122,31 +131,17 @@ class Population:
 
 @dataclass(frozen=True)
 class Answered:
-    """A fit whose rounds are over. beside: of a gaussian model, the products with the outcome, its square last."""
+    """A fit whose rounds are over."""
 
     released: Released
     population: Population
     point: Reals
     study: str
     name: str
-    beside: Reals
-
-    @property
-    def gaussian(self) -> bool:
-        return bool(len(self.beside))
-
-    @cached_property
-    def dispersion(self) -> float:
-        """Of a gaussian model, in squares of the scaled outcome; never less than what noise may be."""
-        found, rows = self.released, self.released.rows
-        residual = float(self.beside[-1] - self.beside[:-1] @ self.point)
-        return max(residual / (rows - len(self.point)), found.products_sd / rows)
 
     @cached_property
     def sampling(self) -> Reals:
         """The covariance that the estimate would have without noise."""
-        if self.gaussian:
-            return np.asarray(self.dispersion * np.linalg.inv(self.released.products))
         inverse = np.linalg.inv(self.population.information(self.point))
         return np.asarray(inverse @ self.population.variance(self.point) @ inverse)
 
@@ -154,10 +149,6 @@ class Answered:
     def formula(self) -> Reals:
         """The covariance of noise to first order."""
         found = self.released
-        if self.gaussian:
-            inverse = np.linalg.inv(found.products)
-            size = np.sqrt(1 + float(self.point @ self.point))
-            return np.asarray((found.products_sd * size) ** 2 * inverse @ inverse)
         part = np.array(found.weights[-found.last :], float) / sum(found.weights[-found.last :])
         size = float(np.sqrt(((part * np.array(found.score_sd[-found.last :])) ** 2).sum()))
         half = np.linalg.solve(self.population.information(self.point), np.linalg.inv(found.whiten))
@@ -169,19 +160,13 @@ class Answered:
         stream = entropy.public_stream(self.study, self.name, "reruns")
         if not self.released.products_sd:
             return np.zeros((1, len(self.point)))
-        rerun = self._again_gaussian if self.gaussian else self._again
-        return np.array([rerun(stream) for _ in range(RERUNS)])
+        return np.array([self._again(stream) for _ in range(RERUNS)])
 
     def _products_again(self, stream: np.random.Generator) -> Reals:
         p = len(self.point)
         noise = symmetric(stream.normal(size=p * (p + 1) // 2) * self.released.products_sd, p)
         square, _ = floored(self.released.products + noise, self.released.products_sd)
         return square
-
-    def _again_gaussian(self, stream: np.random.Generator) -> Reals:
-        square, found = self._products_again(stream), self.released
-        beside = found.products @ self.point + stream.normal(size=len(self.point)) * found.products_sd
-        return np.asarray(np.linalg.solve(square, beside) - self.point)
 
     def _again(self, stream: np.random.Generator) -> Reals:
         """The scores of one rerun, of sums that differ from those expected as samples do; less what sampling alone does."""
@@ -192,7 +177,8 @@ class Answered:
         people, factor = Population.like(here, self._normal), _factor(base.z @ white, here.norm)
         drawn = self._half @ stream.normal(size=len(truth))
         point = np.zeros_like(truth)
-        point[0] = here.curve.link(here.mean)
+        if here.mean:
+            point[0] = here.curve.link(here.mean)
         implied: tuple[Numbers, ...] = ()
         for sd in here.score_sd:
             noise = np.linalg.solve(white, stream.normal(size=len(truth)) * sd)
@@ -284,10 +270,10 @@ def symmetric(triangle: Reals, d: int) -> Reals:
 
 
 def floored(square: Reals, sd: float) -> tuple[Reals, int]:
-    """With no eigenvalue below what noise of `sd` in each cell makes of none, sd sqrt(p); and how many were."""
+    """With no eigenvalue below what noise of `sd` in each cell makes of none, sd sqrt(p); and how many could well be none."""
     values, vectors = np.linalg.eigh(square)
     least = max(sd * np.sqrt(len(square)), 1e-9 * float(values[-1]))
-    return np.asarray((vectors * np.maximum(values, least)) @ vectors.T), int((values < least).sum())
+    return np.asarray((vectors * np.maximum(values, least)) @ vectors.T), int((values < max(2 * sd, 1e-9 * float(values[-1]))).sum())
 
 
 def root(square: Reals, power: float, least: float = 1e-12) -> Reals:
