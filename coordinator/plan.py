@@ -276,7 +276,11 @@ class Planned:
 
 
 def planned(
-    study: Study, cities: Sequence[Known], source: str, twin: Callable[[Mapping[int, str]], Twin | None], people: int = 0
+    study: Study,
+    cities: Sequence[Known],
+    source: str,
+    twin: Callable[[Mapping[int, str]], Twin | None],
+    people: int = 0,
 ) -> Planned:
     """`twin`: makes stand-ins of the cities by number. `people`: holders of all of them, about; 0 if nobody knows. Errors: those of
     `between`."""
@@ -584,9 +588,7 @@ def noise_of_models(plan: Planned) -> dict[str, float]:
     if plan.study.exact or not plan.people:
         return {}
     models = Session(plan.agreement).models.models
-    found = {
-        name: each.ratio(plan.people) for name, each in models.items() if isinstance(each, private.PrivatePlan)
-    }
+    found = {name: each.ratio(plan.people) for name, each in models.items() if isinstance(each, private.PrivatePlan)}
     return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 

@@ -129,7 +129,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     },
     "noisy_model": {
         "zh": "{question}：系数的误差中，噪声约为抽样的 {times} 倍；epsilon 提高到 {times} 倍即可持平",
-        "en": "{question}: noise would be about {times} times the sampling error of its coefficients; {times} times the epsilon makes them equal",
+        "en": "{question}: noise would be about {times} times the sampling error of its coefficients; as many times epsilon evens them",
     },
     "refuses": {"zh": "{city} 会拒绝：{codes}", "en": "{city} will refuse: {codes}"},
     "over_cap": {"zh": "{city} 的预算不够：{scopes}", "en": "{city} has too little budget left: {scopes}"},

@@ -100,11 +100,7 @@ def refuse_noise(study: Study, found: Sequence[Party], homes: Path | None) -> No
         for party in found
     )
     try:
-        twin_ = Beforehand(
-            twin=tuple(
-                _stand_in(study, home(each.folder, homes), each.city.city) for each in found
-            )
-        )
+        twin_ = Beforehand(twin=tuple(_stand_in(study, home(each.folder, homes), each.city.city) for each in found))
         many = people(cities, twin_)
         plan.refuse_noise(plan.planned(study, cities, "folder", lambda names: stand_ins(names, study, twin_), many))
     except Refusal:  # a study that its cities will not answer: they say so themselves

@@ -52,7 +52,13 @@ def table(wording: Wording, rows: Sequence[Numbered]) -> Grid:
         texts = (_written(row["std_error"]), whole, _tested(row), last)
         cells = (cell(number, row), *(Cell(text, ref=number) for text in texts))
         lines.append(Line(((wording.term(str(row["term"])), 1),), cells))
-    heads = ("head_estimate", "head_std_error", "head_interval", "head_p", "head_of_noise" if noisy else "head_error_bound")
+    heads = (
+        "head_estimate",
+        "head_std_error",
+        "head_interval",
+        "head_p",
+        "head_of_noise" if noisy else "head_error_bound",
+    )
     said = tuple(str(wording.say(key, confidence=wording.percent())) for key in heads)
     groups = (Group(tuple(lines)),)
     return Grid("list", wording.say("what_glm"), (str(wording.say("head_term")),), said, groups, letters(groups))

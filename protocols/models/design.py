@@ -257,7 +257,7 @@ class Design:
             knows = np.logical_and.reduce([read(factor.variable).known for factor in term.factors])
             block = blocks[0]
             for further in blocks[1:]:
-                block = (block[:, :, None] * further[:, None, :]).reshape(rows, -1)
+                block = (block[:, :, None] * further[:, None, :]).reshape(rows, block.shape[1] * further.shape[1])
             made.append(np.where(knows[:, None], block, 0.0))
             whole &= knows
         if self.missing == "indicator":

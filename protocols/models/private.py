@@ -2,7 +2,7 @@
 
 Leaves the city, as sums over its holders, with noise: the moments of the columns, unless the dictionary says `centre` and `spread`; the
 products of standardised columns, of a gaussian model with the outcome; then five scores, each with twice the budget of the one before. One
-holder changes each of these by a bound that no data move: a row that is longer than C counts less, by the length alone, never by the outcome;
+holder changes each of these by a bound that no data move: a row longer than C counts less, by its length alone and never by the outcome;
 large counts, and residuals of a gaussian model, are moved to the end of what is taken.
 
 Scores are asked for in columns that the noisy products make uncorrelated and of variance 1, so that noise is the same part of what each
@@ -51,8 +51,8 @@ FEWEST: Final = 5  # rows for each column
 
 
 class PrivateAsk(Ask):
-    """outcome: what is taken from y, what it is divided by then, and of a gaussian model the most of a residual. whiten: the matrix from standardised to uncorrelated columns, row by
-    row."""
+    """outcome: what is taken from y, what it is divided by then, and of a gaussian model the most of a residual. whiten: the
+    matrix from standardised to uncorrelated columns, row by row."""
 
     outcome: Numbers = ()
     whiten: Numbers = ()
@@ -178,9 +178,7 @@ class PrivatePlan:
         shares = {MOMENTS: Fraction(1, 20), PRODUCTS: Fraction(3, 20)}
         left = 1 - sum(shares[each] for each in self.purposes if each in shares)
         shares |= {name: left * Fraction(part, sum(WEIGHTS)) for name, part in zip(SCORES, WEIGHTS, strict=True)}
-        return tuple(
-            Draw(each, self.length_of(each), *self._moves(each), shares[each]) for each in self.purposes
-        )
+        return tuple(Draw(each, self.length_of(each), *self._moves(each), shares[each]) for each in self.purposes)
 
     def _moves(self, purpose: str) -> tuple[int, int]:
         """D1 and D2: what one holder changes, in sum of absolute values and of squares.
@@ -229,12 +227,11 @@ class PrivatePlan:
 
     @cached_property
     def _most_moments(self) -> tuple[int, ...]:
-        """The squares that one holder adds, of parts that cannot all be there: of the codes of one category there is one."""
-        of_terms = [self.design.of_term(term) for term in self.design.terms]
-        apart = [1 if all(piece.indicator for piece in pieces) else 2 for pieces in of_terms]
+        """The squares that one holder adds. Of the codes of a category, or of two, there is one; a number adds its square too, also where 0
+        stands for it, which need not be the middle of its range."""
+        of_terms = [tuple(self.design.of_term(term)) for term in self.design.terms]
+        apart = [1 if all(piece.indicator for piece in pieces) else 2 * len(pieces) for pieces in of_terms]
         missing = [1] * len(self.design.variables) if self.question.missing == "indicator" else []
-        if missing:  # 0 of a number that is missing need not be the middle of its range
-            apart = [sum(2 - piece.indicator for piece in pieces) for pieces in of_terms]
         outcome = {"binomial": 0, "gaussian": 2, "poisson": 1}[self.question.family]
         return (1, *apart, *missing, outcome)
 
@@ -389,7 +386,8 @@ class PrivatePlan:
     # --- what a total means
 
     def tell(self, state: PrivateFit, ask: PrivateAsk, total: Vector) -> PrivateFit:
-        """The next state. Errors: `PeerError MODEL_NOT_REPLAYABLE` if the ask does not follow from the state; `ConfigError MODEL_FEW_ROWS`."""
+        """The next state. Errors: `PeerError MODEL_NOT_REPLAYABLE` if the ask does not follow from the state; `ConfigError
+        MODEL_FEW_ROWS`."""
         expected = self.ask(state)
         if isinstance(expected, Done) or not agrees(ask, expected) or len(total) != self.length(ask):
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)

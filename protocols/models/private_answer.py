@@ -8,7 +8,7 @@ bootstrap). Its draws are a public stream, so that whoever has the sums comes to
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
@@ -19,6 +19,7 @@ from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Result
 from protocols.statistics.rows import significant
 
+Generator: TypeAlias = Any  # of `entropy.public_stream`
 RERUNS: Final = 200
 PEOPLE: Final = 1000  # rows of a population, at least
 DIAGONAL: Final = 181 / 256  # by which squares are smaller beside products of two columns
@@ -59,8 +60,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Released:
-    """What all rounds told. square: of a gaussian model, the mean square of a residual by its most. Standard deviations of noise: in sums of
-    products and of scores; weights of the scores, and of how many the estimate is made."""
+    """What all rounds told. square: of a gaussian model, the mean square of a residual by its most. products_sd, score_sd: of their
+    noise. weights: of the scores; last: of how many of them the estimate is made."""
 
     curve: Curve
     square: float
@@ -76,7 +77,7 @@ class Released:
     farthest: float
 
     def step(self, population: "Population", point: Reals, score: Reals) -> Reals:
-        return np.linalg.solve(population.information(point), score)
+        return np.asarray(np.linalg.solve(population.information(point), score), np.float64)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ class Population:
     @classmethod
     def of(cls, released: Released, study: str, name: str) -> "Population":
         p = len(released.products)
-        return cls.like(released, entropy.public_stream(study, name, "population").normal(size=(max(PEOPLE, 20 * p), p - 1)))
+        return cls.like(
+            released, entropy.public_stream(study, name, "population").normal(size=(max(PEOPLE, 20 * p), p - 1))
+        )
 
     @classmethod
     def like(cls, released: Released, normal: Reals) -> "Population":
@@ -162,13 +165,13 @@ class Answered:
             return np.zeros((1, len(self.point)))
         return np.array([self._again(stream) for _ in range(RERUNS)])
 
-    def _products_again(self, stream: np.random.Generator) -> Reals:
+    def _products_again(self, stream: Generator) -> Reals:
         p = len(self.point)
         noise = symmetric(stream.normal(size=p * (p + 1) // 2) * self.released.products_sd, p)
         square, _ = floored(self.released.products + noise, self.released.products_sd)
         return square
 
-    def _again(self, stream: np.random.Generator) -> Reals:
+    def _again(self, stream: Generator) -> Reals:
         """The scores of one rerun, of sums that differ from those expected as samples do; less what sampling alone does."""
         base, truth = self.population, self.point
         square = self._products_again(stream)
@@ -273,7 +276,9 @@ def floored(square: Reals, sd: float) -> tuple[Reals, int]:
     """With no eigenvalue below what noise of `sd` in each cell makes of none, sd sqrt(p); and how many could well be none."""
     values, vectors = np.linalg.eigh(square)
     least = max(sd * np.sqrt(len(square)), 1e-9 * float(values[-1]))
-    return np.asarray((vectors * np.maximum(values, least)) @ vectors.T), int((values < max(2 * sd, 1e-9 * float(values[-1]))).sum())
+    return np.asarray((vectors * np.maximum(values, least)) @ vectors.T), int(
+        (values < max(2 * sd, 1e-9 * float(values[-1]))).sum()
+    )
 
 
 def root(square: Reals, power: float, least: float = 1e-12) -> Reals:

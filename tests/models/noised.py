@@ -79,13 +79,12 @@ def population(rows: int, numbers: int, indicators: int, family: str, seed: int 
     those that a dictionary would have: the numbers use up to a third of theirs."""
     draw = np.random.default_rng(seed)  # noqa: TID251 a test's own rows
     q = numbers + indicators
-    mix = np.eye(q) + 0.2 * draw.normal(size=(q, q))
+    mix = np.eye(q) + 0.2 * np.random.default_rng(1).normal(size=(q, q))  # noqa: TID251 the same of every seed
     latent = draw.normal(size=(rows, q)) @ mix.T
     spreads = np.exp(np.linspace(0, 2, numbers))
     values = np.clip(latent[:, :numbers] * spreads + spreads, -7 * spreads, 9 * spreads)
     codes = latent[:, numbers:] > np.linspace(0, 1.3, indicators) if indicators else np.zeros((rows, 0), bool)
-    slopes = np.concatenate([0.25 / spreads, np.full(indicators, 0.4)]) * np.where(np.arange(q) % 3 == 0, -1, 1)
-    eta = np.column_stack([values, codes]) @ slopes
+    eta = np.column_stack([values, codes]) @ law(numbers, indicators)[1:]
     eta = eta - eta.mean()
     known = np.ones(rows, bool)
     variables: dict[str, Any] = {}
@@ -109,6 +108,12 @@ def population(rows: int, numbers: int, indicators: int, family: str, seed: int 
             y = np.clip(eta + draw.normal(size=rows) * 2, -30, 30)
     columns["y"] = Column(y, known)
     return Frame(dictionary(variables), columns, rows)
+
+
+def law(numbers: int, indicators: int) -> Any:
+    """The coefficients of that outcome, of a binomial model; the constant, which is not the same in all, as 0."""
+    slopes = np.concatenate([0.25 / np.exp(np.linspace(0, 2, numbers)), np.full(indicators, 0.4)])
+    return np.concatenate([[0.0], slopes * np.where(np.arange(numbers + indicators) % 3 == 0, -1, 1)])
 
 
 def names(frame: Frame) -> list[str]:

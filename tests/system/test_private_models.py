@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
+from coordinator import plan, plan_text
+from coordinator.beforehand import Beforehand, Known, StandIn, people
 from node import ledger
 from protocols import privacy
 from protocols.errors import ConfigError
-from tests.six import Six, results, unsound
+from tests.six import CITIES, Six, results, unsound
 
 QUESTION = "  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex]}\n"
 
@@ -53,6 +55,28 @@ def test_a_regression_with_noise_is_charged_once_and_its_intervals_hold_the_pool
     assert "其中噪声" in page
     model = json.loads((out / "models" / "stops.json").read_bytes())
     assert np.array(model["covariance"]).shape == (3, 3)
+
+
+def test_a_plan_warns_of_noise_and_refuses_a_fit_that_would_be_noise_alone(six: Six) -> None:
+    study = six.study(QUESTION)
+
+    def of(people: int) -> plan.Planned:
+        return plan.planned(study, [Known(city=name) for name in CITIES], "folder", lambda _names: None, people)
+
+    (ratio,) = plan.noise_of_models(of(2400)).values()
+    assert ratio < 1
+    few = round(2400 * (ratio / 2) ** 2)
+    value = plan.published(of(few), [])
+    (warning,) = [each for each in value["warnings"] if each["warning"] == "noisy_model"]
+    assert warning["times"] == pytest.approx(2, rel=0.1)
+    assert "2" in plan_text.table(value, "zh")
+    with pytest.raises(ConfigError) as no:
+        plan.published(of(few // 4), [])
+    assert no.value.code == "MODEL_DP_TOO_NOISY"
+    with pytest.raises(ConfigError):
+        plan.refuse_noise(of(few // 4))
+    with_rows = Beforehand(twin=(StandIn(city="aa", sums=(), rows=400),))
+    assert people([Known(city=name) for name in CITIES], with_rows) == 2400
 
 
 @pytest.mark.parametrize(
