@@ -6,7 +6,7 @@ a process of its own, and this is what it says: one line of JSON. No row of a ci
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -66,10 +66,11 @@ class Known(Record):
 
 
 class StandIn(Record):
-    """A public city: the sums of every block of the study, in its finest units."""
+    """A public city: the sums of every block of the study, in its finest units, and how many rows it has."""
 
     city: str
     sums: tuple[int, ...]
+    rows: int = 0
 
 
 class Beforehand(Record):
@@ -143,6 +144,16 @@ def stand_ins(known: Mapping[int, str], study: Study, beforehand: Beforehand) ->
         for number, (city, name) in enumerate(sorted(known.items()))
     }
     return Twin(layout, chosen)
+
+
+def people(known: Sequence[Known], beforehand: Beforehand) -> int:
+    """About how many holders these cities have: as many as their stand-ins; without one, no more than the roster lets them have."""
+    rows = {each.city: each.rows for each in beforehand.twin}
+    spare = list(rows.values())
+    named = sorted(known, key=lambda each: each.city)
+    if not spare:
+        return sum(each.size_class for each in named)
+    return sum(rows.get(each.city, spare[number % len(spare)]) for number, each in enumerate(named))
 
 
 def _standing_for(study: Study, name: str, layout: Layout, sums: Vector) -> Vector:

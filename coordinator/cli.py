@@ -322,7 +322,8 @@ def study_plan(
             typer.echo(failed.err.strip(), err=True)
             raise typer.Exit(failed.code) from None
         source, found = beforehand.chosen(asked, cities, known)
-        planned = plan.planned(asked, found, source, lambda names: beforehand.stand_ins(names, asked, known))
+        many = beforehand.people(found, known)
+        planned = plan.planned(asked, found, source, lambda names: beforehand.stand_ins(names, asked, known), many)
         value = plan.published(planned, wishes)
         _print(value, as_json, lambda: plan_text.table(value, spoken(lang)))
 

@@ -23,10 +23,11 @@ from protocols import pld, privacy
 from protocols.answerable import shortages
 from protocols.errors import Both, ConfigError, Place
 from protocols.filters import decimal
+from protocols.models import private
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement, between
 from protocols.privacy import Event
-from protocols.session import RING
+from protocols.session import RING, Session
 from protocols.statistics.layout import Measure
 from protocols.statistics.question import Question
 from protocols.statistics.rows import significant
@@ -81,6 +82,7 @@ class Planned:
     cities: tuple[Known, ...]
     twin: Twin | None
     source: str
+    people: int = 0
 
     @property
     def names(self) -> dict[int, str]:
@@ -274,11 +276,16 @@ class Planned:
 
 
 def planned(
-    study: Study, cities: Sequence[Known], source: str, twin: Callable[[Mapping[int, str]], Twin | None]
+    study: Study,
+    cities: Sequence[Known],
+    source: str,
+    twin: Callable[[Mapping[int, str]], Twin | None],
+    people: int = 0,
 ) -> Planned:
-    """`twin`: makes stand-ins of the cities by number. Errors: those of `between`."""
+    """`twin`: makes stand-ins of the cities by number. `people`: holders of all of them, about; 0 if nobody knows. Errors: those of
+    `between`."""
     found = tuple(sorted(cities, key=lambda each: each.city))
-    return Planned(study, found, twin(numbered(found)), source)
+    return Planned(study, found, twin(numbered(found)), source, people)
 
 
 def numbered(cities: Sequence[Known]) -> dict[int, str]:
@@ -286,8 +293,9 @@ def numbered(cities: Sequence[Known]) -> dict[int, str]:
 
 
 def published(plan: Planned, wishes: Sequence[Wish]) -> dict[str, Any]:
-    """The plan as a value for machines; numbers as in results.json."""
+    """The plan as a value for machines; numbers as in results.json. Errors: `ConfigError MODEL_DP_TOO_NOISY`."""
     agreement, study = plan.agreement, plan.study
+    refuse_models(plan)
     questions = [_question(plan, question) for question in study.file.questions]
     return {
         "study": {
@@ -563,6 +571,9 @@ def _warnings(plan: Planned) -> list[dict[str, Any]]:
         found.append({"warning": "equal_split", "times": significant(plan.equal)})
     if plan.noisy:
         found.append({"warning": "noisy", "questions": list(plan.noisy)})
+    for name, ratio in noise_of_models(plan).items():
+        if ratio > private.NOISY:
+            found.append({"warning": "noisy_model", "question": name, "times": significant(ratio)})
     for each in plan.cities:
         if each.decide == "refuse":
             found.append({"warning": "refuses", "city": each.city, "codes": [reason.code for reason in each.reasons]})
@@ -572,8 +583,26 @@ def _warnings(plan: Planned) -> list[dict[str, Any]]:
     return found
 
 
+def noise_of_models(plan: Planned) -> dict[str, float]:
+    """Of each regression with noise, how many times the error of sampling that of noise would be, as far as public figures tell. Errors:
+    `ConfigError` of planning them."""
+    if plan.study.exact or not plan.people:
+        return {}
+    models = Session(plan.agreement).models.models
+    found = {name: each.ratio(plan.people) for name, each in models.items() if isinstance(each, private.PrivatePlan)}
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
+
+
+def refuse_models(plan: Planned) -> None:
+    """Errors: `ConfigError MODEL_DP_TOO_NOISY` where the coefficients of a regression would be noise."""
+    for name, ratio in noise_of_models(plan).items():
+        if ratio > private.TOO_NOISY:
+            raise private.too_noisy(name, ratio, plan.people)
+
+
 def refuse_noise(plan: Planned) -> None:
-    """Errors: `ConfigError PLAN_NOISY` where most rows of a question would be noise."""
+    """Errors: `ConfigError` PLAN_NOISY where most rows of a question would be noise; MODEL_DP_TOO_NOISY."""
+    refuse_models(plan)
     noisy = [_noisy(plan, name) for name in plan.noisy]
     if noisy:
         would = [each["epsilon"] for each in noisy]

@@ -128,6 +128,10 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "zh": "各数据块所占预算相差很大：平分时噪声方差为 {times} 倍；请核对各题的 weight",
         "en": "shares of the budget differ much: equal ones would give {times} times the noise variance; look at the weights of questions",
     },
+    "noisy_model": {
+        "zh": "{question}：系数的误差中，噪声约为抽样的 {times} 倍；epsilon 提高到 {times} 倍即可持平",
+        "en": "{question}: noise would be about {times} times the sampling error of its coefficients; as many times epsilon evens them",
+    },
     "refuses": {"zh": "{city} 会拒绝：{codes}", "en": "{city} will refuse: {codes}"},
     "over_cap": {"zh": "{city} 的预算不够：{scopes}", "en": "{city} has too little budget left: {scopes}"},
     "warnings": {"zh": "请注意", "en": "Mind"},

@@ -35,6 +35,7 @@ from protocols.roster import COORDINATOR, Roster, self_declared
 from protocols.secagg import collector
 from protocols.secagg.collector import Failed, Question, RoundLost, Summed
 from protocols.secagg.transcript import Transcript
+from protocols.session import Session
 from protocols.study import Study
 
 OFFER_TIMEOUT_S: Final = 60.0
@@ -337,7 +338,10 @@ def agreed(post: Post, study: Study, answers: Answers) -> Agreement:
     short = shortages(study, cannot, min_unmapped=1 if loose else 3, loose=loose)
     if short:
         raise _first([each.refusal() for each in short])
-    return agree(study, tuple(answers.approvals), post.roster)
+    agreement = agree(study, tuple(answers.approvals), post.roster)
+    if study.many:
+        _ = Session(agreement).models  # planned before anything is summed
+    return agreement
 
 
 def _published(study: Study, cannot: Mapping[str, Sequence[str]]) -> None:

@@ -2262,6 +2262,12 @@ CODES: Final[dict[str, Texts]] = {
         "there is no kind {kind} in mode dp",
         "Write privacy: {{mode: exact}}, or run with --exact",
     ),
+    "MODEL_DP_TOO_NOISY": _t(
+        "{name} 的系数中，噪声的误差约为抽样误差的 {ratio} 倍",
+        "请把 epsilon 约提高到 {times} 倍，或有约 {rows} 位缴存人，或减少 terms，或用 --exact 运行",
+        "in the coefficients of {name} the error of noise is about {ratio} times that of sampling",
+        "Take about {times} times the epsilon, or about {rows} holders, or fewer terms, or run with --exact",
+    ),
     "MODEL_RELEASE": _t(
         "类型 {kind} 只公布各市合计的结果",
         "请写 release: pooled",

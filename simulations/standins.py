@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from coordinator import plan
-from coordinator.beforehand import Allowance, Beforehand, Known, Reason, StandIn, stand_ins
+from coordinator.beforehand import Allowance, Beforehand, Known, Reason, StandIn, people, stand_ins
 from node import city as cities
 from node import gate, ingest, ledger, policy, snapshot
 from protocols import facts, privacy
@@ -85,7 +85,7 @@ def twin(study: Study, folder: Path, entropy: Entropy = operating_system) -> tup
     if fault:
         raise fault
     with TemporaryDirectory() as base:
-        return tuple(StandIn(city=party.city.city, sums=_sums(study, party, Path(base), entropy)) for party in found)
+        return tuple(_made(study, party, Path(base), entropy) for party in found)
 
 
 def refuse_noise(study: Study, found: Sequence[Party], homes: Path | None) -> None:
@@ -100,28 +100,32 @@ def refuse_noise(study: Study, found: Sequence[Party], homes: Path | None) -> No
         for party in found
     )
     try:
-        twin_ = Beforehand(
-            twin=tuple(
-                StandIn(city=each.city.city, sums=given(study, home(each.folder, homes), each.city.city))
-                for each in found
-            )
-        )
-        plan.refuse_noise(plan.planned(study, cities, "folder", lambda names: stand_ins(names, study, twin_)))
+        twin_ = Beforehand(twin=tuple(_stand_in(study, home(each.folder, homes), each.city.city) for each in found))
+        many = people(cities, twin_)
+        plan.refuse_noise(plan.planned(study, cities, "folder", lambda names: stand_ins(names, study, twin_), many))
     except Refusal:  # a study that its cities will not answer: they say so themselves
         return
 
 
-def _sums(study: Study, party: Party, base: Path, entropy: Entropy) -> tuple[int, ...]:
+def _made(study: Study, party: Party, base: Path, entropy: Entropy) -> StandIn:
     own = base / party.city.city
     ingest.ingest(party.folder, own, entropy)
-    return given(study, own, party.city.city)
+    return _stand_in(study, own, party.city.city)
+
+
+def _stand_in(study: Study, own: Path, city: str) -> StandIn:
+    return StandIn(city=city, sums=given(study, own, city), rows=_snapshot(study, own).rows)
 
 
 def given(study: Study, own: Path, city: str) -> tuple[int, ...]:
     """The sums of a city's snapshot of the study's date, or of the newest one."""
-    dates = snapshot.current(own).dates
-    rows = snapshot.open_for(own, study.file.as_of if study.file.as_of in dates else max(dates))
+    rows = _snapshot(study, own)
     return tuple(gate.encoded(study, study.workload.together, rows, city).tolist())
+
+
+def _snapshot(study: Study, own: Path) -> snapshot.Snapshot:
+    dates = snapshot.current(own).dates
+    return snapshot.open_for(own, study.file.as_of if study.file.as_of in dates else max(dates))
 
 
 def public(party: Party) -> bool:

@@ -41,15 +41,24 @@ def title(wording: Wording, question: Question) -> Markup:
 
 
 def table(wording: Wording, rows: Sequence[Numbered]) -> Grid:
-    """A line per term: estimate with its interval, standard error, test, and how far it can be from the fit of pooled rows."""
+    """A line per term: estimate with its interval, standard error, test, and how far it can be from the fit of pooled rows; with noise,
+    what of the standard error is noise in its place."""
     lines = []
+    noisy = any(row.se_noise for _, row in rows)
     for number, row in rows:
         shown = printed(row)
         whole = span(shown.low, shown.high) if shown and shown.low else ""
-        texts = (_written(row["std_error"]), whole, _tested(row), _small(row["error_bound"]))
+        last = _written(row.se_noise) if noisy else _small(row["error_bound"])
+        texts = (_written(row["std_error"]), whole, _tested(row), last)
         cells = (cell(number, row), *(Cell(text, ref=number) for text in texts))
         lines.append(Line(((wording.term(str(row["term"])), 1),), cells))
-    heads = ("head_estimate", "head_std_error", "head_interval", "head_p", "head_error_bound")
+    heads = (
+        "head_estimate",
+        "head_std_error",
+        "head_interval",
+        "head_p",
+        "head_of_noise" if noisy else "head_error_bound",
+    )
     said = tuple(str(wording.say(key, confidence=wording.percent())) for key in heads)
     groups = (Group(tuple(lines)),)
     return Grid("list", wording.say("what_glm"), (str(wording.say("head_term")),), said, groups, letters(groups))
@@ -115,6 +124,8 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
         named = wording.listed(wording.term(name) for name in fit.named) or wording.say("none_dash")
         return (wording.say("note_fit_none", why=why, named=named),)
     further = fit.further
+    if "widened" in further:
+        return _of_noise(wording, question)
     bound = further.get("coefficient_error_bound")
     said = [wording.say("note_fit", n=fixed(fit.n or 0.0, 0), rounds=fit.rounds, bound=_small(bound))]
     figures = [("deviance", "fit_deviance"), ("null_deviance", "fit_null_deviance"), ("aic", "fit_aic")]
@@ -130,4 +141,23 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
             )
     if further.get("left_out"):
         said.append(wording.say("note_fit_left_out", count=fixed(float(further["left_out"]), 0)))
+    return tuple(said)
+
+
+def _of_noise(wording: Wording, question: Question) -> tuple[Markup, ...]:
+    """Of a fit with noise: what the noise cost, what there is no number of, and what makes its coefficients doubtful."""
+    fit = question.fit
+    assert fit is not None  # noqa: S101 notes looked
+    further = fit.further
+    times = significant(float(further["widened"]), 3)
+    said = [
+        wording.say("note_fit_noise", n=fixed(fit.n or 0.0, 0), rounds=fit.rounds, times=times),
+        wording.say("note_fit_unsaid"),
+    ]
+    if further["left_out"]:
+        said.append(wording.say("note_fit_left_out", count=fixed(float(further["left_out"]), 0)))
+    if fit.obs_status and further["hidden_directions"]:
+        said.append(wording.say("note_fit_hidden"))
+    if fit.obs_status and further["clipped"]:
+        said.append(wording.say("note_fit_clipped", share=fixed(100 * float(further["clipped"]), 1)))
     return tuple(said)

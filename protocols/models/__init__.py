@@ -28,6 +28,7 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `question.py` | how a study asks for a model |
 | `session.py` | the rounds of all models of a study together |
 | `regression.py`, `others.py` | the questions `kind: glm`; `cox`, `ordinal`, `multinomial` |
+| `private.py`, `private_answer.py` | regressions in mode dp: the rounds, and what is said of errors |
 | `card_question.py`, `trees_question.py`, `evaluate_question.py` | the questions `scorecard`, `gbdt`, `evaluate` |
 | `kmeans.py` | the question `kind: kmeans`, in both modes; its rounds are blocks of counts and amounts |
 | `surrogate.py` | where clusters may lie, from tables of pairs of variables alone |

@@ -218,7 +218,7 @@ class Design:
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         zero = self.missing == "indicator"
-        found = [piece for term in self.terms for piece in self._of_term(term, zero)]
+        found = [piece for term in self.terms for piece in self.of_term(term, zero)]
         if zero:
             found += [Piece(f"{name}[{MISSING}]", 0, 1, True) for name in self.variables]
         return tuple(found)
@@ -228,11 +228,12 @@ class Design:
         """The places of the pieces of each term; those that say who lacks a variable are each a family of their own."""
         zero, ends = self.missing == "indicator", [0]
         for term in self.terms:
-            ends.append(ends[-1] + len(tuple(self._of_term(term, zero))))
+            ends.append(ends[-1] + len(tuple(self.of_term(term, zero))))
         alone = [(at,) for at in range(ends[-1], len(self.pieces))]
         return (*(tuple(range(first, end)) for first, end in pairwise(ends)), *alone)
 
-    def _of_term(self, term: Term, zero: bool) -> Iterator[Piece]:
+    def of_term(self, term: Term, zero: bool = False) -> Iterator[Piece]:
+        """`zero`: its columns are 0 where a value is missing."""
         for parts in product(*(self._of_factor(factor) for factor in term.factors)):
             indicator = all(part.indicator for part in parts)
             ends = (
@@ -265,7 +266,7 @@ class Design:
             knows = np.logical_and.reduce([read(factor.variable).known for factor in term.factors])
             block = blocks[0]
             for further in blocks[1:]:
-                block = (block[:, :, None] * further[:, None, :]).reshape(rows, -1)
+                block = (block[:, :, None] * further[:, None, :]).reshape(rows, block.shape[1] * further.shape[1])
             made.append(np.where(knows[:, None], block, 0.0))
             whole &= knows
         if self.missing == "indicator":

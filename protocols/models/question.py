@@ -59,6 +59,10 @@ class ManyRounds(Question):
         """Mode dp: all that its rounds release. Depends on study and dictionary alone."""
         return ()
 
+    def asks_of(self, model: Any) -> type[Ask]:  # noqa: ARG002 one that asks otherwise in mode dp looks at it
+        """What its model asks with."""
+        return self.ASK
+
     def example_asks(self, model: Any) -> Sequence[Ask]:  # noqa: ARG002 the first is what most show
         """One ask of each purpose, of its EXAMPLE: their layouts are shown on the page of what leaves a city."""
         return ()

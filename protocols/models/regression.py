@@ -1,20 +1,24 @@
 """The question `kind: glm`: a generalised linear model, whose rounds are those of `glm.py`.
 
 Leaves the city, under masks, per round: how many rows, sums of the columns, of their squares and of the outcome; then, at coefficients that
-all cities were told, deviance, score and information. In mode exact all of these sums are seen by the coordinator and by every city.
+all cities were told, deviance, score and information. In mode exact all of these sums are seen by the coordinator and by every city. In
+mode dp they have noise, and are few: moments, products of columns, and the score at five points (`private.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final, Literal
 
 from protocols.errors import ConfigError, HpfedError
-from protocols.models import glm
+from protocols.models import glm, private
 from protocols.models.design import Columns, parse
 from protocols.models.glm import Fitting, Glm, GlmPlan
-from protocols.models.interface import Ask
+from protocols.models.interface import Ask, Draw
 from protocols.models.pooling import PooledPlan
-from protocols.models.question import ManyRounds, Setting
+from protocols.models.private import PrivateAsk, PrivatePlan
+from protocols.models.question import ManyRounds, Setting, supposed
 from protocols.statistics.example import Example
+from protocols.statistics.layout import Domain
+from protocols.statistics.question import Fault, Release
 
 KEYS: Final[Mapping[str, str]] = {
     "MODEL_LINK": "link",
@@ -39,6 +43,7 @@ class Regression(ManyRounds, Glm):
         holder={"income": "500000"},
     )
     STATE = Fitting
+    MODES = ("dp", "exact")
 
     kind: Literal["glm"] = "glm"
 
@@ -49,7 +54,7 @@ class Regression(ManyRounds, Glm):
         beside = (self.offset, self.weights.of if self.weights else None, None if clustered == "city" else clustered)
         return tuple(dict.fromkeys((self.outcome, *named, *(name for name in beside if name))))
 
-    def planned(self, setting: Setting) -> GlmPlan | PooledPlan:
+    def planned(self, setting: Setting) -> GlmPlan | PooledPlan | PrivatePlan:
         """A constant of each city is told where a city's policy says so, which no study asks yet."""
         if self.city_effects == "fixed":
             raise ConfigError("NOT_YET", thing="city_effects: fixed")
@@ -61,7 +66,23 @@ class Regression(ManyRounds, Glm):
             setting.study,
             confidence=setting.confidence,
         )
+        if not setting.domain.exact:
+            return private.plan(made, setting, self.id)
         return PooledPlan(made) if self.city_effects == "random" else made
+
+    def asks_of(self, model: object) -> type[Ask]:
+        return PrivateAsk if isinstance(model, PrivatePlan) else Ask
+
+    def draws(self, domain: Domain) -> tuple[Draw, ...]:
+        plan = self.planned(supposed(domain))
+        return plan.draws if isinstance(plan, PrivatePlan) else ()
+
+    def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:
+        """Of mode dp, families and keys that have no bound on what one holder changes."""
+        yield from super().faults_beside(domain, release)
+        what = None if domain.exact else private.not_offered(self)
+        if what is not None:
+            yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} ({what})"})
 
     def example_asks(self, model: GlmPlan) -> tuple[Ask, ...]:
         """Around 0, with every column in the fit."""

@@ -193,7 +193,7 @@ class Models:
             raise PeerError("MODEL_ASK_FOREIGN")
         try:
             return {
-                name: question.ASK.model_validate_json(canonical(asks[name]), strict=True)
+                name: question.asks_of(self.models[name]).model_validate_json(canonical(asks[name]), strict=True)
                 for name, question in self.questions.items()
                 if name in asks
             }

@@ -224,8 +224,9 @@ def test_an_ask_that_does_not_follow_from_its_totals_is_not_answered() -> None:
 
 def test_a_question_of_many_rounds_is_released_pooled_in_the_modes_of_its_kind() -> None:
     domain = Domain(work().dictionary, exact=False)
-    assert [each.code for each in fit().faults_beside(domain, "both")] == ["MODEL_DP_NOT_OFFERED", "MODEL_RELEASE"]
+    robust = [each.code for each in fit(errors="hc0").faults_beside(domain, "both")]
+    assert robust == ["MODEL_RELEASE", "MODEL_DP_NOT_OFFERED"]
     assert list(fit(release="pooled").faults_beside(replace(domain, exact=True), "by_city")) == []
-    assert fit().draws(domain) == ()
+    assert fit().draws(replace(domain, exact=True)) == ()
     faults = [(each.key, each.code) for each in fit(terms=["agee"], link="log").faults(work().dictionary)]
     assert faults == [("terms", "STUDY_VARIABLE")]

@@ -200,8 +200,8 @@ def otherwise(held: dict[str, Any], number: int, part: str) -> dict[str, Any]:
     return found
 
 
-def test_a_regression_has_no_mode_dp_and_no_release_by_city_yet(six: Six) -> None:
-    for more, code in (("", "MODEL_DP_NOT_OFFERED"), (", release: by_city", "MODEL_RELEASE")):
+def test_a_regression_has_no_release_by_city_and_not_all_of_them_a_mode_dp(six: Six) -> None:
+    for more, code in ((", errors: hc0", "MODEL_DP_NOT_OFFERED"), (", release: by_city", "MODEL_RELEASE")):
         with pytest.raises(ConfigError) as fault:
             six.study("  - {id: f, kind: glm, family: poisson, outcome: age, terms: [sex]" + more + "}\n", MORE)
         assert code in [each.code for each in fault.value.every()]
