@@ -85,6 +85,7 @@ def test_a_plan_warns_of_noise_and_refuses_a_fit_that_would_be_noise_alone(six: 
         ("family: negative_binomial, alpha: 0.5, outcome: age, terms: [sex]", "family: negative_binomial"),
         ("family: binomial, link: probit, outcome: withdrew, terms: [sex]", "link: probit"),
         ("family: binomial, outcome: withdrew, terms: [sex], errors: hc0", "errors: robust"),
+        ("family: binomial, outcome: withdrew, terms: [sex], city_effects: concentrated", "city_effects: concentrated"),
         ("family: poisson, outcome: age, terms: [sex], offset: log1p(amount)", "offset: log1p(amount)"),
     ],
 )
