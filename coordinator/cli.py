@@ -1,4 +1,4 @@
-"""`hpfed-coordinator`: studies, dictionaries and reports, so far. Starting and watching a federation comes with deployment.
+"""`hpfed-coordinator`: who takes part, studies, dictionaries, reports.
 
 Everything that computes is imported inside the command that needs it.
 """
@@ -10,6 +10,7 @@ import typer
 
 from coordinator.deployed.cli import identity_app, roster_app
 from coordinator.deployed.cli import init as init_home
+from coordinator.deployed.run import collect, study_results, study_run, study_watch
 from coordinator.shell import HERE, AsJson, Home, Lang, guarded, printed, spoken
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ app.add_typer(report_app, name="report")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
 app.command("init")(init_home)
+app.command("collect")(collect)
+for name, command in (("run", study_run), ("watch", study_watch), ("results", study_results)):
+    study_app.command(name)(command)
 
 
 @study_app.command("check")
@@ -244,6 +248,26 @@ def asker_new(
         printed(value, as_json, lambda: f"{asker}  {key}  {out}")
 
     guarded(lang, as_json, work)
+
+
+@asker_app.command("show")
+def asker_show(
+    file: Annotated[Path, typer.Argument(help="An asker's enrolment.")], lang: Lang = None, as_json: AsJson = False
+) -> None:
+    """Whom an enrolment names, and the fingerprint of its key, to read out by telephone.
+
+    Example:  hpfed-coordinator asker show fund-lab.enrol.json
+    """
+
+    def work() -> None:
+        from coordinator import askers
+        from protocols.enrolment import fingerprint
+
+        found = askers.enrolment(file.read_bytes())
+        told = fingerprint(bytes.fromhex(found.identity))
+        printed({"asker": found.id, "fingerprint": told}, as_json, lambda: f"{found.id}  {told}")
+
+    guarded(lang, as_json, work, peer=5)
 
 
 @study_app.command("plan")

@@ -8,7 +8,6 @@
 A change is in `next.json` whole or not at all. Ids and names are never reused: who leaves is revoked and stays listed.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from coordinator import askers
+from coordinator.store import write
 from protocols.canonical import canonical
 from protocols.enrolment import Enrolment, fingerprint, read_enrolment, same_fingerprint
 from protocols.entropy import Entropy, exactly
@@ -39,13 +39,7 @@ OVERLAP_S: Final = 30 * DAY  # a key that another one follows is good for so lon
 
 def written(path: Path, content: bytes) -> Path:
     """A file of mode 0600, whole or not at all; its folder 0700."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_name(f"{path.name}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
+    write(path.parent, {path.name: content})
     return path
 
 
@@ -133,7 +127,7 @@ def _add_city(home: Path, file: Enrolment, told: str, now: int) -> Added:
     entries = following(home)
     listed = next((city for city in entries.cities if city.name == file.city), None)
     number = 1 + max((city.id for city in entries.cities), default=0) if listed is None else listed.id
-    keys = (_key(file.identity, now),)
+    keys: tuple[Key, ...] = (_key(file.identity, now),)
     if listed is not None and listed.state == "active":
         current = listed.identity[-1]
         if file.follows != current.key:

@@ -11,6 +11,7 @@ import typer
 
 from node.deployed.cli import identity_app, roster_app
 from node.deployed.cli import init as init_home
+from node.deployed.run import answer, start
 from node.shell import HERE, AsJson, Folder, Home, Lang, guarded, home_of, printed, spoken
 
 app = typer.Typer(
@@ -31,6 +32,8 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
 app.command("init")(init_home)
+app.command("start")(start)
+app.command("answer")(answer)
 
 KeyFile = Annotated[Path, typer.Option("--key", help="Your own key, a file.", envvar="HPFED_OFFICER_KEY")]
 StudyId = Annotated[str, typer.Argument(help="The first digits of an id, or the name of the study.")]

@@ -2066,6 +2066,30 @@ CODES: Final[dict[str, Texts]] = {
         "this is another root key: the roster names {wanted}, the file holds {found}",
         "Sign with the root key that the roster names; to change it use --new-root-key",
     ),
+    "STUDY_UNSIGNED": _t(
+        "研究没有提问方的签名",
+        "请先运行 hpfed-coordinator study sign",
+        "the study is not signed by its asker",
+        "Run hpfed-coordinator study sign first",
+    ),
+    "STUDY_CHANGED": _t(
+        "研究文件在开始之后改动过",
+        "请恢复原文件；改动后的研究是另一项研究，须另行提出",
+        "the study file was changed since the study was begun",
+        "Put the file back as it was; a changed study is another one, to be asked anew",
+    ),
+    "STUDY_UNANSWERED": _t(
+        "这项研究还没有结果",
+        "用 hpfed-coordinator study watch 查看在等哪些城市",
+        "this study has no answer yet",
+        "hpfed-coordinator study watch says which cities are awaited",
+    ),
+    "GATE_AWAY": _t(
+        "本市的网关没有运行",
+        "请先运行 hpfed-node start --only gate，并保持到本轮结束",
+        "the gate of this city is not running",
+        "Run hpfed-node start --only gate first, and leave it up until the round is over",
+    ),
     # --- simulated worlds
     "SIMULATE_OUT": _t(
         "输出文件夹已存在且不为空",
