@@ -211,7 +211,8 @@ def test_the_same_folder_carried_twice_costs_once_and_gives_the_same_bytes(place
     assert len(at(node, "releases", "--folder", "cities/east")) == 1
 
 
-def test_a_city_that_is_lost_is_given_up_and_the_study_begun_anew(place: Path) -> None:
+@pytest.mark.usefixtures("place")
+def test_a_city_that_is_lost_is_given_up_and_the_study_begun_anew() -> None:
     """Three cities are as few as there may be: without one the study comes to nothing, and its cities are told."""
     path = study(gates.STUDY)
     asks(path)
@@ -221,7 +222,8 @@ def test_a_city_that_is_lost_is_given_up_and_the_study_begun_anew(place: Path) -
     assert asks(path)["awaited"] == list(gates.CITIES)
 
 
-def test_what_is_asked_must_be_signed_and_stay_as_it_was(place: Path) -> None:
+@pytest.mark.usefixtures("place")
+def test_what_is_asked_must_be_signed_and_stay_as_it_was() -> None:
     path = study(gates.STUDY)
     Path("cities/study.sig.json").rename("elsewhere.json")
     words = ("study", "run", path, "--files", "post", "--out", "out", "--home", "hub")
