@@ -87,6 +87,39 @@ def identity_show(folder: Folder = HERE, home: Home = None, lang: Lang = None, a
     guarded(lang, as_json, work)
 
 
+@identity_app.command("rotate")
+def identity_rotate(
+    out: Annotated[Path, typer.Option("--out", help="The file that the coordinator needs.")] = Path("rotate.json"),
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new identity key that follows the one in use, and the file that says so, signed by both. `roster accept` puts it to use.
+
+    The ledger stays with the city: a new key is no new budget.
+
+    Example:  hpfed-node identity rotate --out rotate.json
+    """
+
+    def work() -> None:
+        from node import city, membership
+        from protocols.enrolment import read_enrolment
+        from protocols.entropy import operating_system
+
+        file = membership.rotation(city.load(folder), home_of(folder, home), operating_system)
+        part = out.with_name(f"{out.name}.part")
+        part.write_bytes(file)
+        part.rename(out)
+        found = read_enrolment(file)
+        value = {"city": found.city, "fingerprint": found.fingerprint, "identity": found.identity, "file": str(out)}
+        zh = f"{found.city}  新指纹 {found.fingerprint}  {out}"
+        en = f"{found.city}  new fingerprint {found.fingerprint}  {out}"
+        printed(value, as_json, lambda: zh if spoken(lang) == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
 @roster_app.command("accept")
 def roster_accept(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="A roster; where versions lie between, all.")],
@@ -108,6 +141,7 @@ def roster_accept(
 
         where, here, at = home_of(folder, home), city.load(folder), now()
         found = membership.accepted(where, [file.read_bytes() for file in files], root, at)
+        fresh = membership.followed(where, here, found, at)
         mine = membership.listed(where, here, found, at)
         value = {
             "consortium": found.entries.consortium,
@@ -115,6 +149,7 @@ def roster_accept(
             "digest": "sha256:" + found.sha256.hex(),
             "valid_until": found.entries.valid_until,
             "listed": mine,
+            "new_key": fresh,
         }
         zh = f"已采用 {found.entries.consortium} 名册第 {found.entries.version} 版；" + (
             "本市在册" if mine else "本市未以现有密钥在册"

@@ -16,7 +16,7 @@ from node.transport import transport
 from protocols.canonical import canonical
 from protocols.enrolment import fingerprint, read_enrolment, same_fingerprint, sign_enrolment
 from protocols.entropy import seeded
-from protocols.errors import HpfedError, PeerError
+from protocols.errors import PeerError
 from protocols.roster import DAY, accept, self_declared
 from protocols.signed import FileType, public_of, sign
 from tests import gates
@@ -184,18 +184,34 @@ def test_an_enrolment_shows_that_its_city_has_both_keys(tmp_path: Path) -> None:
     assert read_enrolment(file) == found
 
 
-def test_a_key_follows_another_under_both_and_the_older_one_ends(place: Path) -> None:
+def test_a_key_follows_another_and_officers_and_ledger_stay(place: Path) -> None:
+    root = at(coordinator, "identity", "show", "--home", "hub")["root"]
     added("east")
-    signed = books.sign(place / "hub", books.key_of(place / "hub/root/ed25519.key"), NOW)
-    home = place / "cities/east/.hpfed"
-    old, fresh, link = books.key_of(home / "identity/ed25519.key"), key("fresh"), transport(home, seeded())
-    file = sign_enrolment("east", signed.entries.cities[0].code, fresh, link, before=old)
-    books.add(place / "hub", file, read_enrolment(file).fingerprint, NOW)
-    (city,) = books.sign(place / "hub", books.key_of(place / "hub/root/ed25519.key"), NOW).entries.cities
-    assert [each.key for each in city.identity] == [public_of(old).hex(), public_of(fresh).hex()]
-    assert city.identity[0].until == NOW + 30 * DAY
-    with pytest.raises(HpfedError):  # once is once
-        books.add(place / "hub", file, read_enrolment(file).fingerprint, NOW)
+    at(coordinator, "roster", "sign", "--home", "hub")
+    city = ("--folder", "cities/east")
+    at(node, "roster", "accept", "hub/roster.json", "--root", root, *city)
+    at(node, "officer", "new", "risk-office", "--key", "risk.key", *city)
+    officers, home = at(node, "officer", "list", *city), place / "cities/east/.hpfed"
+    old = (home / "identity/ed25519.key").read_bytes()
+    told = at(node, "identity", "rotate", "--out", "rotate.json", *city)["fingerprint"]
+    assert at(node, "identity", "rotate", "--out", "again.json", *city)["fingerprint"] == told
+    assert (home / "identity/ed25519.key").read_bytes() == old  # in use until a roster lists the new one
+    adds = ("roster", "add", "rotate.json", "--fingerprint", told, "--home", "hub")
+    at(coordinator, *adds)
+    at(coordinator, "roster", "sign", "--home", "hub")
+    (listed,) = books.signed(place / "hub").entries.cities
+    before, after = listed.identity
+    assert before.until < after.until
+    assert before.until <= listed.since + 30 * DAY
+    accepted = at(node, "roster", "accept", "hub/roster.json", *city)
+    assert (accepted["listed"], accepted["new_key"]) == (True, True)
+    assert (home / "identity/ed25519.key").read_bytes() != old
+    assert not (home / "identity/next.key").exists()
+    assert at(node, "officer", "list", *city) == officers
+    assert at(node, "identity", "show", *city)["fingerprint"] == told
+    assert code(coordinator, *adds) == 2  # once is once
+    at(coordinator, "roster", "sign", "--home", "hub")
+    assert not at(node, "roster", "accept", "hub/roster.json", *city)["new_key"]
 
 
 def test_a_roster_that_expired_is_renewed_and_an_expired_one_is_not_accepted(place: Path) -> None:
