@@ -57,7 +57,7 @@ class Done:
 
 
 def begin(home: Path, study: Study, task: Task, now: int, entropy: Entropy) -> Path:
-    """Write down that a run is asked; where it is open already, nothing changes. Returns its journal's folder.
+    """Write down that a run is asked; one that is open already keeps its journal. Returns the journal's folder.
 
     Errors: `ConfigError` STUDY_UNSIGNED, ROSTER_UNSIGNED; `Refusal APPROVAL_ASKER`; `PeerError ROSTER_EXPIRED`.
     """
@@ -65,12 +65,14 @@ def begin(home: Path, study: Study, task: Task, now: int, entropy: Entropy) -> P
     check_asker(_signed(task.file), study, held, now)
     folder = home / FOLDER / f"{study.file.asker}-{study.digest.removeprefix('sha256:')}.{study.run}"
     told = {**{name: str(value) for name, value in vars(task).items()}, "run": task.run, "exact": task.exact}
-    stores.write(folder.parent, {f"{folder.name}.json": json.dumps(told).encode()})
     journal = Journal(folder)
     if not journal.records:
         first = stores.numbers(home, now)
         facts = {"number": first, "seed": exactly(entropy, 32).hex(), "study": study.digest, "run": study.run}
         journal.add(Record("begun", now, facts, held.file))
+    stores.write(
+        folder.parent, {f"{folder.name}.json": json.dumps(told).encode()}
+    )  # last: a run that is listed has a journal
     return folder
 
 
@@ -82,7 +84,7 @@ def open_tasks(home: Path) -> list[tuple[Path, Task]]:
         task = Task(
             Path(told["file"]), told["study"], told["run"], told["exact"], Path(told["place"]), Path(told["out"])
         )
-        found.append((path.with_suffix(""), task))
+        found.append((path.with_name(path.name.removesuffix(".json")), task))
     return found
 
 
@@ -107,7 +109,9 @@ def forward(home: Path, study: Study, task: Task, folder: Path, now: int, withou
     journal = Journal(folder)
     begun = journal.records[0]
     held = self_declared(begun.content)
-    link = Folders(task.place, held, journal, now, without, at=begun.at)
+    newest = roster.signed(home)
+    revoked = frozenset(held.name(city) for city in held.cities if held.active(city) and not newest.active(city))
+    link = Folders(task.place, held, journal, now, without, revoked, begun.at)
     events: list[dict[str, Any]] = []
 
     def note(name: str, facts: Mapping[str, object]) -> None:
@@ -169,8 +173,8 @@ def _done(post: rounds.Post, kept: answering.Kept, unsealed: bundle.Unsealed) ->
 
 def over(folder: Path) -> None:
     """The run is over."""
+    folder.with_name(f"{folder.name}.json").unlink(missing_ok=True)
     Journal(folder).remove()
-    folder.with_suffix(folder.suffix + ".json").unlink(missing_ok=True)
 
 
 def _signed(file: Path) -> bytes:

@@ -78,13 +78,15 @@ class Waiting(Exception):
 
 @dataclass
 class Folders:
-    """The exchange over `place`. `now`: of this pass; `without`: cities that are given up where they are awaited now."""
+    """The exchange over `place`. `now`: of this pass; `without`: cities that are given up where they are awaited now; `revoked`: on the
+    newest roster: what they send counts no more, and nobody waits for it."""
 
     place: Path
     roster: Roster
     journal: Journal
     now: int
     without: frozenset[City] = frozenset()
+    revoked: frozenset[City] = frozenset()
     at: int = 0  # time of what happened last
     known: set[bytes] = field(default_factory=set)  # digests of all requests so far
     _next: int = 1  # of the journal; its first record is of the caller
@@ -117,7 +119,7 @@ class Folders:
                 self._clear({city: left.pop(city)})
                 yield city, content
             until = sent.at + int(max(timeout_s, WAIT_S))
-            lost = [city for city in left if self.now >= until or city in self.without]
+            lost = [city for city in left if self.now >= until or city in self.without | self.revoked]
             if kind == Kind.ABORT.value:  # nobody answers it in a way that counts
                 self._put(left)
                 lost = list(left)
@@ -147,7 +149,7 @@ class Folders:
 
     def _came(self, left: Mapping[City, bytes]) -> Iterator[tuple[City, bytes]]:
         """Replies in DIR/in to these requests, each by the city that was asked, whose signature holds."""
-        awaited = {sha256(content).hexdigest(): city for city, content in left.items()}
+        awaited = {sha256(content).hexdigest(): city for city, content in left.items() if city not in self.revoked}
         ids = {city.name: city.id for city in self.roster.entries.cities}
         for path in envelopes(self.place / "in"):
             city = awaited.get(answers(content := path.read_bytes()))

@@ -223,6 +223,16 @@ def test_a_gate_that_was_restarted_is_a_drop_out_and_the_study_can_be_asked_anew
 
 
 @pytest.mark.usefixtures("place")
+def test_what_a_revoked_city_sends_counts_no_more() -> None:
+    asks(study(gates.STUDY))
+    carried(*gates.CITIES)
+    at(coordinator, "roster", "revoke", "west", "--reason", "key stolen", "--home", "hub")
+    assert code(coordinator, "roster", "revoke", "nowhere", "--reason", "-", "--home", "hub") == 2
+    at(coordinator, "roster", "sign", "--home", "hub")
+    assert code(coordinator, "collect", "post", "--home", "hub") == 1
+
+
+@pytest.mark.usefixtures("place")
 def test_what_is_asked_must_be_signed_and_stay_as_it_was() -> None:
     path = study(gates.STUDY)
     Path("cities/study.sig.json").rename("elsewhere.json")
