@@ -25,12 +25,12 @@ class Post:
     place: Path
     requests: Mapping[str, bytes] = field(default_factory=dict)
 
-    def link(self, now: int = NOW, **given: frozenset[str]) -> Folders:
+    def link(self, now: int = NOW) -> Folders:
         """As the next process would open it."""
         journal = Journal(self.place / "journal")
         if not journal.records:
             journal.add(Record("begun", NOW))
-        return Folders(self.place, self.rig.present.post.roster, journal, now, at=NOW, **given)
+        return Folders(self.place, self.rig.present.post.roster, journal, now, at=NOW)
 
     def asks(self, link: Folders) -> dict[str, bytes | Failure]:
         return dict(link.each("ping", self.requests, 60))
