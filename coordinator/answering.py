@@ -34,6 +34,11 @@ class Run:
     def conversations(self) -> list[rounds.Conversation]:
         return [each.conversation for each in (self.talk, self.session) if each is not None]
 
+    def roster(self, post: rounds.Post) -> Roster:
+        """Of the plan, whatever was accepted since."""
+        talks = self.conversations
+        return talks[-1].roster if talks else post.roster
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -59,7 +64,7 @@ def kept(
     mark: Callable[[str], None] = lambda _stage: None,
 ) -> Kept:
     """Ask cities for their own answers, release all of it, and keep it. `names`: what cities are shown under."""
-    study, roster, session, talk = run.study, post.roster, run.session, run.talk
+    study, session, talk, roster = run.study, run.session, run.talk, run.roster(post)
     opened = _opened(post, run)
     opened = replace(opened, before=published.earlier(store.base, study, opened.survivors))
     released = post.clock() if study.counted else run.conversations[-1].at
@@ -97,13 +102,13 @@ def receipts(post: rounds.Post, run: Run, store: Store) -> None:
         acks = each.receipts()
         each.leave()
         each.forget()
-        write(store.base / "acks", {post.roster.name(city): ack for city, ack in acks.items()})
+        write(store.base / "acks", {run.roster(post).name(city): ack for city, ack in acks.items()})
 
 
 def attested(post: rounds.Post, run: Run, kept_: Kept, store: Store) -> bundle.Unsealed:
     """Ask cities to attest what they released, and keep it with the answer."""
     found = rounds.attested(post, run.study, kept_.opened.survivors)
-    unsealed = attested_by(kept_.unsealed, found, post.roster)
+    unsealed = attested_by(kept_.unsealed, found, run.roster(post))
     store.keep(kept_.results, unsealed)
     return unsealed
 

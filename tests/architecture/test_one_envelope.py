@@ -11,6 +11,7 @@ SIGNERS = {
     "protocols.signed": b"DSSEv1",
     "protocols.enrolment": b"hpfed/enrolment/1\x00",  # a transport key's proof, inside a signed file
 }
+AUTHORITY = "coordinator.certificates"  # of TLS: with a key of its own, of another kind
 
 
 def signs(module: Module) -> list[str]:
@@ -25,7 +26,13 @@ def signs(module: Module) -> list[str]:
 
 
 def test_only_the_envelope_and_the_signed_file_sign_and_verify() -> None:
-    assert {sentence.split(":")[0] for sentence in broken(signs)} == set(SIGNERS)
+    assert {sentence.split(":")[0] for sentence in broken(signs)} == {*SIGNERS, AUTHORITY}
+
+
+def test_an_authority_signs_certificates_and_nothing_else() -> None:
+    (module,) = [each for each in modules("coordinator") if each.name == AUTHORITY]
+    assert [sentence.split(" calls ")[1] for sentence in signs(module)] == [".sign()"]
+    assert not [name for name in module.imports if belongs(name, (*SIGNERS, "node.identity"))]
 
 
 def test_each_signs_in_one_place_and_verifies_in_one() -> None:
