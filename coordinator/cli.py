@@ -1,14 +1,17 @@
-"""`hpfed-coordinator`: studies, dictionaries and reports, so far. Starting and watching a federation comes with deployment.
+"""`hpfed-coordinator`: who takes part, studies, dictionaries, reports.
 
 Everything that computes is imported inside the command that needs it.
 """
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from coordinator.deployed.cli import identity_app, roster_app
+from coordinator.deployed.cli import init as init_home
+from coordinator.deployed.run import collect, study_results, study_run, study_watch
+from coordinator.shell import HERE, AsJson, Home, Lang, guarded, printed, spoken
 
 if TYPE_CHECKING:
     from protocols.study import Study
@@ -28,45 +31,12 @@ app.add_typer(study_app, name="study")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(asker_app, name="asker")
 app.add_typer(report_app, name="report")
-
-Home = Annotated[
-    Path, typer.Option("--home", help="Where this party keeps its keys.", envvar="HPFED_HOME", show_default="./.hpfed")
-]
-HERE = Path(".hpfed")
-Lang = Annotated[
-    Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; messages on stderr.")]
-
-
-def spoken(chosen: str | None) -> str:
-    """What was chosen, else the language of the terminal."""
-    if chosen:
-        return chosen
-    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
-
-
-def guarded(lang: str | None, as_json: bool, work: Callable[[], Any]) -> None:
-    """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
-    from protocols.errors import ConfigError, HpfedError, Place, said
-
-    try:
-        try:
-            work()
-        except OSError as refused:
-            place, problem = Place(str(refused.filename or "-")), refused.strerror or "-"
-            raise ConfigError("FILE_SYSTEM", place, problem=problem) from None
-    except HpfedError as fault:
-        if as_json:
-            typer.echo(said(fault, "json"))
-        typer.echo(said(fault, spoken(lang)), err=True)
-        raise typer.Exit(fault.exit_code) from None
-
-
-def _print(value: Any, as_json: bool, line: Callable[[], str]) -> None:
-    from protocols.errors import json_text, lines
-
-    typer.echo(json_text(value, indent=2) if as_json else lines(line()))
+app.add_typer(roster_app, name="roster")
+app.add_typer(identity_app, name="identity")
+app.command("init")(init_home)
+app.command("collect")(collect)
+for name, command in (("run", study_run), ("watch", study_watch), ("results", study_results)):
+    study_app.command(name)(command)
 
 
 @study_app.command("check")
@@ -107,7 +77,7 @@ def study_check(
             if each.blocks
         )
         runs = f", in each of {found.runs} monthly runs to {found.last_as_of}" if found.runs > 1 else ""
-        _print(
+        printed(
             value,
             as_json,
             lambda: (
@@ -176,7 +146,7 @@ def study_new(
         if out is None and template is None and source is None:
             found = templates.listed()
             value = [each.published() for each in found]
-            _print(value, as_json, lambda: templates_text.listing(found, spoken(lang)))
+            printed(value, as_json, lambda: templates_text.listing(found, spoken(lang)))
             return
         if template is not None and source is not None:
             raise ConfigError("TEMPLATE_TWO")
@@ -187,7 +157,7 @@ def study_new(
             name = template or templates.USUAL
             given = templates.content(name)
             written = templates.written(out or Path(f"{name}{templates.ENDING}"), given)
-        _print({"file": str(written)}, as_json, lambda: f"{written}; next: hpfed-coordinator study check {written}")
+        printed({"file": str(written)}, as_json, lambda: f"{written}; next: hpfed-coordinator study check {written}")
 
     guarded(lang, as_json, work)
 
@@ -221,7 +191,7 @@ def study_compare(
         if out is not None:
             files = change_text.write(out, found)
             typer.echo("\n".join(str(path) for path in files), err=True)
-        _print(value, as_json, lambda: change_text.page(found, spoken(lang)))
+        printed(value, as_json, lambda: change_text.page(found, spoken(lang)))
 
     guarded(lang, as_json, work)
 
@@ -249,7 +219,7 @@ def study_sign(
         out = askers.signature_beside(file)
         out.write_bytes(askers.signature(home, found))
         value = {"file": str(out), "study": found.digest, "asker": found.file.asker}
-        _print(value, as_json, lambda: f"{out}  {found.file.asker}  {found.digest}")
+        printed(value, as_json, lambda: f"{out}  {found.file.asker}  {found.digest}")
 
     guarded(lang, as_json, work)
 
@@ -278,9 +248,29 @@ def asker_new(
         out.write_bytes(file)
         key = key_id(bytes.fromhex(enrolment.identity))
         value = {"asker": asker, "identity": enrolment.identity, "key": key, "file": str(out)}
-        _print(value, as_json, lambda: f"{asker}  {key}  {out}")
+        printed(value, as_json, lambda: f"{asker}  {key}  {out}")
 
     guarded(lang, as_json, work)
+
+
+@asker_app.command("show")
+def asker_show(
+    file: Annotated[Path, typer.Argument(help="An asker's enrolment.")], lang: Lang = None, as_json: AsJson = False
+) -> None:
+    """Whom an enrolment names, and the fingerprint of its key, to read out by telephone.
+
+    Example:  hpfed-coordinator asker show fund-lab.enrol.json
+    """
+
+    def work() -> None:
+        from coordinator import askers
+        from protocols.enrolment import fingerprint
+
+        found = askers.enrolment(file.read_bytes())
+        told = fingerprint(bytes.fromhex(found.identity))
+        printed({"asker": found.id, "fingerprint": told}, as_json, lambda: f"{found.id}  {told}")
+
+    guarded(lang, as_json, work, peer=5)
 
 
 @study_app.command("plan")
@@ -325,7 +315,7 @@ def study_plan(
         many = beforehand.people(found, known)
         planned = plan.planned(asked, found, source, lambda names: beforehand.stand_ins(names, asked, known), many)
         value = plan.published(planned, wishes)
-        _print(value, as_json, lambda: plan_text.table(value, spoken(lang)))
+        printed(value, as_json, lambda: plan_text.table(value, spoken(lang)))
 
     guarded(lang, as_json, work)
 
@@ -351,7 +341,7 @@ def dictionary_check(
             "digest": found.digest,
             "variables": {name: found.type_of(name) for name in found.known()},
         }
-        _print(
+        printed(
             value,
             as_json,
             lambda: f"{found.name}: {len(found.variables)} variables, {len(found.derived)} derived\n{found.digest}",
@@ -379,7 +369,7 @@ def dictionary_codebook(
 
         chosen = [each.strip() for each in formats.split(",")]
         files = [str(path) for path in codebook.write(out, dictionary.load(reference), chosen)]
-        _print(files, as_json, lambda: "\n".join(files))
+        printed(files, as_json, lambda: "\n".join(files))
 
     guarded(lang, as_json, work)
 
@@ -399,7 +389,7 @@ def report_build(
 
         results = Results.load(out)
         files = output.rebuild(out, results)
-        _print(
+        printed(
             [str(path) for path in files],
             as_json,
             lambda: "\n".join(str(path) for path in files if path.suffix == ".html"),
@@ -431,7 +421,7 @@ def report_verify(
         holds = all(step.holds for step in steps)
         partial = [step.number for step in steps if step.holds and not step.complete]
         value = {"holds": holds, "complete": holds and not partial, "steps": [_as_json(step) for step in steps]}
-        _print(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))
+        printed(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))
         verdict = "fails" if not holds else "partly" if partial else "holds"
         typer.echo(VERDICTS[verdict][spoken(lang)].format(steps=", ".join(map(str, partial))), err=True)
         if not holds:
@@ -544,7 +534,7 @@ NOTES: dict[str, dict[str, str]] = {
 def _unverified(place: Path, steps: list[Any], lang: str | None, as_json: bool) -> None:
     """Say what does not hold, and leave with exit code 5."""
     value = {"holds": False, "result": str(place), "steps": [_as_json(step) for step in steps]}
-    _print(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))
+    printed(value, as_json, lambda: "\n".join(line for step in steps for line in _step_lines(step, spoken(lang))))
     typer.echo(f"{place}: {VERDICTS['fails'][spoken(lang)]}", err=True)
     raise typer.Exit(5)
 

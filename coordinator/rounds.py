@@ -29,7 +29,7 @@ from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, HpfedError, IncompleteError, PeerError, Place, Refusal, joined
 from protocols.facts import SUMMED
 from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
-from protocols.plan import LIFE_S, Agreement, agree
+from protocols.plan import LIFE_S, WAITS_S, Agreement, agree
 from protocols.ring import Vector
 from protocols.roster import COORDINATOR, Roster, self_declared
 from protocols.secagg import collector
@@ -41,7 +41,6 @@ from protocols.study import Study
 OFFER_TIMEOUT_S: Final = 60.0
 COUNT_TIMEOUT_S: Final = 600.0
 OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
-ATTEST_LIFE_S: Final = 3600
 Clock = Callable[[], int]
 
 
@@ -50,7 +49,7 @@ class Post:
     """The coordinator's side of the line: its identity, the newest roster, the link, its clock and its message numbers.
 
     `roster`: whoever accepts a newer one puts it here; an open conversation heeds it at its next event. `number`: of the last message.
-    The caller starts it above every number that was used before.
+    The caller starts it above every number that was used before. `life_s`: of a plan; `waits`: for each step of a conversation.
     """
 
     identity: Identity
@@ -60,6 +59,8 @@ class Post:
     entropy: Entropy
     on_event: Callable[[str, Mapping[str, object]], None] = lambda _name, _facts: None
     number: int = 0
+    life_s: int = LIFE_S
+    waits: Sequence[int] = WAITS_S
 
     def stamp(self) -> Stamp:
         """The time, and for every city the next number."""
@@ -137,7 +138,7 @@ def attested(post: Post, study: Study, cities: Sequence[int]) -> Attested:
 
     The reason is that of the link, the code of the city's refusal, or the code by which its reply fails.
     """
-    matter, requests = _asked(post, messages.Attest(), study, cities, ATTEST_LIFE_S)
+    matter, requests = _asked(post, messages.Attest(), study, cities, post.life_s)
     files: dict[int, bytes] = {}
     without: dict[int, str] = {}
     for city, reply in post.send(Kind.ATTEST, tuple(requests.items()), OFFER_TIMEOUT_S):
@@ -177,7 +178,7 @@ def counted(post: Post, agreement: Agreement, cities: Sequence[int]) -> Counted:
     study = agreement.study
     if not study.counted:
         return Counted()
-    matter, requests = _asked(post, agreement.count, study, cities, LIFE_S)
+    matter, requests = _asked(post, agreement.count, study, cities, post.life_s)
     cells: dict[int, Vector] = {}
     kept: dict[int, bytes] = {}
 
@@ -595,8 +596,9 @@ def summed(
     plan = agreement.plan(
         conversation=conversation,
         roster=post.roster,
-        expires=post.clock() + LIFE_S,
+        expires=post.clock() + post.life_s,
         cannot={city: approval.cannot for city, approval in answers.approvals.items()},
+        waits=post.waits,
     )
     question = Question(plan.length, plan.layout, agreement.question)
     talk = Conversation.begin(post, plan, question, acks, answers=answers, log=logs(conversation))

@@ -18,7 +18,7 @@ from protocols.entropy import exactly
 from protocols.messages import Plan
 from protocols.models.interface import Result
 from protocols.models.session import Progress, Told, read_round
-from protocols.plan import LIFE_S, agree
+from protocols.plan import agree
 from protocols.roster import Roster
 from protocols.secagg import keys
 from protocols.secagg.collector import Summed
@@ -84,8 +84,9 @@ def fitted(
     plan = session.plan(
         conversation=conversation,
         roster=post.roster,
-        expires=post.clock() + LIFE_S,
+        expires=post.clock() + post.life_s,
         cannot={city: approval.cannot for city, approval in answers.approvals.items()},
+        waits=post.waits,
     )
     told = _told(before)
     question = session.question(session.models.again(told), told)

@@ -4,12 +4,15 @@ Every command works on the city folder in which it is run (or `--folder`), and o
 `.hpfed` in that folder. Everything that computes is imported inside the command that needs it.
 """
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from node.deployed.cli import identity_app, roster_app
+from node.deployed.cli import init as init_home
+from node.deployed.run import answer, start
+from node.shell import HERE, AsJson, Folder, Home, Lang, guarded, home_of, printed, spoken
 
 app = typer.Typer(
     name="hpfed-node",
@@ -26,44 +29,14 @@ app.add_typer(map_app, name="map")
 app.add_typer(policy_app, name="policy")
 app.add_typer(officer_app, name="officer")
 app.add_typer(audit_app, name="audit")
+app.add_typer(roster_app, name="roster")
+app.add_typer(identity_app, name="identity")
+app.command("init")(init_home)
+app.command("start")(start)
+app.command("answer")(answer)
 
-Folder = Annotated[Path, typer.Option("--folder", help="The city folder.")]
-Home = Annotated[Path | None, typer.Option("--home", help="Where the node keeps its state.", envvar="HPFED_HOME")]
-Lang = Annotated[
-    Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; messages on stderr.")]
 KeyFile = Annotated[Path, typer.Option("--key", help="Your own key, a file.", envvar="HPFED_OFFICER_KEY")]
 StudyId = Annotated[str, typer.Argument(help="The first digits of an id, or the name of the study.")]
-HERE = Path()
-
-
-def spoken(chosen: str | None) -> str:
-    """What was chosen, else the language of the terminal."""
-    if chosen:
-        return chosen
-    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
-
-
-def guarded(lang: str | None, as_json: bool, work: Callable[[], Any]) -> None:
-    """Run a command. An error of the product is said in full and leaves with its exit code; anything else is a bug and stays visible."""
-    from protocols.errors import ConfigError, HpfedError, Place, said
-
-    try:
-        try:
-            work()
-        except OSError as refused:
-            place, problem = Place(str(refused.filename or "-")), refused.strerror or "-"
-            raise ConfigError("FILE_SYSTEM", place, problem=problem) from None
-    except HpfedError as fault:
-        if as_json:
-            typer.echo(said(fault, "json"))
-        typer.echo(said(fault, spoken(lang)), err=True)
-        raise typer.Exit(fault.exit_code) from None
-
-
-def _home(folder: Path, home: Path | None) -> Path:
-    return home or folder / ".hpfed"
 
 
 def _books(folder: Path, home: Path | None) -> Path:
@@ -71,7 +44,7 @@ def _books(folder: Path, home: Path | None) -> Path:
     from node import ledger
     from protocols.errors import ConfigError, Place
 
-    where = _home(folder, home)
+    where = home_of(folder, home)
     if not (where / ledger.FILE).exists() and not (where / ledger.AUDIT).exists():
         raise ConfigError("LEDGER_NONE", Place(str(where)))
     return where
@@ -81,12 +54,6 @@ def _now() -> int:
     import time
 
     return int(time.time())  # noqa: TID251 a command-line shell reads the clock
-
-
-def _print(value: Any, as_json: bool, line: Callable[[], str]) -> None:
-    from protocols.errors import json_text, lines
-
-    typer.echo(json_text(value, indent=2) if as_json else lines(line()))
 
 
 @map_app.command("check")
@@ -114,7 +81,7 @@ def map_check(folder: Folder = HERE, lang: Lang = None, as_json: AsJson = False)
             "cannot": list(means.cannot),
             "warnings": [look.text("en") for look in looks],
         }
-        _print(
+        printed(
             value,
             as_json,
             lambda: (
@@ -136,7 +103,7 @@ def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
         from node import ingest as ingesting
         from protocols.entropy import operating_system
 
-        done = ingesting.ingest(folder, _home(folder, home), operating_system)
+        done = ingesting.ingest(folder, home_of(folder, home), operating_system)
         for doubt in done.doubts:
             typer.echo(doubt.text("zh" if spoken(lang) == "zh" else "en"), err=True)
         value = {
@@ -145,7 +112,7 @@ def ingest(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
             "snapshot": done.content,
             "doubts": [doubt.text("en") for doubt in done.doubts],
         }
-        _print(
+        printed(
             value,
             as_json,
             lambda: f"{done.rows:,} rows{', unchanged' if done.unchanged else ''}; snapshot {done.content[:12]}",
@@ -171,7 +138,7 @@ def policy_show(
         found = [
             {"key": v.key, "value": v.value} | ({"from": f"{v.at.file}:{v.at.line}"} if origin else {}) for v in values
         ]
-        _print(found, as_json, lambda: "\n".join("  ".join(str(part) for part in each.values()) for each in found))
+        printed(found, as_json, lambda: "\n".join("  ".join(str(part) for part in each.values()) for each in found))
 
     guarded(lang, as_json, work)
 
@@ -193,7 +160,7 @@ def policy_check(folder: Folder = HERE, lang: Lang = None, as_json: AsJson = Fal
         if fault:
             raise fault
         values = _policy(folder)
-        _print({"values": len(values)}, as_json, lambda: f"policy.yaml is sound: {len(values)} values in force")
+        printed({"values": len(values)}, as_json, lambda: f"policy.yaml is sound: {len(values)} values in force")
 
     guarded(lang, as_json, work)
 
@@ -226,7 +193,7 @@ def policy_sign(
         value = {"policy": found.digest, "officer": officer, "signed": signers}
         zh = f"{officer} 已为 {found.digest[7:19]} 的上限签字；已有 {len(signers)} 人，须 2 人"
         en = f"{officer} signed for the caps of {found.digest[7:19]}; {len(signers)} of 2 officers"
-        _print(value, as_json, lambda: zh if spoken(lang) == "zh" else en)
+        printed(value, as_json, lambda: zh if spoken(lang) == "zh" else en)
 
     guarded(lang, as_json, work)
 
@@ -252,12 +219,12 @@ def officer_new(
         from protocols.entropy import operating_system
         from protocols.signed import key_id, public_of
 
-        where = _home(folder, home)
+        where = home_of(folder, home)
         own = identity(where, operating_system)
         mine = _key(key) if key.exists() else key_file(key, operating_system)
         Desk(where, city.load(folder).city, public_of(own)).enrol(name, mine, own, _now())
         value = {"officer": name, "key": key_id(public_of(mine)), "file": str(key)}
-        _print(value, as_json, lambda: f"{name}  {value['key']}  {key}")
+        printed(value, as_json, lambda: f"{name}  {value['key']}  {key}")
 
     guarded(lang, as_json, work)
 
@@ -273,7 +240,7 @@ def officer_list(folder: Folder = HERE, home: Home = None, lang: Lang = None, as
         from protocols.signed import key_id
 
         found = [{"officer": name, "key": key_id(key)} for name, key in _desk(folder, home).officers().items()]
-        _print(found, as_json, lambda: "\n".join(f"{each['officer']:<32}{each['key']}" for each in found))
+        printed(found, as_json, lambda: "\n".join(f"{each['officer']:<32}{each['key']}" for each in found))
 
     guarded(lang, as_json, work)
 
@@ -293,7 +260,7 @@ def officer_remove(
 
     def work() -> None:
         _desk(folder, home).remove(name)
-        _print({"officer": name}, as_json, lambda: name)
+        printed({"officer": name}, as_json, lambda: name)
 
     guarded(lang, as_json, work)
 
@@ -315,7 +282,7 @@ def requests(
         from node import audit, ledger
         from node.audit import Event
 
-        language, where, kept = spoken(lang), _home(folder, home), _desk(folder, home).requests()
+        language, where, kept = spoken(lang), home_of(folder, home), _desk(folder, home).requests()
         later: dict[str, tuple[str, ...]] = {}
         if everything and (where / ledger.AUDIT).is_file():
             refused = (each for each in audit.lines(where / ledger.AUDIT) if each.event is Event.REFUSED and each.study)
@@ -341,7 +308,7 @@ def requests(
                     "codes": list(each.codes or later.get(name, ())),
                 }
             )
-        _print(found, as_json, lambda: "\n".join(_request_lines(found, language)))
+        printed(found, as_json, lambda: "\n".join(_request_lines(found, language)))
 
     guarded(lang, as_json, work)
 
@@ -390,9 +357,9 @@ def preview(
             if out.exists():
                 raise ConfigError("FILE_EXISTS", Place(str(out)))
             out.write_text(sheet.page(found, now), encoding="utf-8")
-            _print({"file": str(out)}, as_json, lambda: str(out))
+            printed({"file": str(out)}, as_json, lambda: str(out))
         else:
-            _print(sheet.value(found, now), as_json, lambda: "\n".join(sheet.lines(found, language, now)))
+            printed(sheet.value(found, now), as_json, lambda: "\n".join(sheet.lines(found, language, now)))
 
     guarded(lang, as_json, work)
 
@@ -438,7 +405,7 @@ def _say(
     officer = _desk(folder, home).say(before.digest, answer, _key(key), now, reason)
     found = _sheet(folder, home, before.digest, now)
     value = {"study": before.digest, "officer": officer, "answer": answer, "state": sheet.standing(found, "en", now)}
-    _print(value, as_json, lambda: f"{found.id}  {officer}  {sheet.standing(found, language, now)}")
+    printed(value, as_json, lambda: f"{found.id}  {officer}  {sheet.standing(found, language, now)}")
 
 
 @app.command()
@@ -456,7 +423,7 @@ def budget(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
         view = ledger.look(_books(folder, home) / ledger.FILE, now=now)
         waiting = raised_caps(view.caps, policy.load(folder, loose=here.synthetic or here.open_data))
         rooms = [outlook.value(room, view.reservations, room.scope in waiting, now) for room in view.rooms]
-        _print(rooms, as_json, lambda: "\n".join(outlook.lines(rooms, spoken(lang))))
+        printed(rooms, as_json, lambda: "\n".join(outlook.lines(rooms, spoken(lang))))
 
     guarded(lang, as_json, work)
 
@@ -479,7 +446,7 @@ def releases(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_jso
             + " ".join(each["bytes_sha256"][7:19] for each in r["sent"])
             for r in found
         )
-        _print(found, as_json, lambda: "\n".join(line.rstrip() for line in lines))
+        printed(found, as_json, lambda: "\n".join(line.rstrip() for line in lines))
 
     guarded(lang, as_json, work)
 
@@ -515,7 +482,7 @@ def outbox(
         if not held:
             raise Refusal("OUTBOX_EMPTY", name=study)
         found = [released(each, view) for each in held]
-        _print(found, as_json, lambda: "\n".join(released_lines(found, spoken(lang))))
+        printed(found, as_json, lambda: "\n".join(released_lines(found, spoken(lang))))
 
     guarded(lang, as_json, work)
 
@@ -525,7 +492,7 @@ def _desk(folder: Path, home: Path | None) -> Any:
     from node.desk import Desk
     from node.identity import public
 
-    where = _home(folder, home)
+    where = home_of(folder, home)
     return Desk(where, city.load(folder).city, public(where))
 
 
@@ -549,7 +516,7 @@ def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
     from protocols.errors import ConfigError
     from protocols.roster import self_declared
 
-    where, here, desk = _home(folder, home), city.load(folder), _desk(folder, home)
+    where, here, desk = home_of(folder, home), city.load(folder), _desk(folder, home)
     kept, loose, means = desk.requests(), here.synthetic or here.open_data, mapping.load(folder)
     wanted = wanted.removeprefix("sha256:")
     named = [
@@ -595,7 +562,7 @@ def audit_verify(folder: Folder = HERE, home: Home = None, lang: Lang = None, as
             typer.echo(said(fault, spoken(lang)), err=True)
             raise typer.Exit(5) from None
         value = {"audit": chain.head.seq, "ledger": head.seq, "head": head.hash.hex()}
-        _print(
+        printed(
             value,
             as_json,
             lambda: f"sound: {chain.head.seq} audit lines, {head.seq} ledger entries, head {head.hash.hex()[:16]}",
@@ -635,7 +602,7 @@ def audit_evidence(folder: Folder = HERE, home: Home = None, lang: Lang = None, 
             f"{each['conversation'][:12]}  {each['file'] or gone}"
             for each in found
         )
-        _print(found, as_json, lambda: "\n".join(lines) or none)
+        printed(found, as_json, lambda: "\n".join(lines) or none)
 
     guarded(lang, as_json, work)
 
@@ -687,7 +654,7 @@ def audit_restore(
             "signed": list(signers),
             "restored": done,
         }
-        _print(value, as_json, lambda: _restore_text(value, spoken(lang)))
+        printed(value, as_json, lambda: _restore_text(value, spoken(lang)))
 
     guarded(lang, as_json, work)
 
@@ -716,11 +683,11 @@ def score(
         language: Literal["zh", "en"] = "zh" if spoken(lang) == "zh" else "en"
         today = datetime.fromtimestamp(_now(), UTC).date()
         found = modelfile.load(model.read_bytes(), str(model), today)
-        done = scores.score(found, folder, _home(folder, home), out, language)
+        done = scores.score(found, folder, home_of(folder, home), out, language)
         value = {"model": found.id, "digest": found.digest, "out": str(out), **asdict(done)}
         zh = f"{done.rows:,} 行，其中 {done.without:,} 行缺值而无评分；已写入 {out}"
         en = f"{done.rows:,} rows, of which {done.without:,} lack a value and have no score; written to {out}"
-        _print(value, as_json, lambda: zh if language == "zh" else en)
+        printed(value, as_json, lambda: zh if language == "zh" else en)
 
     guarded(lang, as_json, work)
 

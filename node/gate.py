@@ -150,15 +150,26 @@ class Gate:
             if stored is not None:
                 self._note(Event.REPEATED, now, request)
                 return stored
-            self.ledger.admit(COORDINATOR, request.header.seq)
+            self._admit(request)
             reply = self._replied(request, Stamp(now, {COORDINATOR: self.ledger.number(COORDINATOR, now)}))
         except HpfedError as fault:  # it does not open, is a replay, or the books cannot be written: nothing leaves
             self._dropped(fault, now, request)
             return None
         if reply is not None:
-            self.ledger.remember(COORDINATOR, request.sha256, reply)
+            if messages.peek(reply).kind is not Kind.PENDING:
+                self.ledger.remember(COORDINATOR, request.sha256, reply)
             self._note(Event.ANSWERED, now, request, of=messages.peek(reply).kind.value)
         return reply
+
+    def _admit(self, request: Envelope) -> None:
+        """A message number only counts once; but the offer of a study that waits for an officer here may come again as it was, and is
+        answered anew, whoever has decided since. It charges nothing."""
+        try:
+            self.ledger.admit(COORDINATOR, request.header.seq)
+        except PeerError:
+            held = self.desk.requests().get("sha256:" + request.header.study)
+            if request.header.kind is not Kind.OFFER or held is None or held.state != "pending":
+                raise
 
     def _pinned(self, about: bytes) -> Mapping[int, bytes] | None:
         """The keys under which a conversation that is open began: past their date they still finish it."""

@@ -2029,6 +2029,91 @@ CODES: Final[dict[str, Texts]] = {
         "there is no roster in force",
         "The holder of the root key should sign a new one",
     ),
+    # --- enrolment, and files that are carried by hand
+    "ENROLMENT_PROOF": _t(
+        "{who} 的登记文件没有传输密钥的有效签名",
+        "请该市重新运行 hpfed-node init",
+        "the enrolment of {who} is not signed by the transport key that it names",
+        "The city should run hpfed-node init again",
+    ),
+    "FINGERPRINT": _t(
+        "{who} 的指纹不符：文件为 {found}，听到的是 {told}；没有写入任何内容",
+        "请再次用电话逐组核对全部八组；仍不符时不要采用该文件",
+        "the fingerprint of {who} differs: the file has {found}, you were told {told}; nothing was written",
+        "Compare all eight groups again by telephone; if they still differ, do not use the file",
+    ),
+    "KEY_NONE": _t(
+        "这里没有密钥", "请指明密钥文件，或先运行 init", "there is no key here", "Name the key file, or run init first"
+    ),
+    "KEY_FILE": _t(
+        "密钥文件应为 32 字节", "请恢复该文件的备份", "a key file holds 32 bytes", "Restore the file from a backup"
+    ),
+    "ROSTER_NAME": _t(
+        "{name!r} 不能作联合体的编号",
+        "编号用 3 到 64 个小写字母、数字或连字符",
+        "{name!r} cannot name a consortium",
+        "Use 3 to 64 of a-z, 0-9 and -",
+    ),
+    "ROSTER_NONE": _t(
+        "这里没有名册", "请先运行 hpfed-coordinator init", "there is no roster here", "Run hpfed-coordinator init first"
+    ),
+    "ROSTER_UNSIGNED": _t(
+        "名册尚未签发",
+        "请由根密钥持有方运行 hpfed-coordinator roster sign",
+        "no roster is signed yet",
+        "The holder of the root key should run hpfed-coordinator roster sign",
+    ),
+    "ROSTER_FIRST": _t(
+        "本市尚未认定根密钥",
+        "请加 --root 并写上电话里听到的指纹",
+        "no root key is pinned here yet",
+        "Say with --root the fingerprint that you heard by telephone",
+    ),
+    "ROSTER_CITY_ACTIVE": _t(
+        "{name} 已在名册上，登记文件也不是由其原密钥签署",
+        "密钥丢失或泄露时先运行 roster revoke；账本随城市，预算不因此更新",
+        "{name} is on the roster, and the file is not signed by its key of before",
+        "Where that key is lost or stolen run roster revoke first; the ledger stays with the city, and so does what was spent",
+    ),
+    "ROSTER_KEY_USED": _t(
+        "该密钥已在某一版名册上用过",
+        "请对方换用新密钥重新登记",
+        "a roster lists this key already, or did",
+        "The other side should enrol with a new key",
+    ),
+    "ROSTER_UNKNOWN": _t(
+        "名册上没有 {name!r}", "名册上有：{known}", "{name!r} is not on the roster", "The roster has: {known}"
+    ),
+    "ROSTER_OTHER_ROOT": _t(
+        "根密钥不符：名册认定 {wanted}，给出的是 {found}",
+        "请用名册所载根密钥签发；更换根密钥用 --new-root-key",
+        "this is another root key: the roster names {wanted}, the file holds {found}",
+        "Sign with the root key that the roster names; to change it use --new-root-key",
+    ),
+    "STUDY_UNSIGNED": _t(
+        "研究没有提问方的签名",
+        "请先运行 hpfed-coordinator study sign",
+        "the study is not signed by its asker",
+        "Run hpfed-coordinator study sign first",
+    ),
+    "STUDY_CHANGED": _t(
+        "研究文件在开始之后改动过",
+        "请恢复原文件；改动后的研究是另一项研究，须另行提出",
+        "the study file was changed since the study was begun",
+        "Put the file back as it was; a changed study is another one, to be asked anew",
+    ),
+    "STUDY_UNANSWERED": _t(
+        "这项研究还没有结果",
+        "用 hpfed-coordinator study watch 查看在等哪些城市",
+        "this study has no answer yet",
+        "hpfed-coordinator study watch says which cities are awaited",
+    ),
+    "GATE_AWAY": _t(
+        "本市的网关没有运行",
+        "请先运行 hpfed-node start --only gate，并保持到本轮结束",
+        "the gate of this city is not running",
+        "Run hpfed-node start --only gate first, and leave it up until the round is over",
+    ),
     # --- simulated worlds
     "SIMULATE_OUT": _t(
         "输出文件夹已存在且不为空",

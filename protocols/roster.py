@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from protocols.canonical import canonical
 from protocols.errors import PeerError
-from protocols.signed import FileType, PublicHex, sign, unverified, verified
+from protocols.signed import FileType, PublicHex, sign, signed_by, unverified, verified
 from protocols.yamltext import Record
 
 COORDINATOR: Final = 0  # its id in envelopes; cities have 1 .. 2^32 - 1
@@ -152,13 +152,7 @@ def read(file: bytes, root: bytes) -> Roster:
 
     Errors: `PeerError` ROSTER_ROOT, ROSTER_SCHEMA, ROSTER_TWICE and those of `signed.verified`.
     """
-    claimed = unverified(file, FileType.ROSTER)
-    try:
-        entries = Entries.model_validate_json(
-            canonical(claimed), strict=True
-        )  # 2, before the signature: it names the second root
-    except ValidationError as fault:
-        raise PeerError("ROSTER_SCHEMA", key=".".join(str(part) for part in fault.errors()[0]["loc"])) from None
+    entries = _entries(file)  # 2, before the signature: it names the second root
     roots = {root, bytes.fromhex(entries.root)}
     try:
         signers = set(verified(file, FileType.ROSTER, roots).signers)
@@ -166,7 +160,18 @@ def read(file: bytes, root: bytes) -> Roster:
         signers = set()
     if signers != roots:  # 1
         raise PeerError("ROSTER_ROOT")
-    _unique("id", [city.id for city in entries.cities])  # 3
+    return _sound(entries, file)  # 3
+
+
+def _entries(file: bytes) -> Entries:
+    try:
+        return Entries.model_validate_json(canonical(unverified(file, FileType.ROSTER)), strict=True)
+    except ValidationError as fault:
+        raise PeerError("ROSTER_SCHEMA", key=".".join(str(part) for part in fault.errors()[0]["loc"])) from None
+
+
+def _sound(entries: Entries, file: bytes) -> Roster:
+    _unique("id", [city.id for city in entries.cities])
     _unique("name", [city.name for city in entries.cities])
     _unique("asker", [asker.id for asker in entries.askers])
     parties = [*entries.coordinator, *(key for city in entries.cities for key in city.identity)]
@@ -181,14 +186,15 @@ def read(file: bytes, root: bytes) -> Roster:
 def self_declared(file: bytes) -> Roster:
     """A roster under the root that it names itself: whoever wrote it is whoever it says. For readers without a pinned root.
 
-    Errors: as `read`.
+    Where it changes the root, the signature of the root before is looked at by those alone who pinned that one. Errors: as `read`.
     """
-    claimed = unverified(file, FileType.ROSTER)
+    entries = _entries(file)
+    root = bytes.fromhex(entries.root)
     try:
-        root = bytes.fromhex(claimed["root"])
-    except (TypeError, KeyError, ValueError):
-        raise PeerError("ROSTER_SCHEMA", key="root") from None
-    return read(file, root)
+        verified(signed_by(file, FileType.ROSTER, root), FileType.ROSTER, [root])
+    except PeerError:
+        raise PeerError("ROSTER_ROOT") from None
+    return _sound(entries, file)
 
 
 def accept(files: Sequence[bytes], *, root: bytes, stored: Roster | None, now: int) -> Roster:

@@ -143,6 +143,21 @@ def signature_of(content: bytes, kind: FileType) -> bytes:
     return _decoded(found[0].sig, kind)
 
 
+def signed_by(content: bytes, kind: FileType, public: bytes) -> bytes:
+    """The same file with the signatures of one key alone; whether they hold is another question. Errors: as `signature_of`."""
+    file = _parsed(content, kind)
+    own = tuple(each for each in file.signatures if each.keyid == key_id(public))
+    return canonical(file.model_copy(update={"signatures": own}).model_dump())
+
+
+def signed_anew(content: bytes, kind: FileType, gone: bytes, key: Ed25519PrivateKey) -> bytes:
+    """The same file with the signature of `gone` (a public key) replaced by one of `key`. Errors: as `signature_of`."""
+    file = _parsed(content, kind)
+    fresh = _parsed(sign(kind, _decoded(file.payload, kind), key), kind).signatures
+    others = tuple(each for each in file.signatures if each.keyid not in (key_id(gone), fresh[0].keyid))
+    return canonical(file.model_copy(update={"signatures": (*others, *fresh)}).model_dump())
+
+
 def attached(kind: FileType, payload: bytes, public: bytes, signature: bytes) -> bytes:
     """The file of one signer, put together again from its parts: where payload and signature travel inside another file."""
     signatures = [{"keyid": key_id(public), "sig": base64.b64encode(signature).decode()}]

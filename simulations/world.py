@@ -5,23 +5,21 @@ aggregation, noise, release. What is simulated: the line between them, officers 
 seed, the clock and all entropy.
 """
 
-import json
-import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import askers, bundle, published, release, replay, rounds, sessions
+from coordinator import answering, askers, bundle, release, rounds, sessions
+from coordinator import store as stores
 from coordinator.exchange import Attended, Failure
 from coordinator.log import Log
 from node import city as cities
@@ -39,7 +37,6 @@ from protocols.approval import check_signed, sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
 from protocols.errors import ConfigError, HpfedError, IncompleteError, Place, Refusal, joined
-from protocols.manifest import FOLDERS, SESSION
 from protocols.messages import Identity, Kind
 from protocols.plan import Agreement
 from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
@@ -47,7 +44,7 @@ from protocols.roster import City as Listed
 from protocols.roster import read as read_roster
 from protocols.secagg.plan import STEPS
 from protocols.session import Heard, Session
-from protocols.study import Study, Written
+from protocols.study import Study
 from protocols.yamltext import Record, fit
 from simulations import federation
 
@@ -269,7 +266,7 @@ def run(
     `PeerError`, `IncompleteError`.
     """
     watch = _Watch(progress)
-    _written(study)
+    answering.written(study)
     found = parties(folder, study)
     for each in drops:
         if each.city not in {party.city.city for party in found}:
@@ -284,7 +281,7 @@ def run(
     watch.mark("read")
     clock = Clock(None if seed is None else SEEDED_START)
     base = coordinator_home(folder, homes)
-    store = _store(study, base)
+    store = stores.store(study, base)
     if seed is None and store.answered:
         if drops:
             raise ConfigError("DROP_STORED", study=study.file.study)
@@ -336,7 +333,7 @@ def due(study: Study, folder: Path, homes: Path | None, *, seed: int | None) -> 
         Due(
             each.run,
             each.file.as_of,
-            seed is None and _store(each, base).answered,
+            seed is None and stores.store(each, base).answered,
             tuple(city for city, known in dates.items() if each.file.as_of not in known),
             len(found),
         )
@@ -355,7 +352,7 @@ class _Here:
     seed: int | None
     clock: Clock
     drops: tuple[Drop, ...]
-    store: "_Store"
+    store: stores.Store
     watch: "_Watch"
     by_hand: bool
     signed: bytes | None
@@ -369,7 +366,7 @@ class _Here:
             self.watch.mark("approve")
             agreement = rounds.agreed(post, self.study, answers)
             self.watch.mark("plan")
-            acks = _acks(self.store.base, post.roster)
+            acks = stores.acks(self.store.base, post.roster)
             logs = self._logs(stack)
             talk = rounds.summed(post, agreement, answers, acks, logs) if self.study.summed else None
             session = None
@@ -431,7 +428,9 @@ class _Here:
             before = sessions.rounds_of(post, self.study, log, opening, before)
         answers = rounds.offer(post, self.study, present.signed, present.ids)
         agreement = rounds.agreed(post, self.study, answers)
-        return sessions.fitted(post, Session(agreement), answers, _acks(self.store.base, post.roster), logs, before)
+        return sessions.fitted(
+            post, Session(agreement), answers, stores.acks(self.store.base, post.roster), logs, before
+        )
 
     def _logs(self, stack: ExitStack) -> Callable[[bytes], Log]:
         return lambda about: stack.enter_context(closing(self.store.log(about)))
@@ -463,57 +462,12 @@ class _Here:
         """What follows the sums, if there are any: the cities' own answers, the release, and their signatures."""
         post, watch = present.post, self.watch
         watch.mark("session" if session else "sum")
-        opened = _opened(post, agreement, answers, talk, session)
-        opened = replace(opened, before=published.earlier(self.store.base, self.study, opened.survivors))
-        talks = [each.conversation for each in (talk, session) if each is not None]
-        roster = talks[-1].roster if talks else post.roster  # of the plan, whatever was accepted since
-        released = self.clock() if self.study.counted else talks[-1].at
-        watch.mark("count")
+        run = answering.Run(agreement, answers, talk, session, present.signed)
         names = {party.city.city: party.city.name for party in self.found}
-        results = release.results(opened, roster, names, released, seeded=self.seed is not None)
-        if opened.covers is not None:
-            release_ = (self.study, opened.survivors, opened.total, opened.covers, opened.amounts)
-            published.Published.of(*release_).write(self.store.base)
-        watch.mark("release")
-        transcript = talk.conversation.transcript() if talk else None
-        further, record = dict(release.models(opened, roster)), b""
-        if session is not None and replay.open_to_all(opened):
-            further[SESSION] = session.held.content
-        elif session is not None:
-            record = session.held.content
-        unsealed = bundle.unsealed(
-            opened, roster, _written(self.study), present.signed, answers.files, transcript, further
-        )
-        # A paid answer is on disk before any city is told that it is final.
-        self.store.keep(results, unsealed, transcript.encode() if transcript else b"", record)
-        for each in talks:
-            acks = each.receipts()
-            each.leave()
-            each.forget()
-            for used in session.earlier if session is not None and each is session.conversation else ():
-                used.forget()
-            _write(self.store.base / "acks", {roster.name(city): ack for city, ack in acks.items()})
-        watch.mark("receipts")
-        unsealed = _with(unsealed, rounds.attested(post, self.study, opened.survivors), roster)
-        self.store.keep(results, unsealed)
-        watch.mark("attest")
-        sealer = bundle.Sealer(unsealed, post.identity.key, released)
-        missing = (*opened.missing, *opened.uncounted)
-        return Outcome(results, missing, False, tuple(present.events), watch.seconds, sealer)
-
-
-def _opened(
-    post: rounds.Post,
-    agreement: Agreement,
-    answers: rounds.Answers,
-    talk: rounds.Summing | None,
-    session: sessions.Fitted | None,
-) -> release.Opened:
-    """All that a run gave: its sum, what its cities answered by themselves, what its many-round questions came to."""
-    found = talk.opened if talk else session.opened if session else None
-    counted = rounds.counted(post, agreement, found.survivors if found else agreement.cities)
-    opened = rounds.with_counted(found, counted) if found else rounds.all_counted(agreement, answers, counted)
-    return replace(opened, fits=session.results if session else {})
+        kept = answering.kept(post, run, self.store, names, seeded=self.seed is not None, mark=watch.mark)
+        unsealed = answering.told(post, run, kept, self.store, mark=watch.mark)
+        sealer = bundle.Sealer(unsealed, post.identity.key, kept.released)
+        return Outcome(kept.results, kept.missing, False, tuple(present.events), watch.seconds, sealer)
 
 
 def _stored(
@@ -522,7 +476,7 @@ def _stored(
     folder: Path,
     homes: Path | None,
     clock: Clock,
-    store: "_Store",
+    store: stores.Store,
     watch: "_Watch",
 ) -> Outcome:
     """The answer of an earlier run. Cities that have not attested it are asked once more; nothing else is asked of anybody."""
@@ -530,7 +484,7 @@ def _stored(
         with suppress(HpfedError):  # damaged, or in use: it is of no use any more
             Log(path).remove()
     results, unsealed, names = store.results(), store.unsealed(), {party.city.city for party in found}
-    missing = _missing(results)
+    missing = stores.missing(results)
     if unsealed is None:
         return Outcome(results, missing, True, (), watch.seconds)
     lacking = {each.city: each.reason for each in unsealed.unattested}
@@ -547,91 +501,6 @@ def _stored(
         watch.mark("attest")
     key = identity(store.base, operating_system)
     return Outcome(results, missing, True, (), watch.seconds, bundle.Sealer(unsealed, key, clock()))
-
-
-def _with(unsealed: bundle.Unsealed, attested: rounds.Attested, roster: Roster) -> bundle.Unsealed:
-    return unsealed.attested(
-        {roster.name(city): file for city, file in attested.files.items()},
-        {roster.name(city): reason for city, reason in attested.without.items()},
-    )
-
-
-def _written(study: Study) -> Written:
-    """The files of a study, for its bundle. Errors: `ConfigError FILE_MISSING` for a study that was never a file."""
-    if study.written is None:
-        raise ConfigError("FILE_MISSING", Place(study.file.study))
-    return study.written
-
-
-@dataclass(frozen=True)
-class _Store:
-    """Where the coordinator keeps the answer of one run of a study: the results, and a folder with what its bundle is made from."""
-
-    base: Path
-    study: str
-    run: int
-    of: int
-
-    @property
-    def name(self) -> str:
-        return self.study if self.of == 1 else f"{self.study}.{self.run}"
-
-    @property
-    def answered(self) -> bool:
-        return self._file.is_file()
-
-    @property
-    def _file(self) -> Path:
-        return self.base / "answers" / f"{self.name}.json"
-
-    @property
-    def _folder(self) -> Path:
-        return self.base / "answers" / self.name
-
-    def results(self) -> bytes:
-        return self._file.read_bytes()
-
-    def unfinished(self) -> list[Path]:
-        """Logs of conversations that a crash left, or that another process is holding."""
-        return sorted(self._runs.glob("*/log"))
-
-    def log(self, conversation: bytes) -> Log:
-        """A new log."""
-        return Log(self._runs / conversation.hex() / "log")
-
-    @property
-    def _runs(self) -> Path:
-        return self.base / "runs" / self.study / str(self.run)
-
-    def unsealed(self) -> bundle.Unsealed | None:
-        """None for an answer from before there were bundles."""
-        record = self._folder / RECORD
-        if not record.is_file():
-            return None
-        places = (self._folder.glob(f"{folder}/**/*") for folder in FOLDERS)
-        found = (path for path in sorted(chain.from_iterable(places)) if path.is_file())
-        files = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in found}
-        return bundle.kept(record.read_bytes(), files)
-
-    def keep(self, results: bytes, unsealed: bundle.Unsealed, transcript: bytes = b"", record: bytes = b"") -> None:
-        """The results last: an answer is there when all that belongs to it is. `transcript`, `record`: of the sum and of the session; they
-        stay here where the bundle has them not."""
-        if record:
-            _write(self._folder / "secagg", {Path(SESSION).name: record})
-        for path, content in unsealed.files.items():
-            place = self._folder / path
-            if not place.is_file() or place.read_bytes() != content:
-                _write(place.parent, {place.name: content})
-        for each in unsealed.transcripts:
-            if transcript and not each.included:
-                _write(self._folder / "secagg", {f"{each.conversation}.bin": transcript})
-        _write(self._folder, {RECORD: unsealed.record})
-        if not self.answered:
-            _write(self._file.parent, {self._file.name: results})
-
-
-def _store(study: Study, base: Path) -> _Store:
-    return _Store(base, f"{study.file.asker}-{study.digest.removeprefix('sha256:')}", study.run, study.runs)
 
 
 @dataclass(frozen=True)
@@ -687,8 +556,8 @@ def everyone(
                 except Refusal as no:
                     progress(f"{party.city.city}: {no.text('en')}")
             link = InProcess(gates, clock, drops)
-        numbers = _numbers(base, clock)
-        post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
+        first = stores.numbers(base, clock())
+        post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), first)
         names = {party.city.city for party in found}
         ids = tuple(number for number, city in roster.cities.items() if city.name in names)
         own = asking.get(study.file.asker)
@@ -707,12 +576,6 @@ def source_of(seed: int | None) -> Callable[..., Entropy]:
 def coordinator_home(folder: Path, homes: Path | None) -> Path:
     """Where the simulated coordinator, root and askers keep their keys and answers."""
     return (homes or folder / ".hpfed") / "coordinator"
-
-
-def _missing(results: bytes) -> tuple[release.Missing, ...]:
-    """The cities that were missing from an earlier answer."""
-    cities = json.loads(results)["cities"]
-    return tuple(release.Missing(**each) for each in (*cities["missing"], *cities.get("uncounted", ())))
 
 
 def home(folder: Path, homes: Path | None) -> Path:
@@ -748,7 +611,7 @@ def gate(
     """The gate of a city of a world, with officers who are simulated, or none. Errors: `Refusal` where it does not open."""
     name = party.city.city
     here = station(party.city, party.means, home(party.folder, homes), roster, source("identity", name))
-    _write(here.home, {ROSTER.name: roster.file})
+    stores.write(here.home, {ROSTER.name: roster.file})
     present = nobody if by_hand else _simulated_officers(here.identity.key, base, source)
     streams = {"entropy": source("gate", name), "ledger_entropy": source("ledger", name)}
     return opened(here, party.policy, present, **streams, now=now)
@@ -879,34 +742,8 @@ def _city_ids(base: Path, names: Sequence[str]) -> dict[str, int]:
     path = base / "cities.txt"
     known = path.read_text(encoding="utf-8").split() if path.is_file() else []
     listed = [*known, *(name for name in names if name not in known)]
-    _write(base, {path.name: "\n".join(listed).encode()})
+    stores.write(base, {path.name: "\n".join(listed).encode()})
     return {name: number for number, name in enumerate(listed, 1)}
-
-
-def _numbers(base: Path, clock: Clock) -> int:
-    """The first message number of this run: above all of earlier ones, whatever the clock says."""
-    path = base / "numbers.txt"
-    first = max(int(path.read_text(encoding="utf-8")) if path.is_file() else 0, clock() * 1000)
-    _write(base, {path.name: str(first + NUMBERS_AHEAD).encode()})
-    return first
-
-
-def _acks(base: Path, roster: Roster) -> dict[int, bytes]:
-    """Each city's last acknowledgement, shown to it again so that a rolled-back ledger is noticed."""
-    found = {city.name: base / "acks" / city.name for city in roster.entries.cities}
-    return {city.id: found[city.name].read_bytes() for city in roster.entries.cities if found[city.name].is_file()}
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name, content in files.items():
-        part = folder / f"{name}.part"
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(folder / name)
 
 
 def _log(events: list[dict[str, Any]], clock: Clock) -> Callable[[str, Mapping[str, object]], None]:

@@ -6,7 +6,11 @@ import pytest
 
 from tests.architecture.source import Module, belongs, broken, modules
 
-SIGNERS = {"protocols.messages": b"hpfed/envelope/1\x00", "protocols.signed": b"DSSEv1"}
+SIGNERS = {
+    "protocols.messages": b"hpfed/envelope/1\x00",
+    "protocols.signed": b"DSSEv1",
+    "protocols.enrolment": b"hpfed/enrolment/1\x00",  # a transport key's proof, inside a signed file
+}
 AUTHORITY = "coordinator.certificates"  # of TLS: with a key of its own, of another kind
 
 

@@ -4,6 +4,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,7 @@ from simulations import cli as simulate
 
 PROGRAMS: Final = {"hpfed-simulate": simulate.app, "hpfed-node": node.app, "hpfed-coordinator": coordinator.app}
 ANY: Final = "…"
+FINGERPRINT: Final = "(?:[0-9a-f]{4}-){7}[0-9a-f]{4}"
 
 
 @dataclass
@@ -48,9 +51,46 @@ def like(shown: list[str], printed: str) -> bool:
     return re.fullmatch("".join(parts), printed) is not None
 
 
-def ran(command: str) -> str:
+@dataclass
+class Shell:
+    """What was left running by `&`, and the fingerprints that were printed, by the word that their line begins with."""
+
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
+    heard: dict[str, str] = field(default_factory=dict)
+
+    def listen(self, printed: str) -> None:
+        for name, told in re.findall(rf"^(\S+)  .*?({FINGERPRINT})", printed, re.MULTILINE):
+            self.heard[name] = told
+
+    def told(self, word: str, words: list[str]) -> str:
+        """A word `3f2a-…` is a fingerprint as it was heard: of the file that the command names, or the first of all, that of the root."""
+        if not re.fullmatch(f"[0-9a-f]{{4}}-{ANY}", word):
+            return word
+        names = [] if "--root" in words else [Path(each).name.split(".")[0] for each in words]
+        return next(self.heard[name] for name in (*names, *self.heard) if name in self.heard)
+
+    def began(self, program: str, words: list[str]) -> str:
+        """A command that goes on in a process of its own, once it has said its first line."""
+        own = [str(Path(sys.executable).parent / program), *words]
+        self.running.append(subprocess.Popen(own, stdout=subprocess.PIPE, text=True))  # noqa: S603 a command of the page
+        out = self.running[-1].stdout
+        return out.readline() if out else ""
+
+    def end(self) -> None:
+        for process in self.running:
+            process.terminate()
+            process.communicate(timeout=20)
+
+
+def ran(command: str, shell: Shell) -> str:
     """What a command prints, stderr first as the programs tell progress before they hand over data."""
+    if loop := re.fullmatch(r"for (\w+) in (.*); do (.*); done", command):
+        name, values, inner = loop.groups()
+        return "".join(ran(inner.replace(f"${name}", value), shell) for value in values.split())
     program, *words = shlex.split(command)
+    words = [shell.told(word, words) for word in words]
+    if words[-1:] == ["&"]:
+        return shell.began(program, words[:-1])
     match program:
         case "export":
             name, _, text = words[0].partition("=")
@@ -77,6 +117,11 @@ def ran(command: str) -> str:
 
 def played(text: str) -> None:
     """Every command does what the page shows."""
-    for step in steps(text):
-        printed = ran(step.command)
-        assert like(step.shown, printed), f"$ {step.command}\n{printed}"
+    shell = Shell()
+    try:
+        for step in steps(text):
+            printed = ran(step.command, shell)
+            assert like(step.shown, printed), f"$ {step.command}\n{printed}"
+            shell.listen(printed)
+    finally:
+        shell.end()

@@ -1,0 +1,1 @@
+"""Commands for a consortium whose parties have homes of their own."""

@@ -1,0 +1,1 @@
+"""A consortium whose parties have homes of their own, run by hand."""
