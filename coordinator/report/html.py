@@ -563,7 +563,8 @@ def notice(wording: Wording, city: str, released: str) -> Markup:
 
 def _notes(wording: Wording, grid: Grid, file: Markup, released: str) -> tuple[Markup, ...]:
     left = (wording.say("note_left", count=f"{grid.left:,}"),) if grid.left else ()
-    return (notice(wording, grid.city, released), *left, file)
+    whose = ["" if scope == POOLED else wording.city(scope) for scope in grid.scopes] or [grid.city]
+    return (*dict.fromkeys(notice(wording, each, released) for each in whose), *left, file)
 
 
 def _key(wording: Wording, grid: Grid) -> tuple[tuple[str, Markup], ...]:
