@@ -26,7 +26,7 @@ from protocols.attestation import read_attestation
 from protocols.canonical import canonical, digest_bytes
 from protocols.dictionary import near
 from protocols.entropy import Entropy, exactly
-from protocols.errors import ConfigError, HpfedError, IncompleteError, PeerError, Place, Refusal, joined
+from protocols.errors import Both, ConfigError, HpfedError, IncompleteError, PeerError, Place, Refusal, joined
 from protocols.facts import SUMMED
 from protocols.messages import Body, Envelope, Identity, Kind, Matter, Outgoing, Plan, Stamp, open_envelope, seal
 from protocols.plan import LIFE_S, WAITS_S, Agreement, agree
@@ -297,7 +297,7 @@ def _failure(post: Post, state: Failed | RoundLost) -> HpfedError:
         return collector.failure(state)
     return _first(
         [
-            Refusal("CITY_DECLINED", city=city, codes=reason.removeprefix("declined:"), limits="-")
+            Refusal("CITY_DECLINED", city=city, codes=reason.removeprefix("declined:"), limits="")
             for city, reason in said
         ]
     )
@@ -311,13 +311,13 @@ def _refusal(city: str, reasons: messages.Reasons) -> Refusal:
     return Refusal("CITY_DECLINED", city=city, codes=", ".join(reasons.codes), limits=_limits(reasons))
 
 
-def _limits(reasons: messages.Reasons) -> str:
-    """Limits as a city sent them; millionths as decimals."""
-    told = (
+def _limits(reasons: messages.Reasons) -> Both:
+    """Limits as a city sent them, in brackets; millionths as decimals. Nothing if it sent none."""
+    told = ", ".join(
         f"{name.removesuffix('_millionths')} {value / 10**6:g}" if name.endswith("_millionths") else f"{name} {value}"
         for name, value in sorted(reasons.limits.items())
     )
-    return ", ".join(told) or "-"
+    return Both(f"（{told}）", f" ({told})") if told else Both("", "")
 
 
 def agreed(post: Post, study: Study, answers: Answers) -> Agreement:

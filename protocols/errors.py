@@ -1154,9 +1154,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     # --- approvals
     "CITY_DECLINED": _t(
-        "{city} 拒绝了这项研究：{codes}（{limits}）",
+        "{city} 拒绝了这项研究：{codes}{limits}",
         "请按所列原因修改研究，或与该市联系",
-        "{city} declines this study: {codes} ({limits})",
+        "{city} declines this study: {codes}{limits}",
         "Change the study as the codes say, or ask the city",
     ),
     "CITY_PENDING": _t(

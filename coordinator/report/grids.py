@@ -78,7 +78,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Grid:
-    """One table. `over`: the name above all value columns of a matrix. `left`: lines that only the CSV has."""
+    """One table. `over`: the name above all value columns of a matrix. `left`: lines that only the CSV has. `city`: whose table it is;
+    `scopes`: of a table with a line for each, whose."""
 
     look: str
     what: Markup
@@ -91,6 +92,7 @@ class Grid:
     bars: bool = False
     left: int = 0
     folded: bool = False
+    scopes: tuple[str, ...] = ()
 
     def spans(self) -> tuple[int, ...]:
         """Columns of the page under each head: a number and its error stand in two, so that both line up."""
@@ -438,7 +440,8 @@ def compared_grid(wording: Wording, rate: Compared) -> Grid:
         str(wording.say("head_q")),
     )
     what = wording.say("what_compare", rate=rate.label)
-    return Grid("list", what, (str(wording.say("left_city")),), heads, groups, letters(groups))
+    stubs = (str(wording.say("left_city")),)
+    return Grid("list", what, stubs, heads, groups, letters(groups), scopes=rate.scopes)
 
 
 def _compared_tests(wording: Wording, question: Question) -> Markup:

@@ -148,7 +148,7 @@ def render(results: Results, language: Language) -> str:
         release=release(questions.values()),
         badges=_badges(clean),
         meta=_meta(wording),
-        strip=_strip(wording, whole),
+        strip=_strip(wording, whole, questions),
         findings=tuple((each, _see(wording, each.question, sections)) for each in opening(wording, whole)),
         cannot=_cannot(wording, questions),
         chapters=tuple(
@@ -244,14 +244,14 @@ def _dates(wording: Wording) -> Markup:
     )
 
 
-def _strip(wording: Wording, questions: Mapping[str, Question]) -> tuple[Headline, ...]:
-    """Four numbers with what they are, and one line about each."""
+def _strip(wording: Wording, whole: Mapping[str, Question], questions: Mapping[str, Question]) -> tuple[Headline, ...]:
+    """Four numbers with what they are, and one line about each. `whole`: the questions about everybody."""
     cities = wording.content.cities
     missing = [each.city for each in cities.missing]
     lost = wording.say("strip_cities_missing", cities=wording.cities(missing))
     rows = _judged(questions)
     return (
-        _holders(wording, questions),
+        _holders(wording, whole),
         Headline(
             wording.say("strip_cities"),
             f"{len(cities.answered)}/{len(cities.answered) + len(missing)}",
@@ -268,9 +268,13 @@ def _strip(wording: Wording, questions: Mapping[str, Question]) -> tuple[Headlin
 
 
 def _judged(questions: Mapping[str, Question]) -> list[Row]:
-    """The rows that marks are counted over: all but those of holders without a value, whose few holders are marked by their nature."""
+    """The rows that marks are counted over: all but those of holders without a value, whose few holders are marked by their nature, and
+    those that no number applies to."""
     return [
-        row for question in questions.values() for row in question.rows if not set(row.at(question.keys)) & set(UNKNOWN)
+        row
+        for question in questions.values()
+        for row in question.rows
+        if not set(row.at(question.keys)) & set(UNKNOWN) and "z" not in row.letters
     ]
 
 
@@ -559,7 +563,8 @@ def notice(wording: Wording, city: str, released: str) -> Markup:
 
 def _notes(wording: Wording, grid: Grid, file: Markup, released: str) -> tuple[Markup, ...]:
     left = (wording.say("note_left", count=f"{grid.left:,}"),) if grid.left else ()
-    return (notice(wording, grid.city, released), *left, file)
+    whose = ["" if scope == POOLED else wording.city(scope) for scope in grid.scopes] or [grid.city]
+    return (*dict.fromkeys(notice(wording, each, released) for each in whose), *left, file)
 
 
 def _key(wording: Wording, grid: Grid) -> tuple[tuple[str, Markup], ...]:

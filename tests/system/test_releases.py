@@ -245,6 +245,7 @@ def test_a_city_that_declines_its_own_answer_is_named_with_its_reason(tmp_path: 
         "west",
         "declined:disclosure",
     )
+    assert no.value.text("en").startswith("west declines this study: declined:disclosure. ")
 
 
 @pytest.mark.parametrize(("release", "lost"), [("by_city", False), ("mixed", False), ("mixed", True)])

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from coordinator.report import html
 from coordinator.report.between import opening
 from coordinator.report.wording import Wording
 from coordinator.results import Results
 from protocols.errors import Language
+from tests.unit.pages import parse
 from tests.vectors.report.make import whole
 
 Rows = list[dict[str, Any]]
@@ -133,6 +135,17 @@ def test_heterogeneity_is_said_if_q_says_so_and_the_range_is_of_cities_without_a
     assert "range from 38.0% (37.0%–39.0%) to 41.0%" in said(cities=cities(marks=("u", "", "")))[0]
     assert not [each for each in said(cities=cities(marks=("u", "", "u"))) if "ities" in each]  # one city has no range
     assert "were the mix" not in said(cities=cities(by=()))[0]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_table_of_cities_says_that_cities_published_it(language: Language) -> None:
+    tree = whole(exact=False)
+    tree["questions"] = {"product": tree["questions"]["product"], "cities": {**cities(), "number": 1}}
+    page = parse(html.render(Results.of(tree), language)).text
+    table = page[page.rindex({"zh": "各市一行", "en": "one line per city"}[language]) :]
+    said = Wording(language, Results.of(tree).content)
+    assert str(said.say("notice_by_city").unescape()) in table
+    assert str(said.say("notice_both").unescape()) not in table
 
 
 def test_of_many_rates_one_that_chance_would_put_apart_is_not_said() -> None:

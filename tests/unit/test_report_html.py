@@ -66,6 +66,26 @@ def test_headings_captions_columns_and_marks_are_as_accepted(language: Language)
     assert structure(page(DP, language)) == golden
 
 
+def test_marked_numbers_are_counted_once_for_the_whole_page() -> None:
+    """At the head, in a sentence and beside the key of marks: the same rows, a question about some holders among them, and no row that has
+    no number because none applies."""
+    some = changed(DP["questions"]["product"], cohort={"variable": "owner", "is": "yes"})
+    late = {**some["rows"][0], "estimate": None, "obs_status": "z"}
+    doubtful = {**some["rows"][0], "obs_status": "u"}
+    tree = changed(DP, questions__owners={**some, "rows": [*some["rows"], late, doubtful]})
+    told = [
+        row
+        for question in Results.of(tree).questions.values()
+        for row in question.rows
+        if "_missing" not in row.at(question.keys) and "z" not in row.obs_status
+    ]
+    marked = sum(bool(row.obs_status or row.conf_status) for row in told)
+    said = text(tree, "en")
+    assert re.search(rf"Numbers with a mark\s*{marked}\s*/ {len(told)}rows", said)
+    assert f"{marked} of {len(told)} numbers carry a mark" in said
+    assert f"{len(told)} numbers (rows" in said
+
+
 @both
 def test_the_page_is_accessible(language: Language) -> None:
     for tree in (DP, EXACT, by_city()):
