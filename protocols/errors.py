@@ -330,9 +330,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "PLAN_NOISY": _t(
         "以下问题过半的行预计只是噪声（半宽大于数值本身）：{questions}",
-        "把 epsilon 提高到 {epsilon}（“-”表示再高也不够）、减少类别，或加 --accept-noisy 照样运行；详见 study plan",
+        "{way}，或加 --accept-noisy 照样运行；详见 study plan",
         "most rows of these questions would be noise (intervals wider than the numbers themselves): {questions}",
-        "Raise epsilon to {epsilon} (-: none would do), ask for fewer categories, or go on with --accept-noisy; see study plan",
+        "{way}, or go on with --accept-noisy; see study plan",
     ),
     "PLAN_COSTS_MORE": _t(
         "研究写明的噪声要花费 epsilon {cost}，超过研究所说的 {epsilon}",
@@ -369,6 +369,30 @@ CODES: Final[dict[str, Texts]] = {
         "期数从 0 数到 {last}",
         "the study has no run {run}",
         "Runs count from 0 to {last}",
+    ),
+    "TRANSPORT_KEY": _t(
+        "传输密钥不是 P-384 曲线的密钥",
+        "请删去该文件后重新生成，并由根密钥持有者更新名册",
+        "the transport key is no key of the curve P-384",
+        "Remove the file, make a new key, and have the root holder renew the roster",
+    ),
+    "FLOWER_MISSING": _t(
+        "未安装 Flower（flwr 1.41）",
+        "请安装附加组件：pip install 'hpfed[flower]'",
+        "Flower (flwr 1.41) is not installed",
+        "Install the extra: pip install 'hpfed[flower]'",
+    ),
+    "FLOWER_CITIES": _t(
+        "本机最多以独立进程模拟 {most} 座城市",
+        "请减少城市，或使用 --engine inprocess",
+        "at most {most} cities run as processes of one machine",
+        "Name fewer cities, or use --engine inprocess",
+    ),
+    "FLOWER_START": _t(
+        "{name} 未能启动：{said}",
+        "请检查该进程的输出、本机端口与内存",
+        "{name} did not start: {said}",
+        "Look at what it said, at the ports and the memory of this machine",
     ),
     "LOG_IN_USE": _t(
         "这项研究正由另一个进程计算",
@@ -608,6 +632,12 @@ CODES: Final[dict[str, Texts]] = {
         "请写 表名.变量名，例如 contributions.amount",
         "a table of events, or a variable of one, of a type that fits is needed here; {name!r} ({type}) is not{near}",
         "Write table.variable, as contributions.amount",
+    ),
+    "STUDY_OF_EVENTS": _t(
+        "{name!r} 属于事件表，一人可有多行；这里需要缴存人的变量",
+        "请在词典的 derived 中用 of_events（sum、latest 等）得出每人一个值，或用 series、transitions、vintage 提问",
+        "{name!r} belongs to a table of events, of which a holder may have several rows; a variable of holders is needed here",
+        "Derive one value of each holder from it with `of_events` (sum, latest, …), or ask a series, transitions or a vintage",
     ),
     "STUDY_EMPTY": _t("清单为空", "至少写一项", "the list is empty", "Name at least one"),
     "STUDY_AXES": _t(
@@ -2141,6 +2171,24 @@ CODES: Final[dict[str, Texts]] = {
         "请去掉其中一项，或写 collinear: drop",
         "{name} is determined by {names}",
         "Take one of them out, or write collinear: drop",
+    ),
+    "MODEL_CLASS_THIN": _t(
+        "{name} 的 {codes} 各市合计不足 {least} 个对象",
+        "请在词典中合并代码",
+        "fewer than {least} of all cities have {codes} of {name}",
+        "Merge codes in the dictionary",
+    ),
+    "MODEL_TIMES": _t(
+        "{name} 的公开取值范围有 {count} 个时点，至多 {most} 个",
+        "请在词典中收窄取值范围，或以更长的单位计时",
+        "the public range of {name} has {count} points in time, and {most} is the most",
+        "Narrow the range in the dictionary, or count time in longer units",
+    ),
+    "MODEL_TOGETHER": _t(
+        "{key} 不能与 {other} 同用",
+        "请去掉其中之一",
+        "{key} and {other} do not go together",
+        "Leave one of them out",
     ),
     "MODEL_CLUSTERS_FEW": _t(
         "只有 {clusters} 个聚类，至少需要 {least} 个才能估计聚类标准误",

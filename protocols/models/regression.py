@@ -8,11 +8,12 @@ mode dp they have noise, and are few: moments, products of columns, and the scor
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final, Literal
 
-from protocols.errors import HpfedError
+from protocols.errors import ConfigError, HpfedError
 from protocols.models import glm, private
 from protocols.models.design import Columns, parse
 from protocols.models.glm import Fitting, Glm, GlmPlan
 from protocols.models.interface import Ask, Draw
+from protocols.models.pooling import PooledPlan
 from protocols.models.private import PrivateAsk, PrivatePlan
 from protocols.models.question import ManyRounds, Setting, supposed
 from protocols.statistics.example import Example
@@ -21,7 +22,9 @@ from protocols.statistics.question import Fault, Release
 
 KEYS: Final[Mapping[str, str]] = {
     "MODEL_LINK": "link",
+    "NOT_YET": "city_effects",
     "MODEL_ALPHA": "alpha",
+    "MODEL_TOGETHER": "kind",
     "MODEL_OUTCOME_RANGE": "outcome",
     "MODEL_WEIGHTS": "weights",
     "MODEL_CLUSTERS_FEW": "errors",
@@ -51,8 +54,11 @@ class Regression(ManyRounds, Glm):
         beside = (self.offset, self.weights.of if self.weights else None, None if clustered == "city" else clustered)
         return tuple(dict.fromkeys((self.outcome, *named, *(name for name in beside if name))))
 
-    def planned(self, setting: Setting) -> GlmPlan | PrivatePlan:
-        plain = glm.plan(
+    def planned(self, setting: Setting) -> GlmPlan | PooledPlan | PrivatePlan:
+        """A constant of each city is told where a city's policy says so, which no study asks yet."""
+        if self.city_effects == "fixed":
+            raise ConfigError("NOT_YET", thing="city_effects: fixed")
+        made = glm.plan(
             self,
             setting.dictionary,
             setting.cities,
@@ -60,7 +66,9 @@ class Regression(ManyRounds, Glm):
             setting.study,
             confidence=setting.confidence,
         )
-        return plain if setting.domain.exact else private.plan(plain, setting, self.id)
+        if not setting.domain.exact:
+            return private.plan(made, setting, self.id)
+        return PooledPlan(made) if self.city_effects == "random" else made
 
     def asks_of(self, model: object) -> type[Ask]:
         return PrivateAsk if isinstance(model, PrivatePlan) else Ask

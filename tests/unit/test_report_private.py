@@ -17,7 +17,7 @@ def shown(language: Language, **marks: Any) -> tuple[Wording, Question]:
     found, _ = Noised(frame, question("binomial", names(frame))).fitted()
     rows = [dict(each) for each in found.coefficients]
     asked = {"family": "binomial", "outcome": "y"}
-    head = {"kind": "glm", "cities": [], "keys": [], "rows": [], "tests": [], "asked": asked}
+    head: dict[str, Any] = {"kind": "glm", "cities": [], "keys": [], "rows": [], "tests": [], "asked": asked}
     entry = {**head, "coefficients": rows, "fit": {**found.fit, **marks}}
     results = Results.of(changed(DP, questions={"one": entry}, words={"variables": WORDS}))
     return Wording(language, results.content), results.questions["one"]
