@@ -11,21 +11,22 @@ is no line search and no stop that data decide. The estimate is the mean of wher
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, private_answer
+from protocols.models import design, private_answer, saved
 from protocols.models.design import Columns, Design, Flags, Numbers, Piece
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Glm, GlmPlan
 from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.modelfile import Linear, Weight
 from protocols.models.private_answer import DIAGONAL, Curve, Population, Released
 from protocols.models.question import Setting
 from protocols.ring import Vector
@@ -61,9 +62,9 @@ class PrivateAsk(Ask):
 class PrivateFit(Record):
     """The state between two rounds. Plain JSON.
 
-    counted, rows: in the fit, and no fewer than are asked for. mean: of the outcome as it is scaled.
-    products: the matrix of the columns, row by row, its eigenvalues
-    not below what noise hides; implied: where each score points. square: of a gaussian model, the mean square of a residual, by its most.
+    counted, rows: in the fit, and no fewer than are asked for. mean: of the outcome as it is scaled. products: the
+    matrix of the columns, row by row, its eigenvalues not below what noise hides. implied: where each score points. square: of a gaussian
+    model, the mean square of a residual, by its most.
     """
 
     round: Whole = 0
@@ -523,10 +524,34 @@ class PrivatePlan:
         )
         back = state.columns.back()
         unit, shift = (state.outcome[1], state.outcome[0]) if self.gaussian else (1.0, 0.0)
-        return answer.result(
-            names, unit * back, shift, self.setting.confidence,
-            rounds=state.round, left_out=state.left_out, clipped=state.clipped, hidden=state.hidden,
-        )  # fmt: skip
+        found, covariance = answer.result(
+            names,
+            unit * back,
+            shift,
+            self.setting.confidence,
+            rounds=state.round,
+            left_out=state.left_out,
+            clipped=state.clipped,
+            hidden=state.hidden,
+        )
+        return replace(found, model=self._left(found, covariance))
+
+    def _left(self, found: Result, covariance: Reals) -> dict[str, Any]:
+        """What scores by it. Its errors hold the noise: there is no bound beside them."""
+        names = ((), *((piece.name,) for piece in self.design.pieces))
+        fit = Linear(
+            family=self.question.family,
+            link=self.plain.law.link,
+            terms=self.question.terms,
+            missing=self.question.missing,
+            weights=tuple(
+                Weight(term=each["term"], columns=columns, estimate=each["estimate"], std_error=each["std_error"])
+                for each, columns in zip(found.coefficients, names, strict=True)
+            ),
+            covariance=tuple(_flat(row) for row in covariance),
+            error_bound=0.0,
+        )
+        return saved.left(self.design.variables, self.question.outcome, fit, self.dictionary)
 
 
 def plan(plain: GlmPlan, setting: Setting, name: str) -> PrivatePlan:
