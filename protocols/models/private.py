@@ -11,21 +11,22 @@ is no line search and no stop that data decide. The estimate is the mean of wher
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, private_answer
+from protocols.models import design, private_answer, saved
 from protocols.models.design import Columns, Design, Flags, Numbers, Piece
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Glm, GlmPlan
 from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.modelfile import Linear, Weight
 from protocols.models.private_answer import DIAGONAL, Curve, Population, Released
 from protocols.models.question import Setting
 from protocols.ring import Vector
@@ -61,14 +62,16 @@ class PrivateAsk(Ask):
 class PrivateFit(Record):
     """The state between two rounds. Plain JSON.
 
-    rows, mean: of the rows in the fit, and of the outcome as it is scaled; products: the matrix of the columns, row by row, its eigenvalues
-    not below what noise hides; implied: where each score points. square: of a gaussian model, the mean square of a residual, by its most.
+    counted, rows: in the fit, and no fewer than are asked for. mean: of the outcome as it is scaled. products: the
+    matrix of the columns, row by row, its eigenvalues not below what noise hides. implied: where each score points. square: of a gaussian
+    model, the mean square of a residual, by its most.
     """
 
     round: Whole = 0
     chain: str
     columns: Columns = Columns()
     outcome: Numbers = ()
+    counted: float = 0.0
     rows: float = 0.0
     mean: float = 0.0
     left_out: float = 0.0
@@ -90,6 +93,7 @@ def not_offered(question: Glm) -> str | None:
         "weights": question.weights and question.weights.of,
         "dispersion": question.dispersion,
         "errors": None if question.errors == "model" else "robust",
+        "city_effects": None if question.city_effects == "none" else question.city_effects,
         "penalty": question.penalty and question.penalty.kind,
         "city_effects": None if question.city_effects == "none" else question.city_effects,
     }
@@ -387,8 +391,7 @@ class PrivatePlan:
     # --- what a total means
 
     def tell(self, state: PrivateFit, ask: PrivateAsk, total: Vector) -> PrivateFit:
-        """The next state. Errors: `PeerError MODEL_NOT_REPLAYABLE` if the ask does not follow from the state; `ConfigError
-        MODEL_FEW_ROWS`."""
+        """The next state. Errors: `PeerError MODEL_NOT_REPLAYABLE` if the ask does not follow from the state."""
         expected = self.ask(state)
         if isinstance(expected, Done) or not agrees(ask, expected) or len(total) != self.length(ask):
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
@@ -400,14 +403,14 @@ class PrivatePlan:
             return self._on_moments(state, dict(zip(self._measured, cells / (1 << UNITS[MOMENTS]), strict=True)))
         return self._on_products(state, cells) if ask.purpose == PRODUCTS else self._on_score(state, ask, cells)
 
-    def _enough(self, rows: float) -> None:
-        if rows < FEWEST * self.p:
-            raise ConfigError("MODEL_FEW_ROWS", rows=max(0, round(rows)), columns=self.p)
+    @property
+    def least_rows(self) -> float:
+        """With fewer there is no answer; rounds go on as with so many, since how many there are is no city's to learn from."""
+        return float(FEWEST * self.p)
 
     def _on_moments(self, state: PrivateFit, found: dict[str, float]) -> PrivateFit:
         """A spread is not taken for less than noise lets it be told."""
-        rows, noise = found["n"], self.sd(MOMENTS)
-        self._enough(rows)
+        rows, noise = max(found["n"], self.least_rows), self.sd(MOMENTS)
         least = sqrt(2 * noise / rows) if noise else 1e-6
 
         def spread(first: float, second: float) -> float:
@@ -430,13 +433,14 @@ class PrivatePlan:
     def _on_products(self, state: PrivateFit, cells: Reals) -> PrivateFit:
         d, noise = self.wide, self.sd(PRODUCTS)
         square, beside = np.split(cells, [d * (d + 1) // 2])
-        rows, left_out, *summed = (float(each) for each in beside / self.counted)
-        self._enough(rows)
+        counted, left_out, *summed = (float(each) for each in beside / self.counted)
+        rows = max(counted, self.least_rows)
         found = private_answer.symmetric(square / (1 << UNITS[PRODUCTS]), d)
         found[0, 0] = rows  # counted with less noise
         square, hidden = private_answer.floored(found[: self.p, : self.p], noise)
         update = {
             "rows": rows,
+            "counted": counted,
             "left_out": max(left_out, 0.0),
             "products": _flat(square),
             "hidden": hidden,
@@ -508,6 +512,9 @@ class PrivatePlan:
     # --- the answer
 
     def result(self, state: PrivateFit) -> Result:
+        """Errors: `ConfigError MODEL_FEW_ROWS`."""
+        if state.counted < self.least_rows:
+            raise ConfigError("MODEL_FEW_ROWS", rows=max(0, round(state.counted)), columns=self.p)
         names = ("intercept", *state.columns.names(self.design.pieces))
         answer = private_answer.Answered(
             released=self.released(state),
@@ -518,10 +525,34 @@ class PrivatePlan:
         )
         back = state.columns.back()
         unit, shift = (state.outcome[1], state.outcome[0]) if self.gaussian else (1.0, 0.0)
-        return answer.result(
-            names, unit * back, shift, self.setting.confidence,
-            rounds=state.round, left_out=state.left_out, clipped=state.clipped, hidden=state.hidden,
-        )  # fmt: skip
+        found, covariance = answer.result(
+            names,
+            unit * back,
+            shift,
+            self.setting.confidence,
+            rounds=state.round,
+            left_out=state.left_out,
+            clipped=state.clipped,
+            hidden=state.hidden,
+        )
+        return replace(found, model=self._left(found, covariance))
+
+    def _left(self, found: Result, covariance: Reals) -> dict[str, Any]:
+        """What scores by it. Its errors hold the noise: there is no bound beside them."""
+        names = ((), *((piece.name,) for piece in self.design.pieces))
+        fit = Linear(
+            family=self.question.family,
+            link=self.plain.law.link,
+            terms=self.question.terms,
+            missing=self.question.missing,
+            weights=tuple(
+                Weight(term=each["term"], columns=columns, estimate=each["estimate"], std_error=each["std_error"])
+                for each, columns in zip(found.coefficients, names, strict=True)
+            ),
+            covariance=tuple(_flat(row) for row in covariance),
+            error_bound=0.0,
+        )
+        return saved.left(self.design.variables, self.question.outcome, fit, self.dictionary)
 
 
 def plan(plain: GlmPlan, setting: Setting, name: str) -> PrivatePlan:

@@ -210,8 +210,8 @@ class Answered:
         left_out: float,
         clipped: float,
         hidden: int,
-    ) -> Result:
-        """`back`: from the point to coefficients of the columns as they are; `shift`: what the constant has beside."""
+    ) -> tuple[Result, Reals]:
+        """And the covariance. `back`: from the point to coefficients of the columns as they are; `shift`: what the constant has beside."""
         estimates, noise = back @ self.point, self.noise @ back.T
         estimates[0] += shift
         of_noise = noise.T @ noise / len(noise)
@@ -249,8 +249,7 @@ class Answered:
             "obs_status": "u" if clipped > MOST_CLIPPED or hidden else "",
             **dict.fromkeys(UNSAID),
         }
-        model = {"covariance": [[significant(float(each)) for each in row] for row in covariance]}
-        return Result(coefficients=tuple(rows), fit=fit, model=model)
+        return Result(coefficients=tuple(rows), fit=fit), covariance
 
 
 def _replaced(released: Released, products: Reals, white: Reals) -> Released:

@@ -54,7 +54,7 @@ def test_a_regression_with_noise_is_charged_once_and_its_intervals_hold_the_pool
     assert "因为噪声，区间一般为没有噪声时的" in page
     assert "其中噪声" in page
     model = json.loads((out / "models" / "stops.json").read_bytes())
-    assert np.array(model["covariance"]).shape == (3, 3)
+    assert np.array(model["fit"]["covariance"]).shape == (3, 3)
 
 
 def test_a_plan_warns_of_noise_and_refuses_a_fit_that_would_be_noise_alone(six: Six) -> None:
