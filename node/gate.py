@@ -644,13 +644,12 @@ class Gate:
     def _on_ask(self, talk: Talk, state: member.Asked, about: bytes, stamp: Stamp) -> tuple[member.State, Outgoing]:
         agreement, turn, now = talk.agreement, state.turn, stamp.now
         try:
-            if agreement is None:
-                raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
             asked = _allowed(
                 agreement, turn.ask, self.policy
             )  # 2: a question that was approved; it follows from earlier sums
         except (PeerError, Refusal) as no:
             return member.refuse(state, no, stamp)
+        agreement = asked.session if isinstance(asked, fitting.Turn) else asked.agreement
         rows = snapshot.open_for(self.station.home, agreement.study.file.as_of)  # 5 rows
         name, held, exact = self._named(rows), self.ledger.reservation(about), agreement.study.exact
         if held is None or held.claim.snapshot != name:
@@ -826,18 +825,22 @@ def _part(agreement: Agreement | Session) -> int:
     return SESSION if isinstance(agreement, Session) else SUM
 
 
-def _allowed(agreement: Agreement | Session, ask: messages.Ask, policy: Policy) -> OneSum | fitting.Turn:
-    """What an Ask is about, if the approved plan allows one of these words, cells and layout (Q2).
+def _allowed(agreement: Agreement | Session | None, ask: messages.Ask, policy: Policy) -> OneSum | fitting.Turn:
+    """What an Ask is about, if the approved plan allows one of these words, cells and layout (Q2); without a plan it allows none.
 
     Errors: `PeerError` SECAGG_FOREIGN_QUESTION, and of a session those of `fitting.allowed`.
     """
     if isinstance(agreement, Session):
         return fitting.allowed(agreement, ask, policy)
-    for asked in agreement.sums:
-        layout = agreement.part(asked)
-        words = asked.question, layout.length, digest_bytes(layout.digest)
+    sums = (
+        []
+        if agreement is None
+        else [(each, OneSum(agreement, each.blocks, agreement.part(each))) for each in agreement.sums]
+    )
+    for each, asked in sums:
+        words = each.question, asked.layout.length, digest_bytes(asked.layout.digest)
         if (ask.question, ask.length, ask.layout) == words:
-            return OneSum(agreement, asked.blocks, layout)
+            return asked
     raise PeerError("SECAGG_FOREIGN_QUESTION", who="coordinator", step="masked")
 
 

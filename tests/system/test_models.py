@@ -180,10 +180,12 @@ def test_a_record_of_a_session_that_its_cities_did_not_attest_is_found_out(
     for altered in (otherwise(held, 1, "asks"), otherwise(held, -1, "total")):
         found = verify(sealed_again(out, outcome, {manifest.SESSION: canonical(altered)}))
         assert "SESSION_ATTESTED" in [fault.code for step in found for fault in step.faults]
-    path, said = manifest.attestation_of("bb"), json.loads((out / manifest.attestation_of("bb")).read_bytes())
-    (asked_,) = [each for each in said["conversations"] if each["kind"] == "session" and each["round"] == 1]
-    asked_["asked"] = "sha256:" + "0" * 64
-    forged = verify(sealed_again(out, outcome, {path: canonical(said)}))
+    path = manifest.attestation_of("bb")
+    said = json.loads(b64decode(json.loads((out / path).read_bytes())["payload"]))
+    (second,) = [each for each in said["conversations"] if each["kind"] == "session" and each["round"] == 1]
+    second["asked"] = "sha256:" + "0" * 64
+    signed = json.loads((out / path).read_bytes()) | {"payload": b64encode(canonical(said)).decode()}
+    forged = verify(sealed_again(out, outcome, {path: canonical(signed)}))
     assert [step for step in forged if step.faults], "what another put down is no city's word"
 
 
