@@ -21,7 +21,7 @@ from coordinator.split import gain, restated, stated
 from coordinator.stated import lacked
 from protocols import pld, privacy
 from protocols.answerable import shortages
-from protocols.errors import ConfigError, Place
+from protocols.errors import Both, ConfigError, Place
 from protocols.filters import decimal
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement, between
@@ -578,11 +578,18 @@ def refuse_noise(plan: Planned) -> None:
     if noisy:
         would = [each["epsilon"] for each in noisy]
         known = [each for each in would if each is not None]
+        if len(known) == len(would):
+            way = Both(
+                f"把 epsilon 提高到 {max(known):g}、减少类别",
+                f"Raise epsilon to {max(known):g}, ask for fewer categories",
+            )
+        else:  # no epsilon does it for all of them
+            way = Both("减少类别", "Ask for fewer categories")
         raise ConfigError(
             "PLAN_NOISY",
             Place(plan.study.file.study, 0, "questions"),
             questions=", ".join(plan.noisy),
-            epsilon=f"{max(known):g}" if len(known) == len(would) else "-",
+            way=way,
         )
 
 

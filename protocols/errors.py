@@ -330,9 +330,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "PLAN_NOISY": _t(
         "以下问题过半的行预计只是噪声（半宽大于数值本身）：{questions}",
-        "把 epsilon 提高到 {epsilon}（“-”表示再高也不够）、减少类别，或加 --accept-noisy 照样运行；详见 study plan",
+        "{way}，或加 --accept-noisy 照样运行；详见 study plan",
         "most rows of these questions would be noise (intervals wider than the numbers themselves): {questions}",
-        "Raise epsilon to {epsilon} (-: none would do), ask for fewer categories, or go on with --accept-noisy; see study plan",
+        "{way}, or go on with --accept-noisy; see study plan",
     ),
     "PLAN_COSTS_MORE": _t(
         "研究写明的噪声要花费 epsilon {cost}，超过研究所说的 {epsilon}",
@@ -632,6 +632,12 @@ CODES: Final[dict[str, Texts]] = {
         "请写 表名.变量名，例如 contributions.amount",
         "a table of events, or a variable of one, of a type that fits is needed here; {name!r} ({type}) is not{near}",
         "Write table.variable, as contributions.amount",
+    ),
+    "STUDY_OF_EVENTS": _t(
+        "{name!r} 属于事件表，一人可有多行；这里需要缴存人的变量",
+        "请在词典的 derived 中用 of_events（sum、latest 等）得出每人一个值，或用 series、transitions、vintage 提问",
+        "{name!r} belongs to a table of events, of which a holder may have several rows; a variable of holders is needed here",
+        "Derive one value of each holder from it with `of_events` (sum, latest, …), or ask a series, transitions or a vintage",
     ),
     "STUDY_EMPTY": _t("清单为空", "至少写一项", "the list is empty", "Name at least one"),
     "STUDY_AXES": _t(

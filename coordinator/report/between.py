@@ -3,7 +3,7 @@
 | sentence | read from | holds if |
 |---|---|---|
 | regional difference | shares of a frequency by `city.NAME` of two levels | q of a difference is at most 0.05, its interval leaves out 0 |
-| heterogeneity | a comparison of cities | p of Q is at most 0.05; the rate with the largest I² |
+| heterogeneity | comparisons of cities | q of Q over all rates is at most 0.05; the rate with the largest I² |
 | transport | shares of a frequency by `city.NAME` and groups | one code leads a group in one level; does it lead in the other? |
 
 Where the study asked and the predicate fails, a sentence says which difference would have been seen: the farthest end of the intervals.
@@ -12,6 +12,7 @@ Where the study asked and the predicate fails, a sentence says which difference 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
 from coordinator.report import grids
@@ -20,6 +21,7 @@ from coordinator.report.grids import Compared
 from coordinator.report.numbers import Printed, factor, fixed, printed, significant, span
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
+from protocols.statistics.intervals import benjamini_hochberg
 
 OF_CITIES = "city."
 LEVEL = 0.05
@@ -173,7 +175,11 @@ def _heterogeneity(wording: Wording, questions: Mapping[str, Question]) -> Findi
         for rate in grids.compared(wording, question)
         if (spread := _spread(name, question, rate)) is not None
     ]
-    told = [each for each in rates if each.p <= LEVEL and len(each.rows(each.rate.shown)) >= LEVELS]
+    apart = (
+        benjamini_hochberg(np.array([each.p for each in rates], dtype=np.float64)) <= LEVEL
+    )  # one of many is apart by chance
+    differing = [each for each, differs in zip(rates, apart, strict=True) if differs]
+    told = [each for each in differing if len(each.rows(each.rate.shown)) >= LEVELS]
     if told:
         most = max(told, key=lambda each: each.i_squared[0])
         rows = sorted(most.rows(most.rate.shown), key=lambda row: row.estimate or 0)
@@ -195,7 +201,7 @@ def _heterogeneity(wording: Wording, questions: Mapping[str, Question]) -> Findi
             confidence=wording.percent(),
         )
         return Finding(text, most.name)
-    if any(each.p <= LEVEL for each in rates):
+    if differing:
         return None  # cities differ, and too few of their numbers are without a mark
     differences = [(each, row) for each in rates for row in each.rows("difference") if factor(row.measure) != 1]
     if not differences:

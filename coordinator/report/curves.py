@@ -77,11 +77,13 @@ class Scale:
         return self.begin + (self.end - self.begin) * min(max(part, 0.0), 1.0)
 
     def ticks(self) -> tuple[float, ...]:
+        """Round values between both ends, at least one where they differ."""
         if self.log:
             decades = range(floor(log10(self.least)), ceil(log10(self.most)) + 1)
             every = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
             inside = [tick for tick in every if self.least <= tick <= self.most * 1.0001]
-            return tuple(inside[:: -(-len(inside) // MOST_TICKS)])
+            if len(inside) > 1:  # else values so near each other that even steps say more
+                return tuple(inside[:: -(-len(inside) // MOST_TICKS)])
         step = 10.0 ** floor(log10((self.most - self.least) / 2)) if self.most > self.least else 1.0
         step = next(
             step * times for times in (1, 2, 5, 10, 20) if (self.most - self.least) / (step * times) <= MOST_TICKS - 1

@@ -107,13 +107,15 @@ class Months:
 @dataclass(frozen=True)
 class Occasions:
     """What a block over event rows adds up: the rows of a table in some months, where `active` is given those in which that variable is
-    true; or, `pairs`, those that the same holder's row of the next month follows. `kept`: rows that a holder has at most."""
+    true; or, `pairs`, those that the same holder's row of the next month follows. `since`: of these the rows from the month of that date of
+    their holder on, where it lies in the months or after them. `kept`: rows that a holder has at most."""
 
     table: str
     months: Months
     kept: int
     active: str = ""
     pairs: bool = False
+    since: str = ""
 
     @property
     def most(self) -> int:
@@ -122,12 +124,15 @@ class Occasions:
 
     def declared(self) -> dict[str, Any]:
         months = {"from": self.months.texts[0], "to": self.months.texts[-1]}
-        return {"table": self.table, "months": months, "kept": self.kept, "active": self.active, "pairs": self.pairs}
+        found = {"table": self.table, "months": months, "kept": self.kept, "active": self.active, "pairs": self.pairs}
+        return found | ({"since": self.since} if self.since else {})
 
     @property
     def name(self) -> str:
         true = f" {self.active}" if self.active else ""
-        return f"{'pairs of ' if self.pairs else ''}{self.table}{true} {self.months.texts[0]}..{self.months.texts[-1]}"
+        since = f" since {self.since}" if self.since else ""
+        months = f"{self.months.texts[0]}..{self.months.texts[-1]}"
+        return f"{'pairs of ' if self.pairs else ''}{self.table}{true}{since} {months}"
 
 
 @dataclass(frozen=True)
@@ -693,11 +698,11 @@ class Domain:
         months = self.months_of() if months is None else months
         return Axis(name, (*months.texts, OUTSIDE, MISSING), name, months=months)
 
-    def occasions(self, table: str, *, active: str = "", pairs: bool = False) -> Occasions:
-        """The rows of an events table in the months of the study. `active`: the full name of a boolean of it, or nothing."""
-        return Occasions(
-            table, self.months_of(table), self.dictionary.events[table].most_rows_per_holder, active, pairs
-        )
+    def occasions(self, table: str, *, active: str = "", pairs: bool = False, since: str = "") -> Occasions:
+        """The rows of an events table in the months of the study. `active`: the full name of a boolean of it, `since`: a date of the main
+        table, or nothing."""
+        kept = self.dictionary.events[table].most_rows_per_holder
+        return Occasions(table, self.months_of(table), kept, active, pairs, since)
 
     def month_axis(self, table: str) -> Axis:
         """The month of an event row. Rows outside the window are not added up, so that nobody stands on `_missing`."""
@@ -709,7 +714,8 @@ class Domain:
         return Axis(f"{stand.value} {name}", (*self.dictionary.codes(name), MISSING), name, stand=stand)
 
     def since_axis(self, opened: str, table: str) -> Axis:
-        """Months from the month of a holder's date to that of an event row. Rows before it, and of holders without it, are not added up."""
+        """Months from the month of a holder's date to that of an event row. Only rows since that date are added up: nobody stands on
+        `_missing`."""
         months = self.months_of(table)
         positions = (*(str(at) for at in range(months.number)), MISSING)
         return Axis(f"{SINCE} {opened} of {table}", positions, opened, stand=Stand.SINCE, months=months)

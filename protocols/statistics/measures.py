@@ -292,22 +292,17 @@ class _Events:
         self.codes: dict[tuple[Occasions, str], npt.NDArray[Any]] = {}
 
     def measured(self, block: Block, over: Occasions) -> Vector:
-        """Counts of rows, or sums of x - c over the rows whose x is known. One holder: `block.touches` cells, each by at most `block.step`.
-
-        A row without a place on an axis (before the holder's date, or of a holder without it) is left out.
-        """
+        """Counts of rows, or sums of x - c over the rows whose x is known. One holder: `block.touches` cells, by `block.step` each."""
         if over.table not in self.read.table.events:
             return np.zeros(block.cells, dtype=np.int64)
         rows, after = self._rows(over)
         codes = [self._codes(over, axis, rows, after) for axis in block.axes]
-        stays = np.logical_and.reduce([code >= 0 for code in codes]) if codes else np.ones(len(rows.holder), dtype=bool)
-        at = joint([code[stays] for code in codes], [axis.size for axis in block.axes], int(stays.sum()))
+        at = joint(codes, [axis.size for axis in block.axes], len(rows.holder))
         match block.of:
             case ():
                 return count(at)
             case (one,) if block.measure is Measure.AMOUNT:
-                given = self._values(rows, one.variable)
-                return amount(steps(one, Column(given.values[stays], given.known[stays])), at, block.shift)
+                return amount(steps(one, self._values(rows, one.variable)), at, block.shift)
         raise TypeError(block.measure)
 
     def _rows(self, over: Occasions) -> tuple[EventRows, EventRows]:
@@ -317,6 +312,9 @@ class _Events:
             if over.active:
                 active = self._values(rows, over.active)
                 rows = rows.taken(active.known & (active.values == 1))
+            if over.since:
+                since, dated = self._since(over.since, over.months.first, rows)
+                rows = rows.taken(dated & (since >= 0))
             places = rows.followed() if over.pairs else np.arange(len(rows.holder))
             self.taken[over] = rows.taken(places), rows.taken(places + over.pairs)
         return self.taken[over]
@@ -329,8 +327,14 @@ class _Events:
             within_range(rows.columns[variable], self.dictionary, name)
         return rows.columns[variable]
 
+    def _since(self, name: str, first: int, rows: EventRows) -> tuple[Vector, Bools]:
+        """Months from the month of a holder's date to that of each row; whether the date is known, and not before the month `first`."""
+        given = self.read(name)
+        month = months_of_days(given.values)
+        return rows.month - month[rows.holder], (given.known & (month >= first))[rows.holder]
+
     def _codes(self, over: Occasions, axis: Axis, rows: EventRows, after: EventRows) -> npt.NDArray[Any]:
-        """The position of each row on one axis; below 0 where it has none."""
+        """The position of each row on one axis."""
         if (over, axis.name) not in self.codes:
             self.codes[over, axis.name] = self._placed(axis, rows, after)
         return self.codes[over, axis.name]
@@ -342,10 +346,7 @@ class _Events:
             case Stand.MONTH if axis.months is not None:
                 return rows.month - axis.months.first
             case Stand.SINCE if axis.months is not None:
-                opened = self.read(axis.source)
-                month = months_of_days(opened.values)
-                inside = opened.known & (month >= axis.months.first)
-                return np.where(inside[rows.holder], rows.month - month[rows.holder], -1)
+                return self._since(axis.source, axis.months.first, rows)[0]
             case Stand.TO:
                 return position_codes(axis, self._values(after, axis.source), self.exact)
         return position_codes(axis, self._values(rows, axis.source), self.exact)

@@ -167,12 +167,14 @@ def amount_fault(key: str, name: str, dictionary: Dictionary, beside: tuple[str,
 
 
 def _unknown(key: str, name: str, dictionary: Dictionary) -> Fault:
-    """A name that neither the dictionary nor, for `city.NAME`, the study has."""
+    """A name that neither the holders of the dictionary nor, for `city.NAME`, the study have."""
     known = dictionary.known()
     if name.startswith("city."):
         return Fault(
             key, "STUDY_ATTRIBUTE", {"name": name, "near": near(name, [each for each in known if "." in each])}
         )
+    if dictionary.event_of(name) is not None:
+        return Fault(key, "STUDY_OF_EVENTS", {"name": name})
     return Fault(key, "STUDY_VARIABLE", {"name": name, "near": near(name, known)})
 
 

@@ -55,7 +55,7 @@ class Vintage(Question):
 
     def _over(self, domain: Domain) -> Occasions:
         table, variable = domain.dictionary.event_of(self.active) or (self.active, "")
-        return domain.occasions(table, active=f"{table}.{variable}" if variable else "")
+        return domain.occasions(table, active=f"{table}.{variable}" if variable else "", since=self.opened)
 
     def _opened(self, domain: Domain) -> Axis:
         return domain.date_axis(self.opened, self._over(domain).months)

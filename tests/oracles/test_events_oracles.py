@@ -65,6 +65,7 @@ questions:
   - {{id: openings, kind: series, of: opened, by: sex}}
   - {{id: moves, kind: transitions, of: pay.state, by: sex}}
   - {{id: kept, kind: vintage, opened: opened, active: good}}
+  - {{id: stayed, kind: vintage, opened: opened, active: pay, by: sex}}
   - {{id: latest, kind: frequency, of: state, by: stopped}}
   - {{id: paid, kind: mean, of: paid}}
 """
@@ -238,6 +239,22 @@ def test_a_vintage_is_a_groupby_of_opening_month_and_months_since(city: City) ->
             assert share is None
     outside = city.found("kept", "count")["_outside", "_missing"]
     assert outside == opened.sum() - opened[opened.index.isin(MONTHS)].sum()
+
+
+def test_a_vintage_of_all_rows_stands_beside_a_series_of_them(city: City) -> None:
+    """A row before the opening, or of a holder who opened before the window, is in the series and not in the vintage: were both one family,
+    no answer would be possible without noise, and with it least squares would move each towards the other."""
+    rows = windowed(city)
+    assert sum(city.found("rows", "count").values()) == len(rows)
+    rows = rows[rows["opened"] != ""]
+    month = pandas.to_datetime(rows["opened"])
+    start = month.dt.year * 12 + month.dt.month - 1
+    rows = rows.assign(start=start.map(text), since=rows["at"] - start)
+    dated = rows[(rows["since"] >= 0) & rows["start"].isin(MONTHS)]
+    assert len(dated) < len(rows)
+    active = dated.assign(since=dated["since"].astype(str))
+    found = {key: value for key, value in city.found("stayed", "count").items() if key[1] != "_missing"}
+    same(found, active.groupby(["start", "since", "sex"]).size().to_dict())
 
 
 def test_what_events_make_is_a_groupby_for_every_holder(city: City) -> None:

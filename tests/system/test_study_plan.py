@@ -1,6 +1,7 @@
 """`study plan`: what is said beforehand is what comes, and nobody is asked for it."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -425,6 +426,7 @@ def test_a_study_that_would_be_noise_runs_only_when_that_is_accepted(made: Path,
     path = tmp_path / "noisy.yaml"
     stopped = called(simulate, "run", path, "--cities", folder, "--out", tmp_path / "out", "--lang", "en", "--json")
     assert (stopped.exit_code, json.loads(stopped.stdout)["error"]["code"]) == (2, "PLAN_NOISY")
+    assert re.search(r"Raise epsilon to [0-9.]+, ask for fewer categories, or go on", stopped.stderr)
     assert "--accept-noisy" in stopped.stderr
     assert not list(folder.rglob("ledger.sqlite"))
     done = called(simulate, "run", path, "--cities", folder, "--out", tmp_path / "out", "--accept-noisy")

@@ -95,7 +95,7 @@ def answered(
         ({"kind": "series", "of": "pay.state"}, "of", "STUDY_EVENTS"),
         ({"kind": "series", "of": "count"}, "of", "STUDY_EVENTS"),  # of which of two tables?
         ({"kind": "series", "of": "pya.amount"}, "of", "STUDY_EVENTS"),
-        ({"kind": "series", "of": "pay", "by": "pay.state"}, "by", "STUDY_VARIABLE"),
+        ({"kind": "series", "of": "pay", "by": "pay.state"}, "by", "STUDY_OF_EVENTS"),
         ({"kind": "series", "of": "pay", "by": ["sex", "sex"]}, "by", "STUDY_TWICE"),
         ({"kind": "transitions", "of": "amount"}, "of", "STUDY_EVENTS"),
         ({"kind": "transitions", "of": "state"}, "of", "STUDY_EVENTS"),  # a variable of the main table has that name
@@ -103,8 +103,9 @@ def answered(
         ({"kind": "vintage", "opened": "sex", "active": "pay"}, "opened", "STUDY_NOT_A_DATE"),
         ({"kind": "vintage", "opened": "opnd", "active": "pay"}, "opened", "STUDY_VARIABLE"),
         ({"kind": "vintage", "opened": "opened", "active": "pay.state"}, "active", "STUDY_EVENTS"),
-        ({"kind": "frequency", "of": "pay.state"}, "of", "STUDY_VARIABLE"),
-        ({"kind": "mean", "of": "pay.amount"}, "of", "STUDY_VARIABLE"),
+        ({"kind": "frequency", "of": "pay.state"}, "of", "STUDY_OF_EVENTS"),
+        ({"kind": "tgi", "target": "amount", "by": "sex"}, "target", "STUDY_OF_EVENTS"),  # as a series may name it
+        ({"kind": "mean", "of": "pay.amount"}, "of", "STUDY_OF_EVENTS"),
     ],
 )
 def test_a_question_by_month_that_cannot_be_asked_is_named_with_its_key(question: Any, key: str, code: str) -> None:

@@ -135,6 +135,13 @@ def test_heterogeneity_is_said_if_q_says_so_and_the_range_is_of_cities_without_a
     assert "were the mix" not in said(cities=cities(by=()))[0]
 
 
+def test_of_many_rates_one_that_chance_would_put_apart_is_not_said() -> None:
+    """p = 0.04 of one rate is a finding; beside two others that do not differ it is what one of three often shows."""
+    assert "still range" in said(one=cities(p=0.04))[0]
+    assert "none of" in said(one=cities(p=0.04), two=cities(p=0.5), three=cities(p=0.6))[0]
+    assert "still range" in said(one=cities(p=0.01), two=cities(p=0.5), three=cities(p=0.6))[0]
+
+
 def test_the_clearest_choice_that_does_not_carry_over_is_said_before_those_that_do() -> None:
     assert 'in cities with city.subsidy "yes" it is "free", 40.0%' in said(segments=transported(segment(OTHER)))[0]
     assert '"free" leads in both kinds of cities' in said(segments=transported(segment(SAME)))[0]

@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coordinator.report import curves, figures, grids, orders
 from coordinator.report.wording import Wording
@@ -118,6 +120,15 @@ def test_what_lies_beyond_an_axis_stands_on_its_edge() -> None:
     assert (scale.at(0.0), scale.at(50.0), scale.at(500.0), scale.at(9000.0)) == (0.0, 0.0, 50.0, 100.0)
     assert scale.ticks() == (50.0, 200.0, 1000.0, 5000.0)
     assert curves.Scale(0.0, 36.0, False, 0.0, 1.0).ticks() == (0.0, 10.0, 20.0, 30.0)
+    assert curves.Scale(2_100.0, 2_900.0, True, 0.0, 1.0).ticks() == (2_200.0, 2_400.0, 2_600.0, 2_800.0)
     assert curves.boxes([], log=False) is None
     assert curves.dots([]) is None
     assert curves.steps([]) is None
+
+
+@given(st.integers(1, 200_000), st.integers(1, 200_000), st.booleans())
+def test_an_axis_has_round_values_between_its_ends_wherever_these_lie(least: int, beyond: int, log: bool) -> None:
+    """Medians of money may lie between two values of the series 1, 2, 5: with no tick there, a whole report was lost."""
+    ticks = curves.Scale(float(least), float(least + beyond), log, 0.0, 1.0).ticks()
+    assert 1 <= len(ticks) <= curves.MOST_TICKS
+    assert all(least <= tick <= (least + beyond) * 1.0001 for tick in ticks)
