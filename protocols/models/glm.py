@@ -245,8 +245,7 @@ class GlmPlan:
         columns, collinear = state.columns, state.collinear
         kept, pair = np.arange(len(point)), state.pair
         if state.objective is None:
-            if m == 1:
-                pair = pairs.thinnest(self.design.families, self.design.pieces, columns, information, state.rows)
+            pair = self._pair(state, information)
             kept = self._independent(state, information, found)
             self._precise(state, information[np.ix_(kept, kept)], rounding["score"], found)
             gone = [number - m for number in range(m, len(point)) if number not in kept]
@@ -282,6 +281,17 @@ class GlmPlan:
             if not before or apart(before, hessian) > STALE:  # leverages of another point: ask here again
                 return accepted.model_copy(update={"step": (0.0,) * len(point), "steps": state.steps})
         return self._forward(accepted, point, step, floor, found)
+
+    def _pair(self, state: Fitting, information: Reals) -> int | None:
+        """Rows of the thinnest pair of codes. None where cities have left their own constants out of the information."""
+        m, q = self.constants(state).count, len(state.columns.groups)
+        if m == 0:
+            return None
+        one = np.zeros((1 + q, m + q))  # all constants as one
+        one[0, :m], one[1:, m:] = 1.0, np.eye(q)
+        return pairs.thinnest(
+            self.design.families, self.design.pieces, state.columns, one @ information @ one.T, state.rows
+        )
 
     def _on_path(
         self, sparse: Sparse, state: Fitting, found: Total, score: Reals, hessian: Reals, rounding: dict[str, float]

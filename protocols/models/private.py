@@ -93,7 +93,6 @@ def not_offered(question: Glm) -> str | None:
         "weights": question.weights and question.weights.of,
         "dispersion": question.dispersion,
         "errors": None if question.errors == "model" else "robust",
-        "city_effects": None if question.city_effects == "none" else question.city_effects,
         "penalty": question.penalty and question.penalty.kind,
         "city_effects": None if question.city_effects == "none" else question.city_effects,
     }
