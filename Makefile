@@ -32,7 +32,7 @@ docs: $(VENV)/demo.stamp ## regenerate the generated pages
 
 requirements: ## recompile the pinned requirements from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --constraint requirements/build.in requirements/build.in -o requirements/demo.txt
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra test requirements/build.in --constraint requirements/demo.txt -o requirements/test.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra test --extra flower requirements/build.in --constraint requirements/demo.txt -o requirements/test.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --all-extras requirements/build.in --constraint requirements/test.txt -o requirements/all.txt
 
 clean:

@@ -40,6 +40,12 @@ class Exchange(Protocol):
     def close(self) -> None: ...
 
 
+class Attended(Exchange, Protocol):
+    """An exchange that says who is there: heard within the last minute. A hint, never a promise; no study rests on it."""
+
+    def present(self) -> frozenset[City]: ...
+
+
 def exchange(
     link: Exchange, kind: str, requests: Mapping[City, bytes], timeout_s: float
 ) -> dict[City, bytes | Failure]:

@@ -1,14 +1,16 @@
 """What many-round questions came to, as files hold it: entries of results.json, and one file per model, `OUT/models/<id>.json`."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from protocols.canonical import canonical
 from protocols.models.interface import Result
+from protocols.models.modelfile import ModelFile
 from protocols.models.question import ManyRounds
 from protocols.study import Study, months_later
 
-MODEL: Final = "hpf-model@1"
+CLUSTERS: Final = "hpf-clusters@1"
 FOLDER: Final = "models"
 LIFE_MONTHS: Final = 12  # after which a model is fitted anew
 
@@ -30,22 +32,25 @@ def entry(result: Result | None) -> dict[str, Any]:
 def files(study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
     """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about."""
     return {
-        f"{FOLDER}/{question.id}.json": canonical(_model(study, question, fits[question.id], cities[question.id]))
+        f"{FOLDER}/{question.id}.json": _model(study, question, fits[question.id], cities[question.id])
         for question in study.many
         if question.id in fits and fits[question.id].model
     }
 
 
-def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "format": MODEL,
-        "question": question.id,
-        "kind": question.kind,
-        "study": {"id": study.file.study, "digest": study.digest, "run": study.run - 1},
-        "dictionary": {"name": study.dictionary.name, "digest": study.dictionary.digest},
+def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> bytes:
+    """What rows can be scored by is a model file; clusters are a file of their own format, which nothing scores by."""
+    origin = {
+        "id": question.id,
+        "study": study.digest,
+        "run": study.run - 1,
+        "dictionary": study.dictionary.name,
+        "dictionary_digest": study.dictionary.digest,
         "as_of": study.file.as_of.isoformat(),
         "expires": months_later(study.file.as_of, LIFE_MONTHS).isoformat(),
         "cities": list(cities),
-        "coefficients": [{"term": each["term"], "estimate": each["estimate"]} for each in result.coefficients],
-        **result.model,
     }
+    if question.kind == "kmeans":
+        return canonical({"format": CLUSTERS, **origin, **result.model})
+    origin["rows"] = round(float(result.fit["n"]))
+    return ModelFile.model_validate_json(json.dumps({**result.model, **origin}), strict=True).content

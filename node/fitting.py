@@ -101,7 +101,9 @@ def _passes(turn: Turn, rows: Rows) -> Iterator[tuple[tuple[str, ...], Iterator[
         reads = sorted({each for name in anywhere for each in study.reads(models.questions[name])})
         yield anywhere, rows.batches(reads, rows.size)
     for name in turn.asks:
-        if name not in anywhere:
+        if models.models[name].scope == "whole":
+            yield (name,), iter([joined(list(rows.batches(study.reads(models.questions[name]), rows.size)))])
+        elif name not in anywhere:
             group = models.models[name].scope.removeprefix("group:")
             yield (name,), _grouped(study, study.reads(models.questions[name]), group, rows)
 

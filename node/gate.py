@@ -22,6 +22,7 @@
 | count | 1, 2, 3, 4; mode exact: 5, 6; then 5, 7 without a mask, 8 | counted: this city's own cells; refusal |
 | receipt | 1, 3, 8 (the answer is final) | ack |
 | attest | 1, 3 | attestation: from the books alone; refusal |
+| roster | 1, 3 | roster: the newest that is held, which a roster that follows from it has become |
 | ping | 1, 3 | ping |
 
 A no is a signed refusal, or an abort inside a conversation: codes and limits, never a row, a size or a count. Where rows stand behind it,
@@ -48,7 +49,7 @@ from node.desk import Desk, Request
 from node.disclosure import Bools
 from node.ledger import COUNTED, SESSION, SUM, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
-from node.station import Station
+from node.station import Station, keep_roster
 from protocols import facts, messages
 from protocols.answerable import shortages
 from protocols.approval import Allowance, Approval, check_asker, sign_approval
@@ -74,7 +75,7 @@ from protocols.messages import (
 from protocols.noise import skellam
 from protocols.plan import Agreement, agree, open_positions
 from protocols.ring import Vector
-from protocols.roster import COORDINATOR, Roster
+from protocols.roster import COORDINATOR, Roster, accept
 from protocols.secagg import keys, member
 from protocols.session import Session, of_plan
 from protocols.statistics import measures
@@ -182,6 +183,8 @@ class Gate:
                 return self._on_attest(request, stamp)
             case Kind.COUNT:
                 return self._on_count(request, stamp)
+            case Kind.ROSTER:
+                return self._on_roster(request, stamp)
         talk = self.talks.get(about)
         if talk is None:
             raise PeerError("SECAGG_OUT_OF_ORDER", who="coordinator", step=request.header.kind.value)
@@ -209,6 +212,22 @@ class Gate:
             case member.Revealed(turn=turn):
                 self.ledger.reveal(about, turn.round, now=stamp.now)  # 8
         return sent
+
+    # --- roster: step 1
+
+    def _on_roster(self, request: Envelope, stamp: Stamp) -> bytes:
+        """Hold the roster that follows from the one held, on disk first. The reply says which one is held, whatever came of it."""
+        held = self.station.roster
+        try:
+            file = bytes(messages.RosterFile.decode(request.body).file)
+            newer = accept((file,), root=bytes.fromhex(held.entries.root), stored=held, now=stamp.now)
+        except PeerError as no:  # of another root, not the next, expired: the stored one stays
+            self._note(Event.REFUSED, stamp.now, request, codes=[no.code])
+        else:
+            if newer is not held:
+                keep_roster(self.station.home, newer)
+                self.renew(newer, stamp.now)
+        return self._sealed(messages.RosterFile(self.station.roster.file), request, stamp)
 
     # --- offer: steps 1 and 2
 

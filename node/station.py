@@ -1,5 +1,6 @@
 """Who this city is, as its gate needs it: folder, home, keys, place on the roster, and what its mapping cannot give."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,16 @@ class Station:
     def size_class(self) -> int:
         """Most rows, as declared on the roster."""
         return self.roster.cities[self.identity.id].size_class
+
+
+def keep_roster(home: Path, roster: Roster) -> None:
+    """The newest roster that this city has accepted, whole or not at all."""
+    part = home / f"{ROSTER.name}.part"
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(roster.file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(home / ROSTER)
 
 
 def station(city: City, means: mapping.Mapping, home: Path, roster: Roster, entropy: Entropy) -> Station:

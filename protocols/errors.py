@@ -370,6 +370,30 @@ CODES: Final[dict[str, Texts]] = {
         "the study has no run {run}",
         "Runs count from 0 to {last}",
     ),
+    "TRANSPORT_KEY": _t(
+        "传输密钥不是 P-384 曲线的密钥",
+        "请删去该文件后重新生成，并由根密钥持有者更新名册",
+        "the transport key is no key of the curve P-384",
+        "Remove the file, make a new key, and have the root holder renew the roster",
+    ),
+    "FLOWER_MISSING": _t(
+        "未安装 Flower（flwr 1.41）",
+        "请安装附加组件：pip install 'hpfed[flower]'",
+        "Flower (flwr 1.41) is not installed",
+        "Install the extra: pip install 'hpfed[flower]'",
+    ),
+    "FLOWER_CITIES": _t(
+        "本机最多以独立进程模拟 {most} 座城市",
+        "请减少城市，或使用 --engine inprocess",
+        "at most {most} cities run as processes of one machine",
+        "Name fewer cities, or use --engine inprocess",
+    ),
+    "FLOWER_START": _t(
+        "{name} 未能启动：{said}",
+        "请检查该进程的输出、本机端口与内存",
+        "{name} did not start: {said}",
+        "Look at what it said, at the ports and the memory of this machine",
+    ),
     "LOG_IN_USE": _t(
         "这项研究正由另一个进程计算",
         "请等它结束后再运行",
@@ -2147,6 +2171,24 @@ CODES: Final[dict[str, Texts]] = {
         "请去掉其中一项，或写 collinear: drop",
         "{name} is determined by {names}",
         "Take one of them out, or write collinear: drop",
+    ),
+    "MODEL_CLASS_THIN": _t(
+        "{name} 的 {codes} 各市合计不足 {least} 个对象",
+        "请在词典中合并代码",
+        "fewer than {least} of all cities have {codes} of {name}",
+        "Merge codes in the dictionary",
+    ),
+    "MODEL_TIMES": _t(
+        "{name} 的公开取值范围有 {count} 个时点，至多 {most} 个",
+        "请在词典中收窄取值范围，或以更长的单位计时",
+        "the public range of {name} has {count} points in time, and {most} is the most",
+        "Narrow the range in the dictionary, or count time in longer units",
+    ),
+    "MODEL_TOGETHER": _t(
+        "{key} 不能与 {other} 同用",
+        "请去掉其中之一",
+        "{key} and {other} do not go together",
+        "Leave one of them out",
     ),
     "MODEL_CLUSTERS_FEW": _t(
         "只有 {clusters} 个聚类，至少需要 {least} 个才能估计聚类标准误",

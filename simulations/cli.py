@@ -24,6 +24,10 @@ Lang = Annotated[
     Literal["zh", "en"] | None, typer.Option("--lang", help="Language of messages: zh or en.", envvar="HPFED_LANG")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Data on stdout as JSON; progress on stderr.")]
+Engine = Annotated[
+    Literal["inprocess", "flower"],
+    typer.Option("--engine", help="inprocess, or flower: a process for every city's gate and link, TLS on loopback."),
+]
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, help="A reproducible world. It protects nobody who knows the seed.")
 ]
@@ -117,12 +121,23 @@ def guarded(lang: str, as_json: bool, work: Callable[[], Any]) -> None:
         raise typer.Exit(fault.exit_code) from None
 
 
+def carrier(engine: str) -> Any:
+    """What carries to gates in processes of their own; None for one process. Errors: `ConfigError FLOWER_MISSING`."""
+    if engine == "inprocess":
+        return None
+    from simulations import federation
+
+    federation.flower()
+    return federation.links
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to write; a demo of an earlier time is replaced.")] = Path(
         "demo"
     ),
     seed: Seed = None,
+    engine: Engine = "inprocess",
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
@@ -138,7 +153,7 @@ def demo(
         from simulations import demonstration
 
         began = time.perf_counter()
-        outcome, files = demonstration.make(out, seed, told)
+        outcome, files = demonstration.make(out, seed, told, links=carrier(engine))
         _finish(outcome, files, spoken, as_json, time.perf_counter() - began)
         told(f"{say('next', spoken)} hpfed-simulate run {out}/study.yaml --cities {out}/cities --out my-result")
 
@@ -357,7 +372,7 @@ def run(
     accept_noisy: Annotated[
         bool, typer.Option("--accept-noisy", help="Go on although most rows will be noise.")
     ] = False,
-    engine: Annotated[str, typer.Option("--engine", help="inprocess (flower: with deployment).")] = "inprocess",
+    engine: Engine = "inprocess",
     seed: Seed = None,
     drop: Annotated[list[str] | None, typer.Option("--drop", help="CITY@STEP: lose a city; may be repeated.")] = None,
     number: Annotated[
@@ -387,8 +402,6 @@ def run(
         from protocols.errors import ConfigError
         from simulations import world
 
-        if engine != "inprocess":
-            raise ConfigError("NOT_YET", thing=f"--engine {engine}")
         if by_hand and seed is not None:
             raise ConfigError("SIMULATE_BY_HAND")
         asked = split.stated(studies.load(study, exact=exact))
@@ -400,8 +413,10 @@ def run(
         beside = askers.signature_beside(study)
         signed = beside.read_bytes() if beside.is_file() else None
 
+        links = carrier(engine)
+
         def made(one: Any, place: Path) -> int:
-            return _asked(one, folder, place, homes, seed, drops, by_hand, signed, accept_noisy, spoken, as_json)
+            return _asked(one, folder, place, homes, seed, drops, by_hand, signed, accept_noisy, links, spoken, as_json)
 
         if asked.file.repeat is None:
             code = made(asked, out)
@@ -440,6 +455,7 @@ def _asked(
     by_hand: bool,
     signed: bytes | None,
     accept_noisy: bool,
+    links: Any,
     spoken: str,
     as_json: bool,
 ) -> int:
@@ -462,6 +478,7 @@ def _asked(
         by_hand=by_hand,
         signed=signed,
         progress=told,
+        links=links,
         **({} if accept_noisy else {"before_asking": standins.refuse_noise}),
     )
     since = time.perf_counter()

@@ -31,7 +31,11 @@ OURS: Final = (
 
 
 def make(
-    out: Path, seed: int | None, progress: Callable[[str], None], rows: int | None = None
+    out: Path,
+    seed: int | None,
+    progress: Callable[[str], None],
+    rows: int | None = None,
+    links: world.Links | None = None,
 ) -> tuple[world.Outcome, tuple[Path, ...]]:
     """Everything under `out`. `rows`: accounts of each city instead of its own number.
 
@@ -56,7 +60,7 @@ def make(
     (out / "study.yaml").write_bytes(asked)
     homes = None if seed is None else world.fresh_homes(out)
     found = split.stated(study.load(out / "study.yaml"))
-    outcome = world.run(found, out / "cities", homes, seed=seed, progress=progress)
+    outcome = world.run(found, out / "cities", homes, seed=seed, progress=progress, links=links)
     since = time.perf_counter()
     files = output.write(out, outcome.results, outcome.events, outcome.sealer, {"study.yaml": asked})
     seconds = {"cities": made, **outcome.seconds, "report": time.perf_counter() - since}

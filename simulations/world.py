@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from coordinator import askers, bundle, published, release, replay, rounds, sessions
-from coordinator.exchange import Failure
+from coordinator.exchange import Attended, Failure
 from coordinator.log import Log
 from node import city as cities
 from node import ingest, mapping, snapshot
@@ -31,7 +31,7 @@ from node.city import City
 from node.desk import Desk, nobody
 from node.gate import Gate
 from node.identity import identity
-from node.ledger import Ledger
+from node.opened import opened
 from node.policy import Policy
 from node.station import ROSTER, station
 from protocols import messages, yamltext
@@ -49,6 +49,7 @@ from protocols.secagg.plan import STEPS
 from protocols.session import Heard, Session
 from protocols.study import Study, Written
 from protocols.yamltext import Record, fit
+from simulations import federation
 
 CONSORTIUM: Final = "simulated"
 SEEDED_START: Final = 1_795_161_600  # 2026-11-20 08:00 UTC: where the clock of every seeded world starts
@@ -62,6 +63,9 @@ OFFICERS: Final = ("simulated officer 1", "simulated officer 2")
 SEEDED_MARK: Final = "seeded-world"  # a file of homes that may be made anew
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
+Links = Callable[
+    [Mapping[str, Path]], AbstractContextManager[Attended]
+]  # an exchange with gates that listen at these sockets
 
 
 @dataclass(frozen=True)
@@ -109,17 +113,18 @@ class InProcess:
     drops: Sequence[Drop] = ()
     lost: set[str] = field(default_factory=set)
 
+    def present(self) -> frozenset[str]:
+        """Who would answer now."""
+        return frozenset(self.gates.keys() - self.lost)
+
     def each(self, kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
         """Replies in the order of the requests. `timeout_s` has nothing to wait for here."""
         del timeout_s
-        self.clock.tick()
-        if kind == Kind.ASK.value:  # a new round: who only missed the last one is back
-            for_good = {each.city for each in self.drops if each.step in STEPS[:2]}
-            self.lost -= {each.city for each in self.drops} - for_good
-        round_ = max((messages.peek(content).round for content in requests.values()), default=0)
-        self.lost |= {each.city for each in self.drops if (STEP_OF.get(kind), round_) == (each.step, each.round)}
+        self._lose(kind, requests)
         for city, content in requests.items():
-            if city in self.lost:
+            if len(content) > messages.LARGEST:
+                yield city, Failure("oversize")
+            elif city in self.lost:
                 yield city, Failure("unreachable")
             elif city not in self.gates:
                 yield city, Failure("refused")
@@ -127,8 +132,45 @@ class InProcess:
                 reply = self.gates[city].answer(content, self.clock())
                 yield city, Failure("invalid_reply") if reply is None else reply
 
+    def _lose(self, kind: str, requests: Mapping[str, bytes]) -> None:
+        """One more exchange of the world: its clock ticks, and who is told to be lost from here on is."""
+        self.clock.tick()
+        if not self.drops:
+            return
+        if kind == Kind.ASK.value:  # a new round: who only missed the last one is back
+            for_good = {each.city for each in self.drops if each.step in STEPS[:2]}
+            self.lost -= {each.city for each in self.drops} - for_good
+        round_ = max((messages.peek(content).round for content in requests.values()), default=0)
+        self.lost |= {each.city for each in self.drops if (STEP_OF.get(kind), round_) == (each.step, each.round)}
+
     def close(self) -> None:
         """Nothing is open."""
+
+
+@dataclass
+class Carried(InProcess):
+    """The same losses over another exchange, whose cities are processes of their own. `refused`: cities whose gate did not open."""
+
+    over: Attended | None = None
+    refused: frozenset[str] = frozenset()
+
+    def present(self) -> frozenset[str]:
+        return self._over.present() - self.lost
+
+    def each(self, kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
+        """Failures first, then replies as they arrive."""
+        self._lose(kind, requests)
+        for city in requests.keys() & self.lost:
+            yield city, Failure("unreachable")
+        for city in requests.keys() & self.refused - self.lost:
+            yield city, Failure("refused")
+        kept = {city: content for city, content in requests.items() if city not in self.lost | self.refused}
+        yield from self._over.each(kind, kept, timeout_s)
+
+    @property
+    def _over(self) -> Attended:
+        assert self.over is not None  # noqa: S101 whoever makes one gives it
+        return self.over
 
 
 @dataclass(frozen=True)
@@ -173,7 +215,7 @@ def parties(folder: Path, study: Study) -> tuple[Party, ...]:
     found, faults = [], []
     for path in sorted(path for path in folder.iterdir() if (path / cities.FILE).is_file()):
         try:
-            found.append(_party(path))
+            found.append(party_of(path))
         except ConfigError as fault:
             faults.append(fault)
     wanted = study.file.cities.names
@@ -190,7 +232,7 @@ def parties(folder: Path, study: Study) -> tuple[Party, ...]:
     return tuple(party for party in found if wanted is None or party.city.city in wanted)
 
 
-def _party(folder: Path) -> Party:
+def party_of(folder: Path) -> Party:
     city = cities.load(folder)
     if city.city != folder.name:
         raise ConfigError(
@@ -215,9 +257,11 @@ def run(
     signed: bytes | None = None,
     progress: Callable[[str], None] = lambda _line: None,
     before_asking: Callable[[Study, Sequence[Party], Path | None], None] | None = None,
+    links: Links | None = None,
 ) -> Outcome:
     """Ask a study of the cities in `folder`. `homes`: where nodes and coordinator keep their state; None: in the folders themselves.
 
+    `links`: what carries to gates in processes of their own (`federation.links`); None: gates of this process are called.
     `signed`: the asker's signed file, where an asker is enrolled with a key of its own; the simulated key of any other asker signs here.
     `before_asking` may stop a study that is not answered yet, when snapshots are there and nobody was asked.
 
@@ -247,7 +291,7 @@ def run(
         return _stored(study, found, folder, homes, clock, store, watch)
     _ingested(found, homes, seed, progress)
     watch.mark("ingest")
-    here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed)
+    here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed, links)
     outcome = here.resumed(store.unfinished())
     if outcome is not None:
         return outcome
@@ -260,7 +304,7 @@ def run(
 def _ingested(
     found: Sequence[Party], homes: Path | None, seed: int | None, progress: Callable[[str], None] = lambda _line: None
 ) -> None:
-    source = _source(seed)
+    source = source_of(seed)
     for party in found:
         name = party.city.city
         done = ingest.ingest(party.folder, home(party.folder, homes), source("ingest", name))
@@ -315,6 +359,7 @@ class _Here:
     watch: "_Watch"
     by_hand: bool
     signed: bytes | None
+    links: Links | None
 
     def asked(self) -> Outcome:
         """A new conversation. Its log is there until the answer is kept."""
@@ -402,6 +447,7 @@ class _Here:
             signed=self.signed,
             roster=roster,
             progress=self.watch.progress,
+            links=self.links,
         )
 
     def _released(
@@ -413,11 +459,12 @@ class _Here:
         session: sessions.Fitted | None,
     ) -> Outcome:
         """What follows the sums, if there are any: the cities' own answers, the release, and their signatures."""
-        post, roster, watch = present.post, present.post.roster, self.watch
+        post, watch = present.post, self.watch
         watch.mark("session" if session else "sum")
         opened = _opened(post, agreement, answers, talk, session)
         opened = replace(opened, before=published.earlier(self.store.base, self.study, opened.survivors))
         talks = [each.conversation for each in (talk, session) if each is not None]
+        roster = talks[-1].roster if talks else post.roster  # of the plan, whatever was accepted since
         released = self.clock() if self.study.counted else talks[-1].at
         watch.mark("count")
         names = {party.city.city: party.city.name for party in self.found}
@@ -608,6 +655,7 @@ def everyone(
     signed: bytes | None = None,
     roster: Roster | None = None,
     progress: Callable[[str], None] = lambda _line: None,
+    links: Links | None = None,
 ) -> Iterator[Everyone]:
     """Roster, keys and an open gate for every party; closed again on leaving. Pre-condition: their snapshots are ingested.
 
@@ -616,18 +664,25 @@ def everyone(
     `progress`.
     """
     base = coordinator_home(folder, homes)
-    source = _source(seed)
+    source = source_of(seed)
     made, coordinator, asking = _consortium(found, study, folder, homes, base, clock, source)
     roster = roster or made
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        gates: dict[str, Gate] = {}
-        for party in found:
-            try:
-                gates[party.city.city] = _gate(party, roster, homes, base, clock, source, stack, by_hand=by_hand)
-            except Refusal as no:
-                progress(f"{party.city.city}: {no.text('en')}")
-        link = InProcess(gates, clock, drops)
+        if links is not None:
+            link: InProcess = _processes(
+                found, roster, homes, base, clock, seed, drops, by_hand, links, stack, progress
+            )
+        else:
+            gates: dict[str, Gate] = {}
+            for party in found:
+                try:
+                    gates[party.city.city] = stack.enter_context(
+                        gate(party, roster, homes, base, clock(), source, by_hand=by_hand)
+                    )
+                except Refusal as no:
+                    progress(f"{party.city.city}: {no.text('en')}")
+            link = InProcess(gates, clock, drops)
         numbers = _numbers(base, clock)
         post = rounds.Post(coordinator, roster, link, clock, source("coordinator"), _log(events, clock), numbers)
         names = {party.city.city for party in found}
@@ -636,7 +691,7 @@ def everyone(
         yield Everyone(post, link, ids, (signed or b"") if own is None else sign_study(study, own), events)
 
 
-def _source(seed: int | None) -> Callable[..., Entropy]:
+def source_of(seed: int | None) -> Callable[..., Entropy]:
     """Entropy by name: the operating system's, or a stream of the seed for each name."""
 
     def source(*names: str) -> Entropy:
@@ -676,36 +731,49 @@ def fresh_homes(out: Path) -> Path:
     return homes
 
 
-def _gate(
+def gate(
     party: Party,
     roster: Roster,
     homes: Path | None,
     base: Path,
-    clock: Clock,
+    now: int,
     source: Callable[..., Entropy],
-    stack: ExitStack,
     *,
     by_hand: bool,
-) -> Gate:
-    name, entropy = party.city.city, source("gate", party.city.city)
+) -> AbstractContextManager[Gate]:
+    """The gate of a city of a world, with officers who are simulated, or none. Errors: `Refusal` where it does not open."""
+    name = party.city.city
     here = station(party.city, party.means, home(party.folder, homes), roster, source("identity", name))
     _write(here.home, {ROSTER.name: roster.file})
     present = nobody if by_hand else _simulated_officers(here.identity.key, base, source)
-    desk = Desk(here.home, name, here.identity.public, present)
-    days = party.policy.file.expiry.approval_days
-    ledger = stack.enter_context(
-        Ledger.open(
-            here.home / "ledger.sqlite",
-            policy=party.policy,
-            city=name,
-            city_key=here.identity.public,
-            now=clock(),
-            entropy=source("ledger", name),
-            dictionary=here.dictionary,
-            officers=desk.raisers(party.policy.digest, days, clock()),
-        )
-    )
-    return Gate(here, party.policy, ledger, entropy, desk)
+    streams = {"entropy": source("gate", name), "ledger_entropy": source("ledger", name)}
+    return opened(here, party.policy, present, **streams, now=now)
+
+
+def _processes(
+    found: Sequence[Party],
+    roster: Roster,
+    homes: Path | None,
+    base: Path,
+    clock: Clock,
+    seed: int | None,
+    drops: Sequence[Drop],
+    by_hand: bool,
+    links: Links,
+    stack: ExitStack,
+    progress: Callable[[str], None],
+) -> Carried:
+    """Every gate in a process of its own, and `links` between them and here. They end with `stack`."""
+    for name in OFFICERS:  # one key for all gates, whichever asks first
+        identity(base / "officers" / name, source_of(seed)("officer", name))
+    places = {
+        party.city.city: federation.Place(party.folder, homes, base, roster.file, clock.virtual, seed, by_hand)
+        for party in found
+    }
+    gates = stack.enter_context(federation.gates(places))
+    link = stack.enter_context(links({name: each.socket for name, each in gates.items()}))
+    refused = federation.refused(gates, progress)
+    return Carried({}, clock, drops, over=link, refused=refused)
 
 
 def _simulated_officers(

@@ -10,13 +10,25 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `fixedpoint.py` | real numbers as integers of the ring, and when that is refused |
 | `design.py` | terms, columns, the standardising round |
 | `families.py` | link, variance, deviance and likelihood of one row |
-| `glm.py` | generalised linear models: plan, start, ask, measure, tell, finalize |
+| `newton.py` | the state of a fit between two rounds, steps, halving, separation |
+| `rows.py` | what is read of a row |
+| `glm_keys.py` | the keys of a question, and which go together |
+| `glm_city.py` | generalised linear models in a city: layout, sums, the vector |
+| `glm.py` | the same at the coordinator: plan, start, ask, tell, finalize |
+| `glm_answer.py` | what the sums at the converged point answer |
+| `effects.py` | constants of cities: none, fixed, concentrated |
+| `pooling.py` | random effects: fits of cities, combined |
+| `sparse.py` | lasso and elastic net |
+| `hazard.py` | discrete-time hazards over the months of holders |
+| `likelihood.py` | regressions that add up log-likelihood, score and information |
+| `cox.py`, `classes.py` | of these: Cox, stratified or pooled; ordinal and multinomial |
 | `answer.py` | coefficients, errors, tests of several terms |
 | `certificate.py` | how far a fit can be from that of the pooled rows |
 | `protect.py` | what a city looks at before it answers a round |
 | `question.py` | how a study asks for a model |
 | `session.py` | the rounds of all models of a study together |
-| `regression.py` | the question `kind: glm` |
+| `regression.py`, `others.py` | the questions `kind: glm`; `cox`, `ordinal`, `multinomial` |
+| `card_question.py`, `trees_question.py`, `evaluate_question.py` | the questions `scorecard`, `gbdt`, `evaluate` |
 | `kmeans.py` | the question `kind: kmeans`, in both modes; its rounds are blocks of counts and amounts |
 | `surrogate.py` | where clusters may lie, from tables of pairs of variables alone |
 | `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
@@ -30,9 +42,15 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 from typing import Final
 
 # The kinds, one line each: to be imported here is to be registered.
+from protocols.models.card_question import ScorecardQuestion as ScorecardQuestion
+from protocols.models.evaluate_question import EvaluateQuestion as EvaluateQuestion
 from protocols.models.kmeans import KMeans as KMeans
+from protocols.models.others import OfChoices as OfChoices
+from protocols.models.others import OfOrder as OfOrder
+from protocols.models.others import Survival as Survival
 from protocols.models.question import ManyRounds
 from protocols.models.regression import Regression as Regression
+from protocols.models.trees_question import GbdtQuestion as GbdtQuestion
 
 REGISTER: Final[tuple[type[ManyRounds], ...]] = tuple(ManyRounds.__subclasses__())
 KINDS: Final[dict[str, type[ManyRounds]]] = {str(kind.model_fields["kind"].default): kind for kind in REGISTER}

@@ -1,7 +1,7 @@
 """What a regression answers: coefficients with their errors and their certificate, or why there are none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from decimal import ROUND_CEILING, Context
 from typing import Any, Final, Literal
 
@@ -14,8 +14,9 @@ from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Result
 from protocols.statistics.rows import significant
 
+SELDOM: Final = ("alpha", "alpha_error", "heterogeneity", "events", "path", "kkt_residual")  # said of what has them
 _UP: Final = Context(prec=2, rounding=ROUND_CEILING)
-Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect"]
+Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect", "underdispersed", "few_cities"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,42 @@ class Coefficient:
 
 
 @dataclass(frozen=True)
+class Selected:
+    """A coefficient after a choice of columns, which leaves no error to speak of; 0 where the column was not chosen."""
+
+    term: str
+    estimate: float
+    error_bound: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """One strength of a path: how many columns stayed, and the extended BIC by which one was chosen."""
+
+    strength: float
+    columns: int
+    criterion: float
+
+
+@dataclass(frozen=True)
+class Heterogeneity:
+    """How much a coefficient differs between cities. q: chi-square with `cities` - 1 degrees if it does not; i2: the share of its variation
+    that is between cities; tau2: its variance, as DerSimonian and Laird estimate it, negative where cities differ less than by chance."""
+
+    term: str
+    cities: int
+    q: float
+    p_value: float
+    i2: float
+    tau2: float
+
+
+@dataclass(frozen=True)
 class Fit:
     """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
 
     obs_status: `u` where the bound exceeds 1e-6 standard errors or more than 30 % of the rows were left out, `x` where there is no
-    estimate. degrees: of t; none: normal.
+    estimate. degrees: of t; none: normal. alpha: of a negative binomial, where it is estimated, with its standard error.
     """
 
     converged: bool
@@ -65,6 +97,13 @@ class Fit:
     shrunken: bool = False
     few_clusters: bool = False
     obs_status: str = ""
+    alpha: float | None = None
+    alpha_error: float | None = None
+    heterogeneity: tuple[Heterogeneity, ...] = ()
+    events: int | None = None
+    selected: tuple[Selected, ...] = ()
+    path: tuple[Stopped, ...] = ()
+    kkt_residual: float | None = None
 
     def joint(self, terms: tuple[str, ...]) -> tuple[float, float]:
         """Wald's test that these coefficients are all 0: the statistic (chi-square, or F with `degrees`) and its p-value.
@@ -101,17 +140,27 @@ def published(fit: Fit) -> Result:
         }
         for each in fit.coefficients
     ]
+    rows += [
+        {"term": each.term, "estimate": significant(each.estimate), "error_bound": _bound(each.error_bound)}
+        for each in fit.selected
+    ]
     bounds = ("coefficient_error_bound", "se_error_bound", "rms_error")
     said: dict[str, Any] = {
-        each.name: getattr(fit, each.name) for each in fields(fit) if each.name not in ("coefficients", "covariance")
+        each.name: getattr(fit, each.name)
+        for each in fields(fit)
+        if each.name not in ("coefficients", "covariance", "selected")
     }
+    said = {name: value for name, value in said.items() if name not in SELDOM or value not in (None, ())}
     for name, value in said.items():
         if isinstance(value, float):
             said[name] = _bound(value) if name in bounds else significant(value)
         elif isinstance(value, tuple):
-            said[name] = list(value)
-    model = {"covariance": [[significant(each) for each in row] for row in fit.covariance]} if fit.covariance else {}
-    return Result(coefficients=tuple(rows), fit=said, model=model)
+            said[name] = [_plain(each) if is_dataclass(each) else each for each in value]
+    return Result(coefficients=tuple(rows), fit=said)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return {name: significant(each) if isinstance(each, float) else each for name, each in asdict(value).items()}
 
 
 def _bound(value: float) -> float:

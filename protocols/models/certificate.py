@@ -44,10 +44,10 @@ class Certificate:
     rms: float
 
 
-def certify(at: Evaluated, back: Reals, roundings: int) -> Certificate:
-    """back: T. Pre-condition: J is positive definite."""
+def certify(at: Evaluated, back: Reals, roundings: int, size: Reals | None = None) -> Certificate:
+    """back: T. size: root of the diagonal that arithmetic went through, if more than that of H. Pre-condition: J is positive definite."""
     inverse = back @ np.linalg.inv(at.observed)
-    size = np.sqrt(np.abs(np.diag(at.expected)))
+    size = np.sqrt(np.abs(np.diag(at.expected))) if size is None else size
     arithmetic = SAFE * UNIT * np.sqrt(at.n) * size * np.sqrt(at.pearson)
     arithmetic = arithmetic + SAFE * UNIT * len(size) * size * float(size @ np.abs(at.point))
     mapped = SAFE * UNIT * len(size) * (np.abs(back) @ np.abs(at.point))

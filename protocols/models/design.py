@@ -413,13 +413,13 @@ def smallest(pieces: Sequence[Piece], columns: Columns, moments: Moments) -> int
     return min((int(min(each, moments.rows - each)) for each in counts), default=None)
 
 
-def dependent(information: Reals, tolerance: float = 1e-10) -> dict[int, tuple[int, ...]]:
+def dependent(information: Reals, size: Reals | None = None, tolerance: float = 1e-10) -> dict[int, tuple[int, ...]]:
     """Columns that are linear in earlier ones, each with those it depends on, by Cholesky of the matrix with unit diagonal.
 
     In the order of the terms, so that it is a later column that is found and can be left out. The pivot of a column is the share of it
-    that the earlier ones do not explain.
+    that the earlier ones do not explain. size: what the diagonal would be if nothing had been taken out of it before.
     """
-    root = np.sqrt(np.diag(information))
+    root = np.sqrt(np.diag(information) if size is None else size)
     unit = information / np.outer(root, root)
     kept: list[int] = []
     factor = np.zeros((0, 0))

@@ -8,10 +8,10 @@ Bins are equal on the scale of the probability, 1000 by default. What depends on
 for any order (`discrimination.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field
@@ -21,21 +21,24 @@ from protocols.dictionary import MISSING, Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint
 from protocols.models.answer import Fit
-from protocols.models.binning import Bins, Names, Places, quantile_edges
+from protocols.models.binning import Bins, Places, quantile_edges
 from protocols.models.design import Flags, Numbers
 from protocols.models.discrimination import Ranked, calibrated, difference, ranked, shifted
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Fitting, Glm, GlmPlan
 from protocols.models.glm import plan as plan_glm
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.modelfile import Card, Linear, Predictor, Reference, Trees
 from protocols.models.scoring import adapted, scores
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
 from protocols.statistics.intervals import share
+from protocols.statistics.question import Names
+from protocols.statistics.rows import Row, Test, significant
 from protocols.yamltext import Flag, Real, Record, Whole
 
 BANDS: Final = 10
+EDGES: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
 LEAST_CLASS: Final = 100  # events, and non-events, of a group or a city that is ranked by itself
 LEAST_CELL: Final = 30  # rows in each cell of cut by class
 ODDS: Final = 30.0  # log odds are taken within these
@@ -145,10 +148,10 @@ class EvaluatePlan:
         return (*self.dictionary.codes(self.question.by[0]), MISSING) if self.question.by else ("",)
 
     def _cuts(self, model: Predictor) -> Places:
-        """Band edges as bins: those of the model's own reference, or equal ones."""
+        """Band edges as bins: those of the model's own reference, or public ones that are close where events are rare."""
         if model.reference is not None and model.reference.grid == self.question.bins:
             return np.array(model.reference.cuts, np.intp)
-        return np.array([self.question.bins * each // BANDS for each in range(1, BANDS)], np.intp)
+        return np.unique([max(1, round(self.question.bins * each)) for each in EDGES])
 
     def _first(self, model: Predictor) -> tuple[Block, ...]:
         groups, bands = len(self.groups), len(self._cuts(model)) + 1
@@ -168,19 +171,25 @@ class EvaluatePlan:
         evaluated = self.model or model
         if evaluated is None:
             raise ConfigError("MODEL_ABSENT", id=self.question.model)
-        _fits(evaluated, self.dictionary)
+        _fits(self.question.model, evaluated, self.dictionary)
         return Evaluating(model=evaluated.bare, chain=self.study)
 
     def ask(self, state: Evaluating) -> EvaluateAsk | Done:
         if state.round == 0:
             layout = layout_digest(self._first(state.model))
-            first = Ask(round=0, purpose="standardise", study=self.study, layout=layout, chain=state.chain)
+            first = Ask(round=0, purpose="scores", study=self.study, layout=layout, chain=state.chain)
             return widened(EvaluateAsk, first, model=state.model)
         asked = self.follow.ask(state.slope) if self.follow and state.slope else Done()
         return asked if isinstance(asked, Done) else widened(EvaluateAsk, asked, model=state.model)
 
     def blocks(self, ask: EvaluateAsk) -> tuple[Block, ...]:
         return self._later.blocks(plain(ask)) if ask.round else self._first(ask.model)
+
+    def length(self, ask: EvaluateAsk) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: EvaluateAsk) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
 
     @property
     def _later(self) -> GlmPlan:
@@ -251,7 +260,27 @@ class EvaluatePlan:
         sums = {name: tuple(values.tolist()) for name, values in found.values.items()}
         return Evaluating(model=state.model, round=1, chain=chain, sums=sums, slope=first)
 
+    def seen(self, state: Evaluating) -> Seen | None:
+        """A model is looked at, not estimated; what follows is a slope and a constant."""
+        rows = int(sum(state.sums.get("histogram", ())))
+        return Seen(rows, 2, rows) if state.round else None
+
     # --- the answer
+
+    def result(self, state: Evaluating) -> Result:
+        """`finalize` as results.json has it."""
+        found, by = self.finalize(state), self.question.by[0] if self.question.by else ""
+        fit = {
+            "converged": True,
+            "rounds": state.round,
+            "n": found.rows,
+            "left_out": found.left_out,
+            "in_sample": found.in_sample,
+            "curve": [[significant(each) for each in corner] for corner in found.curve],
+            "bands": [[significant(each) for each in band] for band in found.bands],
+        }
+        rows = [row for each in found.metrics for row in _rows(each, by)]
+        return Result(rows=tuple(rows), tests=tuple(_tests(found.metrics, by)), fit=fit)
 
     def finalize(self, state: Evaluating) -> Evaluation:
         bins, cuts = self.question.bins, self._cuts(state.model)
@@ -310,7 +339,7 @@ class EvaluatePlan:
             "hosmer_lemeshow",
             None if undefined else fitted.statistic,
             group,
-            float(fitted.degrees),
+            None if undefined else float(fitted.degrees),
             p_value=None if undefined else fitted.p_value,
             obs_status="z" if undefined else "",
         )
@@ -451,6 +480,40 @@ def _shift(measure: str, before: Reals, now: Reals, feature: str | None) -> Metr
     return Metric(measure, found.index, base=found.floor, feature=feature, verdict=found.verdict, obs_status=status)
 
 
+def _rows(of: Metric, by: str) -> Iterator[Row]:
+    """A row, and beside it the certain bound of its error, or the floor of its noise. Of groups the measure says so."""
+    keys = {name: each for name, each in ((by, of.group), ("feature", of.feature)) if each is not None}
+    measure = of.measure if of.group is None else f"group_{of.measure}"
+
+    def printed(value: float | None) -> float | None:
+        return None if value is None else significant(value)
+
+    marks: dict[str, Any] = {"obs_status": of.obs_status, "conf_status": of.conf_status}
+    numbers: dict[str, Any] = {
+        "base": printed(of.base),
+        "se_noise": None if of.estimate is None else 0.0,
+        "se_sampling": printed(of.std_error),
+        "ci_low": printed(of.ci_low),
+        "ci_high": printed(of.ci_high),
+        "p_value": printed(of.p_value),
+    }
+    yield Row(measure, keys, estimate=printed(of.estimate), **numbers, **marks)
+    if of.estimate is not None and of.high is not None and of.low is not None:
+        yield Row(f"{measure}_bound", keys, estimate=printed(max(of.high - of.estimate, of.estimate - of.low)), **marks)
+
+
+def _tests(metrics: Sequence[Metric], by: str) -> Iterator[Test]:
+    """Statements about a whole table: how well bands fit, and whether scores or a feature have drifted."""
+    for each in metrics:
+        about: dict[str, Any] = {by: each.group} if each.group is not None else {}
+        if each.measure == "hosmer_lemeshow" and each.estimate is not None and each.p_value is not None:
+            values = {"statistic": significant(each.estimate), "df": each.base, "p_value": significant(each.p_value)}
+            yield Test(each.measure, about | values)
+        if each.verdict:
+            feature = {"feature": each.feature} if each.feature else {}
+            yield Test(f"{each.measure}_verdict", feature | {"verdict": each.verdict, "noise_floor": each.base})
+
+
 def _coefficient(fit: Fit | None, term: str, measure: str) -> Metric:
     for each in fit.coefficients if fit else ():
         if each.term == term:
@@ -473,10 +536,10 @@ def own(histogram: Reals) -> tuple[float, float, float] | None:
     return round(found.auc, 3), round(found.ks, 3), round(float(events / (events + others)), 3)
 
 
-def _fits(model: Predictor, dictionary: Dictionary) -> None:
+def _fits(name: str, model: Predictor, dictionary: Dictionary) -> None:
     """Whether a model can be evaluated on rows of this dictionary."""
     if isinstance(model.fit, Linear) and model.fit.family != "binomial":
-        raise ConfigError("MODEL_NOT_BINARY", id=model.id)
+        raise ConfigError("MODEL_NOT_BINARY", id=name)
     design.known(dictionary, model.outcome, ("boolean",), "outcome")
     adapted(model, dictionary, _nothing)
 
@@ -499,7 +562,7 @@ def plan(
     Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_CUT, MODEL_SCORE_COLUMN, STUDY_VARIABLE, MODEL_TYPE, STUDY_AXES.
     """
     if model is not None:
-        _fits(model, dictionary)
+        _fits(question.model, model, dictionary)
     for name in question.by:
         design.known(dictionary, name, design.CODED, "by")
     if len(question.by) > 1:

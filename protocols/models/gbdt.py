@@ -22,14 +22,17 @@ from scipy.special import expit
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import binning, design, fixedpoint
-from protocols.models.binning import MOST_BINS, Bins, Edges, Names, Places, all_bins, leaves, quantile_edges, searching
+from protocols.models.binning import MOST_BINS, Bins, Edges, Places, all_bins, leaves, quantile_edges, searching
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.modelfile import Tree, Trees
+from protocols.models.saved import left
 from protocols.models.scoring import leaves_of, missing_places, places_of, trees_margin
 from protocols.models.staged import widened
 from protocols.ring import Vector
+from protocols.statistics.question import Names
+from protocols.statistics.rows import Row, significant
 from protocols.yamltext import Real, Record, Whole
 
 LEAST_ROWS: Final = 50
@@ -162,7 +165,7 @@ class GbdtPlan:
     def ask(self, state: Boosting) -> GbdtAsk | Done:
         if state.stage == "done":
             return Done()
-        bare = Ask(round=state.round, purpose="standardise", study=self.study, layout="", chain=state.chain)
+        bare = Ask(round=state.round, purpose=state.stage, study=self.study, layout="", chain=state.chain)
         ask = widened(
             GbdtAsk,
             bare,
@@ -185,6 +188,12 @@ class GbdtPlan:
             fixedpoint.block("h", cells, 1.0, self.cities, self.most_rows),
             Block("n", cells),
         )
+
+    def length(self, ask: GbdtAsk) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: GbdtAsk) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
 
     # --- in a city
 
@@ -301,7 +310,19 @@ class GbdtPlan:
             at += bins.cells
         return best
 
+    def seen(self, state: Boosting) -> Seen | None:
+        """Once the classes are counted. Leaves are kept thick by `least_rows`; parameters are those of one tree."""
+        return Seen(state.rows, 1, state.rows) if state.rows else None
+
     # --- the answer
+
+    def result(self, state: Boosting) -> Result:
+        """`finalize` as results.json has it, and what scores by it."""
+        found = self.finalize(state)
+        fit = {"converged": True, "rounds": found.rounds, "n": found.rows, "left_out": found.unknown}
+        rows = [Row("gain", {"feature": name}, estimate=significant(gain)) for name, gain in found.gains.items()]
+        model = left(self.question.features, self.question.outcome, found.fit, self.dictionary)
+        return Result(rows=tuple(rows), fit=fit | {"trees": len(found.fit.trees)}, model=model)
 
     def finalize(self, state: Boosting) -> Boosted:
         fit = Trees(features=self.bins(state.edges), base=state.base, trees=state.trees)

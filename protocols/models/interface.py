@@ -31,7 +31,8 @@ class Ask(Record):
 
     purpose: a word of the kind. layout: digest of the blocks of the answer; chain: digest of all earlier asks and totals. Of regressions,
     point: coefficients of z, the constant first; null: the constant of the model without terms, where an offset makes it a fit of its own;
-    observed: the curvature asked for.
+    observed: the curvature asked for. places: cities with a constant of their own. shape: log of a dispersion that is estimated.
+    inverse: of the information, upper triangle. between: variances between cities; `point` are then the units of weights.
     """
 
     round: Whole
@@ -43,6 +44,10 @@ class Ask(Record):
     point: Numbers = ()
     null: float | None = None
     observed: Flag = False
+    places: tuple[Whole, ...] = ()
+    shape: float | None = None
+    inverse: Numbers = ()
+    between: Numbers = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ Asked = TypeVar("Asked", bound=Ask)
 
 class Model(Protocol[State, Asked]):
     """A planned model. `scope`: how a city may cut its rows into batches: `rows` anywhere, `group:<column>` never inside a group, `city`
-    anywhere, because what is squared is a sum over the city. In each case the sums of all batches are encoded once.
+    anywhere, because what is squared is a sum over the city, `whole` nowhere. In each case the sums of all batches are encoded once.
 
     `read` of `measure` gives columns by name, of holders of the cohort alone; `read.table.events` has their event rows. A city that cannot
     map what the question reads measures no rows. In mode dp the answer is integers without a header, the blocks of `drawn` end to end, and

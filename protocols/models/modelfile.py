@@ -226,7 +226,6 @@ class Reference(Record):
 class Predictor(Record):
     """All that a score needs. variables: those that a row must bring; outcome: what is predicted."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
     variables: tuple[Taken, ...]
     outcome: str
     fit: Annotated[Linear | Card | Trees, Field(discriminator="kind")]
@@ -241,8 +240,13 @@ class Predictor(Record):
     def domain(self) -> Dictionary:
         """The variables of the model as a dictionary of its own. A model of the constant alone has one that nothing reads."""
         entries = {each.name: each.declared() for each in self.variables} or {"nothing": {"type": "boolean"}}
-        tree = {"dictionary": "of-a-model", "version": "1", "variables": entries}
-        return Dictionary.model_validate_json(json.dumps(tree), strict=True)
+        plain = {name.replace("city.", "city_"): entry for name, entry in entries.items()}
+        tree = {"dictionary": "of-a-model", "version": "1", "variables": plain}
+        found = Dictionary.model_validate_json(json.dumps(tree), strict=True)
+        named = dict(
+            zip(entries, found.variables.values(), strict=True)
+        )  # attributes of cities have a dot in their name
+        return found.model_copy(update={"variables": named})
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -289,11 +293,13 @@ class Predictor(Record):
 
 
 class ModelFile(Predictor):
-    """study: digest of the study that it answered. parent: of the model that it recalibrates. as_of: the date of its rows; expires: the
-    last day on which it scores. rows: pooled; cities: whose rows they are."""
+    """study: digest of the study that it answered; run: which of a repeat, from 0. parent: of the model that it recalibrates. as_of: date
+    of its rows; expires: the last day on which it scores. rows: pooled; cities: whose rows they are."""
 
     model: Literal["hpf-model@1"] = FORMAT
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
     study: Sha
+    run: Annotated[Whole, Field(ge=0)] = 0
     parent: Sha | None = None
     dictionary: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}@[0-9]{1,6}$")]
     dictionary_digest: Sha

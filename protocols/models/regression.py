@@ -7,17 +7,20 @@ all cities were told, deviance, score and information. In mode exact all of thes
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
-from protocols.errors import HpfedError
+from protocols.errors import ConfigError, HpfedError
 from protocols.models import glm
 from protocols.models.design import Columns, parse
 from protocols.models.glm import Fitting, Glm, GlmPlan
 from protocols.models.interface import Ask
+from protocols.models.pooling import PooledPlan
 from protocols.models.question import ManyRounds, Setting
 from protocols.statistics.example import Example
 
 KEYS: Final[Mapping[str, str]] = {
     "MODEL_LINK": "link",
+    "NOT_YET": "city_effects",
     "MODEL_ALPHA": "alpha",
+    "MODEL_TOGETHER": "kind",
     "MODEL_OUTCOME_RANGE": "outcome",
     "MODEL_WEIGHTS": "weights",
     "MODEL_CLUSTERS_FEW": "errors",
@@ -46,8 +49,11 @@ class Regression(ManyRounds, Glm):
         beside = (self.offset, self.weights.of if self.weights else None, None if clustered == "city" else clustered)
         return tuple(dict.fromkeys((self.outcome, *named, *(name for name in beside if name))))
 
-    def planned(self, setting: Setting) -> GlmPlan:
-        return glm.plan(
+    def planned(self, setting: Setting) -> GlmPlan | PooledPlan:
+        """A constant of each city is told where a city's policy says so, which no study asks yet."""
+        if self.city_effects == "fixed":
+            raise ConfigError("NOT_YET", thing="city_effects: fixed")
+        made = glm.plan(
             self,
             setting.dictionary,
             setting.cities,
@@ -55,6 +61,7 @@ class Regression(ManyRounds, Glm):
             setting.study,
             confidence=setting.confidence,
         )
+        return PooledPlan(made) if self.city_effects == "random" else made
 
     def example_asks(self, model: GlmPlan) -> tuple[Ask, ...]:
         """Around 0, with every column in the fit."""

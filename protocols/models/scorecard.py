@@ -10,11 +10,11 @@ negative where the card is right. A bin that lacks a class has 0.5 added to both
 Source: N. Siddiqi, Credit Risk Scorecards, chapters 6 and 7.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,15 +22,18 @@ from pydantic import Field
 from protocols.dictionary import MISSING, Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import binning, design, fixedpoint, glm
-from protocols.models.answer import Cause, Fit
-from protocols.models.binning import MOST_BINS, Bins, Edges, Names, all_bins, leaves, quantile_edges, searching
+from protocols.models.answer import Cause, Fit, published
+from protocols.models.binning import MOST_BINS, Bins, Edges, all_bins, leaves, quantile_edges, searching
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
-from protocols.models.interface import Ask, Done, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
 from protocols.models.modelfile import Card, CardBin, CardFeature, Points, Weight
 from protocols.models.optimal import Division, Least, Trend, division
+from protocols.models.saved import left
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
+from protocols.statistics.question import Names
+from protocols.statistics.rows import Row, significant
 from protocols.yamltext import Flag, Record, Whole
 
 MOST_ROUNDS: Final = 40
@@ -83,7 +86,7 @@ class Carding(Record):
     rows: Whole = 0
     unknown: Whole = 0
     poor: dict[str, Literal["value", "bins"]] = Field(default_factory=dict)
-    wrong: Names = ()
+    wrong: tuple[str, ...] = ()
     fit: Fitting | None = None
     cause: Cause | Literal["rounds"] = ""
 
@@ -220,7 +223,7 @@ class ScorecardPlan:
         if state.stage == "fit" and state.fit is not None:
             asked = self._logit(state.binned).ask(state.fit)
             return asked if isinstance(asked, Done) else widened(CardAsk, asked, stage="fit", binned=state.binned)
-        bare = Ask(round=state.round, purpose="standardise", study=self.study, layout="", chain=state.chain)
+        bare = Ask(round=state.round, purpose=state.stage, study=self.study, layout="", chain=state.chain)
         ask = widened(CardAsk, bare, stage=state.stage, edges=state.edges)
         return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
 
@@ -234,6 +237,12 @@ class ScorecardPlan:
                 return (Block("unknown", 1), Block("events", cells), Block("others", cells))
             case _:
                 return self._logit(ask.binned).blocks(plain(ask))
+
+    def length(self, ask: CardAsk) -> int:
+        return fixedpoint.length(self.blocks(ask))
+
+    def drawn(self, ask: CardAsk) -> tuple[str, ...]:  # noqa: ARG002 there is no noise in mode exact
+        return ()
 
     def _logit(self, features: Sequence[Binned]) -> GlmPlan:
         """The model of the weights of evidence, over a dictionary of its own. Errors: `PeerError MODEL_ASK_FOREIGN` without features."""
@@ -367,7 +376,35 @@ class ScorecardPlan:
             return state.model_copy(update={"stage": "done", "cause": "rounds"})
         return self._fitting(state, left)
 
+    def seen(self, state: Carding) -> Seen | None:
+        """Once the bins are counted: the thinnest class of a bin, and a coefficient for each feature."""
+        if not state.binned:
+            return None
+        smallest = min(min(each.events[:-1] + each.others[:-1]) for each in state.binned)
+        return Seen(state.rows, 1 + len(state.binned), state.rows, smallest)
+
     # --- the answer
+
+    def result(self, state: Carding) -> Result:
+        """`finalize` as results.json has it, and what scores by it."""
+        found = self.finalize(state)
+        base = Result(fit={"converged": False}) if found.fit is None else published(found.fit)
+        said = {
+            **base.fit,
+            "converged": found.card is not None,
+            "cause": found.cause,
+            "rounds": found.rounds,
+            "n": found.rows,
+            "left_out": found.unknown,
+            "poor": dict(found.poor),
+            "wrong_sign": list(found.wrong),
+        }
+        if found.card is None:
+            return Result(rows=tuple(_values(found)), fit=said | {"obs_status": "x"})
+        names = [each.bins.name for each in found.card.features]
+        model = left(names, self.question.outcome, found.card, self.dictionary)
+        rows = (*_values(found), *_weights(found), *_entries(found.card))
+        return Result(rows=rows, fit=said, model=model)
 
     def finalize(self, state: Carding) -> CardAnswer:
         fit = None if state.fit is None else self._logit(state.binned).finalize(state.fit)
@@ -421,6 +458,41 @@ class ScorecardPlan:
         )
         bound = fit.coefficient_error_bound or 0.0
         return Card(weights=weights, covariance=fit.covariance, error_bound=bound, points=scale, features=tuple(made))
+
+
+def _values(found: CardAnswer) -> Iterator[Row]:
+    """The information value of each feature; none (`z`) of one without two bins."""
+    for name, value in found.values.items():
+        told = found.poor.get(name) != "bins"
+        yield Row(
+            "iv", {"feature": name}, estimate=significant(value) if told else None, obs_status="" if told else "z"
+        )
+
+
+def _weights(found: CardAnswer) -> Iterator[Row]:
+    """The coefficient of each feature's weight of evidence."""
+    for each in found.fit.coefficients[1:] if found.fit else ():
+        numbers = {
+            "se_sampling": each.std_error,
+            "ci_low": each.ci_low,
+            "ci_high": each.ci_high,
+            "p_value": each.p_value,
+        }
+        printed: dict[str, Any] = {name: significant(value) for name, value in numbers.items()}
+        status = "u" if each.term in found.wrong else ""
+        estimate = significant(each.estimate)
+        yield Row("weight", {"feature": each.term}, estimate=estimate, se_noise=0.0, **printed, obs_status=status)
+
+
+def _entries(card: Card) -> Iterator[Row]:
+    """Of each bin its events, others, weight of evidence and points."""
+    for feature in card.features:
+        for entry in feature.card:
+            keys, thin = {"feature": feature.bins.name, "bin": entry.label}, entry.events is None
+            for measure, count in (("events", entry.events), ("nonevents", entry.nonevents)):
+                yield Row(measure, keys, estimate=count, conf_status="C" if thin else "")
+            yield Row("woe", keys, estimate=significant(entry.woe), obs_status="u" if entry.adjusted else "")
+            yield Row("points", keys, estimate=entry.points)
 
 
 _EVENT: Final = "event_of_card"

@@ -151,13 +151,27 @@ Lines = Callable[[bool], Iterator[Line]]
 
 def register() -> dict[str, Lines]:
     """Every benchmark. Each takes whether to be quick: sizes at which figures say nothing, for tests of the benchmarks themselves."""
-    from simulations.bench import audit, coverage, demo, encoding, files, ledger, masks, plan, sampler, secagg, utility
+    from simulations.bench import (
+        audit,
+        coverage,
+        demo,
+        encoding,
+        exchanging,
+        files,
+        ledger,
+        masks,
+        plan,
+        sampler,
+        secagg,
+        utility,
+    )
 
     return {
         "audit": audit.lines,
         "coverage": coverage.lines,
         "demo": demo.lines,
         "encoding": encoding.lines,
+        "exchange": exchanging.lines,
         "files": files.lines,
         "ledger": ledger.lines,
         "masks": masks.lines,

@@ -150,12 +150,14 @@ def measured(n: int, cells: int, threshold: int, lost: Sequence[int], seed: int)
         node_id: int
 
     grid = Grid(clients(n, vectors), lambda node, stage: node in lost and stage == Stage.COLLECT_MASKED_VECTORS)
-    context = LegacyContext(Context(1, 0, {}, RecordDict(), {}), strategy=Strategy())
+    strategy: Any = Strategy()  # as much of one, and of a grid, as the workflow uses
+    carries: Any = grid
+    context = LegacyContext(Context(1, 0, {}, RecordDict(), {}), strategy=strategy)
     context.state.config_records[MAIN_CONFIGS_RECORD] = ConfigRecord({Key.CURRENT_ROUND: 1})
     context.state.array_records[MAIN_PARAMS_RECORD] = parameters_to_arrayrecord(start, True)
     workflow = SecAggPlusWorkflow(n, threshold, max_weight=1.0, clipping_range=CLIPPING)
     began = time.process_time()
-    workflow(grid, context)
+    workflow(carries, context)
     total = time.process_time() - began
     from flwr.common import parameters_to_ndarrays
 

@@ -51,7 +51,7 @@ def draws(module: Module) -> list[str]:
 
 
 def reads_the_clock(module: Module) -> list[str]:
-    if module.name.endswith(".cli") or module.name == "simulations.world":
+    if module.name.endswith(".cli") or module.name in ("simulations.world", "simulations.federation"):
         return []
     return [f"{module.at(node)} uses {name}" for node, name in module.uses() if belongs(name, CLOCKS)]
 

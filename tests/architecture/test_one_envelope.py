@@ -7,6 +7,7 @@ import pytest
 from tests.architecture.source import Module, belongs, broken, modules
 
 SIGNERS = {"protocols.messages": b"hpfed/envelope/1\x00", "protocols.signed": b"DSSEv1"}
+AUTHORITY = "coordinator.certificates"  # of TLS: with a key of its own, of another kind
 
 
 def signs(module: Module) -> list[str]:
@@ -21,7 +22,13 @@ def signs(module: Module) -> list[str]:
 
 
 def test_only_the_envelope_and_the_signed_file_sign_and_verify() -> None:
-    assert {sentence.split(":")[0] for sentence in broken(signs)} == set(SIGNERS)
+    assert {sentence.split(":")[0] for sentence in broken(signs)} == {*SIGNERS, AUTHORITY}
+
+
+def test_an_authority_signs_certificates_and_nothing_else() -> None:
+    (module,) = [each for each in modules("coordinator") if each.name == AUTHORITY]
+    assert [sentence.split(" calls ")[1] for sentence in signs(module)] == [".sign()"]
+    assert not [name for name in module.imports if belongs(name, (*SIGNERS, "node.identity"))]
 
 
 def test_each_signs_in_one_place_and_verifies_in_one() -> None:

@@ -106,3 +106,31 @@ def social_insure() -> Frame:
     kept["took"] = table["takeup_survey"] == 1
     kept["village"] = pd.Categorical(table["village"]).codes.astype(int)
     return frame(kept.reset_index(drop=True))
+
+
+def rossi() -> Frame:
+    """432 convicts released from prison, followed for 52 weeks: `week`, `arrest`."""
+    table = pd.read_csv(_file("lifelines", "datasets", "rossi.csv"))
+    kept = table[["week", "fin", "age", "race", "wexp", "mar", "paro", "prio"]].copy()
+    kept["arrest"] = table["arrest"] == 1
+    return frame(kept, {"week": (1, 52)})
+
+
+def governments() -> Frame:
+    """1808 governments of the world: how many years they lasted, and whether they ended; five continents, kinds of regime."""
+    table = pd.read_csv(_file("lifelines", "datasets", "dd.csv"))
+    kept = table[["duration", "democracy", "un_continent_name", "regime"]].rename(
+        columns={"un_continent_name": "continent"}
+    )
+    kept["ended"] = table["observed"] == 1
+    return frame(kept, {"duration": (1, 60)})
+
+
+def voters() -> Frame:
+    """944 voters of the American election of 1996: `party` from 0 to 6, `vote`."""
+    table = pd.read_csv(_file("statsmodels", "datasets", "anes96", "anes96.csv"), sep="\t", quotechar="'")
+    table.columns = [name.lower() for name in table.columns]
+    kept = table[["selflr", "age", "educ", "income"]].copy()
+    kept["logpopul"] = np.log(table["popul"] + 0.1)
+    kept["party"] = "p" + table["pid"].astype(int).astype(str)
+    return frame(kept)

@@ -88,7 +88,7 @@ def test_the_bundle_is_replayed_and_another_coefficient_is_found_out(outcome: wo
     out = tmp_path / "out"
     assert unsound(outcome, out) == {}
     model = json.loads((out / "models" / "stops.json").read_bytes())
-    assert (model["format"], model["kind"], len(model["covariance"])) == ("hpf-model@1", "glm", 6)
+    assert (model["model"], model["fit"]["kind"], len(model["fit"]["covariance"])) == ("hpf-model@1", "glm", 6)
     assert not (out / "models" / "few.json").exists()
     page = (out / "report.zh.html").read_text(encoding="utf-8")
     assert "回归系数" in page

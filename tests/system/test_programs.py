@@ -186,7 +186,6 @@ def test_a_faulty_study_leaves_with_code_2_and_names_file_line_and_key(folder: P
         (["--drop", "suzhou@masked:"], "DROP_SYNTAX"),
         (["--drop", "suzhou@masked:1"], "DROP_ROUND"),
         (["--drop", "paris@masked"], "CITY_UNKNOWN"),
-        (["--engine", "flower"], "NOT_YET"),
     ],
 )
 def test_options_that_name_nothing_leave_with_code_2(

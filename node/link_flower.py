@@ -1,0 +1,283 @@
+"""The link process: carries envelopes between the SuperLink and this city's gate. It has the network, and no data.
+
+The only module of a city that imports flwr. One outbound HTTPS connection to the fleet routes; no code is fetched (`get-run` and
+`get-fab` are never called), nothing of a message but one bytes value is looked at, and what the SuperLink configures is not read.
+
+What flwr 1.41 does, and what is done about it:
+
+- an answer 401 makes it send SIGINT to its own process, and a failed activation ends the process: so the link is a child that somebody
+  starts again, and its exit status says why;
+- its context manager swallows what is raised inside: the loop inside catches for itself and leaves its outcome in a variable;
+- it believes a killed node online for up to a minute and does not let it in: the link keeps its node id and says goodbye with it first;
+- it retries for ever: here every call is tried once, and the loop decides.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
+from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectUnavailableError
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.run import RunNotRunningException
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.fleet_http_connection import http_request_response
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from node import serve
+from node.link import UNAUTHORISED, Pace, Way
+from node.transport import read as read_key
+from protocols.errors import HpfedError
+from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
+from protocols.messages import peek
+
+AT_ONCE: Final = 2  # requests that one link has at the gate
+HELD: Final = 8  # requests that one link has taken and not answered
+WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 5.0)  # between tries of a SuperLink that is away
+AWAY_S: Final = 60.0  # a link that heard nothing for so long begins anew
+GATE: Final = "gate"  # the constant text of an error reply: nothing of a fault leaves
+BUSY_WAIT_S: Final = 5.0
+
+Keys = tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey]
+
+app = ClientApp()
+
+
+@dataclass
+class Fleet:
+    """The eight calls that `http_request_response` gives, in its order; the fourth and fifth fetch code and are never made."""
+
+    node_id: int
+    receive: Callable[[], tuple[Message, Any] | None]
+    send: Callable[[Message, Any, float], tuple[set[str], str]]
+    get_run: Callable[[int], Any] = field(repr=False)
+    get_fab: Callable[[str, int], Any] = field(repr=False)
+    pull_object: Callable[[int, str], bytes]
+    push_object: Callable[[int, str, str, bytes], None]
+    confirm: Callable[[int, str], None]
+
+
+@dataclass
+class Link:
+    """Takes requests, has the gate answer them, and sends the answers. `fingerprints`: requests that the gate has and has not answered."""
+
+    fleet: Fleet
+    way: Way
+    pace: Pace
+    heard: float
+    fingerprints: set[bytes] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def work(self, stopped: threading.Event) -> None:
+        """Until `stopped`, or until the SuperLink was away for `AWAY_S`."""
+        held = threading.Semaphore(HELD)
+        tries = 0
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while not stopped.is_set():
+                held.acquire()
+                try:
+                    taken = self.taken()
+                except RunNotRunningException:  # between the pull and the confirmation: nobody waits for the answer
+                    held.release()
+                    continue
+                except (httpx.TransportError, httpx.HTTPStatusError):
+                    held.release()
+                    if time.monotonic() - self.heard > AWAY_S:
+                        return
+                    stopped.wait(WAITS_S[min(tries, len(WAITS_S) - 1)])
+                    tries += 1
+                    continue
+                tries, self.heard = 0, time.monotonic()
+                if taken is None:
+                    held.release()
+                    with self.lock:
+                        self.pace = self.pace.next(self.heard)
+                        wait_s = self.pace.wait_s
+                    stopped.wait(wait_s)
+                    continue
+                pool.submit(self.answered, *taken).add_done_callback(lambda _: held.release())
+
+    def taken(self) -> tuple[Message, bytes | None] | None:
+        """The next request and the envelope in it, None where there is none in it; None if there is no request."""
+        came = self.fleet.receive()
+        if came is None:
+            return None
+        message, tree = came
+        content = self._fetched(message, tree)
+        self.fleet.confirm(message.metadata.run_id, message.metadata.message_id)
+        return message, content
+
+    def _fetched(self, message: Message, tree: Any) -> bytes | None:
+        """The values of a message, and nothing else of it.
+
+        Every object is pulled, also those that nothing is read from: a message that is confirmed is deleted, and its sender may still be
+        pushing them.
+        """
+        if message.metadata.message_type != MESSAGE_TYPE or len(tree.children) != 1:
+            return None
+        leaves = list(tree.children[0].children)
+        if not 1 <= len(leaves) <= MOST_PARTS or any(each.children for each in leaves):
+            return None
+        try:
+            pulled = [
+                self._pulled(message.metadata.run_id, each.object_id) for each in (tree, tree.children[0], *leaves)
+            ]
+            found = [dict(ConfigRecord.inflate(each)) for each in pulled[2:]]
+        except (ValueError, TypeError, ObjectPullError):
+            return None
+        return content_of(found)
+
+    def _pulled(self, run: int, name: str) -> bytes:
+        for wait_s in WAITS_S:  # the sender may still be sending it
+            try:
+                return self.fleet.pull_object(run, name)
+            except ObjectUnavailableError:
+                time.sleep(wait_s)
+        return self.fleet.pull_object(run, name)
+
+    def answered(self, message: Message, content: bytes | None) -> None:
+        """Have one request answered and send what comes of it. The same bytes again, while the gate has them: one answer for both."""
+        fingerprint = b"" if content is None else sha256(content).digest()
+        with self.lock:
+            if fingerprint in self.fingerprints:
+                return
+            self.fingerprints.add(fingerprint)
+        try:
+            self._sent(self._reply(message, content))
+        finally:
+            with self.lock:
+                self.fingerprints.discard(fingerprint)
+                self.pace = self.pace.after_answer(time.monotonic(), _hint(content))
+
+    def _reply(self, message: Message, content: bytes | None) -> Message:
+        refused = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, GATE)
+        if content is None:
+            return Message(refused, reply_to=message)
+        try:
+            reply = self._asked(content, min(self.way.answer_s, message.metadata.ttl))
+        except serve.GateAwayError:
+            return Message(refused, reply_to=message)
+        values = {"none": {}} if reply is None else records(reply)
+        return Message(RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message)
+
+    def _asked(self, content: bytes, answer_s: float) -> bytes | None:
+        """What the gate says; after `answer_s` nobody waits for it any more."""
+        until = time.monotonic() + answer_s
+        while True:
+            try:
+                return serve.ask(Path(self.way.gate), content, max(1.0, until - time.monotonic()))
+            except serve.GateBusyError:
+                if time.monotonic() + BUSY_WAIT_S > until:
+                    raise serve.GateAwayError from None
+                time.sleep(BUSY_WAIT_S)
+
+    def _sent(self, reply: Message) -> None:
+        """Push a reply. One whose run is over, or whose SuperLink is away, is dropped: asked again, the gate gives it again."""
+        with suppress(httpx.HTTPError, RunNotRunningException, RuntimeError), no_object_id_recompute():
+            reply.metadata.__dict__["_message_id"] = reply.object_id
+            run, wanted = reply.metadata.run_id, get_all_nested_objects(reply)
+            asked_for, session = self.fleet.send(reply, get_object_tree(reply), 0.0)
+            for name in asked_for & wanted.keys():
+                self.fleet.push_object(run, session, name, wanted[name].deflate())
+
+
+def _hint(content: bytes | None) -> float:
+    """The pace that the coordinator asks for; it is not security relevant, and nothing is believed of it."""
+    with suppress(HpfedError):
+        return peek(content or b"").poll_s or 0.0
+    return 0.0
+
+
+def _client(way: Way, keys: Keys, ca: bytes) -> FleetHttpClient:
+    return FleetHttpClient.from_server_address(
+        way.address,
+        False,
+        ca,
+        interceptors=[RuntimeVersionHttpInterceptor(component_name="SuperNode"), NodeAuthHttpInterceptor(*keys)],
+    )
+
+
+def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event) -> None:
+    """Wait until the SuperLink lets this key in; on return it believes the node offline. Says goodbye for a link that was killed first.
+
+    The connection would end the process on the first no. Errors: `httpx.HTTPStatusError` for a no that waiting does not change.
+    """
+    node = Path(way.node)
+    with _client(way, keys, ca) as client:
+        if node.is_file():
+            with suppress(httpx.HTTPError, ValueError):
+                client.DeactivateNode(DeactivateNodeRequest(node_id=int(node.read_text(encoding="ascii"))))
+        for tries in range(1 << 30):
+            if stopped.is_set():
+                return
+            try:
+                request = ActivateNodeRequest(
+                    public_key=public_key_to_bytes(keys[1]), heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
+                )
+                node_id = client.ActivateNode(request).node_id
+            except httpx.TransportError:
+                pass
+            except httpx.HTTPStatusError as no:
+                # not (yet) known here, or believed online; the gateway or the SuperLink is away, or is not let in so often
+                if no.response.status_code not in (401, 412, 429, 500, 502, 503, 504):
+                    raise
+            else:
+                client.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
+                return
+            stopped.wait(WAITS_S[min(tries, len(WAITS_S) - 1)])
+
+
+def carry(way: Way, stopped: threading.Event) -> None:
+    """Be this city's link until `stopped`, or until the SuperLink was away for long."""
+    private = read_key(Path(way.key))
+    keys, ca = (private, private.public_key()), Path(way.ca).read_bytes()
+    let_in(way, keys, ca, stopped)
+    if stopped.is_set():
+        return
+    with http_request_response(way.address, False, ca, keys, max_retries=0) as calls:
+        fleet = Fleet(*calls)
+        node = Path(way.node)
+        part = node.with_suffix(".part")
+        part.write_text(str(fleet.node_id), encoding="ascii")
+        part.rename(node)
+        Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic()).work(stopped)
+
+
+def main(arguments: list[str]) -> int:
+    """The link process. Returns its exit status; a key that is not known ends it with `UNAUTHORISED`."""
+    way = Way.read(Path(arguments[0]))
+    for name in list(os.environ):
+        if name.lower() in DROPPED:
+            del os.environ[name]
+    if way.proxy:
+        os.environ["HTTPS_PROXY"] = way.proxy
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
+    signal.signal(signal.SIGINT, _unauthorised)  # from flwr, to its own process
+    carry(way, stopped)
+    return 0
+
+
+def _unauthorised(_signal: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(UNAUTHORISED)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""The gate in a process of its own, behind a Unix socket: no network, and nothing but envelopes goes through.
+
+A frame is a length (u32, big-endian) and so many bytes. A request is a frame with an envelope, and one frame answers it: the gate's
+envelope, or `NOTHING` where nothing may be answered, or `BUSY` where `QUEUE` requests wait already. A connection asks once. The gate takes
+one request at a time, in the order they came, in the thread that opened its books.
+
+The link process imports this file and not the gate.
+"""
+
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from protocols.messages import LARGEST
+
+NOTHING: Final = 0xFFFF_FFFF  # instead of a length
+BUSY: Final = 0xFFFF_FFFE
+QUEUE: Final = 64
+MODE: Final = 0o660  # of the socket: the gate's user and the link's group
+Answer = Callable[[bytes, int], bytes | None]
+
+
+class GateAwayError(Exception):
+    """No gate answered: it is not there, went away in mid-call, or took too long."""
+
+
+class GateBusyError(Exception):
+    """The gate has as many requests waiting as it takes."""
+
+
+def ask(path: Path, content: bytes, timeout_s: float) -> bytes | None:
+    """One request to the gate behind a socket; None where it answers nothing. Errors: `GateAwayError`, `GateBusyError`."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.settimeout(timeout_s)
+            line.connect(str(path))
+            line.sendall(len(content).to_bytes(4, "big") + content)
+            length = int.from_bytes(_exactly(line, 4), "big")
+            if length == BUSY:
+                raise GateBusyError
+            return None if length == NOTHING else _exactly(line, length)
+    except OSError:
+        raise GateAwayError from None
+
+
+def _exactly(line: socket.socket, size: int) -> bytes:
+    """So many bytes. Errors: `ConnectionError` if the other end closes before."""
+    found = bytearray(size)
+    view, at = memoryview(found), 0
+    while at < size:
+        got = line.recv_into(view[at:])
+        if not got:
+            raise ConnectionError
+        at += got
+    return bytes(found)
+
+
+class Served:
+    """A socket that listens, and the requests that wait."""
+
+    def __init__(self, listening: socket.socket, largest: int = LARGEST) -> None:
+        self._listening, self._largest = listening, largest
+        self._waiting: queue.Queue[tuple[bytes, socket.socket] | None] = queue.Queue(QUEUE)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def answer(self, answer: Answer, clock: Callable[[], int]) -> None:
+        """Answer request after request, in this thread, until `stop`. An error of `answer` goes through: the process ends."""
+        while (asked := self._waiting.get()) is not None:
+            content, line = asked
+            reply = answer(content, clock())
+            with (
+                line,
+                suppress(OSError),
+            ):  # who asked has gone: the answer is in the books, and the same request gets it again
+                line.sendall(NOTHING.to_bytes(4, "big") if reply is None else len(reply).to_bytes(4, "big") + reply)
+
+    def stop(self) -> None:
+        """Nothing more is taken; what waits is still answered."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._waiting.put(None)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                line, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._read, args=(line,), daemon=True).start()
+
+    def _read(self, line: socket.socket) -> None:
+        try:
+            size = int.from_bytes(_exactly(line, 4), "big")
+            if size <= self._largest:
+                self._waiting.put_nowait((_exactly(line, size), line))
+                return
+        except queue.Full:
+            with suppress(OSError):
+                line.sendall(BUSY.to_bytes(4, "big"))
+        except OSError:
+            pass
+        line.close()
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[Served]:
+    """A socket at `path`, which is taken over from a process that died. Errors: `FileExistsError` where something answers there."""
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, suppress(ConnectionRefusedError):
+            line.connect(str(path))
+            raise FileExistsError(17, "a gate is listening there already", str(path))
+        path.unlink()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
+        before = os.umask(0o777 & ~MODE)
+        try:
+            bound.bind(str(path))
+        finally:
+            os.umask(before)
+        bound.listen()
+        served = Served(bound)
+        try:
+            yield served
+        finally:
+            served.stop()
+            path.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""The transport key: it lets this city's link into the fleet routes, and says nothing else about anything."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from protocols.entropy import Entropy, exactly
+from protocols.errors import ConfigError, Place
+
+KEY: Final = Path("transport") / "ec384.key"
+CURVE: Final = ec.SECP384R1()
+ORDER: Final = int(
+    "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16
+)  # of the group of P-384 (FIPS 186-5)
+
+
+def transport(home: Path, entropy: Entropy) -> ec.EllipticCurvePrivateKey:
+    """The transport key under `home`, made if there is none yet. OpenSSH format, as Flower wants it; mode 0600, folder 0700.
+
+    Errors: `ConfigError TRANSPORT_KEY` for a file that holds no key of this curve.
+    """
+    path = home / KEY
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        secret = 1 + int.from_bytes(exactly(entropy, 56), "big") % (
+            ORDER - 1
+        )  # 64 bits to spare: no residue is likelier
+        made = ec.derive_private_key(secret, CURVE)
+        part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(made.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    return read(path)
+
+
+def read(path: Path) -> ec.EllipticCurvePrivateKey:
+    """A key in OpenSSH format. Errors: as `transport`."""
+    try:
+        key = load_ssh_private_key(path.read_bytes(), None)
+    except ValueError:
+        raise ConfigError("TRANSPORT_KEY", Place(str(path))) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise ConfigError("TRANSPORT_KEY", Place(str(path)))
+    return key
+
+
+def public(key: ec.EllipticCurvePrivateKey) -> str:
+    """What the roster lists: the compressed point (X9.62) in hex."""
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint).hex()

@@ -1,0 +1,249 @@
+"""Discrete-time hazard: a binomial regression over the months of a holder until its first event. `kind: hazard`.
+
+A holder's rows of an events table are its months, one row each. A holder is at risk from its first row up to the row of its first event,
+with it; what comes after is left out, as are rows in which the event is not known. The city makes these person-months from its holders and
+their rows; what leaves it are the sums of `glm_city.py`. One holder moves a cell by its months together, never split between batches.
+
+With `baseline: month` each month has a constant of its own: months since `opened`, or calendar months. An interaction `month:term` asks
+whether a hazard is proportional.
+
+Source: J. D. Singer and J. B. Willett, Applied Longitudinal Data Analysis, chapter 11; for cloglog as grouped proportional hazards,
+R. L. Prentice and L. A. Gloeckler, Biometrics 34 (1978).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from pydantic import Field
+
+from protocols.columns import Column, EventRows
+from protocols.dictionary import Boolean, Category, Code, Dictionary, Integer, Read, near
+from protocols.errors import ConfigError
+from protocols.models import design, glm
+from protocols.models.answer import Fit
+from protocols.models.effects import CityEffects
+from protocols.models.fixedpoint import Block
+from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
+from protocols.models.glm_keys import Clustered, Names, Ridge
+from protocols.models.interface import Ask, Done, Result, Seen, Sums
+from protocols.ring import Vector
+from protocols.yamltext import Record, Whole
+
+MONTH: Final = "month"
+EVENT: Final = "event"
+HOLDER: Final = "holder"
+MOST_MONTHS: Final = 120
+
+
+class Hazard(Record):
+    """event: a boolean of an events table, `table.variable`. terms: variables of holders, variables of the table by their short name, and
+    `month`. opened: a date of the holder, from which months are counted. months: how many of these there are, from month 0."""
+
+    event: str
+    terms: Names = ()
+    link: Literal["logit", "cloglog"] = "logit"
+    baseline: Literal["month", "none"] = "month"
+    opened: str | None = None
+    months: Annotated[Whole, Field(ge=1, le=MOST_MONTHS)] | None = None
+    missing: Literal["drop", "indicator"] = "drop"
+    collinear: Literal["refuse", "drop"] = "refuse"
+    errors: Literal["model", "robust", "hc0", "hc1"] | Clustered = "model"
+    penalty: Ridge | None = None
+    city_effects: CityEffects = "none"
+
+
+@dataclass(frozen=True)
+class Months:
+    """Which person-months there are: of `table`, in the calendar months `first` to `last`; since `opened`, a date of the holder."""
+
+    table: str
+    event: str
+    first: int
+    last: int
+    opened: str | None
+    count: int
+
+    def at_risk(self, events: EventRows, read: Read) -> tuple[EventRows, "Column"]:
+        """The rows at risk, and the month of each, counted from 0. Pre-condition: rows of a holder stand together, months ascending."""
+        rows = events.within(self.first, self.last)
+        event = rows.columns[self.event]
+        happened = event.known & (event.values.astype(np.int64) == 1)
+        before = np.cumsum(happened) - happened  # events in earlier rows, of all holders
+        starts = (
+            np.flatnonzero(np.r_[True, rows.holder[1:] != rows.holder[:-1]]) if len(rows.holder) else np.zeros(0, int)
+        )
+        owed = np.repeat(before[starts], np.diff(np.r_[starts, len(rows.holder)]))
+        rows = rows.taken(before == owed)
+        if self.opened is None:
+            return rows, Column(rows.month - self.first, np.ones(len(rows.month), bool))
+        since = read(self.opened)
+        days = since.values[rows.holder].astype("datetime64[D]")
+        month = rows.month - (days.astype("datetime64[M]").astype(np.int64) + 1970 * 12)
+        known = since.known[rows.holder] & (month >= 0) & (month < self.count)
+        return rows, Column(np.where(known, month, 0), known)
+
+    def expanded(self, events: EventRows, read: Read, holder_names: frozenset[str]) -> tuple[Read, int]:
+        """Columns of person-months by name, and how many there are. Names of holders come first."""
+        rows, month = self.at_risk(events, read)
+        count = len(rows.holder)
+
+        def column(name: str) -> Column:
+            if name == MONTH:
+                return month
+            if name == HOLDER:
+                return Column(rows.holder, np.ones(count, bool))
+            if name == EVENT:
+                return rows.columns[self.event]
+            if name in holder_names:
+                given = read(name)
+                return Column(given.values[rows.holder], given.known[rows.holder])
+            return rows.columns[name]
+
+        return column, count
+
+
+@dataclass(frozen=True)
+class HazardPlan:
+    """A binomial regression (`inner`) over person-months."""
+
+    inner: GlmPlan
+    months: Months
+    holder_names: frozenset[str]
+
+    @property
+    def study(self) -> str:
+        return self.inner.study
+
+    @property
+    def most_rounds(self) -> int:
+        return self.inner.most_rounds
+
+    @property
+    def most_cells(self) -> int:
+        return self.inner.most_cells
+
+    @property
+    def scope(self) -> str:
+        """Months of one holder are measured together."""
+        return f"group:{HOLDER}" if self.inner.scope == "rows" else self.inner.scope
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Variables of the events table that `expanded` needs."""
+        table = self.inner.dictionary.events[self.months.table].variables
+        named = [name for name in self.inner.design.variables if name in table and name not in self.holder_names]
+        return tuple(dict.fromkeys((self.months.event, *named)))
+
+    def at(self, place: int) -> "HazardPlan":
+        return replace(self, inner=self.inner.at(place))
+
+    def start(self) -> Fitting:
+        return self.inner.start()
+
+    def ask(self, state: Fitting) -> Ask | Done:
+        return self.inner.ask(state)
+
+    def blocks(self, ask: Ask) -> tuple[Block, ...]:
+        return self.inner.blocks(ask)
+
+    def length(self, ask: Ask) -> int:
+        return self.inner.length(ask)
+
+    def drawn(self, ask: Ask) -> tuple[str, ...]:
+        return self.inner.drawn(ask)
+
+    def measure(self, ask: Ask, read: Read, rows: int) -> Sums:  # noqa: ARG002 as many as the events say
+        """`read` is a `Reading`, whose table has the events of these holders. A city without the table measures no person-month."""
+        table: Any = getattr(read, "table", None)
+        events = table.events.get(self.months.table) if table is not None else None
+        if events is None:
+            empty = {name: Column(np.zeros(0, np.int64), np.zeros(0, bool)) for name in self.reads}
+            events = EventRows(np.zeros(0, np.int64), np.zeros(0, np.int64), empty)
+        column, count = self.months.expanded(events, read, self.holder_names)
+        return self.inner.measure(ask, column, count)
+
+    def encode(self, ask: Ask, sums: Sums) -> Vector:
+        return self.inner.encode(ask, sums)
+
+    def tell(self, state: Fitting, ask: Ask, total: Vector) -> Fitting:
+        return self.inner.tell(state, ask, total)
+
+    def seen(self, state: Fitting) -> Seen | None:
+        return self.inner.seen(state)
+
+    def result(self, state: Fitting) -> Result:
+        return self.inner.result(state)
+
+    def finalize(self, state: Fitting) -> Fit:
+        """`n` counts person-months."""
+        return self.inner.finalize(state)
+
+
+def plan(
+    question: Hazard,
+    dictionary: Dictionary,
+    cities: int,
+    most_holders: int,
+    study: str,
+    window: tuple[int, int],
+    limits: Limits | None = None,
+    confidence: float = 0.95,
+    labels: tuple[str, ...] = (),
+) -> HazardPlan:
+    """window: the first and last calendar month of the study.
+
+    Errors: `ConfigError` STUDY_VARIABLE, MODEL_TYPE, MODEL_TOGETHER, and those of `glm.plan`.
+    """
+    found = dictionary.event_of(question.event)
+    if found is None or not found[1]:
+        names = dictionary.event_names()
+        raise ConfigError("STUDY_VARIABLE", name=question.event, near=near(question.event, names))
+    table, event = found
+    entry = dictionary.events[table]
+    kind = entry.variables[event].type
+    if kind != "boolean":
+        raise ConfigError("MODEL_TYPE", name=question.event, kind=kind, types="boolean", where="event")
+    if question.opened is not None:
+        design.known(dictionary, question.opened, ("date",), "opened")
+    if (question.opened is None) != (question.months is None):
+        raise ConfigError("MODEL_TOGETHER", key="opened", other="no months" if question.opened else "no opened")
+    if question.city_effects == "random":
+        raise ConfigError("MODEL_TOGETHER", key="kind: hazard", other="city_effects: random")
+    first, last = window
+    months = Months(table, event, first, last, question.opened, question.months or last - first + 1)
+    dated = question.baseline == "month"
+    reserved = {
+        MONTH: _monthly(months) if dated else Integer(type="integer", range=(0, max(months.count - 1, 1))),
+        EVENT: Boolean(type="boolean"),
+        HOLDER: Integer(type="integer", range=(0, most_holders)),
+    }
+    holders = {name: each for name, each in dictionary.variables.items() if name not in reserved}
+    variables = {
+        **{n: each for n, each in entry.variables.items() if n not in dictionary.known()},
+        **holders,
+        **reserved,
+    }
+    expanded = dictionary.model_copy(update={"variables": variables})
+    regression = Glm(
+        family="binomial",
+        link=question.link,
+        outcome=EVENT,
+        terms=((MONTH,) if dated and MONTH not in question.terms else ()) + tuple(question.terms),
+        missing=question.missing,
+        collinear=question.collinear,
+        errors=question.errors,
+        penalty=question.penalty,
+        city_effects=question.city_effects,
+    )
+    rows = most_holders * min(entry.most_rows_per_holder, months.count)
+    inner = glm.plan(regression, expanded, cities, rows, study, limits, confidence, labels)
+    return HazardPlan(inner, months, frozenset((*holders, *dictionary.derived)))
+
+
+def _monthly(months: Months) -> Category:
+    """One code for each month: calendar months, or months since the opening."""
+    names = [f"{m // 12}-{m % 12 + 1:02}" for m in range(months.first, months.last + 1)]
+    if months.opened is not None:
+        names = [str(month) for month in range(months.count)]
+    return Category(type="category", codes={name: Code() for name in names})

@@ -1,0 +1,98 @@
+"""From the rows of one city to the numbers that a regression adds up. Nothing here sees another city."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from protocols.dictionary import Dictionary, Read
+from protocols.models import design
+from protocols.models.design import Design, Flags, Piece
+from protocols.models.families import Law
+from protocols.models.fixedpoint import Reals
+from protocols.models.interface import Sums
+from protocols.yamltext import Record
+
+
+class Weights(Record):
+    """frequency: a row stands for so many; analytic: its variance is that of one row by the weight."""
+
+    kind: Literal["frequency", "analytic"]
+    of: str
+
+
+@dataclass(frozen=True)
+class Used:
+    """The rows of a batch that are in the fit."""
+
+    matrix: Reals
+    y: Reals
+    offset: Reals
+    frequency: Reals
+    weight: Reals  # frequency times analytic weight
+    cluster: Reals
+    left_out: int
+
+    def none(self) -> "Used":
+        """No row at all."""
+        return Used(
+            self.matrix[:0], self.y[:0], self.offset[:0], self.frequency[:0], self.weight[:0], self.cluster[:0], 0
+        )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is read of a row. outcome: with its public range, by which y is centred; cluster: a column, or an empty text."""
+
+    dictionary: Dictionary
+    design: Design
+    outcome: Piece
+    offset: Design | None = None
+    weights: Weights | None = None
+    cluster: str = ""
+
+    def used(self, read: Read, rows: int) -> Used:
+        matrix, whole = self.design.matrix(read, rows)
+        name = self.outcome.name
+        whole &= read(name).known
+        y = (design.amounts(self.dictionary, name, read(name)) - self.outcome.middle) / self.outcome.half
+        offset, frequency, analytic, cluster = np.zeros(rows), np.ones(rows), np.ones(rows), np.zeros(rows)
+        if self.offset is not None:
+            columns, knows = self.offset.matrix(read, rows)
+            offset, whole = columns[:, 0] / self.outcome.half, whole & knows
+        if self.weights is not None:
+            given = read(self.weights.of)
+            weight = design.amounts(self.dictionary, self.weights.of, given)
+            whole &= given.known
+            frequency, analytic = (weight, analytic) if self.weights.kind == "frequency" else (frequency, weight)
+        if self.cluster:
+            cluster = read(self.cluster).values.astype(np.float64)
+            whole &= read(self.cluster).known
+        left_out = int(rows - whole.sum())
+        kept: Flags = whole & (frequency > 0) & (analytic > 0)  # a row of no weight is none
+        return Used(
+            matrix[kept], y[kept], offset[kept], frequency[kept], (frequency * analytic)[kept], cluster[kept], left_out
+        )
+
+    def moments(self, used: Used, outcome: Reals) -> Sums:
+        """Round 0. outcome: what is added up of it."""
+        x = design.scaled(self.design.pieces, used.matrix)
+        return Sums(
+            {
+                "rows": np.array([float(len(used.y))]),
+                "left_out": np.array([float(used.left_out)]),
+                "frequency": np.array([used.frequency.sum()]),
+                "nonzero": np.count_nonzero(used.matrix, axis=0).astype(np.float64),
+                "x": x.sum(axis=0),
+                "square": np.einsum("ij,ij->j", x, x),
+                "outcome": outcome,
+            }
+        )
+
+
+def null(law: Law, constant: float, used: Used) -> Reals:
+    """Deviance, score and observed information of the constant alone."""
+    at = law.mean(constant + used.offset)
+    u = used.weight * (used.y - at.mu)
+    curvature = used.weight * at.slope * at.h - u * at.bend
+    return np.array([used.weight @ law.deviance(used.y, at), u @ at.h, curvature.sum()])

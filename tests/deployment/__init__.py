@@ -1,0 +1,1 @@
+"""Real processes on loopback: a SuperLink, a gateway, links and gates, over TLS and with node authentication."""
