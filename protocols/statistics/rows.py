@@ -43,10 +43,12 @@ class Row:
     conf_status: str = ""
 
     def withheld(self) -> "Row":
-        """The same row where its number is not to be known."""
-        if self.estimate is None:
+        """The same row where its number is not to be known. Nor is why there is none (`x`: its base may be 0), or how sure it is (`u`);
+        that no number applies is public."""
+        if "z" in self.obs_status:
             return self
-        return Row(self.measure, self.keys, contrast=self.contrast, obs_status=self.obs_status, conf_status="C")
+        public = "".join(letter for letter in self.obs_status if letter not in "ux")
+        return Row(self.measure, self.keys, contrast=self.contrast, obs_status=public, conf_status="C")
 
     def published(self, scope: str) -> dict[str, Any]:
         """The row as results.json and the tables hold it, columns in order. Some stand only where they are meant."""

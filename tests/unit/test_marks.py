@@ -5,6 +5,7 @@ import pytest
 
 from protocols.statistics import marks
 from protocols.statistics.estimates import Floats
+from protocols.statistics.rows import Row
 
 
 def at(value: float) -> Floats:
@@ -66,3 +67,12 @@ def test_nothing_is_divided_by_what_may_be_nothing(denominator: float, sd: float
 def test_not_available_excludes_low_reliability() -> None:
     gone, doubtful = np.array([True, True, False, False]), np.array([True, False, True, False])
     assert marks.letters(gone, doubtful).tolist() == ["x", "x", "u", ""]
+
+
+def test_a_row_that_is_withheld_says_neither_its_base_nor_why_it_had_no_number() -> None:
+    """In mode exact a share over a base of 0 is not available: beside withheld counts that would say that each of them is 0."""
+    nobody = Row("share", {"sex": "male"}, base=0, obs_status="x")
+    few = Row("share", {"sex": "male"}, base=3, estimate=1 / 3, obs_status="u")
+    assert nobody.withheld() == few.withheld() == Row("share", {"sex": "male"}, conf_status="C")
+    assert Row("change", {}, obs_status="bz").withheld().obs_status == "bz"
+    assert Row("value", {}, estimate=1.0, obs_status="bu").withheld().obs_status == "b"
