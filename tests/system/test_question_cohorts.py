@@ -131,4 +131,4 @@ def test_each_gate_judges_each_cohort_of_an_exact_study(
     finally:
         policy.write_text(LOOSE, encoding="utf-8")
     told = caught.value.text("en")
-    assert ("POLICY_KIND" if more else "declines this study: disclosure (-)") in told
+    assert ("POLICY_KIND" if more else "declines this study: disclosure.") in told

@@ -58,7 +58,6 @@ BAD: Final = {
     f"kind: quantiles, of: pay, at: [{', '.join(f'0.{number:03}' for number in range(1, 101))}]": ("STUDY_MANY", "at"),
     "kind: quantiles, of: payy, at: 0.5": ("STUDY_VARIABLE", "of"),
     "kind: quantiles, of: product, at: 0.5": ("STUDY_NOT_AN_AMOUNT", "of"),
-    "kind: quantiles, of: rate, at: 0.5": ("NOT_YET", "of"),
     "kind: quantiles, of: pay, at: 0.5, by: months": ("STUDY_NOT_AN_AXIS", "by"),
     "kind: quantiles, of: pay, at: 0.5, by: [product, product]": ("STUDY_TWICE", "by"),
     "kind: quantiles, of: pay, at: 0.5, by: wide": ("STUDY_CELLS", ""),
