@@ -261,8 +261,8 @@ class Row(BaseModel):
         return getattr(self, key) if key in type(self).model_fields else self.__pydantic_extra__.get(key)
 
     def at(self, keys: tuple[str, ...]) -> tuple[str, ...]:
-        """The codes that say which cell of its table this is."""
-        return tuple(str(self[key]) for key in keys)
+        """The codes that say which cell of its table this is; nothing where a row of the whole has no such key."""
+        return tuple("" if self[key] is None else str(self[key]) for key in keys)
 
 
 class Test(BaseModel):

@@ -17,6 +17,15 @@ from coordinator.report.numbers import delta, fixed, printed, probability, signi
 from coordinator.report.wording import INTERCEPT, Wording
 from coordinator.results import Coefficient, Question, Row
 
+TITLES: Final = {  # of each kind, the key that says what it is about
+    "glm": "outcome",
+    "scorecard": "outcome",
+    "gbdt": "outcome",
+    "ordinal": "outcome",
+    "multinomial": "outcome",
+    "cox": "event",
+    "evaluate": "model",
+}
 MOST_SPOTS: Final = 40  # terms of one picture
 RATIOS: Final = {"logit": "odds", "log": "ratio", "identity": "difference"}
 LINKS: Final = {
@@ -37,7 +46,10 @@ class Drawing:
 
 
 def title(wording: Wording, question: Question) -> Markup:
-    return wording.say("question_glm", of=wording.variable(str(question.asked.get("outcome", ""))))
+    """Pre-condition: `TITLES` has its kind."""
+    return wording.say(
+        f"question_{question.kind}", of=wording.variable(str(question.asked.get(TITLES[question.kind], "")))
+    )
 
 
 def table(wording: Wording, rows: Sequence[Numbered]) -> Grid:

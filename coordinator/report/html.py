@@ -533,7 +533,7 @@ def _asked(wording: Wording, question: Question) -> Markup:
             return wording.say(key, **parts, by=wording.say("times").join(by))
     if question.kind in months.KINDS:
         return months.title(wording, question)
-    if question.fit is not None and "outcome" in question.asked:
+    if question.kind in fits.TITLES:
         return fits.title(wording, question)
     return wording.say("question_other", kind=question.kind, by=wording.say("times").join(names))
 

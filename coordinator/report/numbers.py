@@ -14,7 +14,8 @@ MINUS: Final = "\u2212"
 SHARES: Final = frozenset(
     ("share", "row_share", "column_share", "total_share", "variance_share", "survival", "change", "change_year")
 )
-WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank", "median"))
+WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank", "median", "points", "events", "nonevents"))
+NOTHING: Final = 1e-12  # smaller estimates are what floats leave of 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def printed(row: Row) -> Printed | None:
     if row.estimate is None:
         return None
     times = factor(row.measure)
-    number = row.estimate * times
+    number = row.estimate * times if abs(row.estimate) >= NOTHING else 0.0
     places = decimals(row.measure, number)
     if row.ci_low is None or row.ci_high is None:
         return Printed(fixed(number, places), "", "", "")

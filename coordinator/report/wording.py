@@ -54,7 +54,7 @@ INTERCEPT: Final = "intercept"
 COLUMN: Final = re.compile(
     r"(?:(?P<how>log1p|log|sqrt|square)\()?(?P<name>(?:city\.)?[a-z][a-z0-9_]*)\)?(?:\[(?P<code>[^\]]+)\])?"
 )
-OF_VARIABLES: Final = ("a", "b")  # keys whose codes are names of variables
+OF_VARIABLES: Final = ("a", "b", "feature")  # keys whose codes are names of variables
 UNITS: Final = frozenset(("account_holder", "employer", "loan", "household", "respondent"))
 
 

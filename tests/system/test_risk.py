@@ -95,6 +95,16 @@ def test_the_card_counts_the_pooled_rows_and_its_file_scores(six: Six, outcome: 
     assert model(out, "trees").rows == len(known)
 
 
+def test_the_page_names_each_kind_and_shows_no_key_that_a_row_has_not(out: Path) -> None:
+    for language, said in (
+        ("zh", ("评分卡", "梯度提升树", "的检验")),
+        ("en", ("scorecard", "boosted trees", "How well the model")),
+    ):
+        page = (out / f"report.{language}.html").read_text(encoding="utf-8")
+        assert all(words in page for words in said)
+        assert ">None<" not in page
+
+
 def test_what_has_no_answer_says_why(outcome: world.Outcome, out: Path) -> None:
     found = results(outcome)["questions"]
     assert found["nothing"]["fit"]["cause"] == "MODEL_NO_FEATURE"
