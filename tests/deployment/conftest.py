@@ -1,6 +1,5 @@
 """The federation, started once for each process of a test run, and seen to leave nothing behind."""
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -55,8 +54,6 @@ def watching(monkeypatch: pytest.MonkeyPatch, spied: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stage(spied: Path) -> Iterator[Stage]:
-    if importlib.util.find_spec("flwr") is None:
-        pytest.skip("flwr is not installed: the extra `flower`")
     with federation.folder() as run, ExitStack() as stack:
         sockets = {city: run / f"{city}.sock" for city in CITIES}
         with pytest.MonkeyPatch.context() as patch:

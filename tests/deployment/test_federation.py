@@ -41,6 +41,7 @@ def tiny(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("watching")
+# Linux tells in /proc who is connected to whom; where there is none, the rest of the federation is tested all the same.
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc to look at connections")
 def test_four_real_nodes_give_the_bytes_of_one_process_and_connect_to_nothing_but_the_gateway(
     stage: Stage, tiny: Path
@@ -92,6 +93,7 @@ def gate_of(city: str) -> int:
     return pid
 
 
+# The gate is a grandchild: only /proc says whose child it is, and nothing else may be killed.
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find a process")
 def test_a_gate_that_is_killed_after_its_vector_left_has_spent_once_and_its_numbers_stay_in_the_sum(
     stage: Stage, tiny: Path

@@ -13,6 +13,7 @@ from coordinator.superlink import HOST
 from tests.deployment.stage import CITIES, LOOPBACK, TIME_S, Stage, peers, told
 
 
+# Linux tells in /proc who is connected to whom; where there is none, the rest of the federation is tested all the same.
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc to look at connections")
 def test_no_process_has_looked_up_or_reached_anything_but_its_own_federation(stage: Stage, spied: Path) -> None:
     federation = stage.federation

@@ -5,7 +5,6 @@ import pytest
 from protocols.entropy import seeded
 from simulations.attacks import flower_two_faces, secagg_two_faces
 from simulations.attacks.parties import World
-from simulations.bench import flower
 from tests.disclosure.attacked import tried
 
 NAME = "secagg-two-faces"
@@ -29,8 +28,6 @@ def test_a_city_that_forgets_what_it_signed_is_read() -> None:
     assert tried(NAME).good, [each.observed("en") for each in tried(NAME).controls]
 
 
-# A control of another product: its extra is large, and CI installs what ours needs. With requirements/all.txt this runs.
-@pytest.mark.skipif(not flower.available(), reason="needs the extra `flower`, which CI does not install")
 def test_the_same_attack_reads_a_client_of_flower_s_secagg_plus() -> None:
     """Both lists with the target in them: every cell, up to the quantisation."""
     outcome = flower_two_faces.run(seeded("flower"))

@@ -74,6 +74,7 @@ def credit() -> Frame:
     """GiveMeSomeCredit: 150,000 rows, 10 columns with the ranges that a dictionary would have, those of money and counts as logarithms."""
     path = Path(os.environ.get("HPFED_TEST_DATA", "")) / "cs-training.csv"
     if not path.is_file():
+        # No package carries these rows, and others' data are never committed.
         pytest.skip("cs-training.csv of GiveMeSomeCredit is not in the folder of HPFED_TEST_DATA")
     table = pd.read_csv(path, index_col=0).fillna(0)
     made = pd.DataFrame({"y": table.pop(table.columns[0]) == 1})

@@ -28,6 +28,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+# Whether a child of a killed process still runs, only /proc tells.
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look at processes")
 
 

@@ -18,7 +18,6 @@ def test_without_flower_the_command_says_what_to_install(monkeypatch: pytest.Mon
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("flwr") is None, reason="flwr is not installed: the extra `flower`")
 def test_more_cities_than_one_machine_carries_are_refused(tmp_path: Path) -> None:
     place = federation.Place(tmp_path, None, tmp_path, b"", None, None, False)
     places = {f"c{number}": place for number in range(federation.MOST_CITIES + 1)}
