@@ -16,6 +16,8 @@ and content type come back. No redirect is followed.
 
 import argparse
 import asyncio
+import signal
+import socket
 import ssl
 import sys
 import time
@@ -187,6 +189,25 @@ def patient(connections: int) -> type[H11Protocol]:
     return Patient
 
 
+class Served(uvicorn.Server):
+    """The server, which reads its certificate again when it is told to (SIGHUP): connections from then on see the new one."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reread)
+
+    def reread(self) -> None:
+        """One that cannot be read changes nothing."""
+        config = self.config
+        with suppress(OSError):  # `ssl.SSLError` is one
+            files = (str(config.ssl_certfile), str(config.ssl_keyfile))
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                *files
+            )  # that they fit is seen before they are used
+            assert config.ssl is not None  # noqa: S101 this server has no other way
+            config.ssl.load_cert_chain(*files)
+
+
 def serve(arguments: list[str]) -> None:
     """The gateway process, until it is told to stop."""
     reads = argparse.ArgumentParser(prog="coordinator.gateway")
@@ -223,7 +244,7 @@ def serve(arguments: list[str]) -> None:
         h11_max_incomplete_event_size=LARGEST_HEADERS,
         timeout_keep_alive=SLOW_S,
     )
-    uvicorn.Server(config).run()
+    Served(config).run()
 
 
 def _written(status: int) -> None:

@@ -188,6 +188,12 @@ def control_of(superlink: SuperLink) -> ControlHttpClient:
     return _client(ControlHttpClient, superlink, superlink.ca.read_bytes(), "hpfed")
 
 
+def other_version(lost: BaseException) -> bool:
+    """Whether a run could not be made because the SuperLink is of another version of Flower, which waiting does not change."""
+    answer = getattr(lost, "response", None)
+    return isinstance(answer, httpx.Response) and answer.status_code == httpx.codes.PRECONDITION_FAILED
+
+
 def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, int]:
     """The node of each city's newest key. What is registered already stays; what is on no list goes.
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -42,6 +42,14 @@ OFFER_TIMEOUT_S: Final = 60.0
 COUNT_TIMEOUT_S: Final = 600.0
 OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
 Clock = Callable[[], int]
+Pace: TypeAlias = Literal["", "active", "idle"]
+
+
+def poll_s(roster: Roster, pace: Pace) -> float | None:
+    """How long a link is to wait between its questions: so many cities keep one SuperLink below a third of what it can do."""
+    cities = sum(map(roster.active, roster.cities))
+    wait = {"active": max(0.2, cities / 40), "idle": max(5.0, cities / 20)}
+    return min(60.0, wait[pace]) if pace else None
 
 
 @dataclass
@@ -49,7 +57,8 @@ class Post:
     """The coordinator's side of the line: its identity, the newest roster, the link, its clock and its message numbers.
 
     `roster`: whoever accepts a newer one puts it here; an open conversation heeds it at its next event. `number`: of the last message.
-    The caller starts it above every number that was used before. `life_s`: of a plan; `waits`: for each step of a conversation.
+    The caller starts it above every number that was used before. `life_s`: of a plan; `waits`: for each step of a conversation. `pace`: how
+    often links are asked to poll, by what follows what they are sent; nothing is said where nobody polls.
     """
 
     identity: Identity
@@ -61,15 +70,25 @@ class Post:
     number: int = 0
     life_s: int = LIFE_S
     waits: Sequence[int] = WAITS_S
+    pace: Pace = ""
 
-    def stamp(self) -> Stamp:
-        """The time, and for every city the next number."""
+    def stamp(self, under: Roster | None = None) -> Stamp:
+        """The time, and for every city the next number. `under`: of a conversation, the roster of its plan."""
         self.number += 1
-        return self.stamped(self.clock(), self.number)
+        return self.stamped(self.clock(), self.number, under)
 
-    def stamped(self, now: int, number: int) -> Stamp:
-        """A stamp that was given before: one number for every city."""
-        return Stamp(now, dict.fromkeys(self.roster.cities, number))
+    def unused(self) -> None:
+        """Nothing was sealed with the last stamp."""
+
+    def speaks(self, under: Roster) -> Identity:  # noqa: ARG002 there is one key
+        """Who says something to a city that holds this roster."""
+        return self.identity
+
+    def stamped(self, now: int, number: int, under: Roster | None = None) -> Stamp:
+        """A stamp that was given before: one number for every city. In a conversation the pace follows from its roster: a replay gives
+        the same bytes."""
+        pace: Pace = "active" if self.pace and under is not None else self.pace
+        return Stamp(now, dict.fromkeys(self.roster.cities, number), poll_s(under or self.roster, pace))
 
     def send(self, kind: Kind, sent: Outgoing, timeout_s: float) -> Iterator[tuple[int, bytes | Failure]]:
         """Carry requests to cities by id, and their replies back."""
@@ -230,6 +249,7 @@ def _asked(post: Post, body: Body, study: Study, cities: Sequence[int], life_s: 
             matter=matter,
             seq=stamp.seq[city],
             now=stamp.now,
+            poll_s=stamp.poll_s,
         )
         for city in cities
     }
@@ -398,7 +418,7 @@ class Conversation:
     ) -> "Conversation":
         """Write down what is opened, then open it. `answers`: kept with it. Without a `log` it is kept in memory."""
         said, log = answers or Answers(), log or Log()
-        stamp = post.stamp()
+        stamp = post.stamp(post.roster)
         opening = Opening(
             now=stamp.now,
             number=post.number,
@@ -422,8 +442,8 @@ class Conversation:
         Pre-condition: `post` has the roster of the plan, or a newer one. Errors: `PeerError LOG_DAMAGED`; LOG_DIVERGED where an event
         changes nothing now: it did when it was written, so other bytes went out then. To go on could make a second list of survivors.
         """
-        plan, stamp = Plan.decode(opening.plan), post.stamped(opening.now, opening.number)
         roster = self_declared(bytes(opening.roster))  # its own log: the root's signature held when it was accepted
+        plan, stamp = Plan.decode(opening.plan), post.stamped(opening.now, opening.number, roster)
         question = Question(opening.length, opening.layout, opening.question)
         state, sent = collector.start(post.identity, roster, plan, question, dict(opening.acks), stamp)
         talk = cls(post, log, state, sent, opening.now, heeded=roster.sha256)
@@ -527,6 +547,8 @@ class Conversation:
         stamp = self.post.stamp()
         event = Event(what, stamp.now, self.post.number, content)
         following, out = self._follows(event)
+        if not out:
+            self.post.unused()
         if following is not self.state:
             self.log.append(event)
             self._become(event, following, out)
@@ -544,7 +566,7 @@ class Conversation:
 
     def _follows(self, event: Event) -> tuple[collector.State, Outgoing]:
         """What an event makes of the state: the same when it is replayed."""
-        state, stamp = self.state, self.post.stamped(event.now, event.number)
+        state, stamp = self.state, self.post.stamped(event.now, event.number, self.roster)
         match What(event.what):
             case What.REPLY:
                 return collector.step(state, bytes(event.content), stamp, self.log.recall)

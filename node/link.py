@@ -66,4 +66,5 @@ class Pace:
         """The pace after one more question that nothing came of."""
         if now - self.answered < ACTIVE_S:
             return replace(self, wait_s=self.hint_s or self.active_s)
-        return replace(self, wait_s=min(self.idle_s, max(self.wait_s, self.active_s) * STEPPED))
+        longest = max(self.idle_s, self.hint_s)
+        return replace(self, wait_s=min(longest, max(self.wait_s, self.active_s) * STEPPED))
