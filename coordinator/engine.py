@@ -38,6 +38,7 @@ from protocols.study import Study
 
 LOCK: Final = homes.RUN / "engine.lock"
 TICK_S: Final = 0.5
+AHEAD: Final = 32  # message numbers that are written down as used at once: a restart leaves out no more
 TELLS_S: Final = 5  # an engine says at least so often that it is there
 TRIES_S: Final = 30  # before a city that does not say which roster it holds is asked again
 BUSY_S: Final = 5.0  # before a full disk is looked at again
@@ -46,7 +47,11 @@ Clock = Callable[[], int]
 
 @dataclass
 class Numbers:
-    """Message numbers of one engine: every study draws from them, so that no city sees an old number after newer ones."""
+    """Message numbers of one engine: every study draws from them, so that no city sees an old number after much newer ones.
+
+    Where a conversation is open they go on right behind those of the engine before: what that one had not delivered is sent again with its
+    old number, and a city takes none that is far below the newest. Else they begin at the clock, above those of a backup.
+    """
 
     home: Path
     clock: Clock
@@ -57,8 +62,9 @@ class Numbers:
     def following(self) -> int:
         with self._lock:
             if self._at + 1 >= self._end:
-                self._at = stores.numbers(self.home, self.clock())
-                self._end = self._at + stores.NUMBERS_AHEAD
+                self._at = max(self._at, stores.numbered(self.home) or 0, 0 if self._goes_on() else self.clock() * 1000)
+                self._end = self._at + AHEAD
+                stores.keep_number(self.home, self._end)
             self._at += 1
             return self._at
 
@@ -67,6 +73,9 @@ class Numbers:
         with self._lock:
             if number == self._at:
                 self._at -= 1
+
+    def _goes_on(self) -> bool:
+        return self._end > 0 or (stores.numbered(self.home) is not None and any(stores.logs(self.home)))
 
 
 @dataclass
@@ -264,7 +273,15 @@ class Engine:
             stack.callback(turn.give)
             left = asking.left(store.unfinished(), stack)
             post = self._line(run, stack)
-            ways = asking.Asking(post, study, run.signed, store, lambda: self._offers(post, run, study, turn), stack)
+            ways = asking.Asking(
+                post,
+                study,
+                run.signed,
+                store,
+                lambda: self._offers(post, run, study, turn),
+                stack,
+                progress=lambda line: run.note({"at": self.clock(), "event": "anew", "why": line}),
+            )
             found = None
             if left:
                 turn.take()
