@@ -518,7 +518,7 @@ def _key(file: Path) -> Any:
 def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
     """Errors: `ConfigError REQUEST_UNKNOWN` where not exactly one study goes by that name."""
     from node import city, ledger, mapping, policy, sheet
-    from node.station import ROSTER
+    from node.held import ROSTER
     from protocols import yamltext
     from protocols.errors import ConfigError
     from protocols.roster import self_declared

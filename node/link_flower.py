@@ -285,7 +285,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     signal.signal(signal.SIGINT, _unauthorised)  # from flwr, to its own process
     when_left(stopped.set)
-    carry(way, stopped)
+    try:
+        carry(way, stopped)
+    finally:
+        way.beside(HEARD.name).unlink(missing_ok=True)
     return 0
 
 

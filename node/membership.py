@@ -12,8 +12,8 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.city import City
+from node.held import ROSTER, held, keep_roster
 from node.identity import KEY, identity, key_file, public
-from node.station import ROSTER, keep_roster
 from node.transport import transport
 from protocols.enrolment import fingerprint, same_fingerprint, sign_enrolment
 from protocols.entropy import Entropy
@@ -62,12 +62,6 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.rename(path)
-
-
-def held(home: Path) -> Roster | None:
-    """The roster that this city has accepted."""
-    path = home / ROSTER
-    return self_declared(path.read_bytes()) if path.is_file() else None
 
 
 def accepted(home: Path, files: Sequence[bytes], told: str | None, now: int) -> Roster:

@@ -92,7 +92,9 @@ def when_left(stop: Callable[[], None]) -> None:
         return
 
     def wait() -> None:
-        while os.read(0, 1):  # nobody writes anything; not through `sys.stdin`, which an end of the program would wait for
+        while os.read(
+            0, 1
+        ):  # nobody writes anything; not through `sys.stdin`, which an end of the program would wait for
             pass
         stop()
 

@@ -59,3 +59,9 @@ def read(path: Path) -> ec.EllipticCurvePrivateKey:
 def public(key: ec.EllipticCurvePrivateKey) -> str:
     """What the roster lists: the compressed point (X9.62) in hex."""
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint).hex()
+
+
+def listed(home: Path) -> str:
+    """The public transport key under `home`, as the roster lists it; empty where there is none yet."""
+    path = home / KEY
+    return public(read(path)) if path.is_file() else ""

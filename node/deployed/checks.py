@@ -19,16 +19,14 @@ def doctor(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
 
     def work() -> None:
         from node import city, doctor, identity, running, settings, transport
-        from node.deployed.host import held
+        from node.deployed.host import roster_of
         from node.desk import Desk
         from protocols.distribution import installed
         from protocols.distribution import software as own
 
         where, here, at = home_of(folder, home), city.load(folder), now()
-        roster, found = held(where), settings.load(where, os.environ)
-        key = where / transport.KEY
-        link = transport.public(transport.read(key)) if key.is_file() else ""
-        public = identity.public(where)
+        roster, found = roster_of(where), settings.load(where, os.environ)
+        link, public = transport.listed(where), identity.public(where)
         heard, answered = (running.touched(where / each) for each in (running.HEARD, running.ANSWERED))
         asked = [each.asked() for each in Desk(where, here.city, public).requests().values() if each.state == "pending"]
         findings = [
@@ -79,15 +77,15 @@ def config_show(
     """
 
     def work() -> None:
-        from node import membership, settings
-        from node.station import ROSTER
+        from node import settings
+        from node.held import ROSTER, held
 
         where = home_of(folder, home)
         found: list[dict[str, Any]] = [{"key": "home", "value": str(where), "from": _home_from(where, folder)}]
         found += [
             {"key": each.key, "value": each.value, "from": each.source} for each in settings.origins(where, os.environ)
         ]
-        roster = membership.held(where)
+        roster = held(where)
         addresses = list(roster.entries.gateway) if roster else []
         found.append(
             {"key": "link.addresses", "value": addresses, "from": str(where / ROSTER) if roster else "default"}

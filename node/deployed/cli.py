@@ -170,13 +170,12 @@ def roster_show(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_
     """
 
     def work() -> None:
-        from node import membership
-        from node.station import ROSTER
+        from node.held import ROSTER, held
         from protocols import roster_text
         from protocols.errors import ConfigError, Place
 
         where = home_of(folder, home)
-        found = membership.held(where)
+        found = held(where)
         if found is None:
             raise ConfigError("ROSTER_FIRST", Place(str(where / ROSTER)))
         value = roster_text.value(found.entries, found)

@@ -36,7 +36,7 @@ def start(
 
     def work() -> None:
         where = home_of(folder, home)
-        roster = held(where)
+        roster = roster_of(where)
         _installed(roster)
         if only == "gate":
             _gate(folder, where, roster, lang, as_json)
@@ -48,16 +48,15 @@ def start(
     guarded(lang, as_json, work, peer=5)
 
 
-def held(home: Path) -> "Roster":
+def roster_of(home: Path) -> "Roster":
     """The roster of a home. Errors: `ConfigError ROSTER_FIRST`."""
-    from node import membership
-    from node.station import ROSTER
+    from node.held import ROSTER, held
     from protocols.errors import ConfigError, Place
 
-    held = membership.held(home)
-    if held is None:
+    found = held(home)
+    if found is None:
         raise ConfigError("ROSTER_FIRST", Place(str(home / ROSTER)))
-    return held
+    return found
 
 
 def _installed(roster: "Roster") -> None:
@@ -183,13 +182,17 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
     import signal
     import sys
 
-    from node import city, settings
+    from node import city, identity, settings, transport
+    from node.doctor import listed
     from node.keeping import Kept
     from node.running import SOCKET, alone
     from node.serve import fitting
     from protocols.errors import HpfedError, said
 
     here = city.load(folder)
+    no = listed(roster, here.city, identity.public(home).hex(), transport.listed(home), now())
+    if no is not None:
+        raise no
     fitting(home / SOCKET)
     found = settings.load(home, os.environ)
     direct = link == "direct" and bool(roster.entries.gateway)
@@ -298,7 +301,7 @@ def status(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
 
     def work() -> None:
         where = home_of(folder, home)
-        value = state_of(where, held(where))
+        value = state_of(where, roster_of(where))
         printed(value, as_json, lambda: _line(value))
         if not value["ok"]:
             raise typer.Exit(1)

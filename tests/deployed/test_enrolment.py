@@ -11,7 +11,7 @@ from coordinator import cli as coordinator
 from coordinator import roster as books
 from node import cli as node
 from node import membership
-from node.station import ROSTER
+from node.held import ROSTER
 from node.transport import transport
 from protocols.canonical import canonical
 from protocols.enrolment import fingerprint, read_enrolment, same_fingerprint, sign_enrolment

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from coordinator.exchange import Attended, Failure, exchange
+from node.held import ROSTER
 from node.link import UNAUTHORISED
-from node.station import ROSTER
 from protocols import study as studies
 from protocols.roster import self_declared
 from simulations import world
