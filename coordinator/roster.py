@@ -22,7 +22,7 @@ from protocols.canonical import canonical
 from protocols.enrolment import Enrolment, fingerprint, read_enrolment, same_fingerprint
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, PeerError, Place
-from protocols.roster import DAY, Asker, City, Entries, Key, Roster, accept, self_declared, sign_roster
+from protocols.roster import DAY, Asker, City, Entries, Key, Roster, Software, accept, self_declared, sign_roster
 from protocols.signed import FileType, public_of, unverified
 from protocols.yamltext import Record
 
@@ -173,6 +173,26 @@ def revoke(home: Path, name: str, reason: str, now: int) -> None:
     else:
         known = [city.name for city in entries.cities] + [asker.id for asker in entries.askers]
         raise ConfigError("ROSTER_UNKNOWN", name=name, known=", ".join(known) or "-")
+
+
+def accept_software(home: Path, version: str, sha256: str, drop: Sequence[str]) -> tuple[Software, ...]:
+    """Put a version, if there is one, on the next roster beside those that stand there, without the versions to drop.
+
+    An empty list accepts any. Errors: `ConfigError ROSTER_SOFTWARE`.
+    """
+    entries = following(home)
+    kept = [each for each in entries.software if each.version not in drop]
+    unknown = set(drop) - {each.version for each in entries.software}
+    try:
+        added = [Software(version=version, sha256=sha256)] if version else []
+    except ValidationError:
+        unknown = {version}
+    if unknown:
+        known = ", ".join(each.version for each in entries.software) or "-"
+        raise ConfigError("ROSTER_SOFTWARE", name=min(unknown), known=known)
+    listed = tuple(dict.fromkeys((*kept, *added)))
+    _keep(home, _edited(entries, software=[each.model_dump() for each in listed]))
+    return listed
 
 
 def sign(home: Path, root: Ed25519PrivateKey, now: int, new_root: Ed25519PrivateKey | None = None) -> Roster:

@@ -2133,6 +2133,12 @@ CODES: Final[dict[str, Texts]] = {
         "the roster accepts software {accepted}, and not the {version} sha256:{sha256} of this host",
         "Install an accepted version, or have the holder of the root key accept this one",
     ),
+    "ROSTER_SOFTWARE": _t(
+        "{name!r} 不是名册认可的版本，或没有给出它的摘要",
+        "认可新版本须加 --sha256（对方运行 hpfed-node software 可得）；名册已认可：{known}",
+        "{name!r} is no version that the roster accepts, or its digest was not given",
+        "To accept a new one add --sha256, as hpfed-node software prints it there; the roster accepts: {known}",
+    ),
     "SOFTWARE_UNRECORDED": _t(
         "hpfed 以可编辑方式安装，安装记录不含其文件",
         "在运行的主机上请用安装包安装",

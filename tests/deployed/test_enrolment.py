@@ -222,3 +222,19 @@ def test_a_roster_that_expired_is_renewed_and_an_expired_one_is_not_accepted(pla
         membership.accepted(place / "late", [first.file], told, NOW + 90 * DAY)
     assert (late.value.code, (place / "late").exists()) == ("ROSTER_EXPIRED", False)
     assert books.sign(place / "hub", root, NOW + 90 * DAY).in_force(NOW + 91 * DAY)
+
+
+def test_the_next_roster_accepts_software_by_its_digest_and_drops_it_again(place: Path) -> None:
+    words = ("roster", "software", "--home", "hub")
+    own = at(node, "software")
+    assert at(coordinator, *words) == {"own": own, "accepted": []}
+    assert at(coordinator, *words, own["version"])["accepted"] == [own]
+    other = {"version": "9.0.0", "sha256": "ab" * 32}
+    assert at(coordinator, *words, "9.0.0", "--sha256", "sha256:" + "ab" * 32)["accepted"] == [own, other]
+    at(coordinator, "roster", "sign", "--home", "hub")
+    assert [each.model_dump() for each in books.signed(place / "hub").entries.software] == [own, other]
+    assert at(coordinator, *words, "--drop", own["version"])["accepted"] == [other]
+    assert code(coordinator, *words, "9.0.1") == 2  # nobody knows its digest
+    assert code(coordinator, *words, "--drop", "8.0.0") == 2
+    assert at(coordinator, *words)["accepted"] == [other]
+    assert at(coordinator, *words, "--drop", "9.0.0")["accepted"] == []
