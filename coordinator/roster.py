@@ -191,7 +191,7 @@ def accept_software(home: Path, version: str, sha256: str, drop: Sequence[str]) 
         known = ", ".join(each.version for each in entries.software) or "-"
         raise ConfigError("ROSTER_SOFTWARE", name=min(unknown), known=known)
     listed = tuple(dict.fromkeys((*kept, *added)))
-    _keep(home, _edited(entries, software=[each.model_dump() for each in listed]))
+    _keep(home, _edited(entries, software=listed))
     return listed
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.running import HEARD, KEPT, SOCKET, listens, write
+from node.serve import DRAIN_S
 from protocols.entropy import operating_system
 from protocols.supervision import Child, Supervision, World, keep, value
 
-DRAIN_S: Final = 60.0  # an open conversation may be finished so long after the end was asked for
 GRACE_S: Final = DRAIN_S + 15.0
 FINAL: Final = frozenset({2, 3, 5})  # of the gate: a broken file, a refusal, a signature that does not hold
 GATE: Final = Child("gate", final=FINAL, grace_s=GRACE_S)

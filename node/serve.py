@@ -27,6 +27,7 @@ QUEUE: Final = 64
 MODE: Final = 0o660  # of the socket: the gate's user and the link's group
 LONGEST_PATH: Final = 103 if sys.platform == "darwin" else 107  # bytes of `sun_path`, without the NUL at its end
 LOOK_S: Final = 0.1
+DRAIN_S: Final = 60.0  # an open conversation may be finished so long after the end was asked for
 Answer = Callable[[bytes, int], bytes | None]
 
 

@@ -2205,12 +2205,6 @@ CODES: Final[dict[str, Texts]] = {
         "a node is running on this home already (process {pid})",
         "One node runs per home; hpfed-node status shows it, hpfed-node stop ends it",
     ),
-    "NODE_STOPPED": _t(
-        "这个主目录上没有节点在运行",
-        "请运行 hpfed-node start",
-        "no node is running on this home",
-        "Run hpfed-node start",
-    ),
     "NODE_STAYS": _t(
         "进程 {pid} 在 {seconds} 秒内没有结束",
         "请查看其输出；必要时由其启动者结束它",
@@ -2252,6 +2246,12 @@ CODES: Final[dict[str, Texts]] = {
         "每轮须往返三次；请改用网络链路，或只问单轮问题",
         "over files, studies of many rounds are impractical: {studies}",
         "Each round takes three trips; use a link, or ask questions of one round",
+    ),
+    "LINK_UNKNOWN": _t(
+        "协调方的 SuperLink 不认本市的传输密钥",
+        "协调方刚启动时稍候即可；否则请其确认名册已签发、引擎在运行，本市未被吊销",
+        "the SuperLink of the coordinator does not know this city's transport key",
+        "After its start wait a little; else ask whether the roster is signed, the engine runs, and this city is not revoked",
     ),
     "SUPERLINK_VERSION": _t(
         "协调方的 SuperLink 与本机的 Flower 版本不同（本机 {version}）",

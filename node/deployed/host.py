@@ -12,6 +12,7 @@ from node.shell import HERE, AsJson, Folder, Home, Lang, guarded, home_of, print
 if TYPE_CHECKING:
     from node.link import Way
     from node.settings import Settings
+    from protocols.errors import HpfedError
     from protocols.roster import Roster
 
 STOP_S = 90.0
@@ -75,10 +76,9 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
 
     from node import city, mapping, policy
     from node.desk import nobody
-    from node.keeping import DRAIN_S
     from node.opened import opened
     from node.running import SOCKET, when_left
-    from node.serve import listening
+    from node.serve import DRAIN_S, listening
     from node.station import station
     from protocols.entropy import operating_system
 
@@ -219,6 +219,9 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
                 sys.stdout.flush()
             elif any(each["state"] == "restarting" for each in children.values()):
                 typer.echo(text, err=True)
+            no = _why(children.get("link", {}))
+            if no is not None:
+                typer.echo(said(no, spoken(lang)), err=True)
 
         kept = Kept(home, commands, {**_environment(home), **language}, told)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -228,6 +231,20 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
         ended = kept.run()
     for name in ended.failed:
         raise typer.Exit(ended.kept[name].status or 1)
+
+
+def _why(link: dict[str, Any]) -> "HpfedError | None":
+    """What a link that ended says by its status, where that calls for somebody."""
+    from importlib.metadata import version
+
+    from node.link import INCOMPATIBLE, UNAUTHORISED
+    from protocols.errors import HpfedError
+
+    if link.get("state") != "restarting":
+        return None
+    if link["last_exit"] == INCOMPATIBLE:
+        return HpfedError("SUPERLINK_VERSION", version=version("flwr"))
+    return HpfedError("LINK_UNKNOWN") if link["last_exit"] == UNAUTHORISED else None
 
 
 def _beside(home: Path, roster: "Roster") -> str:

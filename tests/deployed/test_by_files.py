@@ -14,6 +14,7 @@ from coordinator import cli as coordinator
 from node import city, ingest, mapping, policy
 from node import cli as node
 from node.desk import nobody
+from node.held import held as newest
 from node.opened import opened
 from node.running import SOCKET
 from node.serve import Served, listening
