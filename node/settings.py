@@ -90,4 +90,4 @@ def _at(tree: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return tree
 
 
-KEYS: Final = tuple(("link", name) for name in Link.model_fields)
+KEYS: Final[tuple[tuple[str, ...], ...]] = tuple(("link", name) for name in Link.model_fields)

@@ -1,7 +1,7 @@
 """`hpfed-node doctor`, `software`, `config show`: whether this city's host is as it should be."""
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -38,7 +38,7 @@ def doctor(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
             doctor.courier(doctor.command_lines()),
             *doctor.over_files(roster, asked),
         ]
-        language = "zh" if spoken(lang) == "zh" else "en"
+        language: Literal["zh", "en"] = "zh" if spoken(lang) == "zh" else "en"
         failed = any(each.level == "fail" for each in findings)
         value = {"ok": not failed, "findings": [each.value() for each in findings]}
         printed(value, as_json, lambda: "\n".join(each.line(language) for each in findings))

@@ -74,7 +74,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     import signal
     import threading
 
-    from node import city, mapping, policy
+    from node import city, mapping, membership, policy
     from node.desk import nobody
     from node.opened import opened
     from node.running import SOCKET, when_left
@@ -83,6 +83,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     from protocols.entropy import operating_system
 
     here = city.load(folder)
+    membership.followed(home, here, roster, now())  # a roster that came by wire may list it
     rules, means = policy.load(folder, loose=here.synthetic or here.open_data), mapping.load(folder)
     who = station(here, means, home, roster, operating_system)
     streams = {"entropy": operating_system, "ledger_entropy": operating_system}
@@ -124,7 +125,7 @@ def _way(home: Path, roster: "Roster") -> Path:
     from importlib.util import find_spec
 
     from node import settings
-    from node.transport import KEY
+    from node.transport import KEY, followed
     from protocols.errors import ConfigError, HpfedError, Place
 
     entries, found = roster.entries, settings.load(home, os.environ)
@@ -134,6 +135,7 @@ def _way(home: Path, roster: "Roster") -> Path:
         raise ConfigError("FLOWER_MISSING")
     if not (home / KEY).is_file():
         raise ConfigError("KEY_NONE", Place(str(home / KEY)))
+    followed(home, roster)
     try:
         address = _looked(roster, found)
     except HpfedError as away:

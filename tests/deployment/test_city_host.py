@@ -132,13 +132,13 @@ def hub(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]
     made = Hub(stage, tmp_path_factory.mktemp("c"))
     keys = stage.federation.keys
     keys[CITY] = transport.public(transport.read(made.home / transport.KEY))
-    stage.exchange.renew()
+    stage.federation.exchange.renew()
     try:
         yield made
     finally:
         made.over()
         del keys[CITY]
-        stage.exchange.renew()
+        stage.federation.exchange.renew()
 
 
 def test_a_node_runs_and_survives_what_is_killed_and_stops(hub: Hub) -> None:
