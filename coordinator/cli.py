@@ -12,6 +12,7 @@ from coordinator.deployed.cli import identity_app, roster_app
 from coordinator.deployed.cli import init as init_home
 from coordinator.deployed.run import collect, study_results, study_run, study_watch
 from coordinator.deployed.serving import certificate_app, start, status, stop
+from coordinator.deployed.software import roster_software
 from coordinator.shell import HERE, AsJson, Home, Lang, guarded, printed, spoken
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app.add_typer(asker_app, name="asker")
 app.add_typer(report_app, name="report")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
+roster_app.command("software")(roster_software)
 app.command("init")(init_home)
 app.add_typer(certificate_app, name="certificate")
 app.command("collect")(collect)

@@ -245,7 +245,7 @@ class Engine:
         self, link: Exchange, on_event: Callable[[str, Mapping[str, object]], None] = lambda _n, _f: None
     ) -> Post:
         who, more = identity(self.home, self.roster), {"numbers": self.numbers, "home": self.home}
-        return Post(who, self.roster, link, self.clock, self.entropy, on_event, pace="active", **more)
+        return Post(who, self.roster, link, self.clock, self.entropy, on_event, hints=True, **more)
 
     # --- one run
 
@@ -298,7 +298,6 @@ class Engine:
                     post.identity = identity(self.home, self.roster)
                     found = ways.anew()
                 kept = answering.kept(post, found, store, {})
-                post.pace = "idle"
                 answering.told(post, found, kept, store)
             if found is not None:
                 asking.outdated(found, left)
@@ -374,7 +373,7 @@ class Line:
             run = courier_run(self.host.superlink, transport(roster.signed(self.host.home)))
         except Exception as lost:
             other = other_version(lost)
-            self.fault = ConfigError("SUPERLINK_VERSION", name=self.host.superlink.address) if other else None
+            self.fault = ConfigError("ENGINE_VERSION", name=self.host.superlink.address) if other else None
             raise
         self.fault = None
         return run

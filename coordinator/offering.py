@@ -78,13 +78,11 @@ def offered(
         if asked:
             around.bring(asked)
             left -= said.take(post, asked, rounds.offer(post, study, signed, asked))
-            post.pace = post.pace and "idle"
         if due <= 0 and asked:
             again_s, due = min(AGAIN_S[1], again_s * GROWS), again_s
         seen = here
         around.told({post.roster.name(city): _why(said.missing[city], here) for city in sorted(left)})
         if not left or _hopeless(said, study, left) or post.clock() >= until:
-            post.pace = post.pace and "active"
             return said.answers()
         around.wait(LOOK_S)
         due -= LOOK_S

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -42,14 +42,12 @@ OFFER_TIMEOUT_S: Final = 60.0
 COUNT_TIMEOUT_S: Final = 600.0
 OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
 Clock = Callable[[], int]
-Pace: TypeAlias = Literal["", "active", "idle"]
 
 
-def poll_s(roster: Roster, pace: Pace) -> float | None:
-    """How long a link is to wait between its questions: so many cities keep one SuperLink below a third of what it can do."""
-    cities = sum(map(roster.active, roster.cities))
-    wait = {"active": max(0.2, cities / 40), "idle": max(5.0, cities / 20)}
-    return min(60.0, wait[pace]) if pace else None
+def poll_s(roster: Roster) -> float:
+    """How long an active link is to wait between its questions (an idle one waits longer by itself): so many cities keep one SuperLink
+    below a third of what it can do."""
+    return min(60.0, max(0.2, sum(map(roster.active, roster.cities)) / 40))
 
 
 @dataclass
@@ -57,8 +55,8 @@ class Post:
     """The coordinator's side of the line: its identity, the newest roster, the link, its clock and its message numbers.
 
     `roster`: whoever accepts a newer one puts it here; an open conversation heeds it at its next event. `number`: of the last message.
-    The caller starts it above every number that was used before. `life_s`: of a plan; `waits`: for each step of a conversation. `pace`: how
-    often links are asked to poll, by what follows what they are sent; nothing is said where nobody polls.
+    The caller starts it above every number that was used before. `life_s`: of a plan; `waits`: for each step of a conversation. `hints`:
+    links are told how often to ask; nothing is said where nobody polls.
     """
 
     identity: Identity
@@ -70,7 +68,7 @@ class Post:
     number: int = 0
     life_s: int = LIFE_S
     waits: Sequence[int] = WAITS_S
-    pace: Pace = ""
+    hints: bool = False
 
     def stamp(self, under: Roster | None = None) -> Stamp:
         """The time, and for every city the next number. `under`: of a conversation, the roster of its plan."""
@@ -85,10 +83,10 @@ class Post:
         return self.identity
 
     def stamped(self, now: int, number: int, under: Roster | None = None) -> Stamp:
-        """A stamp that was given before: one number for every city. In a conversation the pace follows from its roster: a replay gives
+        """A stamp that was given before: one number for every city. In a conversation the hint follows from its roster: a replay gives
         the same bytes."""
-        pace: Pace = "active" if self.pace and under is not None else self.pace
-        return Stamp(now, dict.fromkeys(self.roster.cities, number), poll_s(under or self.roster, pace))
+        hint = poll_s(under or self.roster) if self.hints else None
+        return Stamp(now, dict.fromkeys(self.roster.cities, number), hint)
 
     def send(self, kind: Kind, sent: Outgoing, timeout_s: float) -> Iterator[tuple[int, bytes | Failure]]:
         """Carry requests to cities by id, and their replies back."""

@@ -10,18 +10,24 @@ The link process imports this file and not the gate.
 import os
 import queue
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from protocols.errors import ConfigError, Place
 from protocols.messages import LARGEST
 
 NOTHING: Final = 0xFFFF_FFFF  # instead of a length
 BUSY: Final = 0xFFFF_FFFE
 QUEUE: Final = 64
 MODE: Final = 0o660  # of the socket: the gate's user and the link's group
+LONGEST_PATH: Final = 103 if sys.platform == "darwin" else 107  # bytes of `sun_path`, without the NUL at its end
+LOOK_S: Final = 0.1
+DRAIN_S: Final = 60.0  # an open conversation may be finished so long after the end was asked for
 Answer = Callable[[bytes, int], bytes | None]
 
 
@@ -79,6 +85,13 @@ class Served:
             ):  # who asked has gone: the answer is in the books, and the same request gets it again
                 line.sendall(NOTHING.to_bytes(4, "big") if reply is None else len(reply).to_bytes(4, "big") + reply)
 
+    def drain(self, open_: Callable[[], bool], seconds: float) -> None:
+        """Stop when nothing is open any more, or after so long. From any thread but the one that answers."""
+        end = time.monotonic() + seconds
+        while open_() and time.monotonic() < end:
+            time.sleep(LOOK_S)
+        self.stop()
+
     def stop(self) -> None:
         """Nothing more is taken; what waits is still answered."""
         with suppress(OSError):
@@ -108,9 +121,19 @@ class Served:
         line.close()
 
 
+def fitting(path: Path) -> Path:
+    """The path of a socket. Errors: `ConfigError SOCKET_PATH` where the operating system takes none so long."""
+    length = len(os.fsencode(path))
+    if length > LONGEST_PATH:
+        raise ConfigError("SOCKET_PATH", Place(str(path)), length=length, limit=LONGEST_PATH)
+    return path
+
+
 @contextmanager
 def listening(path: Path) -> Iterator[Served]:
-    """A socket at `path`, which is taken over from a process that died. Errors: `FileExistsError` where something answers there."""
+    """A socket at `path`, which is taken over from a process that died. Errors: `FileExistsError` where something answers there;
+    `ConfigError SOCKET_PATH`."""
+    fitting(path)
     if path.is_socket():
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, suppress(ConnectionRefusedError):
             line.connect(str(path))

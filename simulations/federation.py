@@ -82,7 +82,7 @@ class Federation:
 
     superlink: SuperLink
     gateway: Gateway
-    keys: Mapping[str, str]
+    keys: dict[str, str]
     children: Mapping[str, Child]
     exchange: "FlowerExchange"
 

@@ -124,8 +124,7 @@ def test_a_study_that_was_asked_is_answered_once_and_every_message_has_a_number_
         assert {event["event"] for event in run.events} >= {"offer", "survivors", "receipt", "attest"}
         numbers = [peek(content).seq for _, city, content in made.sent if city == "east"]
         assert numbers == sorted(set(numbers))
-        hints = {kind: peek(content).poll_s for kind, _, content in made.sent}
-        assert (hints["offer"], hints["survivors"], hints["attest"]) == (0.2, 0.2, 5.0)
+        assert {peek(content).poll_s for _, _, content in made.sent} == {0.2}
 
 
 def test_a_study_waits_for_officers_and_for_a_city_that_is_away(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from coordinator.exchange import Attended, Failure, exchange
+from node.held import ROSTER
 from node.link import UNAUTHORISED
-from node.station import ROSTER
 from protocols import study as studies
 from protocols.roster import self_declared
 from simulations import world
@@ -158,7 +158,7 @@ def test_a_node_that_is_unregistered_is_cut_off_until_a_superlink_that_was_kille
     child, superlink = federation.children["north"], federation.children["superlink"]
     ends = child.ends
     with control(stage) as client:
-        client.UnregisterNode(UnregisterNodeRequest(node_id=run.nodes["north"]))
+        client.UnregisterNode(UnregisterNodeRequest(node_id=run.nodes["north"][0]))
     assert until(lambda: child.ends > ends, 10.0)
     assert child.status == UNAUTHORISED
     calls: list[bytes] = []
