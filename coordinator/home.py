@@ -23,7 +23,7 @@ from protocols import yamltext
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, Place
 from protocols.roster import DAY
-from protocols.yamltext import Record
+from protocols.yamltext import Record, Whole, Flag
 
 CONFIG: Final = Path("coordinator.yaml")
 CA: Final = Path("tls") / "ca.pem"
@@ -36,7 +36,7 @@ SUPERLINK_PORT: Final = 8000
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 the gateway is what cities reach
 FREE: Final = 1 << 30  # bytes that a disk has to have left, beside three times the vector
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
+Port = Annotated[Whole, Field(ge=1, le=65_535)]
 
 
 class GatewayConfig(Record):
@@ -44,9 +44,9 @@ class GatewayConfig(Record):
 
     host: str = EVERYWHERE
     port: Port
-    rate: Annotated[int, Field(ge=1, le=100_000)] = 50
-    connections: Annotated[int, Field(ge=1, le=65_536)] = 64
-    courier: bool = False
+    rate: Annotated[Whole, Field(ge=1, le=100_000)] = 50
+    connections: Annotated[Whole, Field(ge=1, le=65_536)] = 64
+    courier: Flag = False
 
 
 class SuperLinkConfig(Record):
@@ -59,7 +59,7 @@ class SuperLinkConfig(Record):
 class EngineConfig(Record):
     """How many conversations go on at once."""
 
-    conversations: Annotated[int, Field(ge=1, le=64)] = 8
+    conversations: Annotated[Whole, Field(ge=1, le=64)] = 8
 
 
 class Config(Record):
