@@ -62,8 +62,8 @@ class Numbers:
     def following(self) -> int:
         with self._lock:
             if self._at + 1 >= self._end:
-                self._at = max(self._at, stores.numbered(self.home) or 0, 0 if self._goes_on() else self.clock() * 1000)
-                self._end = self._at + AHEAD
+                begins = max(stores.numbered(self.home) or 0, 0 if self._goes_on() else self.clock() * 1000)
+                self._at, self._end = begins - 1, begins + AHEAD
                 stores.keep_number(self.home, self._end)
             self._at += 1
             return self._at
