@@ -39,8 +39,9 @@ roster_app.command("software")(roster_software)
 app.command("init")(init_home)
 app.add_typer(certificate_app, name="certificate")
 app.command("collect")(collect)
-for name, command in (("start", start), ("stop", stop), ("status", status)):
-    app.command(name)(command)
+app.command("start")(start)
+app.command("stop")(stop)
+app.command("status")(status)
 for name, command in (("run", study_run), ("watch", study_watch), ("results", study_results)):
     study_app.command(name)(command)
 

@@ -91,7 +91,7 @@ def test_a_renewed_certificate_is_read_without_a_restart_and_one_that_does_not_f
     tls = hub / "tls"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     files = {"ssl_certfile": tls / "gateway.pem", "ssl_keyfile": tls / "gateway.key"}
-    context.load_cert_chain(*files.values())
+    context.load_cert_chain(files["ssl_certfile"], files["ssl_keyfile"])
     shown: Any = SimpleNamespace(config=SimpleNamespace(ssl=context, **files))
     before = served_by(context, hub)
     at(coordinator, "certificate", "renew", "--home", "hub")
