@@ -2199,6 +2199,12 @@ CODES: Final[dict[str, Texts]] = {
         "the {key} key of this city on the roster is not the one that this host has",
         "After a rotation get the newest roster; else restore the key from its backup, or enrol again",
     ),
+    "HOLDER_HISTORY": _t(
+        "更换对象密钥后，同一人在新旧快照中名称不同，无法再与此前的精确研究比对：此后凡须与之比对的精确研究都会被拒绝",
+        "确要更换时加 --accept-history-loss，之后重新 ingest；已花的预算不变",
+        "with a new holder key nobody can be held against earlier exact studies, and exact studies that have to be are declined from then on",
+        "If that is meant add --accept-history-loss, and ingest again; what was spent stays spent",
+    ),
     "NODE_RUNNING": _t(
         "这个主目录上已有节点在运行（进程 {pid}）",
         "一个主目录只运行一个节点；用 hpfed-node status 查看，用 hpfed-node stop 结束",
