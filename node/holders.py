@@ -14,7 +14,7 @@ from protocols.errors import ConfigError, Place
 
 
 def rotate(home: Path, *, now: int, entropy: Entropy) -> None:
-    """Replace the holder key; the audit file says so first. Errors: `ConfigError KEY_NONE`; `Refusal LEDGER_LOCKED` while a gate is open."""
+    """Replace the holder key; the audit file says so. Errors: `ConfigError KEY_NONE`; `Refusal LEDGER_LOCKED` while a gate is open."""
     path = home / HOLDER_KEY
     if not path.is_file():
         raise ConfigError("KEY_NONE", Place(str(path)))
