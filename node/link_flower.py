@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
@@ -44,8 +45,11 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from node import serve
 from node.link import UNAUTHORISED, Pace, Way
 from node.transport import read as read_key
+from protocols.clock import wall_ms
 from protocols.errors import HpfedError
 from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
+from protocols.logfile import Log, silent, to_stderr
+from protocols.logged import Event
 from protocols.messages import peek
 
 AT_ONCE: Final = 2  # requests that one link has at the gate
@@ -82,6 +86,7 @@ class Link:
     way: Way
     pace: Pace
     heard: float
+    log: Log = field(default_factory=silent)
     fingerprints: set[bytes] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -170,10 +175,14 @@ class Link:
         refused = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, GATE)
         if content is None:
             return Message(refused, reply_to=message)
+        began = time.monotonic()
         try:
             reply = self._asked(content, min(self.way.answer_s, message.metadata.ttl))
         except serve.GateAwayError:
+            self.log.say(Event.GATE_AWAY, content)
             return Message(refused, reply_to=message)
+        taken = int(1000 * (time.monotonic() - began))
+        self.log.say(Event.SILENT if reply is None else Event.ANSWERED, content if reply is None else reply, ms=taken)
         values = {"none": {}} if reply is None else records(reply)
         return Message(RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message)
 
@@ -184,6 +193,7 @@ class Link:
             try:
                 return serve.ask(Path(self.way.gate), content, max(1.0, until - time.monotonic()))
             except serve.GateBusyError:
+                self.log.say(Event.GATE_BUSY, content)
                 if time.monotonic() + BUSY_WAIT_S > until:
                     raise serve.GateAwayError from None
                 time.sleep(BUSY_WAIT_S)
@@ -214,13 +224,24 @@ def _client(way: Way, keys: Keys, ca: bytes) -> FleetHttpClient:
     )
 
 
-def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event) -> None:
+def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event, log: Log) -> None:
     """Wait until the SuperLink lets this key in; on return it believes the node offline. Says goodbye for a link that was killed first.
+
+    What the gateway's first answer has for a date goes into the log: how far this clock is ahead.
 
     The connection would end the process on the first no. Errors: `httpx.HTTPStatusError` for a no that waiting does not change.
     """
     node = Path(way.node)
+    dated = threading.Event()
+
+    def date(answer: httpx.Response) -> None:
+        ahead = ahead_ms(answer.headers.get("date", ""), wall_ms())
+        if ahead is not None and not dated.is_set():
+            dated.set()
+            log.say(Event.CLOCK, ms=ahead)
+
     with _client(way, keys, ca) as client:
+        client._client.event_hooks = {"response": [date]}
         if node.is_file():
             with suppress(httpx.HTTPError, ValueError):
                 client.DeactivateNode(DeactivateNodeRequest(node_id=int(node.read_text(encoding="ascii"))))
@@ -244,11 +265,19 @@ def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event) -> None:
             stopped.wait(WAITS_S[min(tries, len(WAITS_S) - 1)])
 
 
-def carry(way: Way, stopped: threading.Event) -> None:
+def ahead_ms(date: str, now_ms: int) -> int | None:
+    """How far this clock is ahead of a date as HTTP writes it, whose seconds are whole; None for what is no date."""
+    try:
+        return now_ms - int(parsedate_to_datetime(date).timestamp()) * 1000 - 500
+    except ValueError:
+        return None
+
+
+def carry(way: Way, stopped: threading.Event, log: Log) -> None:
     """Be this city's link until `stopped`, or until the SuperLink was away for long."""
     private = read_key(Path(way.key))
     keys, ca = (private, private.public_key()), Path(way.ca).read_bytes()
-    let_in(way, keys, ca, stopped)
+    let_in(way, keys, ca, stopped, log)
     if stopped.is_set():
         return
     with http_request_response(way.address, False, ca, keys, max_retries=0) as calls:
@@ -257,7 +286,9 @@ def carry(way: Way, stopped: threading.Event) -> None:
         part = node.with_suffix(".part")
         part.write_text(str(fleet.node_id), encoding="ascii")
         part.rename(node)
-        Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic()).work(stopped)
+        log.say(Event.CONNECTED)
+        Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic(), log).work(stopped)
+        log.say(Event.DISCONNECTED)
 
 
 def main(arguments: list[str]) -> int:
@@ -268,10 +299,12 @@ def main(arguments: list[str]) -> int:
             del os.environ[name]
     if way.proxy:
         os.environ["HTTPS_PROXY"] = way.proxy
-    stopped = threading.Event()
+    log, stopped = Log(wall_ms, to_stderr), threading.Event()
+    log.say(Event.STARTED)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     signal.signal(signal.SIGINT, _unauthorised)  # from flwr, to its own process
-    carry(way, stopped)
+    carry(way, stopped, log)
+    log.say(Event.STOPPED)
     return 0
 
 

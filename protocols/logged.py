@@ -34,6 +34,7 @@ class Event(StrEnum):
     READY = "ready"  # it answers
     CONNECTED = "connected"  # a link was let in
     DISCONNECTED = "disconnected"  # a link heard nothing for long, or was put out
+    CLOCK = "clock"  # `ms`: how far this machine's clock is ahead of the coordinator's
     RUN = "run"  # a courier run began
     RUN_LOST = "run_lost"
     ASKED = "asked"  # a request went out to a city
@@ -105,7 +106,7 @@ class Line(Record):
     round: Annotated[int, Field(ge=0, lt=2**16)] | None = None
     step: Kind | None = None
     city: Annotated[str, Field(pattern="^[a-z0-9-]{2,64}$")] | None = None
-    ms: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    ms: Annotated[int, Field(gt=-(2**53), lt=2**53)] | None = None
     bytes: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     code: Code | None = None
 
