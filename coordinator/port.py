@@ -13,7 +13,7 @@ from protocols.measured import COORDINATOR, PATHS, STATUSES, Figures, asked, rep
 
 HOST: Final = "127.0.0.1"  # there is no setting for another
 PORT: Final = 9464
-COUNTED: Final = Path("run") / "gateway.counted.json"  # in the home: what the gateway has answered
+COUNTED: Final = Path("run") / "gateway" / "counted.json"  # in the home: what the gateway has answered
 EVERY_S: Final = 5.0  # between writings of it
 Look = Callable[[Figures], Mapping[str, bool]]
 
@@ -76,6 +76,7 @@ class Counted:
         self._written = self._clock()
         part = self._path.with_suffix(".part")
         with suppress(OSError):
+            part.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             part.write_text(json.dumps([[*key, times] for key, times in self._counts.items()]), encoding="ascii")
             part.replace(self._path)
 

@@ -18,7 +18,8 @@ class Way:
     """Everything a link needs, and all it may read: the fleet address, its authority, the transport key, the gate's socket.
 
     `node`: a file with the id that the SuperLink knew this link by, so that a killed one is let in at once. `proxy`: an HTTPS proxy of
-    this city, or empty. `answer_s`: how long the gate may take.
+    this city, or empty. `answer_s`: how long the gate may take. `home`: where its log goes, empty for standard error
+    alone. `metrics`: the port of loopback with its figures, 0 for none.
     """
 
     address: str
@@ -30,6 +31,8 @@ class Way:
     idle_s: float = 5.0
     proxy: str = ""
     answer_s: float = 7 * 86_400.0
+    home: str = ""
+    metrics: int = 0
 
     def write(self, path: Path) -> None:
         """As a file for the process; it holds no secret."""

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
@@ -36,20 +36,21 @@ from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectUnavailableError
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.logger import FLOWER_LOGGER
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import RunNotRunningException
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.fleet_http_connection import http_request_response
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from node import serve
+from node import link_port, serve
 from node.link import UNAUTHORISED, Pace, Way
 from node.transport import read as read_key
 from protocols.clock import wall_ms
 from protocols.errors import HpfedError
 from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
-from protocols.logfile import Log, silent, to_stderr
-from protocols.logged import Event
+from protocols.logfile import Log, Rotated, folder_of, silent, to_stderr, uncaught
+from protocols.logged import Event, of_flower
 from protocols.messages import peek
 
 AT_ONCE: Final = 2  # requests that one link has at the gate
@@ -76,6 +77,17 @@ class Fleet:
     pull_object: Callable[[int, str], bytes]
     push_object: Callable[[int, str, str, bytes], None]
     confirm: Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Stands in for the handlers of Flower's logger: what it says becomes lines of our log, which keep its level and a number."""
+
+    log: Log
+    level: int = 20  # INFO
+
+    def handle(self, record: Any) -> None:
+        self.log.keep(of_flower(f"{record.levelname} {record.getMessage()}", wall_ms(), "info"))
 
 
 @dataclass
@@ -299,11 +311,18 @@ def main(arguments: list[str]) -> int:
             del os.environ[name]
     if way.proxy:
         os.environ["HTTPS_PROXY"] = way.proxy
-    log, stopped = Log(wall_ms, to_stderr), threading.Event()
+    figures, stopped = link_port.figures(), threading.Event()
+    log = Log(wall_ms, to_stderr, figures.heard, *((Rotated(folder_of(Path(way.home)), "link"),) if way.home else ()))
+    FLOWER_LOGGER.handlers = [Heard(log)]
+    sys.excepthook = uncaught(log)
     log.say(Event.STARTED)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     signal.signal(signal.SIGINT, _unauthorised)  # from flwr, to its own process
-    carry(way, stopped, log)
+    with ExitStack() as stack:
+        if way.metrics:
+            with suppress(OSError):  # another link of this host has the port: figures are no reason to be away
+                stack.enter_context(link_port.listening(figures, Path(way.gate), way.metrics))
+        carry(way, stopped, log)
     log.say(Event.STOPPED)
     return 0
 

@@ -15,6 +15,7 @@ from protocols.errors import HpfedError
 from protocols.logged import NOTHING, About, Event, Level, Line, about, line, of_child
 
 FOLDER: Final = Path("log")  # in the home
+ELSEWHERE: Final = "LOGS_DIRECTORY"  # in the environment: where a service manager wants them instead
 FILES: Final = 10  # of one process, with the one that is written
 LARGEST: Final = 20_000_000  # bytes of a file
 Sink = Callable[[Line], None]
@@ -27,14 +28,20 @@ def to_stderr(said: Line) -> None:
         sys.stderr.flush()
 
 
+def folder_of(home: Path) -> Path:
+    """Where the files of a home are, unless a service manager says otherwise."""
+    told = os.environ.get(ELSEWHERE)
+    return Path(told.split(":")[0]) if told else home / FOLDER
+
+
 class Rotated:
-    """`log/<process>.jsonl` of a home, mode 0600: when it is full it becomes `.1`, what was `.1` becomes `.2`, and the last goes.
+    """`<process>.jsonl` in a folder, mode 0600: when it is full it becomes `.1`, what was `.1` becomes `.2`, and the last goes.
 
     One process writes it. `size`: of what is there.
     """
 
-    def __init__(self, home: Path, process: str, *, largest: int = LARGEST, files: int = FILES) -> None:
-        self._path, self._largest, self._files = home / FOLDER / f"{process}.jsonl", largest, files
+    def __init__(self, folder: Path, process: str, *, largest: int = LARGEST, files: int = FILES) -> None:
+        self._path, self._largest, self._files = folder / f"{process}.jsonl", largest, files
         self._file = -1
         self.size = 0
 
@@ -104,6 +111,11 @@ class Log:
             self.keep(said)
 
 
+def uncaught(log: Log) -> Callable[..., None]:
+    """For `sys.excepthook`: an error that nobody caught is one line, and its text, which may hold a value, is said nowhere."""
+    return lambda *_: log.say(Event.BUG)
+
+
 def silent() -> Log:
     """A log that nobody reads: of worlds in one process, and of tests."""
     return Log(lambda: 0)
@@ -111,4 +123,4 @@ def silent() -> Log:
 
 def log_of(home: Path, process: str, clock: Callable[[], int]) -> Log:
     """The log of a process that nobody captures: on standard error, and in its home."""
-    return Log(clock, to_stderr, Rotated(home, process))
+    return Log(clock, to_stderr, Rotated(folder_of(home), process))

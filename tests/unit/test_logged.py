@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from coordinator.exchange import Reason
 from protocols import logged, messages
 from protocols.errors import PeerError
-from protocols.logfile import FOLDER, Log, Rotated
+from protocols.logfile import ELSEWHERE, FOLDER, Log, Rotated, folder_of
 from protocols.logged import LEVELS, LONGEST, REASONS, Event, Line, about, line, of_child
 from protocols.messages import Kind
 from tests.conversations.table import NOW
@@ -108,10 +108,13 @@ def test_an_error_is_said_by_its_code_alone_and_an_unknown_one_not_at_all() -> N
     assert [each.level for each in kept] == ["error", "error", "warning", "warning"]
 
 
-def test_a_file_is_rotated_and_the_oldest_goes(tmp_path: Path) -> None:
+def test_a_file_is_rotated_and_the_oldest_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ELSEWHERE, "/var/log/hpfed-link")
+    assert folder_of(tmp_path) == Path("/var/log/hpfed-link")
+    monkeypatch.delenv(ELSEWHERE)
     said = line(Event.STARTED, AT)
     length = len(said.text()) + 1
-    kept = Rotated(tmp_path, "gate", largest=3 * length, files=3)
+    kept = Rotated(folder_of(tmp_path), "gate", largest=3 * length, files=3)
     for _ in range(10):
         kept(said)
     kept.close()
@@ -123,7 +126,7 @@ def test_a_file_is_rotated_and_the_oldest_goes(tmp_path: Path) -> None:
     }
     assert stat.S_IMODE((folder / "gate.jsonl").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    again = Rotated(tmp_path, "gate", largest=3 * length, files=3)
+    again = Rotated(tmp_path / FOLDER, "gate", largest=3 * length, files=3)
     again(said)
     assert again.size == 2 * length
 
@@ -131,7 +134,7 @@ def test_a_file_is_rotated_and_the_oldest_goes(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file where the folder should be")
     kept: list[Line] = []
-    log = Log(lambda: AT, Rotated(tmp_path, "gate"), kept.append)
+    log = Log(lambda: AT, Rotated(tmp_path / FOLDER, "gate"), kept.append)
     log.say(Event.STARTED)
     assert len(kept) == 1
     assert os.listdir(tmp_path) == [FOLDER.name]

@@ -235,4 +235,4 @@ def test_the_gateway_counts_routes_and_answers_of_its_lists_and_the_rest_as_othe
         ("hpfed_gateway_requests_total", ("other", "404")): 3.0,
     }
     coordinator.counted(made, tmp_path / "nowhere")
-    coordinator.Counted(tmp_path / "no" / "folder", lambda: 0.0)(b"/", 404)  # stops nothing
+    coordinator.Counted(tmp_path / "counted.json" / "below", lambda: 0.0)(b"/", 404)  # stops nothing
