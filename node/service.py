@@ -11,7 +11,7 @@ from protocols.services import Service
 
 GATE: Final = "hpfed-gate"  # the user that owns the home
 LINK: Final = "hpfed-link"  # the user, and the group that may ask the gate
-SETTINGS: Final = Path("node.yaml")  # what this city sets for its link
+SETTINGS: Final = Path("config.yaml")  # what this city sets for its link
 ROWS: Final = ("data",)  # of the city folder
 BOOKS: Final = ("identity", "secrets", "snapshots", "ledger.sqlite", "audit", "requests", "officers")  # of the home
 
@@ -52,7 +52,7 @@ def services(
         shown=tuple(f"-{home / each}" for each in (ROSTER, SETTINGS)),
         logs=LINK,
         flower=str(home / TRANSPORT.parent / "flwr"),
-        mounts=(kept, str(home / "run")),
+        mounts=(kept, str(home / "run"), f"{home / ROSTER}:ro"),
     )
     ingest = Service(
         "hpfed-node-ingest",

@@ -27,10 +27,10 @@ FAMILIES: Final[Mapping[Network, str]] = {
 class Service:
     """One process. `says`: what it is. `network`: none at all, loopback alone, `allow` alone, or whoever comes to the port it `publishes`.
 
-    `writes`, `hidden`, `shown`: paths that it may write, that it must not see, and that it reads; one that may not be there begins with `-`.
-    `credential`: a file that only the service manager can read, and hands on. `logs`: a folder under /var/log, where the process has none
-    to write in its home. `flower`: its own folder, where it imports flwr. In a compose file: `mounts`, paths that it writes, and `beside`,
-    the service whose loopback it shares.
+    `writes`, `hidden`, `shown`: paths that it may write, that it must not see, and that it reads; with `-` before it, one that may not be
+    there. `credential`: a file that only the service manager can read, and hands on. `logs`: a folder under /var/log, where the process has
+    none to write in its home. `flower`: its own folder, where it imports flwr. In a compose file: `mounts`, further paths, with `:ro` those
+    that are only read, and `beside`, the service whose loopback it shares.
     """
 
     name: str
@@ -128,8 +128,8 @@ def compose(name: str, services: Sequence[Service]) -> str:
 
 
 def _contained(service: Service, sharing: Set[str]) -> dict[str, Any]:
-    shown = [each.removeprefix("-") for each in service.shown]
-    mounts = [*(f"{each}:{each}" for each in service.mounts), *(f"{each}:{each}:ro" for each in shown)]
+    listed = [*service.mounts, *(f"{each}:ro" for each in service.shown if not each.startswith("-"))]
+    mounts = [f"{each.removesuffix(':ro')}:{each}" for each in listed]
     found: dict[str, Any] = {
         "image": IMAGE,
         "command": list(service.command),
