@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.exchange import Attended, City, Failure
 from protocols.logfile import Log
-from protocols.logged import About, Event, about
+from protocols.logged import Event, about
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Watched:
             if isinstance(reply, Failure):
                 self.log.say(Event.FAILED, matter, city=city, ms=taken, code=reply.reason)
             else:  # which is not believed yet: its length is all that is said of it
-                self.log.say(Event.ANSWERED, About({**matter.fields, "bytes": len(reply)}), city=city, ms=taken)
+                self.log.say(Event.ANSWERED, replace(matter, bytes=len(reply)), city=city, ms=taken)
             yield city, reply
 
     def close(self) -> None:

@@ -313,7 +313,7 @@ def main(arguments: list[str]) -> int:
         os.environ["HTTPS_PROXY"] = way.proxy
     figures, stopped = link_port.figures(), threading.Event()
     log = Log(wall_ms, to_stderr, figures.heard, *((Rotated(folder_of(Path(way.home)), "link"),) if way.home else ()))
-    FLOWER_LOGGER.handlers = [Heard(log)]
+    FLOWER_LOGGER.handlers[:] = [Heard(log)]  # type: ignore[list-item]  # a handler has more, which nobody calls
     sys.excepthook = uncaught(log)
     log.say(Event.STARTED)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())

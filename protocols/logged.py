@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -119,10 +119,14 @@ class Line(Record):
 class About:
     """What a message is about, as its header says; nothing of it is believed. Empty for what is no message."""
 
-    fields: dict[str, Any]
+    study: str | None = None
+    conversation: str | None = None
+    round: int | None = None
+    step: Kind | None = None
+    bytes: int | None = None
 
 
-NOTHING: Final = About({})
+NOTHING: Final = About()
 
 
 def about(content: bytes | None) -> About:
@@ -132,13 +136,15 @@ def about(content: bytes | None) -> About:
     try:
         header = peek(content)
     except HpfedError:
-        return About({"bytes": len(content)})
-    found: dict[str, Any] = {"step": header.kind, "bytes": len(content)}
-    if int(header.study, 16):
-        found["study"] = "sha256:" + header.study
-    if int(header.conversation, 16):
-        found |= {"conversation": header.conversation, "round": header.round}
-    return About(found)
+        return About(bytes=len(content))
+    inside = int(header.conversation, 16) != 0
+    return About(
+        study=f"sha256:{header.study}" if int(header.study, 16) else None,
+        conversation=header.conversation if inside else None,
+        round=header.round if inside else None,
+        step=header.kind,
+        bytes=len(content),
+    )
 
 
 def line(
@@ -151,9 +157,19 @@ def line(
     code: str | None = None,
 ) -> Line:
     """A line. `at_ms`: Unix ms. A code that is not listed is not said: `code` of an error that a newer version has."""
-    said = {"city": city, "ms": ms, "code": code if code is not None and is_code(code) else None}
-    given = {name: value for name, value in said.items() if value is not None}
-    return Line(ts=stamp(at_ms), level=LEVELS.get(event, "info"), event=event, **matter.fields, **given)
+    return Line(
+        ts=stamp(at_ms),
+        level=LEVELS.get(event, "info"),
+        event=event,
+        study=matter.study,
+        conversation=matter.conversation,
+        round=matter.round,
+        step=matter.step,
+        city=city,
+        ms=ms,
+        bytes=matter.bytes,
+        code=code if code is not None and is_code(code) else None,
+    )
 
 
 def stamp(at_ms: int) -> str:
@@ -191,8 +207,9 @@ def of_flower(text: str, at_ms: int, before: Level) -> Line:
     named = _FLOWER.match(plain)
     level = _NAMES[named[1]] if named else before
     number = _NUMBER.search(plain) if level == "error" else None
-    code = {"code": f"FLWR_{int(number[1])}"} if number else {}
-    return Line(ts=stamp(at_ms), level=level, event=Event.FLWR, **code)
+    return Line(
+        ts=stamp(at_ms), level=level, event=Event.FLWR, code=f"FLWR_{int(number[1])}" if number is not None else None
+    )
 
 
 def of_child(text: str, at_ms: int, before: Level) -> Line:

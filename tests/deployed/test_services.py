@@ -6,6 +6,7 @@ The examples of `docs/deploy` are written by `python -m tests.deployed.test_serv
 import shlex
 import shutil
 import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any, Final
@@ -81,8 +82,8 @@ def examples() -> dict[Path, str]:
     return {
         Path(party, name): text
         for party, (program, services) in EXAMPLES.items()
-        for how in ("systemd", "compose")
-        for name, text in rendered(program, services, how).items()  # type: ignore[arg-type]  # one of the two
+        for files in (rendered(program, services, "systemd"), rendered(program, services, "compose"))
+        for name, text in files.items()
     }
 
 
@@ -115,8 +116,6 @@ def test_print_fills_in_the_home_and_writes_what_it_prints(tmp_path: Path) -> No
 
 def beside() -> Path:
     """Where the programs of this environment are."""
-    import sys
-
     return Path(sys.executable).parent
 
 

@@ -5,8 +5,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_all_series_that_there_can_be_are_few_and_the_parser_of_prometheus_reads
 ) -> None:
     made = Figures(metrics)
     for each in metrics:
-        for key in measured.product(*(known for _, known in each.labels)):
+        for key in product(*(known for _, known in each.labels)):
             made.put(each.name, 0.05, **{label: value for (label, _), value in zip(each.labels, key, strict=True)})
     found = read(made.text())
     assert len(found) == sum(each.series for each in metrics) <= MOST_SERIES
@@ -74,9 +75,12 @@ def test_all_series_that_there_can_be_are_few_and_the_parser_of_prometheus_reads
 
 def test_a_label_that_is_not_listed_is_no_series() -> None:
     made = Figures(COORDINATOR)
-    for labels in ({"reason": "王五"}, {}, {"reason": "crashed", "study": "x"}):
-        with pytest.raises(KeyError):
-            made.add("hpfed_failures_total", **labels)
+    with pytest.raises(KeyError):
+        made.add("hpfed_failures_total", reason="王五")
+    with pytest.raises(KeyError):
+        made.add("hpfed_failures_total")
+    with pytest.raises(KeyError):
+        made.put("hpfed_failures_total", 1.0, reason="crashed", study="x")
     assert read(made.text()) == {}
 
 
@@ -92,7 +96,8 @@ class Carrier:
     def present(self) -> frozenset[str]:
         return frozenset({"suzhou"})
 
-    def each(self, _kind: str, requests: dict[str, bytes], _timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
+    def each(self, kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
+        del kind, timeout_s
         for city in requests:
             yield city, reply() if city == "suzhou" else Failure("timed_out", "王五")
 
