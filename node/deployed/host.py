@@ -1,6 +1,7 @@
 """`hpfed-node start`, `stop`, `status`: this city's node as processes that run on."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from protocols.roster import Roster
 
 STOP_S = 90.0
+GATE_S = 1.0  # for the gate to say how it is
 
 
 def start(
@@ -72,7 +74,9 @@ def _installed(roster: "Roster") -> None:
 def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json: bool) -> None:
     """The gate, in this process."""
     import signal
+    import sys
     import threading
+    import time
 
     from node import city, mapping, membership, policy
     from node.desk import nobody
@@ -80,7 +84,11 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     from node.running import SOCKET, when_left
     from node.serve import DRAIN_S, listening
     from node.station import station
+    from node.watched import remaining, watched
+    from protocols.clock import wall_ms
     from protocols.entropy import operating_system
+    from protocols.logfile import log_of, uncaught
+    from protocols.logged import Event
 
     here = city.load(folder)
     membership.followed(home, here, roster, now())  # a roster that came by wire may list it
@@ -97,7 +105,11 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
         when_left(served.stop)
         zh, en = f"{here.city} 的网关已打开", f"the gate of {here.city} is open"
         printed({"city": here.city, "gate": "open"}, as_json, lambda: zh if spoken(lang) == "zh" else en)
-        served.answer(gate.answer, now)
+        log = log_of(home, "gate", wall_ms)
+        sys.excepthook = uncaught(log)
+        log.say(Event.STARTED)
+        served.answer(watched(gate.answer, log, time.monotonic), now, remaining(gate.ledger))
+        log.say(Event.STOPPED)
 
 
 def _link(home: Path, roster: "Roster") -> None:
@@ -176,6 +188,8 @@ def _told(home: Path, address: str, ca: str, found: "Settings") -> "Way":
         idle_s=found.link.idle_s,
         proxy=found.link.proxy,
         at_once=found.link.at_once,
+        home=str(home),
+        metrics=found.link.metrics,
     )
 
 
@@ -330,18 +344,26 @@ def status(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
 
 def state_of(home: Path, roster: "Roster") -> dict[str, Any]:
     """How a home's processes are, whoever keeps them. `ok`: all do their work."""
-    from node.running import HEARD, SEEN_S, SOCKET, listens, running, touched
+    from node.running import HEARD, SEEN_S, SOCKET, running, touched
+    from node.serve import GateAwayError, stats
 
-    at, found = now(), running(home)
+    at, found, gate = now(), running(home), {}
+    with suppress(GateAwayError):
+        said = stats(home / SOCKET, GATE_S)
+        gate = {"queue": said.queue, "busy_s": said.busy_s}
     heard = touched(home / HEARD)
     there = heard is not None and at - heard <= SEEN_S
     if found is None:  # nothing is kept here: `--only` processes, or none
-        children = {"gate": {"state": "ok" if listens(home / SOCKET) else "stopped"}}
+        children = {"gate": {"state": "ok" if gate else "stopped"}}
         if roster.entries.gateway:
             children["link"] = {"state": "ok" if there else "stopped"}
     else:
         children = found.get("children", {})
     value = _state(roster, children, "ok" if there else "silent")
+    if "gate" in value["children"]:
+        value["children"]["gate"] |= gate
+        if not gate and value["children"]["gate"]["state"] == "ok":
+            value["children"]["gate"]["state"] = "silent"
     states = [each["state"] for each in value["children"].values()]
     return {
         "ok": bool(states) and all(each == "ok" for each in states),
