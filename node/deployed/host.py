@@ -227,7 +227,7 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
 
         def told(children: dict[str, Any]) -> None:
             value = {"city": here.city, **_state(roster, children, "ok")}
-            text = f"{here.city}  {_line(value)}"
+            text = f"{here.city}  {line(value)}"
             whole = all(each["state"] == "ok" for each in children.values())
             if (whole or shown) and text != (shown or [""])[-1] and not kept.stopping.is_set():
                 shown.append(text)
@@ -235,7 +235,7 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
                 sys.stdout.flush()
             elif any(each["state"] == "restarting" for each in children.values()):
                 typer.echo(text, err=True)
-            no = _why(children.get("link", {}))
+            no = why(children.get("link", {}))
             if no is not None:
                 typer.echo(said(no, spoken(lang)), err=True)
 
@@ -243,13 +243,13 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: kept.stopping.set())
         if link == "supernode":
-            typer.echo(_beside(home, roster), err=True)
+            typer.echo(beside(home, roster), err=True)
         ended = kept.run()
     for name in ended.failed:
         raise typer.Exit(ended.kept[name].status or 1)
 
 
-def _why(link: dict[str, Any]) -> "HpfedError | None":
+def why(link: dict[str, Any]) -> "HpfedError | None":
     """What a link that ended says by its status, where that calls for somebody."""
     from importlib.metadata import version
 
@@ -263,7 +263,7 @@ def _why(link: dict[str, Any]) -> "HpfedError | None":
     return HpfedError("LINK_UNKNOWN") if link["last_exit"] == UNAUTHORISED else None
 
 
-def _beside(home: Path, roster: "Roster") -> str:
+def beside(home: Path, roster: "Roster") -> str:
     """What a city runs beside the gate where its link is a stock SuperNode."""
     from node.transport import KEY
 
@@ -283,7 +283,7 @@ def _state(roster: "Roster", children: dict[str, Any], link: str) -> dict[str, A
     return {"children": states, "outbound": outbound}
 
 
-def _line(value: dict[str, Any]) -> str:
+def line(value: dict[str, Any]) -> str:
     """`gate ok · link ok · outbound hpf.example.cn:8443`."""
     from node.link import INCOMPATIBLE, UNAUTHORISED
 
@@ -335,7 +335,7 @@ def status(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
     def work() -> None:
         where = home_of(folder, home)
         value = state_of(where, roster_of(where))
-        printed(value, as_json, lambda: _line(value))
+        printed(value, as_json, lambda: line(value))
         if not value["ok"]:
             raise typer.Exit(1)
 
