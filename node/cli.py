@@ -14,6 +14,7 @@ from node.deployed.cli import identity_app, roster_app
 from node.deployed.cli import init as init_home
 from node.deployed.host import start, status, stop
 from node.deployed.run import answer
+from node.deployed.service import service_app
 from node.shell import HERE, AsJson, Folder, Home, Lang, guarded, home_of, printed, spoken
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app.add_typer(officer_app, name="officer")
 app.add_typer(audit_app, name="audit")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
+app.add_typer(service_app, name="service")
 app.command("init")(init_home)
 app.add_typer(config_app, name="config")
 app.command("start")(start)

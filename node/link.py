@@ -21,7 +21,8 @@ class Way:
 
     `node`: a file with the id that the SuperLink knew this link by, so that a killed one is let in at once; beside it `heard` and
     `answered` are touched when the SuperLink was heard, and when an answer was sent. `proxy`: an HTTPS proxy of this city, or empty.
-    `answer_s`: how long the gate may take. `at_once`: requests that the gate has from this link.
+    `answer_s`: how long the gate may take. `at_once`: requests that the gate has from this link. `home`: where its log
+    goes, empty for standard error alone. `metrics`: the port of loopback with its figures, 0 for none.
     """
 
     address: str
@@ -34,6 +35,8 @@ class Way:
     proxy: str = ""
     answer_s: float = 7 * 86_400.0
     at_once: int = 2
+    home: str = ""
+    metrics: int = 0
 
     def beside(self, name: str) -> Path:
         """Another file of the link's own folder."""
