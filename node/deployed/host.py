@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protocols.roster import Roster
 
 STOP_S = 90.0
-GATE_S = 1.0  # for the gate to say how it is
+GATE_S = 3.0  # for the gate to say how it is
 
 
 def start(
