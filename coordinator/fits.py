@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from coordinator.results import POOLED
 from protocols.canonical import canonical
 from protocols.models.interface import Result
 from protocols.models.modelfile import ModelFile
@@ -15,15 +16,21 @@ FOLDER: Final = "models"
 LIFE_MONTHS: Final = 12  # after which a model is fitted anew
 
 
-def entry(result: Result | None) -> dict[str, Any]:
-    """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one."""
+def entry(result: Result | None, cities: Mapping[int, str]) -> dict[str, Any]:
+    """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one. `cities`:
+    names of those that can answer it, by their place in the plan."""
     if result is None:
         return {"rows": [], "tests": [], "keys": []}
-    rows = [row.published("pooled") for row in result.rows]
+    told = {name: result.cities[place] for place, name in cities.items() if place in result.cities}
+    scopes = {POOLED: (result.rows, result.tests), **told}
     return {
-        "rows": rows,
-        "tests": [{"name": test.name, **test.values} for test in result.tests],
-        "keys": list(dict.fromkeys(name for row in result.rows for name in row.keys)),
+        "rows": [row.published(scope) for scope, (rows, _) in scopes.items() for row in rows],
+        "tests": [
+            {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
+            for scope, (_, tests) in scopes.items()
+            for test in tests
+        ],
+        "keys": list(dict.fromkeys(name for rows, _ in scopes.values() for row in rows for name in row.keys)),
         "coefficients": [dict(each) for each in result.coefficients],
         "fit": dict(result.fit),
     }

@@ -223,7 +223,8 @@ class Study:
         window = self.file.window
         months = None if window is None else Months.between(window.from_, window.to)
         questions = {question.id: question for question in self.file.questions}
-        return Domain(self.meant, self.exact, self.file.as_of, months, questions=questions)
+        release = self.file.release
+        return Domain(self.meant, self.exact, self.file.as_of, months, questions=questions, release=release)
 
     @cached_property
     def meant(self) -> Dictionary:
