@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from coordinator.results import POOLED
 from protocols.canonical import canonical
+from protocols.models.evaluate_question import EvaluateQuestion
 from protocols.models.interface import Result
 from protocols.models.modelfile import ModelFile
 from protocols.models.question import ManyRounds
@@ -38,11 +40,21 @@ def entry(result: Result | None, cities: Mapping[int, str]) -> dict[str, Any]:
 
 def files(study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
     """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about."""
+    with_scores = {
+        name: replace(each, model={**each.model, **_reference(study, fits, name)}) for name, each in fits.items()
+    }
     return {
-        f"{FOLDER}/{question.id}.json": _model(study, question, fits[question.id], cities[question.id])
+        f"{FOLDER}/{question.id}.json": _model(study, question, with_scores[question.id], cities[question.id])
         for question in study.many
         if question.id in fits and fits[question.id].model
     }
+
+
+def _reference(study: Study, fits: Mapping[str, Result], name: str) -> dict[str, Any]:
+    """Of a model that its own study evaluates: the scores of the rows it was fitted on, which later scores are held against."""
+    evaluations = [each for each in study.many if isinstance(each, EvaluateQuestion) and each.model == name]
+    found = [fits[each.id].fit["reference"] for each in evaluations if "reference" in fits[each.id].fit]
+    return {"reference": found[0]} if found and fits[name].model else {}
 
 
 def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> bytes:

@@ -371,7 +371,7 @@ def chosen(study: Study, question: Question) -> dict[str, Any]:
 
 def asked(question: Question) -> dict[str, Any]:
     """A question's own parameters, as they were understood."""
-    shared = {"id", "kind", "release", "weight", "sampling", "cohort"}
+    shared = {"id", "kind", "release", "weight", "sampling", "cohort", "files"}
     return {key: value for key, value in question.model_dump(mode="json", by_alias=True).items() if key not in shared}
 
 

@@ -207,7 +207,7 @@ class EvaluatePlan:
 
     def start(self, model: Predictor | None = None, against: Predictor | None = None) -> Evaluating:
         """model, against: of an earlier question, where none was planned with. Errors: `ConfigError` MODEL_ABSENT, MODEL_NOT_BINARY,
-        MODEL_OUTCOMES, MODEL_SCORE_COLUMN."""
+        MODEL_OUTCOMES, MODEL_VARIABLES."""
         evaluated, other = self.model or model, self.against or against
         if evaluated is None:
             raise ConfigError("MODEL_ABSENT", id=self.question.model)
@@ -599,7 +599,10 @@ def _fits(name: str, model: Predictor, dictionary: Dictionary) -> None:
     if isinstance(model.fit, Linear) and model.fit.family != "binomial":
         raise ConfigError("MODEL_NOT_BINARY", id=name)
     design.known(dictionary, model.outcome, ("boolean",), "outcome")
-    adapted(model, dictionary, _nothing)
+    try:
+        adapted(model, dictionary, _nothing)
+    except ConfigError as fault:
+        raise ConfigError("MODEL_VARIABLES", id=name, names=fault.values["names"]) from None
 
 
 def _alike(question: Evaluate, one: Predictor, other: Predictor) -> None:
@@ -651,7 +654,7 @@ def plan(
 ) -> EvaluatePlan:
     """model, against, as_of: as in `EvaluatePlan`.
 
-    Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_OUTCOMES, MODEL_CUT, MODEL_SCORE_COLUMN, STUDY_VARIABLE, MODEL_TYPE, STUDY_AXES,
+    Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_OUTCOMES, MODEL_CUT, MODEL_VARIABLES, STUDY_VARIABLE, MODEL_TYPE, STUDY_AXES,
     MODEL_PRECISION.
     """
     checked(question, dictionary, model, against)

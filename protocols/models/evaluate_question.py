@@ -99,13 +99,11 @@ class EvaluateQuestion(ManyRounds, Evaluate):
         return [asked] if isinstance(asked, Ask) else []
 
     def key_of(self, fault: HpfedError) -> str:
-        keys = {
-            "MODEL_CUT": "cut",
-            "MODEL_NOT_BINARY": "model",
-            "MODEL_SCORE_COLUMN": "model",
-            "MODEL_OUTCOMES": "against",
-        }
-        return keys.get(fault.code, "by")
+        """By what the fault is about: a model that is named, else the key."""
+        named = {self.model: "model", self.against: "against"}
+        return {"MODEL_CUT": "cut", "MODEL_OUTCOMES": "against"}.get(fault.code) or named.get(
+            fault.values.get("id"), "by"
+        )
 
 
 def _fitted(name: str, found: Result | None) -> Predictor:
