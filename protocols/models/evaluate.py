@@ -173,6 +173,12 @@ class EvaluatePlan:
         made = self.model.as_of if isinstance(self.model, ModelFile) else None
         return self.model is None or (made is not None and made == self.as_of)
 
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Which files it evaluates, if any."""
+        both = (("evaluated", self.model), ("against", self.against))
+        return {key: stated(each) for key, each in both if isinstance(each, ModelFile)}
+
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """Codes of `by` and those of whom it is not known; one group of all rows otherwise."""
@@ -286,13 +292,13 @@ class EvaluatePlan:
         """read: columns of the city's own dictionary."""
         models = self._models(ask)
         adapted_ = [adapted(each, self.dictionary, read) for each in models]
-        scored = [_scored(each, here, rows) for each, here in zip(models, adapted_, strict=True)]
+        found = [scored(each, here, rows) for each, here in zip(models, adapted_, strict=True)]
         outcome = read(models[0].outcome)
-        used = outcome.known & np.logical_and.reduce([known for _, _, known in scored])
+        used = outcome.known & np.logical_and.reduce([known for _, _, known in found])
         if ask.round >= len(self.purposes):
-            columns = {MARGIN: Column(scored[0][1], used), EVENT: outcome}
+            columns = {MARGIN: Column(found[0][1], used), EVENT: outcome}
             return self._later.measure(plain(ask), columns.__getitem__, rows)
-        y, ps = outcome.values[used].astype(np.intp), [each[used] for each, _, _ in scored]
+        y, ps = outcome.values[used].astype(np.intp), [each[used] for each, _, _ in found]
         places = [np.minimum((p * self.bins).astype(np.intp), self.bins - 1) for p in ps]
         match self.purposes[ask.round]:
             case purpose if purpose == PAIRS:
@@ -300,7 +306,7 @@ class EvaluatePlan:
                 return Sums({"products": paired.products(one, other, y, (places[0], places[1]))})
             case purpose if purpose == CITIES:
                 return Sums(self._binned(y, ps[0], places[0]))
-        group, cuts = self._group(read, rows)[used], self._cuts(models[0])
+        group, cuts = self.group_of(read, rows)[used], self._cuts(models[0])
         groups, bands = len(self.groups), len(cuts) + 1
         at = group * bands + np.searchsorted(cuts, places[0], side="right")
         sums = {
@@ -331,7 +337,8 @@ class EvaluatePlan:
             f"{prefix}squares": np.array([((p - y) ** 2).sum()]),
         }
 
-    def _group(self, read: Read, rows: int) -> Places:
+    def group_of(self, read: Read, rows: int) -> Places:
+        """The place of each row in `groups`."""
         if not self.question.by:
             return np.zeros(rows, np.intp)
         given = read(self.question.by[0])
@@ -399,11 +406,7 @@ class EvaluatePlan:
             fit["bands"] = [[significant(each) for each in band] for band in found.bands]
             if self.model is None and found.reference is not None:
                 fit["reference"] = found.reference.model_dump(mode="json")
-        fit |= {
-            key: stated(each)
-            for key, each in (("evaluated", self.model), ("against", self.against))
-            if isinstance(each, ModelFile)
-        }
+        fit |= self.files
         metrics = () if self.release == "by_city" else found.metrics
         rows = [row for each in metrics for row in printed_rows(each, by)]
         cities = {
@@ -587,7 +590,7 @@ def _features(model: Predictor) -> dict[str, int]:
     return {each.name: each.cells for each in _bins(model)}
 
 
-def _scored(model: Predictor, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
+def scored(model: Predictor, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
     """Probability, its log odds within +-30, and where there is one."""
     found = scores(model, read, rows)
     odds = found.margin if getattr(model.fit, "link", "logit") == "logit" else logit(found.mean)

@@ -13,11 +13,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import PlainSerializer
 
 from protocols.errors import ConfigError, HpfedError
-from protocols.models import evaluate
+from protocols.models import evaluate, private_evaluate
 from protocols.models.evaluate import Evaluate, EvaluateAsk, EvaluatePlan, Evaluating
-from protocols.models.interface import Ask, Model, Result
+from protocols.models.interface import Ask, Draw, Model, Result
 from protocols.models.modelfile import Linear, ModelFile, Predictor, Weight
-from protocols.models.question import ManyRounds, Setting
+from protocols.models.private_evaluate import PrivateEvaluatePlan
+from protocols.models.question import ManyRounds, Setting, supposed
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Domain
 from protocols.statistics.question import Fault, Release
@@ -35,6 +36,7 @@ class EvaluateQuestion(ManyRounds, Evaluate):
     EXAMPLE: ClassVar[Example] = Example({"id": "how_good", "kind": "evaluate", "model": "owners"}, holder={})
     ASK = EvaluateAsk
     STATE = Evaluating
+    MODES = ("dp", "exact")
 
     kind: Literal["evaluate"] = "evaluate"
     files: Files | None = None
@@ -64,6 +66,9 @@ class EvaluateQuestion(ManyRounds, Evaluate):
 
     def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:
         yield from super().faults_beside(domain, release)
+        what = None if domain.exact else private_evaluate.not_offered(self)
+        if what is not None:
+            yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} ({what})"})
         for key, name in (("model", self.model), ("against", self.against)):
             known = isinstance(domain.questions.get(name or ""), ManyRounds) and name != self.id
             if name is not None and self._of_file(name) is None and not known:
@@ -73,9 +78,9 @@ class EvaluateQuestion(ManyRounds, Evaluate):
                 "against", "MODEL_TOGETHER", {"key": f"model: {self.model}", "other": f"against: {self.against}"}
             )
 
-    def planned(self, setting: Setting) -> EvaluatePlan:
+    def planned(self, setting: Setting) -> EvaluatePlan | PrivateEvaluatePlan:
         given = (setting.dictionary, setting.cities, setting.most_rows, setting.study)
-        return evaluate.plan(
+        plain = evaluate.plan(
             self,
             *given,
             model=self._of_file(self.model),
@@ -84,9 +89,14 @@ class EvaluateQuestion(ManyRounds, Evaluate):
             release=self.release or setting.domain.release,
             as_of=setting.domain.as_of,
         )
+        return plain if setting.domain.exact else private_evaluate.plan(plain, setting, self.id)
+
+    def draws(self, domain: Domain) -> tuple[Draw, ...]:
+        plan = self.planned(supposed(domain))
+        return plan.draws if isinstance(plan, PrivateEvaluatePlan) else ()
 
     def start(self, model: Model[Any, Any], given: Mapping[str, Result]) -> Evaluating:
-        if not isinstance(model, EvaluatePlan):
+        if not isinstance(model, EvaluatePlan | PrivateEvaluatePlan):
             raise ConfigError("MODEL_ABSENT", id=self.model)
         found = {name: _fitted(name, given.get(name)) for name in self.named()}
         return model.start(found.get(self.model), found.get(self.against or ""))
