@@ -1,9 +1,10 @@
 """The question `kind: evaluate`, whose rounds are those of `evaluate.py`, in mode dp those of `private_evaluate.py`.
 
 Leaves the city, under masks: rows by bin of the score, class and group; by band of scores the sums of the probability and of the squared
-error; by city, a few rounded numbers that the city made of itself; beside another model, two sums of products; with `slope`, then the
-rounds of a regression on the score. In mode exact all of these sums are seen by the coordinator and by every city. In mode dp they have
-noise, and are two: the histogram, and four totals.
+error; with `against`, the histogram of another model, and in a second round two sums of products of placements; by city, in a round of its
+own, 18 whole numbers in thousandths that the city made of itself, in a slot that no other city fills (zeros with fewer than 100 events
+or non-events); with `slope`, then the rounds of a regression on the score. In mode exact all of these sums are seen by the coordinator and
+by every city. In mode dp they have noise, and are two: the histogram, and four totals.
 """
 
 import json
@@ -14,7 +15,7 @@ from pydantic import PlainSerializer
 
 from protocols.errors import ConfigError, HpfedError
 from protocols.models import evaluate, private_evaluate
-from protocols.models.evaluate import Evaluate, EvaluateAsk, EvaluatePlan, Evaluating
+from protocols.models.evaluate import SCORES, Evaluate, EvaluateAsk, EvaluatePlan, Evaluating
 from protocols.models.interface import Ask, Draw, Model, Result
 from protocols.models.modelfile import Linear, ModelFile, Predictor, Weight
 from protocols.models.private_evaluate import PrivateEvaluatePlan
@@ -101,12 +102,14 @@ class EvaluateQuestion(ManyRounds, Evaluate):
         found = {name: _fitted(name, given.get(name)) for name in self.named()}
         return model.start(found.get(self.model), found.get(self.against or ""))
 
-    def example_asks(self, model: EvaluatePlan) -> Sequence[Ask]:
-        """Of a model of the constant alone."""
+    def example_asks(self, model: EvaluatePlan | PrivateEvaluatePlan) -> Sequence[Ask]:
+        """Of each round before a slope, where a model of the constant alone stands for one that the study fits."""
         constant = Weight(term="intercept", estimate=-1.0, std_error=0.1)
         fit = Linear(family="binomial", link="logit", weights=(constant,), covariance=((0.01,),), error_bound=0.0)
-        asked = model.ask(model.start(Predictor(variables=(), outcome="owner", fit=fit)))
-        return [asked] if isinstance(asked, Ask) else []
+        stands = Predictor(variables=(), outcome="outcome", fit=fit)
+        common: dict[str, Any] = {"study": "", "layout": "", "chain": "", "model": stands, "against": stands}
+        purposes = model.purposes if isinstance(model, EvaluatePlan) else (SCORES,)
+        return [EvaluateAsk(round=number, purpose=purpose, **common) for number, purpose in enumerate(purposes)]
 
     def key_of(self, fault: HpfedError) -> str:
         """By what the fault is about: a model that is named, else the key."""
