@@ -226,7 +226,7 @@ class EvaluatePlan:
         return Evaluating(model=evaluated.bare, against=other.bare if other else None, chain=self.study)
 
     def ask(self, state: Evaluating) -> EvaluateAsk | Done:
-        models = {
+        models: dict[str, Any] = {
             "model": None if self.model else state.model,
             "against": None if self.against else state.against,
         }
@@ -235,9 +235,9 @@ class EvaluatePlan:
             return asked if isinstance(asked, Done) else widened(EvaluateAsk, asked, **models)
         purpose = self.purposes[state.round]
         plain_ask = Ask(round=state.round, purpose=purpose, study=self.study, layout="", chain=state.chain)
-        counts = [self._pooled(state), state.sums["against"]] if purpose == PAIRS else []
+        counts = [self._pooled(state).ravel().tolist(), state.sums["against"]] if purpose == PAIRS else []
         models |= {
-            "counts": tuple(tuple(int(cell) for cell in np.ravel(each)) for each in counts),
+            "counts": tuple(tuple(int(cell) for cell in each) for each in counts),
             "reference": self._reference(state) if purpose == CITIES else None,
         }
         bare = widened(EvaluateAsk, plain_ask, **models)
@@ -245,7 +245,8 @@ class EvaluatePlan:
 
     def _pooled(self, state: Evaluating) -> Reals:
         """The histogram of the model, classes x bins, over all groups."""
-        return np.array(state.sums["histogram"]).reshape(len(self.groups), 2, self.bins).sum(axis=0)
+        cells = np.array(state.sums["histogram"]).reshape(len(self.groups), 2, self.bins)
+        return np.asarray(cells.sum(axis=0), np.float64)
 
     def _reference(self, state: Evaluating) -> Reference | None:
         """What scores of a city are held against: those that the model was made on, where its file says so; else those of all cities."""
@@ -378,11 +379,10 @@ class EvaluatePlan:
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
         found = fixedpoint.decode(blocks, total)
         after, chain = state.round + 1, chained(state.chain, ask, total)
-        slope = None
-        if self.follow is not None and after == len(self.purposes):
-            slope = self.follow.start().model_copy(update={"round": after, "chain": chain})
+        begins = self.follow is not None and after == len(self.purposes)
+        first = self._later.start().model_copy(update={"round": after, "chain": chain}) if begins else None
         sums = {name: tuple(values.tolist()) for name, values in found.values.items()}
-        return state.model_copy(update={"round": after, "chain": chain, "sums": {**state.sums, **sums}, "slope": slope})
+        return state.model_copy(update={"round": after, "chain": chain, "sums": {**state.sums, **sums}, "slope": first})
 
     def seen(self, state: Evaluating) -> Seen | None:
         """A model is looked at, not estimated; what follows is a slope and a constant."""
@@ -458,8 +458,8 @@ class EvaluatePlan:
         yield from (
             replace(each, measure=f"against_{each.measure}") for each in ranking(there, None, rows, self.confidence)
         )
-        sums = (np.array(state.sums[f"against_{name}"]) for name in ("squares", "predicted"))
-        fitted = calibrated(*sums, pooled[1].sum(keepdims=True), np.array([rows]), self.in_sample)
+        squares, predicted = (np.array(state.sums[f"against_{name}"]) for name in ("squares", "predicted"))
+        fitted = calibrated(squares, predicted, pooled[1].sum(keepdims=True), np.array([rows]), self.in_sample)
         if fitted is None:
             names = ("brier", "expected", "observed_expected")
             yield from (Metric(f"against_{name}", None, base=0.0, obs_status="z") for name in names)

@@ -114,9 +114,8 @@ class EvaluateQuestion(ManyRounds, Evaluate):
     def key_of(self, fault: HpfedError) -> str:
         """By what the fault is about: a model that is named, else the key."""
         named = {self.model: "model", self.against: "against"}
-        return {"MODEL_CUT": "cut", "MODEL_OUTCOMES": "against"}.get(fault.code) or named.get(
-            fault.values.get("id"), "by"
-        )
+        keys = {"MODEL_CUT": "cut", "MODEL_OUTCOMES": "against"}
+        return keys.get(fault.code) or named.get(str(fault.values.get("id")), "by")
 
 
 def _fitted(name: str, found: Result | None) -> Predictor:

@@ -90,6 +90,12 @@ class Told:
         return self.no + self.yes
 
 
+def _told(cells: Reals, each: float, totals: Reals, total: float) -> Told:
+    """cells: classes (no, yes) x bins."""
+    no, yes, expected, squares = (float(value) for value in totals)
+    return Told(cells[1], cells[0], each, no, yes, expected, squares, total)
+
+
 @dataclass(frozen=True)
 class PrivateEvaluatePlan:
     """An evaluation with noise that every party has planned alike. `plain`: the same in mode exact."""
@@ -209,9 +215,9 @@ class PrivateEvaluatePlan:
         total = self.setting.variances.get(TOTALS, 0.0) / UNIT**2
         cells = np.array(state.sums[HISTOGRAM][1:]).reshape(self.groups, 2, self.bins)
         totals = np.array(state.sums[TOTALS]).reshape(self.groups, 4)
-        whole = Told(*cells.sum(axis=0)[::-1], self.groups * each, *totals.sum(axis=0), self.groups * total)
+        whole = _told(cells.sum(axis=0), self.groups * each, totals.sum(axis=0), self.groups * total)
         groups = zip(cells, totals, strict=True) if self.question.by else ()
-        return (whole, *(Told(of[1], of[0], each, *four, total) for of, four in groups))
+        return (whole, *(_told(of, each, four, total) for of, four in groups))
 
     def metrics(self, state: Evaluating) -> Iterator[Metric]:
         names = (None, *(self.plain.groups if self.question.by else ()))

@@ -65,11 +65,11 @@ def test_a_regression_with_noise_and_its_evaluation_are_charged_once_and_interva
         True,
         {"psi", "hosmer_lemeshow"},
     )
-    rows = {row["measure"]: row for row in entry["rows"] if row.get("sex") in (None, "female")}
+    said = {row["measure"]: row for row in entry["rows"] if row.get("sex") in (None, "female")}
     share = float(y[whole].mean())
-    assert rows["observed"]["ci_low"] < share < rows["observed"]["ci_high"]
-    assert all(rows[name]["se_noise"] > 0 for name in ("auc", "brier", "observed_expected", "group_observed"))
-    assert rows["auc"]["ci_low"] < 0.52 < rows["auc"]["ci_high"]
+    assert said["observed"]["ci_low"] < share < said["observed"]["ci_high"]
+    assert all(said[name]["se_noise"] > 0 for name in ("auc", "brier", "observed_expected", "group_observed"))
+    assert said["auc"]["ci_low"] < 0.52 < said["auc"]["ci_high"]
 
 
 def test_a_plan_warns_of_noise_and_refuses_a_fit_that_would_be_noise_alone(six: Six) -> None:
