@@ -130,7 +130,8 @@ def test_too_few_rows_for_the_noise_have_no_number_but_a_reason() -> None:
     result = plan.result(state)
     assert [(row.measure, row.obs_status) for row in result.rows[-2:]] == [("psi", "x"), ("hosmer_lemeshow", "x")]
     assert set(result.fit["unsaid"]) == {"psi", "hosmer_lemeshow"}
-    nobody = plan.tell(plan.start(), plan.ask(plan.start()), np.zeros(plan.most_cells, np.int64))  # type: ignore[arg-type]
+    ask: Any = plan.ask(plan.start())
+    nobody = plan.tell(plan.start(), ask, np.zeros(plan.most_cells, np.int64))
     assert {each.obs_status for each in found(plan, nobody).values()} == {"x"}
 
 
