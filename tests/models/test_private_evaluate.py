@@ -120,6 +120,7 @@ def test_what_has_no_interval_over_noise_is_not_offered(keys: Mapping[str, Any])
     faults = list(question.faults_beside(Domain(people().dictionary), "both"))
     assert {each.code for each in faults} == {"MODEL_DP_NOT_OFFERED", "MODEL_RELEASE", "MODEL_ABSENT"}
     assert any(name in str(each.values.get("kind")) for each in faults)
+    assert any(each.values.get("kind") == "evaluate (privacy.mode: dp)" for each in faults), "by city is for mode exact"
 
 
 def test_too_few_rows_for_the_noise_have_no_number_but_a_reason() -> None:
