@@ -30,7 +30,7 @@ it is the one word `declined:disclosure`. What does not open is dropped with an 
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -39,7 +39,7 @@ from typing import Final
 
 import numpy as np
 
-from node import disclosure, evidence, fitting, snapshot
+from node import disclosure, evidence, fitting, snapshot, space
 from node.attest import allowances, attestation
 from node.audit import Event, Line
 from node.city import added
@@ -107,7 +107,8 @@ class OneSum:
 
 @dataclass
 class Gate:
-    """One city's gate. `station`: who this city is; `desk`: what was asked, and what officers signed about it.
+    """One city's gate. `station`: who this city is; `desk`: what was asked, and what officers signed about it. `room`: whether the disk
+    has room for one more conversation.
 
     `under`: of each conversation that was open when a newer roster came, the roster of its plan, which it keeps to the end.
     """
@@ -119,6 +120,7 @@ class Gate:
     desk: Desk
     talks: dict[bytes, Talk] = field(default_factory=dict)
     under: dict[bytes, Roster] = field(default_factory=dict)
+    room: Callable[[], bool] = lambda: True
 
     def renew(self, roster: Roster, now: int) -> None:
         """Hold a newer roster, which `protocols.roster.accept` let in. New plans must be made on it.
@@ -461,7 +463,9 @@ class Gate:
 
     def _reserve(self, claim: Claim, study: Study, now: int, following: int = 0) -> Reservation:
         """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds. A session is held run by
-        run."""
+        run. On a disk that is nearly full nothing is."""
+        if not self.room():
+            raise Refusal("BUSY", limit=space.NEEDED // space.MIB, key="MiB of free disk")
         runs = range(1, study.runs + 1) if study.runs > 1 and claim.part == SUM else ()
         until = self.ledger.approval(study.digest, now).expires if runs else 0
         return self.ledger.reserve(claim, now=now, runs=runs, until=until, following=following)
@@ -471,13 +475,13 @@ class Gate:
         exact, kept = self.policy.file.exact, Cohorts(self.station.home, self.station.holder_key)
         cohort = self._cohort(study, rows)  # 5 rows
         earlier = self.ledger.cohorts(about)
-        alone = [each for each in earlier if each.by_city] if study.counted else ()
+        alone = [each for each in earlier if each.by_city] if study.told else ()
         ruled = not self.ledger.approval(study.digest, now).officers
         city, cannot = self.station.city.city, self.station.cannot
         no = (  # 6 disclosure
-            disclosure.cohorts(study, cohort.atoms, cannot, exact, by_city=study.counted, city=city)
+            disclosure.cohorts(study, cohort.atoms, cannot, exact, by_city=study.told, city=city)
             or kept.differs(cohort, earlier, exact.min_cohort)
-            or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.counted else None)
+            or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.told else None)
             or (kept.beside(cohort, earlier, by_city=study.counted) if exact.min_cell > 1 else None)
             or (kept.one_too_many(cohort, earlier) if ruled else None)
         )
@@ -688,7 +692,8 @@ class Gate:
         """What this city adds to a sum, its noise in it. Errors: `Refusal` with rows behind it."""
         city = self.station.city.city
         if isinstance(asked, fitting.Turn):
-            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
+            place = asked.session.cities.index(self.station.identity.id)
+            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot, place)
             vector, drawn = fitting.encoded(asked, read), asked.session.agreement.drawn
             released = [(drawn[at].draw.cells, drawn[at].node_v20) for at in asked.blocks]
             return vector + of_cells(released, seed) if released else vector

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from protocols.roster import Roster
 
 STOP_S = 90.0
-GATE_S = 1.0  # for the gate to say how it is
+GATE_S = 3.0  # for the gate to say how it is
 
 
 def start(
@@ -83,6 +84,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     from node.opened import opened
     from node.running import SOCKET, when_left
     from node.serve import DRAIN_S, listening
+    from node.space import room
     from node.station import station
     from node.watched import remaining, watched
     from protocols.clock import wall_ms
@@ -105,6 +107,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
         when_left(served.stop)
         zh, en = f"{here.city} 的网关已打开", f"the gate of {here.city} is open"
         printed({"city": here.city, "gate": "open"}, as_json, lambda: zh if spoken(lang) == "zh" else en)
+        gate.room = partial(room, home)
         log = log_of(home, "gate", wall_ms)
         sys.excepthook = uncaught(log)
         log.say(Event.STARTED)
