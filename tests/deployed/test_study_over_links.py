@@ -82,7 +82,7 @@ def test_whoever_does_not_wait_leaves_it_running_and_is_told_how_to_look(
     def interrupted(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(links.time, "sleep", interrupted)
+    monkeypatch.setattr("time.sleep", interrupted)
     done = runs(made, "--out", "out", "--without", "west")
     assert (done.exit_code, "goes on" in done.stdout) == (130, True)
     (run,) = asked.found(made.home)
