@@ -1,7 +1,7 @@
 """What many-round questions came to, as files hold it: entries of results.json, and one file per model, `OUT/models/<id>.json`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from coordinator import meaning
@@ -16,8 +16,9 @@ FOLDER: Final = "models"
 LIFE_MONTHS: Final = 12  # after which a model is fitted anew
 
 
-def entry(result: Result | None) -> dict[str, Any]:
-    """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one."""
+def entry(result: Result | None, cities: Sequence[str]) -> dict[str, Any]:
+    """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one. `cities`:
+    all of the plan, in its order, for what each of them told of itself."""
     if result is None:
         return {"rows": [], "tests": [], "keys": []}
     rows = [row.published("pooled") for row in result.rows]
@@ -26,8 +27,15 @@ def entry(result: Result | None) -> dict[str, Any]:
         "tests": [{"name": test.name, **test.values} for test in result.tests],
         "keys": list(dict.fromkeys(name for row in result.rows for name in row.keys)),
         "coefficients": [dict(each) for each in result.coefficients],
-        "fit": dict(result.fit),
+        "fit": {**result.fit, **_of_cities(result, cities)},
     }
+
+
+def _of_cities(result: Result, cities: Sequence[str]) -> dict[str, Any]:
+    """The influence of each city, under its name."""
+    told = result.fit.get("influence", ())
+    named = [{"city": cities[each["place"]]} | {k: v for k, v in each.items() if k != "place"} for each in told]
+    return {"influence": named} if named else {}
 
 
 def files(study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:

@@ -153,7 +153,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
                 "cities": list(able),
                 "asked": asked(question),
                 **chosen(study, question),
-                **fits.entry(opened.fits.get(question.id)),
+                **fits.entry(opened.fits.get(question.id), [roster.name(city) for city in opened.agreement.cities]),
                 **fits.part(study, question, left),
             }
             continue

@@ -18,7 +18,7 @@ from protocols.attributes import beside as with_levels
 from protocols.columns import Column, EventRows
 from protocols.dictionary import Reading, Table
 from protocols.models import protect
-from protocols.models.interface import Sums
+from protocols.models.interface import Placed, Sums
 from protocols.models.question import ManyRounds
 from protocols.models.session import Asks
 from protocols.ring import Vector
@@ -61,18 +61,20 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
 @dataclass(frozen=True)
 class Rows:
     """Where the rows of a round are read from: `number` in all, at most `size` at a time. `cannot`: the variables that this city cannot
-    map."""
+    map; `place`: among the cities of the plan, from 0."""
 
     batches: Batches
     number: int
     size: int
     city: str
     cannot: Collection[str]
+    place: int = 0
 
 
 def encoded(turn: Turn, rows: Rows) -> Vector:
     """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, SNAPSHOT_OUT_OF_DOMAIN: rows stand behind them."""
-    models, found = turn.session.models.models, measured(turn, rows)
+    planned, found = turn.session.models.models, measured(turn, rows)
+    models = {name: each.at(rows.place) if isinstance(each, Placed) else each for name, each in planned.items()}
     for name, ask in turn.asks.items():
         protect.spread(ask, found[name])  # shown
     return np.concatenate([models[name].encode(ask, found[name]) for name, ask in turn.asks.items()])

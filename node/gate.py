@@ -687,7 +687,8 @@ class Gate:
         """What this city adds to a sum, its noise in it. Errors: `Refusal` with rows behind it."""
         city = self.station.city.city
         if isinstance(asked, fitting.Turn):
-            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
+            place = asked.session.cities.index(self.station.identity.id)
+            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot, place)
             vector, drawn = fitting.encoded(asked, read), asked.session.agreement.drawn
             released = [(drawn[at].draw.cells, drawn[at].node_v20) for at in asked.blocks]
             return vector + of_cells(released, seed) if released else vector

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
 from math import isclose
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -32,7 +32,8 @@ class Ask(Record):
     purpose: a word of the kind. layout: digest of the blocks of the answer; chain: digest of all earlier asks and totals. Of regressions,
     point: coefficients of z, the constant first; null: the constant of the model without terms, where an offset makes it a fit of its own;
     observed: the curvature asked for. places: cities with a constant of their own. shape: log of a dispersion that is estimated.
-    inverse: of the information, upper triangle. between: variances between cities; `point` are then the units of weights.
+    inverse: of the information, upper triangle. between: variances between cities; `point` are then the units of weights. With purpose
+    `influence`: the variances of the coefficients.
     """
 
     round: Whole
@@ -159,6 +160,14 @@ class Model(Protocol[State, Asked]):
 
     def result(self, state: State) -> Result:
         """Pre-condition: nothing is left to ask."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A model in which a city has cells of its own."""
+
+    def at(self, place: int) -> Any:
+        """The same model in one of the cities, counted from 0 in the order of the plan."""
 
 
 def agrees(ask: Ask, expected: Ask) -> bool:

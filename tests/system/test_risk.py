@@ -20,9 +20,9 @@ from protocols.models.modelfile import Card, ModelFile, Trees, load
 from protocols.models.scoring import scores
 from simulations import world
 from tests.models.test_evaluate import auc_of
-from tests.six import Six, results, rows_of, unsound
+from tests.six import CITIES, Six, results, rows_of, unsound
 
-QUESTIONS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex, product]}
+QUESTIONS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex, product], influence: true}
   - {id: card, kind: scorecard, outcome: withdrew, features: [age, sex, product, amount], bins: 12}
   - {id: trees, kind: gbdt, outcome: withdrew, features: [age, product, amount], trees: 1, depth: 2}
   - {id: how_good, kind: evaluate, model: stops, by: sex, cut: 0.3}
@@ -116,6 +116,22 @@ def test_what_has_no_answer_says_why(outcome: world.Outcome, out: Path) -> None:
     assert found["nothing"]["fit"]["cause"] == "MODEL_NO_FEATURE"
     assert found["nothing_good"]["fit"]["cause"] == "MODEL_ABSENT"
     assert not (out / "models" / "nothing.json").exists()
+
+
+def test_every_city_tells_how_far_the_fit_would_move_without_it(outcome: world.Outcome, out: Path) -> None:
+    told = results(outcome)["questions"]["stops"]["fit"]["influence"]
+    assert [each["city"] for each in told] == list(CITIES)
+    assert all(0 < each["estimate"] < 4 and each["marked"] == (each["estimate"] > 2) for each in told)
+    page = (out / "report.en.html").read_text(encoding="utf-8")
+    assert f"{told[0]['city']} {told[0]['estimate']:.1f}" in page
+
+
+def test_with_noise_no_city_tells_its_influence(six: Six) -> None:
+    asked = QUESTIONS.splitlines()[0]
+    with pytest.raises(ConfigError) as caught:
+        six.study(asked + "\n", "", "dp")
+    assert caught.value.code == "MODEL_DP_NOT_OFFERED"
+    assert "influence" in str(caught.value)
 
 
 def test_every_model_that_scores_has_a_card_with_no_empty_field(outcome: world.Outcome, out: Path) -> None:
