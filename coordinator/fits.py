@@ -13,6 +13,7 @@ from protocols.study import Study, months_later
 
 CLUSTERS: Final = "hpf-clusters@1"
 FOLDER: Final = "models"
+REFERENCE: Final = "reference"
 LIFE_MONTHS: Final = 12  # after which a model is fitted anew
 
 
@@ -27,8 +28,13 @@ def entry(result: Result | None, cities: Sequence[str]) -> dict[str, Any]:
         "tests": [{"name": test.name, **test.values} for test in result.tests],
         "keys": list(dict.fromkeys(name for row in result.rows for name in row.keys)),
         "coefficients": [dict(each) for each in result.coefficients],
-        "fit": {**result.fit, **_of_cities(result, cities)},
+        "fit": {**_said(result), **_of_cities(result, cities)},
     }
+
+
+def _said(result: Result) -> dict[str, Any]:
+    """Bands of training scores stand in the file of the model that they are of."""
+    return {name: each for name, each in result.fit.items() if name != REFERENCE}
 
 
 def _of_cities(result: Result, cities: Sequence[str]) -> dict[str, Any]:
@@ -38,10 +44,19 @@ def _of_cities(result: Result, cities: Sequence[str]) -> dict[str, Any]:
     return {"influence": named} if named else {}
 
 
-def files(study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
-    """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about."""
+def files(
+    study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]], least: int
+) -> dict[str, bytes]:
+    """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about. `least`: rows of a band
+    of scores, where an evaluation of the study counted them on the rows of the fit."""
+    scores = {
+        str(asked): found[REFERENCE]
+        for question in study.many
+        if (asked := getattr(question, "model", None)) and question.id in fits
+        if (found := fits[question.id].fit).get(REFERENCE) and min(found[REFERENCE]["counts"]) >= least
+    }
     return {
-        path_of(question.id): _model(study, question, fits[question.id], cities[question.id])
+        path_of(question.id): _model(study, question, fits[question.id], cities[question.id], scores.get(question.id))
         for question in study.many
         if question.id in fits and fits[question.id].model
     }
@@ -79,7 +94,9 @@ def part(study: Study, question: ManyRounds, files_: Mapping[str, bytes]) -> dic
     }
 
 
-def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> bytes:
+def _model(
+    study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...], reference: Mapping[str, Any] | None
+) -> bytes:
     """What rows can be scored by is a model file; clusters are a file of their own format, which nothing scores by."""
     origin = {
         "id": question.id,
@@ -93,5 +110,8 @@ def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str
     }
     if question.kind == "kmeans":
         return canonical({"format": CLUSTERS, **origin, **result.model})
+    filters = (study.file.cohort, question.cohort)
+    origin["cohort"] = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in filters if each]
     origin["rows"] = round(float(result.fit["n"]))
-    return ModelFile.model_validate_json(json.dumps({**result.model, **origin}), strict=True).content
+    banded = {} if reference is None else {REFERENCE: reference}
+    return ModelFile.model_validate_json(json.dumps({**result.model, **origin, **banded}), strict=True).content

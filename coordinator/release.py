@@ -198,7 +198,8 @@ def models(opened: Opened, roster: Roster) -> dict[str, bytes]:
     """The models of its many-round questions, by path under OUT."""
     study = opened.agreement.study
     cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
-    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many})
+    least = max(opened.approvals[city].min_cell for city in opened.survivors)
+    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many}, least)
 
 
 def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:

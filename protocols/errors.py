@@ -2413,6 +2413,30 @@ CODES: Final[dict[str, Texts]] = {
         "the model needs {names}, which this city does not have, or has as another type",
         "Map it in mapping.yaml, then run hpfed-node ingest",
     ),
+    "MODEL_DICTIONARY": _t(
+        "模型用的是字典 {model}，本市的数据用的是 {city}",
+        "请用同一字典拟合的模型：名称相同的变量在另一本字典里可能是别的意思",
+        "the model is in the words of {model}, and this city's rows are in those of {city}",
+        "Use a model of the same dictionary: a variable of the same name may mean something else in another",
+    ),
+    "MODEL_MONTHS": _t(
+        "从 {since} 起没有快照",
+        "请先运行 hpfed-node ingest；每月一次，快照日期写在 mapping.yaml",
+        "there is no snapshot of {since} or later",
+        "Run hpfed-node ingest first: once a month, the date of the snapshot being that of mapping.yaml",
+    ),
+    "MODEL_SINCE": _t(
+        "{since} 不是月份",
+        "请写成 YYYY-MM，如 2026-01",
+        "{since} is not a month",
+        "Write it as YYYY-MM, such as 2026-01",
+    ),
+    "MODEL_MONITOR": _t(
+        "监测记录读不出，或属于另一个模型",
+        "请恢复备份；删除此文件则从现有快照重新计数",
+        "the counts of earlier months cannot be read, or are of another model",
+        "Restore a backup; without this file, months are counted again from the snapshots that are left",
+    ),
 }
 
 

@@ -75,8 +75,8 @@ class Heterogeneity:
 @dataclass(frozen=True)
 class Influence:
     """How far a fit would move without one city, as the city itself tells: the largest change of a coefficient in its standard errors, to
-    0.1; none where what is left cannot be told apart, or the city has no rows. place: among the cities of the plan, from 0. marked: above 2,
-    or `cannot_tell`."""
+    0.1; none where what is left does not determine them, or it has no rows. place: among the cities of the plan, from 0. marked: above
+    2, or it cannot tell."""
 
     place: int
     estimate: float | None

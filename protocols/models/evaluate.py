@@ -279,6 +279,8 @@ class EvaluatePlan:
             "curve": [[significant(each) for each in corner] for corner in found.curve],
             "bands": [[significant(each) for each in band] for band in found.bands],
         }
+        if found.in_sample and found.reference is not None:
+            fit["reference"] = found.reference.model_dump(mode="json")
         rows = [row for each in found.metrics for row in _rows(each, by)]
         return Result(rows=tuple(rows), tests=tuple(_tests(found.metrics, by)), fit=fit)
 

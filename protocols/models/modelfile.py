@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary
 from protocols.errors import Both, ConfigError, Place
+from protocols.filters import Filter
 from protocols.models.binning import Bins, Edges, Names
 from protocols.models.design import NUMERIC, Design, range_of
 from protocols.models.families import LINKS, Family, Link
@@ -293,9 +294,9 @@ class Predictor(Record):
 
 
 class ModelFile(Predictor):
-    """study: digest of the study that it answered; run: which of a repeat, from 0. version: 1, and one more
-    with each recalibration; parent: digest of the model that it recalibrates. as_of: date
-    of its rows; expires: the last day on which it scores. rows: pooled; cities: whose rows they are."""
+    """study: digest of the study that it answered; run: which of a repeat, from 0. version: 1, one more with each recalibration; parent:
+    digest of the model that it recalibrates. as_of: date of its rows; expires: the last day on which it scores. cohort: whom it is about,
+    every filter of them. rows: pooled; cities: whose rows they are."""
 
     model: Literal["hpf-model@1"] = FORMAT
     id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
@@ -307,13 +308,15 @@ class ModelFile(Predictor):
     dictionary_digest: Sha
     as_of: date
     expires: date
+    cohort: tuple[Filter, ...] = ()
     cities: Names
     rows: Annotated[Whole, Field(ge=1)]
 
     @property
     def content(self) -> bytes:
         """The bytes of the file, one for each value."""
-        return canonical(self.model_dump(mode="json"))
+        cohort = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in self.cohort]
+        return canonical({**self.model_dump(mode="json"), "cohort": cohort})
 
     @property
     def digest(self) -> str:
