@@ -1,11 +1,14 @@
 """What many-round questions came to, as files hold it: entries of results.json, and one file per model, `OUT/models/<id>.json`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from coordinator import meaning
+from coordinator.results import POOLED
 from protocols.canonical import canonical, digest
+from protocols.models.evaluate_question import EvaluateQuestion
 from protocols.models.interface import Result
 from protocols.models.modelfile import ModelFile
 from protocols.models.question import ManyRounds
@@ -13,34 +16,37 @@ from protocols.study import Study, months_later
 
 CLUSTERS: Final = "hpf-clusters@1"
 FOLDER: Final = "models"
-REFERENCE: Final = "reference"
 LIFE_MONTHS: Final = 12  # after which a model is fitted anew
 
 
-def entry(result: Result | None, cities: Sequence[str]) -> dict[str, Any]:
+def entry(result: Result | None, cities: Mapping[int, str]) -> dict[str, Any]:
     """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one. `cities`:
-    all of the plan, in its order, for what each of them told of itself."""
+    names of those that can answer it, by their place in the plan."""
     if result is None:
         return {"rows": [], "tests": [], "keys": []}
-    rows = [row.published("pooled") for row in result.rows]
+    told = {name: result.cities[place] for place, name in cities.items() if place in result.cities}
+    scopes = {POOLED: (result.rows, result.tests), **told}
     return {
-        "rows": rows,
-        "tests": [{"name": test.name, **test.values} for test in result.tests],
-        "keys": list(dict.fromkeys(name for row in result.rows for name in row.keys)),
+        "rows": [row.published(scope) for scope, (rows, _) in scopes.items() for row in rows],
+        "tests": [
+            {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
+            for scope, (_, tests) in scopes.items()
+            for test in tests
+        ],
+        "keys": list(dict.fromkeys(name for rows, _ in scopes.values() for row in rows for name in row.keys)),
         "coefficients": [dict(each) for each in result.coefficients],
-        "fit": {**_said(result), **_of_cities(result, cities)},
+        "fit": {**result.fit, **_of_cities(result, cities)},
     }
 
 
-def _said(result: Result) -> dict[str, Any]:
-    """Bands of training scores stand in the file of the model that they are of."""
-    return {name: each for name, each in result.fit.items() if name != REFERENCE}
-
-
-def _of_cities(result: Result, cities: Sequence[str]) -> dict[str, Any]:
+def _of_cities(result: Result, cities: Mapping[int, str]) -> dict[str, Any]:
     """The influence of each city, under its name."""
     told = result.fit.get("influence", ())
-    named = [{"city": cities[each["place"]]} | {k: v for k, v in each.items() if k != "place"} for each in told]
+    named = [
+        {"city": cities[each["place"]]} | {key: value for key, value in each.items() if key != "place"}
+        for each in told
+        if each["place"] in cities
+    ]
     return {"influence": named} if named else {}
 
 
@@ -48,15 +54,12 @@ def files(
     study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]], least: int
 ) -> dict[str, bytes]:
     """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about. `least`: rows of a band
-    of scores, where an evaluation of the study counted them on the rows of the fit."""
-    scores = {
-        str(asked): found[REFERENCE]
-        for question in study.many
-        if (asked := getattr(question, "model", None)) and question.id in fits
-        if (found := fits[question.id].fit).get(REFERENCE) and min(found[REFERENCE]["counts"]) >= least
+    of scores that a file may tell."""
+    with_scores = {
+        name: replace(each, model={**each.model, **_reference(study, fits, name, least)}) for name, each in fits.items()
     }
     return {
-        path_of(question.id): _model(study, question, fits[question.id], cities[question.id], scores.get(question.id))
+        path_of(question.id): _model(study, question, with_scores[question.id], cities[question.id])
         for question in study.many
         if question.id in fits and fits[question.id].model
     }
@@ -94,9 +97,15 @@ def part(study: Study, question: ManyRounds, files_: Mapping[str, bytes]) -> dic
     }
 
 
-def _model(
-    study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...], reference: Mapping[str, Any] | None
-) -> bytes:
+def _reference(study: Study, fits: Mapping[str, Result], name: str, least: int) -> dict[str, Any]:
+    """Of a model that its own study evaluates: the scores of the rows it was fitted on, which later scores are held against."""
+    evaluations = [each for each in study.many if isinstance(each, EvaluateQuestion) and each.model == name]
+    found = [fits[each.id].fit["reference"] for each in evaluations if "reference" in fits[each.id].fit]
+    told = [each for each in found if min(each["counts"]) >= least]
+    return {"reference": told[0]} if told and fits[name].model else {}
+
+
+def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> bytes:
     """What rows can be scored by is a model file; clusters are a file of their own format, which nothing scores by."""
     origin = {
         "id": question.id,
@@ -113,5 +122,4 @@ def _model(
     filters = (study.file.cohort, question.cohort)
     origin["cohort"] = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in filters if each]
     origin["rows"] = round(float(result.fit["n"]))
-    banded = {} if reference is None else {REFERENCE: reference}
-    return ModelFile.model_validate_json(json.dumps({**result.model, **origin, **banded}), strict=True).content
+    return ModelFile.model_validate_json(json.dumps({**result.model, **origin}), strict=True).content

@@ -69,8 +69,8 @@ class Watched:
 def watch(model: ModelFile, folder: Path, home: Path, since: str) -> Watched:
     """Counts every snapshot from the month `since` (YYYY-MM) on that was not counted yet, keeps the counts, and judges all of them.
 
-    Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_DICTIONARY, MODEL_SCORE_COLUMN, MODEL_MONTHS where there is no snapshot, MODEL_MONITOR
-    where the file of counts is damaged; those of mapping and snapshot.
+    Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_SCORE_DICTIONARY, MODEL_SCORE_COLUMN, MODEL_MONTHS where there is no snapshot,
+    MODEL_MONITOR where the file of counts is damaged; those of mapping and snapshot.
     """
     _binary(model)
     means = mapping.load(folder)
@@ -96,7 +96,7 @@ def watch(model: ModelFile, folder: Path, home: Path, since: str) -> Watched:
 def fits(model: ModelFile, means: Mapping, rows: Snapshot) -> None:
     """Whether the model's variables, its outcome among them, are there, in the words of this dictionary.
 
-    Errors: `ConfigError` MODEL_DICTIONARY, MODEL_SCORE_COLUMN.
+    Errors: `ConfigError` MODEL_SCORE_DICTIONARY, MODEL_SCORE_COLUMN.
     """
     of_dictionary(model, means)
     adapted(model, means.meant, unread, frozenset(rows.cannot))

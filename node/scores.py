@@ -39,7 +39,7 @@ class Scored:
 def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Language) -> Scored:
     """Scores the newest snapshot of the date in mapping.yaml. `out`: CSV, or Parquet by its ending; replaced whole or not at all.
 
-    Errors: `ConfigError` MODEL_DICTIONARY, MODEL_SCORE_COLUMN and those of mapping and snapshot; `Refusal SNAPSHOT_DATE`.
+    Errors: `ConfigError` MODEL_SCORE_DICTIONARY, MODEL_SCORE_COLUMN and those of mapping and snapshot; `Refusal SNAPSHOT_DATE`.
     """
     means = mapping.load(folder)
     rows = snapshot.open_for(home, means.snapshot)
@@ -77,9 +77,10 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
 
 
 def of_dictionary(model: ModelFile, means: mapping.Mapping) -> None:
-    """Errors: `ConfigError MODEL_DICTIONARY` where the model is in the words of another dictionary than this city's, versions apart."""
+    """Errors: `ConfigError MODEL_SCORE_DICTIONARY` where the model is in the words of another dictionary than this city's, whatever their
+    versions."""
     if means.meant.name.partition("@")[0] != model.dictionary.partition("@")[0]:
-        raise ConfigError("MODEL_DICTIONARY", model=model.dictionary, city=means.meant.name)
+        raise ConfigError("MODEL_SCORE_DICTIONARY", model=model.dictionary, city=means.meant.name)
 
 
 def unread(name: str) -> Column:

@@ -682,6 +682,12 @@ CODES: Final[dict[str, Texts]] = {
         "the questions have {count} different cohorts; the limit is {limit}",
         "Merge some, or ask several studies",
     ),
+    "STUDY_MODELS": _t(
+        "研究评估 {count} 个模型文件，上限 {limit} 个",
+        "请拆成多个研究",
+        "the study evaluates {count} model files; the limit is {limit}",
+        "Ask several studies",
+    ),
     "STUDY_COHORT_CITIES": _t(
         "cohort 的 any 或 not 同时涉及城市属性与缴存人的变量",
         "请写成 all: [只涉及城市的条件, 只涉及缴存人的条件]",
@@ -2377,6 +2383,24 @@ CODES: Final[dict[str, Texts]] = {
         "the model {id} does not predict a yes or no, so that it has no AUC and no calibration",
         "Evaluate a binomial glm, a scorecard or a gbdt",
     ),
+    "MODEL_DICTIONARY": _t(
+        "模型 {id} 是用词典 {theirs} 拟合的，本研究用的是 {ours}",
+        "请在 dictionary 中写模型所用的词典，或用本研究的词典重新拟合",
+        "the model {id} was fitted on the dictionary {theirs}, and the study uses {ours}",
+        "Name the model's dictionary in `dictionary`, or fit the model anew on that of the study",
+    ),
+    "MODEL_OUTCOMES": _t(
+        "模型 {id} 预测 {one}，而 {other} 预测 {two}",
+        "只能比较预测同一结果的两个模型",
+        "the model {id} predicts {one}, and {other} predicts {two}",
+        "Hold two models against each other that predict the same",
+    ),
+    "MODEL_VARIABLES": _t(
+        "模型 {id} 要用 {names}，而研究中没有（或类型不同）",
+        "请用模型所用的词典；city.* 须在 cities.attributes 中给出",
+        "the model {id} reads {names}, which the study does not have, or has as another type",
+        "Use the dictionary of the model; city.* stands in cities.attributes",
+    ),
     "MODEL_ABSENT": _t(
         "没有可评估的模型 {id}",
         "请写本研究中一个模型问题的 id，或一个模型文件",
@@ -2413,7 +2437,7 @@ CODES: Final[dict[str, Texts]] = {
         "the model needs {names}, which this city does not have, or has as another type",
         "Map it in mapping.yaml, then run hpfed-node ingest",
     ),
-    "MODEL_DICTIONARY": _t(
+    "MODEL_SCORE_DICTIONARY": _t(
         "模型用的是字典 {model}，本市的数据用的是 {city}",
         "请用同一字典拟合的模型：名称相同的变量在另一本字典里可能是别的意思",
         "the model is in the words of {model}, and this city's rows are in those of {city}",

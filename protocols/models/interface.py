@@ -89,6 +89,7 @@ class Result:
 
     rows, tests: as of every kind. coefficients, fit: of a regression; `fit` of any kind says `converged`, `rounds` and, where there is no
     answer, `cause`. model: what `OUT/models/<id>.json` says beside what all models say; empty where there is nothing to use again.
+    cities: rows and tests about single cities, by the place of the city in the plan, where these told something of themselves.
     """
 
     rows: tuple[Row, ...] = ()
@@ -96,6 +97,7 @@ class Result:
     coefficients: tuple[Mapping[str, Any], ...] = ()
     fit: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
+    cities: Mapping[int, tuple[tuple[Row, ...], tuple[Test, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,9 @@ class Model(Protocol[State, Asked]):
 
 @runtime_checkable
 class Placed(Protocol):
-    """A model in which a city has cells of its own."""
+    """A planned model that a city answers knowing which one it is, of the cities of the plan in their order, from 0."""
 
-    def at(self, place: int) -> Any:
-        """The same model in one of the cities, counted from 0 in the order of the plan."""
+    def at(self, place: int) -> Any: ...
 
 
 def agrees(ask: Ask, expected: Ask) -> bool:

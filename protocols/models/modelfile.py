@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary
@@ -315,12 +315,16 @@ class ModelFile(Predictor):
     @property
     def content(self) -> bytes:
         """The bytes of the file, one for each value."""
-        cohort = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in self.cohort]
-        return canonical({**self.model_dump(mode="json"), "cohort": cohort})
+        return canonical(self.model_dump(mode="json"))
 
     @property
     def digest(self) -> str:
         return digest(self.content)
+
+    @field_serializer("cohort")
+    def _as_written(self, cohort: tuple[Any, ...]) -> list[Any]:
+        """In the words of a study."""
+        return [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in cohort]
 
     @model_validator(mode="after")
     def _dated(self) -> "ModelFile":
@@ -330,7 +334,15 @@ class ModelFile(Predictor):
 
 
 def load(content: bytes, file: str, today: date) -> ModelFile:
-    """The model in the bytes of a file. Errors: `ConfigError` MODEL_FILE, MODEL_EXPIRED, and those of a schema, with the key."""
+    """The model in the bytes of a file. Errors: as `read`; `ConfigError MODEL_EXPIRED`."""
+    found = read(content, file)
+    if today > found.expires:
+        raise ConfigError("MODEL_EXPIRED", Place(file), id=found.id, expires=found.expires.isoformat())
+    return found
+
+
+def read(content: bytes, file: str) -> ModelFile:
+    """The model in the bytes of a file, past its day or not. Errors: `ConfigError` MODEL_FILE, and those of a schema, with the key."""
     if len(content) > MOST_BYTES:
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("文件过大", "it is too large"))
     try:
@@ -339,10 +351,7 @@ def load(content: bytes, file: str, today: date) -> ModelFile:
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("不是 JSON", "it is not JSON")) from None
     if not isinstance(tree, dict):
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("不是映射", "it is no mapping"))
-    found = fit(ModelFile, Document(file, tree, {}))
-    if today > found.expires:
-        raise ConfigError("MODEL_EXPIRED", Place(file), id=found.id, expires=found.expires.isoformat())
-    return found
+    return fit(ModelFile, Document(file, tree, {}))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_a_scorecard_is_watched_in_its_own_bins(place: Path) -> None:
     ("changed", "since", "code"),
     [
         ({"expires": date(2026, 2, 1)}, "2022-01", "MODEL_EXPIRED"),
-        ({"dictionary": "another-one@1"}, "2022-01", "MODEL_DICTIONARY"),
+        ({"dictionary": "another-one@1"}, "2022-01", "MODEL_SCORE_DICTIONARY"),
         ({"outcome": "share"}, "2022-01", "MODEL_SCORE_COLUMN"),
         ({}, "2030-01", "MODEL_MONTHS"),
         ({}, "2022-13", "MODEL_SINCE"),
