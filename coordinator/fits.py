@@ -58,11 +58,29 @@ def files(
     with_scores = {
         name: replace(each, model={**each.model, **_reference(study, fits, name, least)}) for name, each in fits.items()
     }
-    return {
-        path_of(question.id): _model(study, question, with_scores[question.id], cities[question.id])
-        for question in study.many
-        if question.id in fits and fits[question.id].model
-    }
+    found: dict[str, bytes] = {}
+    by = {each.id: each for each in study.many if each.id in fits and fits[each.id].model}
+    for name in sorted(by, key=lambda each: len(_parents(by, each))):
+        parent = _parent(by[name], found)
+        found[path_of(name)] = _model(study, by[name], with_scores[name], cities[name], parent)
+    return {path_of(name): found[path_of(name)] for name in by}
+
+
+def _parents(by: Mapping[str, ManyRounds], name: str) -> tuple[str, ...]:
+    """The questions whose models this one recalibrates, one after the other."""
+    question = by.get(name)
+    above = question.model if isinstance(question, EvaluateQuestion) else ""
+    return (above, *_parents(by, above)) if above in by else ()
+
+
+def _parent(question: ManyRounds, found: Mapping[str, bytes]) -> dict[str, Any]:
+    """Version and parent of a model that recalibrates another: a file of the study, or one that it made just now."""
+    if not isinstance(question, EvaluateQuestion):
+        return {}
+    file = (question.files or {}).get(question.model)
+    if file is None:
+        file = ModelFile.model_validate_json(found[path_of(question.model)], strict=True)
+    return {"version": file.version + 1, "parent": file.digest}
 
 
 def path_of(name: str) -> str:
@@ -84,6 +102,7 @@ def part(study: Study, question: ManyRounds, files_: Mapping[str, bytes]) -> dic
     return {
         "model": {
             "file": path,
+            "kind": found.fit.kind if isinstance(question, EvaluateQuestion) else question.kind,
             "digest": digest(content),
             "version": found.version,
             **parent,
@@ -105,7 +124,9 @@ def _reference(study: Study, fits: Mapping[str, Result], name: str, least: int) 
     return {"reference": told[0]} if told and fits[name].model else {}
 
 
-def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> bytes:
+def _model(
+    study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...], parent: Mapping[str, Any]
+) -> bytes:
     """What rows can be scored by is a model file; clusters are a file of their own format, which nothing scores by."""
     origin = {
         "id": question.id,
@@ -122,4 +143,4 @@ def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str
     filters = (study.file.cohort, question.cohort)
     origin["cohort"] = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in filters if each]
     origin["rows"] = round(float(result.fit["n"]))
-    return ModelFile.model_validate_json(json.dumps({**result.model, **origin}), strict=True).content
+    return ModelFile.model_validate_json(json.dumps({**result.model, **origin, **parent}), strict=True).content

@@ -214,7 +214,7 @@ class _Maker:
         of_sample = [bool(each.fit.further.get("in_sample")) for each in evaluations.values() if each.fit]
         given: dict[str, Any] = {
             "id": self.name,
-            "kind": self.question.kind,
+            "kind": model.kind or self.question.kind,
             "file": model.file,
             "digest": model.digest,
             "version": model.version,
@@ -241,7 +241,7 @@ class _Maker:
             "rounds": self._fit("rounds"),
             "certificate": self._certificate(),
             "terms": terms or None,
-            "terms_words": said("terms" if terms else f"terms_{self.question.kind}"),
+            "terms_words": said(self._about_terms(bool(terms))),
             "reads": tuple(map(self._variable, model.reads)) or None,
             "reads_words": said("reads" if model.reads else "reads_none"),
             "fairness": tuple(map(self._variable, beside)) or None,
@@ -282,6 +282,11 @@ class _Maker:
             if getattr(privacy, key):
                 return said(key)
         return said("real")
+
+    def _about_terms(self, told: bool) -> str:
+        if told:
+            return "terms"
+        return "terms_recalibrated" if self.model.parent else f"terms_{self.question.kind}"
 
     # --- figures
 

@@ -694,6 +694,42 @@ def score(
 
 
 @app.command()
+def recalibrate(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the new version goes.")],
+    method: Annotated[
+        Literal["intercept", "slope"], typer.Option("--method", help="What changes: the constant, or its slope too.")
+    ] = "intercept",
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a model's probabilities right for this city, by its own rows. The ranking stays, and so does the new version: here.
+
+    Example:  hpfed-node recalibrate interruption.json --out interruption.local.json
+    """
+
+    def work() -> None:
+        from node import recalibrate as local
+        from protocols.models import modelfile
+
+        found = modelfile.read(model.read_bytes(), str(model))
+        done = local.recalibrate(found, folder, home_of(folder, home), out, method)
+        figures = {"rows": done.rows, "constant": done.constant, "slope": done.slope}
+        ratios = {"before": done.before, "after": done.after}
+        new = {"model": found.id, "version": done.made.version, "digest": done.made.digest, "parent": found.digest}
+        zh = f"{done.rows:,} 行；实际/预测由 {done.before:.3f} 变为 {done.after:.3f}；第 {done.made.version} 版已写入 {out}"
+        en = (
+            f"{done.rows:,} rows; observed/expected was {done.before:.3f} and is {done.after:.3f}; "
+            f"version {done.made.version} written to {out}"
+        )
+        printed({**new, "out": str(out), **figures, **ratios}, as_json, lambda: zh if spoken(lang) == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
 def monitor(
     model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
     since: Annotated[str, typer.Option("--since", help="The first month, YYYY-MM: what later ones are held against.")],

@@ -72,7 +72,7 @@ def watch(model: ModelFile, folder: Path, home: Path, since: str) -> Watched:
     Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_SCORE_DICTIONARY, MODEL_SCORE_COLUMN, MODEL_MONTHS where there is no snapshot,
     MODEL_MONITOR where the file of counts is damaged; those of mapping and snapshot.
     """
-    _binary(model)
+    binary(model)
     means = mapping.load(folder)
     path = home / FOLDER / f"{model.digest.removeprefix('sha256:')[:16]}.{since}.json"
     kept = _read(path, model)
@@ -105,7 +105,8 @@ def fits(model: ModelFile, means: Mapping, rows: Snapshot) -> None:
         raise ConfigError("MODEL_SCORE_COLUMN", names=model.outcome)
 
 
-def _binary(model: ModelFile) -> None:
+def binary(model: ModelFile) -> None:
+    """Errors: `ConfigError MODEL_NOT_BINARY`."""
     if isinstance(model.fit, Linear) and model.fit.family != "binomial":
         raise ConfigError("MODEL_NOT_BINARY", id=model.id)
 
@@ -123,7 +124,7 @@ def _monthly(home: Path, since: str) -> Iterator[tuple[date, str]]:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Batch:
     """Rows of the model's cohort, in its own terms. read: in those of the dictionary."""
 
     here: Adapted
@@ -131,7 +132,8 @@ class _Batch:
     rows: int
 
 
-def _batches(model: ModelFile, means: Mapping, rows: Snapshot) -> Iterator[_Batch]:
+def batches(model: ModelFile, means: Mapping, rows: Snapshot) -> Iterator[Batch]:
+    """The rows of the model's cohort. Pre-condition: `fits`."""
     filters = {leaf.variable for each in model.cohort for leaf in compared(each)}
     names = {*model.needs, model.outcome, *filters}
     wanted = sorted({given for name in names for given in means.meant.needs(name)})
@@ -141,7 +143,7 @@ def _batches(model: ModelFile, means: Mapping, rows: Snapshot) -> Iterator[_Batc
             inside &= measures.members(table, means.meant, rows.as_of, each)
         within: Table = measures.among(table, inside)
         read = Reading(within, means.meant, rows.as_of)
-        yield _Batch(adapted(model, means.meant, read), read, within.holders)
+        yield Batch(adapted(model, means.meant, read), read, within.holders)
 
 
 def _framed(model: ModelFile, means: Mapping, rows: Snapshot) -> Frame:
@@ -165,7 +167,7 @@ def _tenths(model: ModelFile, means: Mapping, rows: Snapshot) -> Iterator[Bins]:
     domain = model.domain
     numeric = [leaves(domain, name) for name in model.needs if not domain.codes(name)]
     counts = {each.name: np.zeros(each.cells) for each in numeric}
-    for batch in _batches(model, means, rows) if numeric else ():
+    for batch in batches(model, means, rows) if numeric else ():
         for each in numeric:
             counts[each.name] += np.bincount(each.places(domain, batch.here), minlength=each.cells)
     fine = {each.name: each for each in numeric}
@@ -180,7 +182,7 @@ def _counted(model: ModelFile, frame: Frame, means: Mapping, rows: Snapshot, mon
     bands = np.zeros(len(frame.cuts) + 1, np.int64)
     inputs = {each.name: np.zeros(each.cells, np.int64) for each in frame.bins}
     inside, sums = 0, np.zeros(6)
-    for batch in _batches(model, means, rows):
+    for batch in batches(model, means, rows):
         found = scores(model, batch.here, batch.rows)
         place = np.searchsorted(frame.cuts, found.mean[found.known], side="right")
         bands += np.bincount(place, minlength=len(bands))

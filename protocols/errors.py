@@ -2443,6 +2443,18 @@ CODES: Final[dict[str, Texts]] = {
         "the model is in the words of {model}, and this city's rows are in those of {city}",
         "Use a model of the same dictionary: a variable of the same name may mean something else in another",
     ),
+    "MODEL_RECALIBRATE": _t(
+        "模型 {id} 不能这样重新校准：{why}",
+        "请改用另一种方法，或用新的数据重新拟合",
+        "the model {id} cannot be recalibrated so: {why}",
+        "Use the other method, or fit it anew on later data",
+    ),
+    "MODEL_FEW_OUTCOMES": _t(
+        "模型 {id} 有评分且结果已知的行中，发生者或未发生者少于 {least}",
+        "请等到行数足够，或与其他城市一起重新校准（kind: evaluate 的 recalibrate）",
+        "among rows that the model {id} scores and whose outcome is known there are fewer than {least} events, or others",
+        "Wait until there are more, or recalibrate it together with other cities (`recalibrate` of kind: evaluate)",
+    ),
     "MODEL_MONTHS": _t(
         "从 {since} 起没有快照",
         "请先运行 hpfed-node ingest；每月一次，快照日期写在 mapping.yaml",

@@ -16,7 +16,7 @@ from protocols.dictionary import parse
 from protocols.entropy import public_stream
 from protocols.filters import Leaf
 from protocols.models.drift import Light
-from protocols.models.modelfile import Reference, taken
+from protocols.models.modelfile import Reference, load, taken
 from protocols.yamltext import load as yaml_of
 from tests.unit.city_folder import KEYED, folder, run, variables
 from tests.unit.test_scores import card, lines, model, score
@@ -28,6 +28,7 @@ MAPPING = variables(
     paid="from: t.已缴, codes: {是: true, 否: false}",
 )
 ROWS = 1500
+TODAY = date(2026, 1, 1)
 
 
 def month(place: Path, day: str, *, odds: float = 1.0, missing: float = 0.0) -> None:
@@ -168,3 +169,55 @@ def test_a_model_file_that_is_none_is_refused(place: Path) -> None:
         done = watched(place, file, "--since", "2022-01", "--lang", "en")
         assert done.exit_code == 2, (key, done.output)
         assert key in done.stderr or "JSON" in done.stderr
+
+
+def recalibrated(place: Path, file: Path, out: Path, *words: str) -> Result:
+    return CliRunner().invoke(cli.app, ["recalibrate", str(file), "--out", str(out), "--folder", str(place), *words])
+
+
+@pytest.mark.parametrize("method", ["intercept", "slope"])
+def test_a_city_puts_a_model_right_and_its_next_month_agrees(tmp_path: Path, method: str) -> None:
+    """The odds of this city are half of what the model says."""
+    month(tmp_path, "2022-01-31", odds=0.5)
+    file, out = model(tmp_path), tmp_path / "local.json"
+    said_ = recalibrated(tmp_path, file, out, "--method", method, "--json")
+    assert said_.exit_code == 0, said_.output
+    done = json.loads(said_.stdout)
+    assert done["before"] < 0.95 < done["after"] < 1.05
+    old, new = load(file.read_bytes(), "old", TODAY), load(out.read_bytes(), "new", date(2023, 1, 31))
+    assert (new.version, new.parent, new.digest) == (2, old.digest, done["digest"])
+    assert (new.cities, new.rows, new.as_of, new.expires) == (
+        ("test-city",),
+        done["rows"],
+        date(2022, 1, 31),
+        date(2023, 1, 31),
+    )
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    month(tmp_path, "2022-02-28", odds=0.5)
+    out.write_bytes(new.model_copy(update={"expires": date(9999, 1, 1)}).content)
+    ratios = {
+        name: said(tmp_path, each, "--since", "2022-02")["months"][0]["ratio"]
+        for name, each in (("old", file), ("new", out))
+    }
+    assert not 0.95 <= ratios["old"] <= 1.05
+    assert 0.95 <= ratios["new"] <= 1.05
+    scored = []
+    for each in (file, out):
+        assert score(tmp_path, each, tmp_path / "scores.csv").exit_code == 0
+        scored.append([float(line["probability"] or "nan") for line in lines(tmp_path / "scores.csv")])
+    order = np.argsort(scored[0])
+    assert (np.diff(np.array(scored[1])[order]) > -1e-12).all(), "nobody passes anybody"
+
+
+def test_what_cannot_be_put_right_leaves_no_file(place: Path) -> None:
+    out = place / "never.json"
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"outcome": "share"}, "MODEL_SCORE_COLUMN"),
+        ({"cohort": (Leaf.model_validate({"variable": "amount", "below": "10"}),)}, "MODEL_FEW_OUTCOMES"),
+        ({"dictionary": "another-one@1"}, "MODEL_SCORE_DICTIONARY"),
+    )
+    for changed, code in cases:
+        done = recalibrated(place, model(place, **changed), out, "--json")
+        assert done.exit_code == 2
+        assert f'"{code}"' in done.stdout
+    assert not out.exists()
