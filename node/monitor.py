@@ -148,9 +148,9 @@ def batches(model: ModelFile, means: Mapping, rows: Snapshot) -> Iterator[Batch]
 
 def _framed(model: ModelFile, means: Mapping, rows: Snapshot) -> Frame:
     """Bands and bins: those of the model, or of its reference, where it has some; else tenths of these rows, the first to be counted."""
-    if model.reference is None:
-        cuts, trained = SCORES, ()
-    else:
+    cuts: tuple[float, ...] = SCORES
+    trained: tuple[int, ...] = ()
+    if model.reference is not None:
         cuts = tuple(each / model.reference.grid for each in model.reference.cuts)
         trained = model.reference.counts
     match model.fit:

@@ -114,7 +114,7 @@ def judged(frame: Frame, months: Sequence[Month]) -> tuple[Judged, ...]:
             since[name] = since[name] if sum_ > 0 else number + 1
         causes = list(_changed(frame, months[0], each))
         causes += _miscalibrated(months, number, {"up": up, "down": down}, since)
-        light = max((cause.light for cause in causes), key=ORDER.index, default="green")
+        light: Light = max((cause.light for cause in causes), key=ORDER.index, default=ORDER[0])
         index = shifted(_of(frame.scores or months[0].bands), _of(each.bands))
         indices = {name: _index(months[0].inputs[name], counts) for name, counts in each.inputs.items()}
         found.append(

@@ -298,7 +298,8 @@ class GlmCity:
         if not values["frequency"][0]:
             return {name: np.zeros(self.cities) for name in ("influence", "told")}
         p = len(ask.point)
-        whole, own = np.linalg.inv(square(np.array(ask.inverse), p)), square(values["information"], p)
+        whole = np.asarray(np.linalg.inv(square(np.array(ask.inverse), p)), np.float64)
+        own = square(values["information"], p)
         back = self.constants(ask).back(ask.columns) * self.outcome.half
         moved = leaving.moved(whole, own, values["score"], back, np.sqrt(np.array(ask.between)))
         return leaving.cells(self.place, self.cities, moved)

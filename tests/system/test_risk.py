@@ -171,7 +171,7 @@ def test_every_model_that_scores_has_a_card_with_no_empty_field(outcome: world.O
         for language in ("zh", "en"):
             page = (out / "models" / f"{name}.card.{language}.md").read_text(encoding="utf-8")
             assert card.digest in page
-            assert all(each.text(language) in page.replace("\\", "") for each in card.limits)  # type: ignore[arg-type]  # one of two
+            assert all(each.text(language) in page.replace("\\", "") for each in card.limits)
 
 
 def test_every_figure_of_a_card_is_one_of_the_results(outcome: world.Outcome, out: Path) -> None:
