@@ -145,9 +145,9 @@ class Changes:
 def side(out: Path) -> Side:
     """A result folder that was verified. Errors: `ConfigError`, those of its files."""
     results = Results.load(out)
-    given = [(out / path).read_bytes() for path in (manifest.STUDY, manifest.DICTIONARY)]
-    models = tuple((out / path).read_bytes() for path in evaluated_files(given[0]))
-    study = from_files(Written(*given, models))
+    asked, dictionary = ((out / path).read_bytes() for path in (manifest.STUDY, manifest.DICTIONARY))
+    models = tuple((out / path).read_bytes() for path in evaluated_files(asked))
+    study = from_files(Written(asked, dictionary, models))
     return Side(results, study.at(results.content.run.number + 1))
 
 

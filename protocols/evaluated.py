@@ -6,7 +6,6 @@ needs no file of its own. A file is named by a path that ends in `.json`; anythi
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,17 +61,17 @@ def expanded(document: Document, given: Sequence[bytes]) -> Tree:
     named, faults = paths(document.tree), list[HpfedError](_written(document))
     if len(named) > MOST_FILES:
         at = document.at("questions")
-        raise joined([*faults, ConfigError("STUDY_MODELS", at, count=len(named), limit=MOST_FILES)]) or AssertionError
+        raise ConfigError("STUDY_MODELS", at, faults, count=len(named), limit=MOST_FILES)
     read = dict[str, ModelFile]()
     first = {path: document.at("questions", number, key) for number, key, path in reversed(list(_named(document.tree)))}
-    for path, content in zip_longest(named, given[: len(named)], fillvalue=b""):
+    for number, path in enumerate(named):
         try:
-            read[path] = _read(path, content)
+            read[path] = _read(path, given[number] if number < len(given) else b"")
         except HpfedError as fault:
             faults += [_at(each, path, first[path]) for each in fault.every()]
-    fault = joined(faults)
-    if fault:
-        raise fault
+    found = joined(faults)
+    if found:
+        raise found
     return _filled(document.tree, read)
 
 

@@ -205,6 +205,11 @@ class Study:
         return bool(self.workload.own.blocks)
 
     @property
+    def told(self) -> bool:
+        """Each city tells something of itself: its own answer, or a part of a sum that it alone fills."""
+        return self.counted or any(self.release_of(each) != "pooled" for each in self.many)
+
+    @property
     def summed(self) -> bool:
         """Some of it is summed over cities in one round."""
         return bool(self.workload.layout.blocks)

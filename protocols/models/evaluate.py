@@ -176,6 +176,12 @@ class EvaluatePlan:
         made = self.model.as_of if isinstance(self.model, ModelFile) else None
         return self.model is None or (made is not None and made == self.as_of)
 
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Which files it evaluates, if any."""
+        both = (("evaluated", self.model), ("against", self.against))
+        return {key: stated(each) for key, each in both if isinstance(each, ModelFile)}
+
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """Codes of `by` and those of whom it is not known; one group of all rows otherwise."""
@@ -223,7 +229,7 @@ class EvaluatePlan:
         return Evaluating(model=evaluated.bare, against=other.bare if other else None, chain=self.study)
 
     def ask(self, state: Evaluating) -> EvaluateAsk | Done:
-        models = {
+        models: dict[str, Any] = {
             "model": None if self.model else state.model,
             "against": None if self.against else state.against,
         }
@@ -232,9 +238,9 @@ class EvaluatePlan:
             return asked if isinstance(asked, Done) else widened(EvaluateAsk, asked, **models)
         purpose = self.purposes[state.round]
         plain_ask = Ask(round=state.round, purpose=purpose, study=self.study, layout="", chain=state.chain)
-        counts = [self._pooled(state), state.sums["against"]] if purpose == PAIRS else []
+        counts = [self._pooled(state).ravel().tolist(), state.sums["against"]] if purpose == PAIRS else []
         models |= {
-            "counts": tuple(tuple(int(cell) for cell in np.ravel(each)) for each in counts),
+            "counts": tuple(tuple(int(cell) for cell in each) for each in counts),
             "reference": self._reference(state) if purpose == CITIES else None,
         }
         bare = widened(EvaluateAsk, plain_ask, **models)
@@ -242,7 +248,8 @@ class EvaluatePlan:
 
     def _pooled(self, state: Evaluating) -> Reals:
         """The histogram of the model, classes x bins, over all groups."""
-        return np.array(state.sums["histogram"]).reshape(len(self.groups), 2, self.bins).sum(axis=0)
+        cells = np.array(state.sums["histogram"]).reshape(len(self.groups), 2, self.bins)
+        return np.asarray(cells.sum(axis=0), np.float64)
 
     def _reference(self, state: Evaluating) -> Reference | None:
         """What scores of a city are held against: those that the model was made on, where its file says so; else those of all cities."""
@@ -289,13 +296,13 @@ class EvaluatePlan:
         """read: columns of the city's own dictionary."""
         models = self._models(ask)
         adapted_ = [adapted(each, self.dictionary, read) for each in models]
-        scored = [_scored(each, here, rows) for each, here in zip(models, adapted_, strict=True)]
+        found = [scored(each, here, rows) for each, here in zip(models, adapted_, strict=True)]
         outcome = read(models[0].outcome)
-        used = outcome.known & np.logical_and.reduce([known for _, _, known in scored])
+        used = outcome.known & np.logical_and.reduce([known for _, _, known in found])
         if ask.round >= len(self.purposes):
-            columns = {MARGIN: Column(scored[0][1], used), EVENT: outcome}
+            columns = {MARGIN: Column(found[0][1], used), EVENT: outcome}
             return self._later.measure(plain(ask), columns.__getitem__, rows)
-        y, ps = outcome.values[used].astype(np.intp), [each[used] for each, _, _ in scored]
+        y, ps = outcome.values[used].astype(np.intp), [each[used] for each, _, _ in found]
         places = [np.minimum((p * self.bins).astype(np.intp), self.bins - 1) for p in ps]
         match self.purposes[ask.round]:
             case purpose if purpose == PAIRS:
@@ -303,7 +310,7 @@ class EvaluatePlan:
                 return Sums({"products": paired.products(one, other, y, (places[0], places[1]))})
             case purpose if purpose == CITIES:
                 return Sums(self._binned(y, ps[0], places[0]))
-        group, cuts = self._group(read, rows)[used], self._cuts(models[0])
+        group, cuts = self.group_of(read, rows)[used], self._cuts(models[0])
         groups, bands = len(self.groups), len(cuts) + 1
         at = group * bands + np.searchsorted(cuts, places[0], side="right")
         sums = {
@@ -334,7 +341,8 @@ class EvaluatePlan:
             f"{prefix}squares": np.array([((p - y) ** 2).sum()]),
         }
 
-    def _group(self, read: Read, rows: int) -> Places:
+    def group_of(self, read: Read, rows: int) -> Places:
+        """The place of each row in `groups`."""
         if not self.question.by:
             return np.zeros(rows, np.intp)
         given = read(self.question.by[0])
@@ -374,11 +382,10 @@ class EvaluatePlan:
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
         found = fixedpoint.decode(blocks, total)
         after, chain = state.round + 1, chained(state.chain, ask, total)
-        slope = None
-        if self.follow is not None and after == len(self.purposes):
-            slope = self.follow.start().model_copy(update={"round": after, "chain": chain})
+        begins = self.follow is not None and after == len(self.purposes)
+        first = self._later.start().model_copy(update={"round": after, "chain": chain}) if begins else None
         sums = {name: tuple(values.tolist()) for name, values in found.values.items()}
-        return state.model_copy(update={"round": after, "chain": chain, "sums": {**state.sums, **sums}, "slope": slope})
+        return state.model_copy(update={"round": after, "chain": chain, "sums": {**state.sums, **sums}, "slope": first})
 
     def seen(self, state: Evaluating) -> Seen | None:
         """A model is looked at, not estimated; what follows is a slope and a constant."""
@@ -402,11 +409,7 @@ class EvaluatePlan:
             fit["bands"] = [[significant(each) for each in band] for band in found.bands]
             if self.model is None and found.reference is not None:
                 fit["reference"] = found.reference.model_dump(mode="json")
-        fit |= {
-            key: stated(each)
-            for key, each in (("evaluated", self.model), ("against", self.against))
-            if isinstance(each, ModelFile)
-        }
+        fit |= self.files
         metrics = () if self.release == "by_city" else found.metrics
         rows = [row for each in metrics for row in printed_rows(each, by)]
         cities = {
@@ -469,8 +472,8 @@ class EvaluatePlan:
         yield from (
             replace(each, measure=f"against_{each.measure}") for each in ranking(there, None, rows, self.confidence)
         )
-        sums = (np.array(state.sums[f"against_{name}"]) for name in ("squares", "predicted"))
-        fitted = calibrated(*sums, pooled[1].sum(keepdims=True), np.array([rows]), self.in_sample)
+        squares, predicted = (np.array(state.sums[f"against_{name}"]) for name in ("squares", "predicted"))
+        fitted = calibrated(squares, predicted, pooled[1].sum(keepdims=True), np.array([rows]), self.in_sample)
         if fitted is None:
             names = ("brier", "expected", "observed_expected")
             yield from (Metric(f"against_{name}", None, base=0.0, obs_status="z") for name in names)
@@ -601,7 +604,7 @@ def _features(model: Predictor) -> dict[str, int]:
     return {each.name: each.cells for each in _bins(model)}
 
 
-def _scored(model: Predictor, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
+def scored(model: Predictor, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
     """Probability, its log odds within +-30, and where there is one."""
     found = scores(model, read, rows)
     odds = found.margin if getattr(model.fit, "link", "logit") == "logit" else logit(found.mean)

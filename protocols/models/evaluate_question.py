@@ -1,9 +1,10 @@
 """The question `kind: evaluate`, whose rounds are those of `evaluate.py`, in mode dp those of `private_evaluate.py`.
 
 Leaves the city, under masks: rows by bin of the score, class and group; by band of scores the sums of the probability and of the squared
-error; by city, a few rounded numbers that the city made of itself; beside another model, two sums of products; with `slope`, then the
-rounds of a regression on the score. In mode exact all of these sums are seen by the coordinator and by every city. In mode dp they have
-noise, and are two: the histogram, and four totals.
+error; with `against`, the histogram of another model, and in a second round two sums of products of placements; by city, in a round of its
+own, 18 whole numbers in thousandths that the city made of itself, in a slot that no other city fills (zeros with fewer than 100 events
+or non-events); with `slope`, then the rounds of a regression on the score. In mode exact all of these sums are seen by the coordinator and
+by every city. In mode dp they have noise, and are two: the histogram, and four totals.
 """
 
 import json
@@ -13,11 +14,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import PlainSerializer
 
 from protocols.errors import ConfigError, HpfedError
-from protocols.models import evaluate
-from protocols.models.evaluate import Evaluate, EvaluateAsk, EvaluatePlan, Evaluating
-from protocols.models.interface import Ask, Model, Result
+from protocols.models import evaluate, private_evaluate
+from protocols.models.evaluate import SCORES, Evaluate, EvaluateAsk, EvaluatePlan, Evaluating
+from protocols.models.interface import Ask, Draw, Model, Result
 from protocols.models.modelfile import Linear, ModelFile, Predictor, Weight
-from protocols.models.question import ManyRounds, Setting
+from protocols.models.private_evaluate import PrivateEvaluatePlan
+from protocols.models.question import ManyRounds, Setting, supposed
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Domain
 from protocols.statistics.question import Fault, Question, Release
@@ -35,6 +37,7 @@ class EvaluateQuestion(ManyRounds, Evaluate):
     EXAMPLE: ClassVar[Example] = Example({"id": "how_good", "kind": "evaluate", "model": "owners"}, holder={})
     ASK = EvaluateAsk
     STATE = Evaluating
+    MODES = ("dp", "exact")
 
     kind: Literal["evaluate"] = "evaluate"
     files: Files | None = None
@@ -74,6 +77,9 @@ class EvaluateQuestion(ManyRounds, Evaluate):
 
     def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:
         yield from super().faults_beside(domain, release)
+        what = None if domain.exact else private_evaluate.not_offered(self)
+        if what is not None:
+            yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} ({what})"})
         for key, name in (("model", self.model), ("against", self.against)):
             known = isinstance(domain.questions.get(name or ""), ManyRounds) and name != self.id
             other = domain.questions.get(name or "")
@@ -86,9 +92,9 @@ class EvaluateQuestion(ManyRounds, Evaluate):
                 "against", "MODEL_TOGETHER", {"key": f"model: {self.model}", "other": f"against: {self.against}"}
             )
 
-    def planned(self, setting: Setting) -> EvaluatePlan:
+    def planned(self, setting: Setting) -> EvaluatePlan | PrivateEvaluatePlan:
         given = (setting.dictionary, setting.cities, setting.most_rows, setting.study)
-        return evaluate.plan(
+        plain = evaluate.plan(
             self,
             *given,
             model=self._of_file(self.model),
@@ -97,26 +103,32 @@ class EvaluateQuestion(ManyRounds, Evaluate):
             release=self.release or setting.domain.release,
             as_of=setting.domain.as_of,
         )
+        return plain if setting.domain.exact else private_evaluate.plan(plain, setting, self.id)
+
+    def draws(self, domain: Domain) -> tuple[Draw, ...]:
+        plan = self.planned(supposed(domain))
+        return plan.draws if isinstance(plan, PrivateEvaluatePlan) else ()
 
     def start(self, model: Model[Any, Any], given: Mapping[str, Result]) -> Evaluating:
-        if not isinstance(model, EvaluatePlan):
+        if not isinstance(model, EvaluatePlan | PrivateEvaluatePlan):
             raise ConfigError("MODEL_ABSENT", id=self.model)
         found = {name: _fitted(name, given.get(name)) for name in self.named()}
         return model.start(found.get(self.model), found.get(self.against or ""))
 
-    def example_asks(self, model: EvaluatePlan) -> Sequence[Ask]:
-        """Of a model of the constant alone."""
+    def example_asks(self, model: EvaluatePlan | PrivateEvaluatePlan) -> Sequence[Ask]:
+        """Of each round before a slope, where a model of the constant alone stands for one that the study fits."""
         constant = Weight(term="intercept", estimate=-1.0, std_error=0.1)
         fit = Linear(family="binomial", link="logit", weights=(constant,), covariance=((0.01,),), error_bound=0.0)
-        asked = model.ask(model.start(Predictor(variables=(), outcome="owner", fit=fit)))
-        return [asked] if isinstance(asked, Ask) else []
+        stands = Predictor(variables=(), outcome="outcome", fit=fit)
+        common: dict[str, Any] = {"study": "", "layout": "", "chain": "", "model": stands, "against": stands}
+        purposes = model.purposes if isinstance(model, EvaluatePlan) else (SCORES,)
+        return [EvaluateAsk(round=number, purpose=purpose, **common) for number, purpose in enumerate(purposes)]
 
     def key_of(self, fault: HpfedError) -> str:
         """By what the fault is about: a model that is named, else the key."""
         named = {self.model: "model", self.against: "against"}
-        return {"MODEL_CUT": "cut", "MODEL_OUTCOMES": "against"}.get(fault.code) or named.get(
-            fault.values.get("id"), "by"
-        )
+        keys = {"MODEL_CUT": "cut", "MODEL_OUTCOMES": "against"}
+        return keys.get(fault.code) or named.get(str(fault.values.get("id")), "by")
 
 
 def _fitted(name: str, found: Result | None) -> Predictor:

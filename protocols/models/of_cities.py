@@ -58,7 +58,8 @@ def slot(own: Own, reference: Reference | None, confidence: float) -> Reals:
     if found is None:
         return np.zeros(len(FIGURES))
     rows, reach = float(others + events), z_of(confidence) * sqrt(found.variance)
-    fit = calibrated(*(np.array([each]) for each in (own.squares, own.predicted, float(events), rows)), in_sample=False)
+    squares, predicted, yes, every = (np.array([each]) for each in (own.squares, own.predicted, float(events), rows))
+    fit = calibrated(squares, predicted, yes, every, in_sample=False)
     assert fit is not None  # noqa: S101 there are rows
     observed = part_of(float(events), rows, confidence)
     ratio = over("observed_expected", observed, fit.expected, None, rows)

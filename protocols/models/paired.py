@@ -31,7 +31,7 @@ def products(one: Reals, other: Reals, y: Places, here: tuple[Places, Places]) -
     if not one.sum(axis=1).all() or not other.sum(axis=1).all():
         return np.zeros(2)
     first, second = placements(one)[y, here[0]], placements(other)[y, here[1]]
-    return np.bincount(y, weights=first * second, minlength=2)
+    return np.asarray(np.bincount(y, weights=first * second, minlength=2), np.float64)
 
 
 @dataclass(frozen=True)

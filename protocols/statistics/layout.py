@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from math import ceil, prod, sqrt
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -673,7 +673,7 @@ class Domain:
     cities: tuple[str, ...] = ()
     questions: Mapping[str, Any] = field(default_factory=dict)
     scopes: Mapping[str, str] = field(default_factory=dict)
-    release: str = "pooled"
+    release: Literal["pooled", "by_city", "both"] = "pooled"
 
     def axis(self, name: str) -> Axis:
         """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""

@@ -16,6 +16,7 @@ from protocols.models.interface import Done
 from protocols.models.metrics import equal_bands
 from protocols.models.modelfile import Linear, ModelFile, Reference, Weight
 from protocols.models.scoring import scores
+from protocols.statistics.question import Release
 from tests.models.data import Frame, dictionary
 from tests.models.federation import secure_sum
 from tests.models.rounds import STUDY, answer, conversation, divided, filed
@@ -290,10 +291,10 @@ def test_a_model_of_the_same_study_is_evaluated_in_sample() -> None:
     assert sum(found.reference.counts) == found.rows
 
 
-def told(cities: list[Frame], release: str = "both", **keys: Any) -> tuple[Any, Any]:
+def told(cities: list[Frame], release: Release = "both") -> tuple[Any, Any]:
     """An evaluation by city, each of which knows its place; and what its slots hold."""
     most = max(each.rows for each in cities)
-    planned = plan(Evaluate(model="fit"), people().dictionary, len(cities), most, STUDY, release=release, **keys)
+    planned = plan(Evaluate(model="fit"), people().dictionary, len(cities), most, STUDY, release=release)
     state = planned.start(logit())
     while not isinstance(ask := planned.ask(state), Done):
         state = planned.tell(
@@ -307,7 +308,9 @@ def test_a_city_tells_of_itself_in_thousandths_in_a_slot_of_its_own() -> None:
     planned, state = told(cities)
     found = planned.finalize(state)
     every = np.concatenate([pooled(city, logit())[0] for city in cities])
-    edges = np.array(equal_bands(np.bincount((every * 1000).astype(int), minlength=1000)).cuts)  # type: ignore[union-attr]
+    bands = equal_bands(np.bincount((every * 1000).astype(int), minlength=1000).astype(float))
+    assert bands is not None
+    edges = np.array(bands.cuts)
     before = np.bincount(np.searchsorted(edges, (every * 1000).astype(int), side="right"), minlength=len(edges) + 1)
     for place, city in enumerate(cities[:3]):
         score, yes = pooled(city, logit())

@@ -92,15 +92,16 @@ def test_binned_scores_have_the_very_variance_of_the_pooled_test() -> None:
         one = np.clip(stream.random(rows) + 0.3 * yes, 0, 1.29) / 1.3
         other = np.clip(0.7 * one + 0.3 * stream.random(rows), 0, 1)
         binned = [np.minimum((each * bins).astype(np.intp), bins - 1) for each in (one, other)]
-        histograms = [np.stack(counted(each, yes, bins)[::-1]) for each in (one, other)]
+        first, second = (np.stack(counted(each, yes, bins)[::-1]) for each in (one, other))
         parts = [np.arange(rows) % 3 == city for city in range(3)]
-        total = sum(
-            products(*histograms, yes[part].astype(np.intp), (binned[0][part], binned[1][part])) for part in parts
+        total = np.sum(
+            [products(first, second, yes[part].astype(np.intp), (binned[0][part], binned[1][part])) for part in parts],
+            axis=0,
         )
-        here, there = (ranked(each[1], each[0]) for each in histograms)
+        here, there = (ranked(each[1], each[0]) for each in (first, second))
         assert here is not None
         assert there is not None
-        found = apart(here, there, np.asarray(total), histograms[0].sum(axis=1))
+        found = apart(here, there, total, first.sum(axis=1))
         difference, error = delong(binned[0].astype(float), binned[1].astype(float), yes)
         assert found.difference == pytest.approx(difference, abs=1e-12)
         assert found.variance == pytest.approx(error**2, rel=1e-9, abs=1e-12)
