@@ -2,7 +2,7 @@
 
     cards = of(Results.load("OUT"))         # one for each question that left a model which scores
     OUT/models/<id>.card.json               # this value, `hpf-card@1`
-    OUT/models/<id>.card.zh.md, .en.md      # the same for people, with lines to sign (`modelcard_text.py`)
+    OUT/models/<id>.card.<language>.md      # the same for people, with lines to sign (`modelcard_text.py`)
 
 A card is a pure function of results.json, and every figure in it is a figure of results.json: `report verify` makes it again. Nothing in
 it is empty: where there is nothing to list, it says so in words.
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from coordinator.modelcard_words import LIMITS, SIGNERS, USES, Pair, said
-from coordinator.report.wording import Wording, scrub
+from coordinator.report.wording import LANGUAGES, Wording, scrub
 from coordinator.results import POOLED, Coefficient, ModelPart, Question, Results, Row
 from protocols.canonical import canonical
 from protocols.yamltext import Flag, Real, Record, Whole
@@ -174,8 +174,8 @@ def files(results: Results) -> dict[str, bytes]:
     for card in of(results):
         stem = card.file.removesuffix(".json")
         found[f"{stem}.card.json"] = card.content
-        found[f"{stem}.card.zh.md"] = modelcard_text.page(card, "zh").encode()
-        found[f"{stem}.card.en.md"] = modelcard_text.page(card, "en").encode()
+        for language in LANGUAGES:
+            found[f"{stem}.card.{language}.md"] = modelcard_text.page(card, language).encode()
     return found
 
 

@@ -100,7 +100,8 @@ class Judged:
 def ratios(p: Reals, y: Reals) -> tuple[float, float]:
     """Sums of the log likelihood ratios of odds WORSE times those predicted, and of odds 1 / WORSE times."""
     events = float(y.sum())
-    return tuple(events * log(r) - float(log1p(p * (r - 1)).sum()) for r in (WORSE, 1 / WORSE))  # type: ignore[return-value]  # two
+    up, down = (events * log(r) - float(log1p(p * (r - 1)).sum()) for r in (WORSE, 1 / WORSE))
+    return up, down
 
 
 def judged(frame: Frame, months: Sequence[Month]) -> tuple[Judged, ...]:
