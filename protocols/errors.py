@@ -2443,6 +2443,30 @@ CODES: Final[dict[str, Texts]] = {
         "the model is in the words of {model}, and this city's rows are in those of {city}",
         "Use a model of the same dictionary: a variable of the same name may mean something else in another",
     ),
+    "VOTE_CITY": _t(
+        "{who} 不在名册上、已吊销，或对自己的模型投票",
+        "只计名册上其他城市的票",
+        "{who} is not on the roster, takes part no more, or voted on a model of its own",
+        "Only votes of the other cities of the roster count",
+    ),
+    "VOTE_OTHER": _t(
+        "{who} 投票的是另一个模型",
+        "请该市用同一个模型文件重新运行 hpfed-node validate",
+        "the vote of {who} is about another model",
+        "Ask it to run hpfed-node validate on the same model file",
+    ),
+    "VOTE_TWICE": _t(
+        "{who} 有两张票",
+        "每市只留一张",
+        "there are two votes of {who}",
+        "Keep one of each city",
+    ),
+    "VOTE_NO_MAJORITY": _t(
+        "模型 {id}：{of} 座城市中 {yes} 座同意，未过半数，不予签署",
+        "请查明反对的原因，重新校准或重新拟合",
+        "the model {id}: {yes} of {of} cities said yes, which is no majority; nothing is signed",
+        "Find out why the others did not, and recalibrate it or fit it anew",
+    ),
     "MODEL_RECALIBRATE": _t(
         "模型 {id} 不能这样重新校准：{why}",
         "请改用另一种方法，或用新的数据重新拟合",
