@@ -683,9 +683,9 @@ CODES: Final[dict[str, Texts]] = {
         "Merge some, or ask several studies",
     ),
     "STUDY_MODELS": _t(
-        "研究评估 {count} 个模型文件，上限 {limit} 个",
+        "研究随带的模型文件共 {size} MiB，上限 {limit} MiB（每个问题各算一次）",
         "请拆成多个研究",
-        "the study evaluates {count} model files; the limit is {limit}",
+        "the study carries {size} MiB of model files; the limit is {limit} MiB, and each question that names one counts",
         "Ask several studies",
     ),
     "STUDY_COHORT_CITIES": _t(
