@@ -9,7 +9,7 @@
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
 | profiles | every `kmeans`, cluster by cluster (`clusters.py`) |
 | lines, tiles | every question by month that can be read so (months.py) |
-| a forest of intervals | every regression (fits.py), last |
+| a forest of intervals; ROC, calibration, gains | every regression (fits.py); evaluations and boosted trees (risk.py), last |
 
 A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
 drawn. Doubtful indices are grey in it and withheld cells hatched, holders without a value are not in it, and the sentence above it is
@@ -22,7 +22,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import ages, charts, clusters, fits, months, orders
+from coordinator.report import ages, charts, clusters, fits, months, orders, risk
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
@@ -148,11 +148,15 @@ def parts(wording: Wording, questions: Questions, chosen: Questions | None = Non
 def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
     for name, question in questions.items():
         found = fits.drawing(wording, question) if question.coefficients else None
+        scopes, of = (POOLED,), (name,)
         if found is not None:
-            scopes, of = (POOLED,), (name,)
             yield Figure(
-                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, scopes, of, False, found.plan
+                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, scopes, of, True, found.plan
             )
+        for each in risk.drawings(wording, question) if risk.shaped(question) else ():
+            yield Figure(
+                f"fig-{name}-{each.look}", 0, each.look, each.title, each.sentence, each.twin, name, scopes, of, False, each.plan
+            )  # fmt: skip
 
 
 def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Figure]:

@@ -1,24 +1,29 @@
 """What a regression says: its coefficients as a table and as a forest of intervals, one sentence, and what the fit is like.
 
+Coefficients of a link that has ratios (odds, rates, hazards) are read as these: the table prints both, the forest stands on an axis of
+ratios with a broken line at 1. A code is read against the code it has no column for, which is named; a number per unit.
+
 The sentence is about the term that stands farthest from 0 in its standard errors: as odds, as a ratio, or as a difference, by the link.
 Estimates without a mark alone are spoken of; a fit without an answer says why.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import Final
+from typing import Final, Literal
 
 from markupsafe import Markup
 
-from coordinator.report import charts
+from coordinator.report import charts, panels
 from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters
 from coordinator.report.numbers import delta, fixed, printed, probability, significant, span
-from coordinator.report.wording import INTERCEPT, Wording
+from coordinator.report.wording import COLUMN, INTERCEPT, Wording
 from coordinator.results import Coefficient, Question, Row
 
 TITLES: Final = {  # of each kind, the key that says what it is about
     "glm": "outcome",
+    "hazard": "event",
     "scorecard": "outcome",
     "gbdt": "outcome",
     "ordinal": "outcome",
@@ -27,7 +32,7 @@ TITLES: Final = {  # of each kind, the key that says what it is about
     "evaluate": "model",
 }
 MOST_SPOTS: Final = 40  # terms of one picture
-RATIOS: Final = {"logit": "odds", "log": "ratio", "identity": "difference"}
+FARTHEST: Final = 13.8  # of a coefficient as a ratio: beyond a million, or a millionth, nobody reads the digits
 LINKS: Final = {
     "binomial": "logit",
     "gaussian": "identity",
@@ -35,6 +40,9 @@ LINKS: Final = {
     "gamma": "log",
     "negative_binomial": "log",
 }
+Effect = Literal["odds", "ratio", "hazard", "order", "against", "difference", "plain"]
+OF_LINKS: Final[dict[str, Effect]] = {"logit": "odds", "log": "ratio", "identity": "difference"}
+BANDS: Final = re.compile(r"bands\((?P<name>[a-z][a-z0-9_]*), \[(?P<cuts>[^\]]*)\]\)\[(?P<code>[^\]]+)\]")
 
 
 @dataclass(frozen=True)
@@ -45,35 +53,113 @@ class Drawing:
     plan: charts.Picture | None
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A coefficient by what it is of. `of`: the class of a multinomial; `variable`, `code`: of a column of one code, `reference` what it
+    is against; none of these of a number or a product."""
+
+    of: str = ""
+    variable: str = ""
+    code: str = ""
+    reference: str = ""
+
+
 def title(wording: Wording, question: Question) -> Markup:
     """Pre-condition: `TITLES` has its kind."""
-    return wording.say(
-        f"question_{question.kind}", of=wording.variable(str(question.asked.get(TITLES[question.kind], "")))
-    )
+    return wording.say(f"question_{question.kind}", of=subject(wording, question))
 
 
-def table(wording: Wording, rows: Sequence[Numbered]) -> Grid:
-    """A line per term: estimate with its interval, standard error, test, and how far it can be from the fit of pooled rows; with noise,
-    what of the standard error is noise in its place."""
+def subject(wording: Wording, question: Question) -> str:
+    """What it is about, in words: an outcome, an event, or a model."""
+    name = str(question.asked.get(TITLES[question.kind], ""))
+    if question.kind == "evaluate":
+        return modelled(wording, name)
+    table, _, variable = name.partition(".")
+    return wording.variable(name if name in wording.content.words.variables or not variable else variable or table)
+
+
+def modelled(wording: Wording, name: str) -> str:
+    """A model by its question: what it is, and the id of the question."""
+    question = wording.content.questions.get(name)
+    if question is None or question.kind not in TITLES or question.kind == "evaluate":
+        return name
+    said_ = question.label.text(wording.language) or str(title(wording, question).unescape())
+    return str(wording.say("model_named", title=said_, id=name).unescape())
+
+
+def effect(question: Question) -> Effect:
+    """What a coefficient is, once it is read: by the kind, or by the link."""
+    link = str(question.asked.get("link") or LINKS.get(str(question.asked.get("family", "")), ""))
+    match question.kind:
+        case "cox":
+            return "hazard"
+        case "ordinal":
+            return "order"
+        case "multinomial":
+            return "against"
+        case "hazard":
+            return "hazard" if link == "cloglog" else "odds"
+    return OF_LINKS.get(link, "plain")
+
+
+def ratios(question: Question) -> bool:
+    """Whether its coefficients are logarithms of something."""
+    return effect(question) not in ("difference", "plain")
+
+
+def sloped(question: Question, term: str) -> bool:
+    """Whether a term is one of those asked for: no constant, none of a city or of a class, no threshold between two classes."""
+    last = term.rpartition(":")[2] if question.kind == "multinomial" else term
+    return not (last.startswith(INTERCEPT) or (question.kind == "ordinal" and "|" in term))
+
+
+def times(value: float) -> str:
+    """A coefficient as a ratio, in three digits."""
+    if abs(value) > FARTHEST:
+        return "> 1,000,000" if value > 0 else "< 0.000001"
+    return significant(exp(value))
+
+
+def ratio(row: Row | Coefficient) -> str:
+    """`0.81 [0.73–0.89]`."""
+    if row.estimate is None:
+        return ""
+    if row.ci_low is None or row.ci_high is None:
+        return times(row.estimate)
+    return f"{times(row.estimate)} [{span(times(row.ci_low), times(row.ci_high))}]"
+
+
+# --- the table
+
+
+def table(wording: Wording, question: Question, rows: Sequence[Numbered]) -> Grid:
+    """A line per term: coefficient, the ratio it stands for, standard error, test, and how far it can be from the fit of pooled rows; with
+    noise, what of the standard error is noise in its place, and its part of the variance."""
+    noisy, of_ratios = any(row.se_noise for _, row in rows), ratios(question)
     lines = []
-    noisy = any(row.se_noise for _, row in rows)
     for number, row in rows:
         shown = printed(row)
         whole = span(shown.low, shown.high) if shown and shown.low else ""
-        last = _written(row.se_noise) if noisy else _small(row["error_bound"])
-        texts = (_written(row["std_error"]), whole, _tested(row), last)
-        cells = (cell(number, row), *(Cell(text, ref=number) for text in texts))
-        lines.append(Line(((wording.term(str(row["term"])), 1),), cells))
-    heads = (
-        "head_estimate",
-        "head_std_error",
-        "head_interval",
-        "head_p",
-        "head_of_noise" if noisy else "head_error_bound",
-    )
-    said = tuple(str(wording.say(key, confidence=wording.percent())) for key in heads)
+        bare = Cell(shown.value if shown else "", "", row.letters, "", number)
+        last = [_written(row.se_noise), noise_part(row)] if noisy else [_small(row["error_bound"])]
+        read = [ratio(row) if sloped(question, str(row["term"])) else ""] if of_ratios else []
+        texts = (_written(row["std_error"]), whole, *read, _tested(row), *last)
+        cells = (bare, *(Cell(text, ref=number) for text in texts))
+        lines.append(Line(((termed(wording, question, str(row["term"])), 1),), cells))
+    heads = [str(wording.say(key)) for key in ("head_estimate", "head_std_error")]
+    heads.append(str(wording.say("head_interval", confidence=wording.percent())))
+    heads += [str(wording.say(f"effect_{effect(question)}").unescape())] if of_ratios else []
+    heads += [str(wording.say(key)) for key in ("head_p", *(("head_of_noise", "head_noise_part") if noisy else ("head_error_bound",)))]
     groups = (Group(tuple(lines)),)
-    return Grid("list", wording.say("what_glm"), (str(wording.say("head_term")),), said, groups, letters(groups))
+    return Grid("list", wording.say("what_glm"), (str(wording.say("head_term")),), tuple(heads), groups, letters(groups))
+
+
+def noise_part(row: Row) -> str:
+    """The part of the variance that is noise, in per cent."""
+    whole = row["std_error"]
+    if row.se_noise is None or not isinstance(whole, int | float) or whole <= 0:
+        return ""
+    return fixed(100 * (row.se_noise / whole) ** 2, 0) + "%"
 
 
 def _written(value: object, digits: int = 3) -> str:
@@ -89,41 +175,167 @@ def _tested(row: Row) -> str:
     return probability(row.p_value) if row.p_value is not None else ""
 
 
+# --- what a term is
+
+
+def placed(wording: Wording, question: Question, term: str) -> Placed:
+    """The parts of a term's name."""
+    of, bare = "", term
+    if question.kind == "multinomial":
+        of, _, bare = term.partition(":")
+    banded = BANDS.fullmatch(bare)
+    if banded:
+        first = f"<{banded['cuts'].split(', ')[0]}"
+        return Placed(of, banded["name"], banded["code"], first)
+    found = COLUMN.fullmatch(bare)
+    if found is None or found["how"]:
+        return Placed(of)
+    name, code = found["name"], found["code"] or ""
+    words = wording.content.words.variables.get(name)
+    if not code:
+        binary = words is not None and set(words.codes) == {"true", "false"}
+        return Placed(of, name, "true", "false") if binary else Placed(of)
+    used = {
+        each["code"]
+        for row in question.coefficients
+        if (each := COLUMN.fullmatch(row.term.rpartition(":")[2])) and each["name"] == name
+    }
+    left = [each for each in words.codes if each not in used] if words else []
+    sure = len(left) == 1 or "other" not in used  # thin codes join `other`, and are then not what others are read against
+    return Placed(of, name, code, wording.listed(wording.code(name, each) for each in left) if left and sure else "")
+
+
+def termed(wording: Wording, question: Question, term: str) -> str:
+    """A term in words, with the class of a multinomial before it and what a threshold of an ordinal lies between."""
+    if question.kind == "ordinal" and "|" in term:
+        outcome = str(question.asked.get("outcome", ""))
+        low, _, high = (wording.code(outcome, code) for code in term.partition("|"))
+        return str(wording.say("term_between", low=low, high=high).unescape())
+    banded = BANDS.fullmatch(term)
+    if banded:
+        return f"{wording.variable(banded['name'])} = {banded['code'].replace('-', '–')}"
+    if question.kind == "multinomial":
+        of, _, bare = term.partition(":")
+        return f"{wording.term(of)} · {wording.term(bare)}"
+    return wording.term(term)
+
+
+def _label(wording: Wording, question: Question, term: str, at: Placed) -> str:
+    """Under the head of its variable: the code alone; else the term, a number with its unit."""
+    if at.variable:
+        return at.code.replace("-", "–") if at.reference.startswith("<") else wording.code(at.variable, at.code)
+    bare = term.partition(":")[2] if at.of else term
+    return str(wording.in_unit(wording.term(bare), bare).unescape())
+
+
+# --- the forest
+
+
 def drawing(wording: Wording, question: Question) -> Drawing | None:
-    """The forest of all terms but the constant; None where there are none, or too many to be read."""
-    rows = [(number, row) for number, row in enumerate(question.rows) if row["term"] != INTERCEPT]
+    """The forest of all terms but constants; None where there are none, or too many to be read."""
+    rows = [(number, row) for number, row in enumerate(question.rows) if sloped(question, str(row["term"]))]
     if not 0 < len(rows) <= MOST_SPOTS:
         return None
-    picture = charts.forest([_spot(wording, row) for _, row in rows], 0.0, "0")
-    return Drawing(title(wording, question), sentence(wording, question), table(wording, rows), picture)
+    of_ratios, found = ratios(question), effect(question)
+    axis = panels.Axis(
+        title=str(wording.say("axis_ratio" if of_ratios else "axis_plain", effect=wording.say(f"effect_{found}")).unescape()),
+        level=1.0 if of_ratios else 0.0,
+        log=of_ratios,
+        below=str(wording.say(f"below_{found}").unescape()),
+        above=str(wording.say(f"above_{found}").unescape()),
+    )
+    picture = panels.forest(list(_lines(wording, question, [row for _, row in rows])), axis)
+    return Drawing(title(wording, question), sentence(wording, question), table(wording, question, rows), picture)
 
 
-def _spot(wording: Wording, row: Row) -> charts.Spot:
+def _lines(wording: Wording, question: Question, rows: Sequence[Row]) -> list[panels.Head | panels.Term]:
+    made: list[panels.Head | panels.Term] = []
+    of, variable = "", ""
+    for row in rows:
+        term = str(row["term"])
+        at = placed(wording, question, term)
+        if at.of != of:
+            of, variable = at.of, ""
+            made.append(panels.Head(_classed(wording, question, of), strong=True))
+        if at.variable != variable:
+            variable = at.variable
+            if variable:
+                made.append(panels.Head(_against(wording, at)))
+        made.append(_spot(question, row, _label(wording, question, term, at)))
+    return made
+
+
+def _against(wording: Wording, at: Placed) -> str:
+    name = wording.variable(at.variable)
+    if not at.reference:
+        return name
+    reference = wording.code(at.variable, at.reference) if at.reference in ("true", "false") else at.reference
+    return str(wording.say("against", variable=name, reference=reference).unescape())
+
+
+def _classed(wording: Wording, question: Question, of: str) -> str:
+    """`Product = monthly, against lump sum`: of a multinomial, the first class is the one that has no coefficients."""
+    outcome = str(question.asked.get("outcome", ""))
+    used = {found["code"] for each in question.coefficients if (found := COLUMN.fullmatch(each.term.partition(":")[0]))}
+    words = wording.content.words.variables.get(outcome)
+    left = [code for code in words.codes if code not in used] if words else []
+    if len(left) != 1:
+        return wording.term(of)
+    return str(wording.say("against", variable=wording.term(of), reference=wording.code(outcome, left[0])).unescape())
+
+
+def _spot(question: Question, row: Row, label: str) -> panels.Term:
+    if row.estimate is None:
+        return panels.Term(label, None, 0.0, 0.0, "")
+    ends = [row.estimate if each is None else each for each in (row.estimate, row.ci_low, row.ci_high)]
+    faint = bool(question.fit and question.fit.obs_status)
+    if ratios(question):
+        return panels.Term(label, *(exp(min(max(each, -FARTHEST), FARTHEST)) for each in ends), ratio(row), faint)  # type: ignore[misc]
     shown = printed(row)
-    label = wording.term(str(row["term"]))
-    if shown is None or row.estimate is None or row.ci_low is None or row.ci_high is None:
-        return charts.Spot(label, None, 0.0, 0.0, "")
-    return charts.Spot(label, row.estimate, row.ci_low, row.ci_high, f"{shown.value} {shown.error}".strip())
+    return panels.Term(label, ends[0], ends[1], ends[2], f"{shown.value} {shown.error}".strip() if shown else "", faint)
+
+
+# --- the sentence
+
+
+def clearest(question: Question) -> Coefficient | None:
+    """The term that stands farthest from 0; None where the interval of every one holds 0, or the fit is marked."""
+    if question.fit is not None and question.fit.obs_status:
+        return None
+    clear = [each for each in question.coefficients if sloped(question, each.term) and _apart(each)]
+    return max(clear, key=lambda each: abs((each.estimate or 0.0) / (each.std_error or 1.0)), default=None)
 
 
 def sentence(wording: Wording, question: Question) -> Markup:
     """About the clearest term."""
-    clear = [each for each in question.coefficients if each.term != INTERCEPT and _apart(each)]
-    if not clear or (question.fit is not None and question.fit.obs_status):
+    first = clearest(question)
+    if first is None:
         return wording.say("figure_glm_none")
-    first = max(clear, key=lambda each: abs((each.estimate or 0.0) / (each.std_error or 1.0)))
-    family = str(question.asked.get("family", ""))
-    kind = RATIOS.get(str(question.asked.get("link") or LINKS.get(family, "")), "plain")
+    return wording.say(f"figure_glm_{effect(question)}", **said(wording, question, first), confidence=wording.percent())
+
+
+def said(wording: Wording, question: Question, first: Coefficient) -> dict[str, object]:
+    """A term as it stands in a sentence: what it is, against what, its number and interval. Pre-condition: it has an interval."""
     ends = [each or 0.0 for each in (first.estimate, first.ci_low, first.ci_high)]
-    shown = [significant(exp(each) if kind in ("odds", "ratio") else each) for each in ends]
-    of = wording.variable(str(question.asked.get("outcome", "")))
-    values = {"term": wording.term(first.term), "of": of, "value": shown[0], "interval": span(shown[1], shown[2])}
-    return wording.say(f"figure_glm_{kind}", **values, confidence=wording.percent())
+    shown = [times(each) if ratios(question) else significant(each) for each in ends]
+    at = placed(wording, question, first.term)
+    reference = wording.code(at.variable, at.reference) if at.reference in ("true", "false") else at.reference
+    against = wording.say("against_code", reference=reference) if reference else wording.say("against_unit")
+    return {
+        "term": termed(wording, question, first.term),
+        "against": wording.say("against_rest") if at.code and not reference else against,
+        "of": subject(wording, question),
+        "value": shown[0],
+        "interval": span(shown[1], shown[2]),
+    }
 
 
 def _apart(each: Coefficient) -> bool:
     """Its interval does not hold 0."""
     return each.ci_low is not None and each.ci_high is not None and (each.ci_low > 0 or each.ci_high < 0)
+
+
+# --- the fit
 
 
 def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:

@@ -112,7 +112,7 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
     if comparison(question):
         return tuple(replace(compared_grid(wording, each), folded=True) for each in compared(wording, question))
     made: list[Grid] = []
-    together = _cities(wording, question)
+    together = () if question.kind == "evaluate" else _cities(wording, question)
     for scope in question.scopes():
         if scope != POOLED and (together or POOLED in question.scopes()):
             continue
@@ -190,10 +190,12 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return clusters.tables(wording, question, rows, city)
     if own := orders.tables(wording, question, rows, city):
         return own
-    if question.coefficients:
-        from coordinator.report import fits  # the same
+    from coordinator.report import fits, risk  # the same
 
-        return [fits.table(wording, rows)]
+    if question.coefficients:
+        return [fits.table(wording, question, rows)]
+    if question.rows and risk.shaped(question):
+        return risk.tables(wording, question, rows)
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
     if question.kind == "moments":

@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import clusters, figures, fits, months, orders, stated
+from coordinator.report import clusters, figures, fits, months, orders, risk, stated
 from coordinator.report import grids as layout
 from coordinator.report.between import opening
 from coordinator.report.figures import Figure
@@ -122,6 +122,7 @@ class MarkLine:
     more: Markup
 
 
+OWN_TABLES: Final = ("roc", "calibration")  # figures whose numbers stand in no table of the questions
 OF_CENTRES: Final = "facts"  # how figures of centres were released: by themselves
 Pair = tuple[Markup, object]
 _ALWAYS: Final = tuple(
@@ -407,8 +408,9 @@ def _plates(
         if figure.picture is None:
             said[wording.say("figure_missing")] = None
         label = wording.say("figure_numbers", number=figure.number)
-        pictured = figure.look == "heat" and figure.picture is not None
-        twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if pictured else figure.twin
+        heat = figure.look == "heat" and figure.picture is not None
+        pictured = heat or figure.look in OWN_TABLES
+        twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if heat else figure.twin
         see = tuple((f"q-{name}", each.label) for name in figure.sources for each in tables[name][:1])
         shown = pictured or figure.picture is None or len(see) < len(figure.sources)
         table = Table(label, twin, (), _key(wording, twin)) if shown else None
@@ -440,7 +442,7 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             *_merged(wording, question),
             *_broken(wording, question),
             *stated.notes(wording, question),
-            *(clusters.notes(wording, question) if clusters.fits(question) else fits.notes(wording, question)),
+            *_of_fit(wording, question),
         ]
         if not question.rows and question.fit is None:
             notes.append(wording.say("note_empty"))
@@ -458,13 +460,18 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             notes.append(wording.say("note_cities_csv", file=f"tables/{name}.csv"))
         wide = (
             question.kind == "mean"
-            or bool(question.coefficients)
+            or question.kind in fits.TITLES
             or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
         )
         made.append(
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
     return tuple(_paired(made))
+
+
+def _of_fit(wording: Wording, question: Question) -> tuple[Markup, ...]:
+    of = clusters if clusters.fits(question) else risk if risk.shaped(question) else fits
+    return of.notes(wording, question)
 
 
 def _broken(wording: Wording, question: Question) -> tuple[Markup, ...]:
