@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from protocols.canonical import canonical
+from coordinator import meaning
+from protocols.canonical import canonical, digest
 from protocols.models.interface import Result
 from protocols.models.modelfile import ModelFile
 from protocols.models.question import ManyRounds
@@ -32,9 +33,41 @@ def entry(result: Result | None) -> dict[str, Any]:
 def files(study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
     """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about."""
     return {
-        f"{FOLDER}/{question.id}.json": _model(study, question, fits[question.id], cities[question.id])
+        path_of(question.id): _model(study, question, fits[question.id], cities[question.id])
         for question in study.many
         if question.id in fits and fits[question.id].model
+    }
+
+
+def path_of(name: str) -> str:
+    """Where the model of a question stands, under OUT."""
+    return f"{FOLDER}/{name}.json"
+
+
+def part(study: Study, question: ManyRounds, files_: Mapping[str, bytes]) -> dict[str, Any]:
+    """What results.json says of the file of a model, if there is one that scores: which bytes it has, how long it holds, what it
+    predicts and reads. The card of the model is made of this and the rest of results.json."""
+    path = path_of(question.id)
+    if path not in files_ or question.kind == "kmeans":
+        return {}
+    content = files_[path]
+    found = ModelFile.model_validate_json(content, strict=True)
+    event = getattr(question, "event", None)
+    means = meaning.of_event(study.dictionary, event) if event else meaning.meaning(study.meant, found.outcome)
+    parent = {} if found.parent is None else {"parent": found.parent}
+    return {
+        "model": {
+            "file": path,
+            "digest": digest(content),
+            "version": found.version,
+            **parent,
+            "as_of": found.as_of.isoformat(),
+            "expires": found.expires.isoformat(),
+            "outcome": event or found.outcome,
+            "means": means,
+            "reads": list(found.needs),
+            "rows": found.rows,
+        }
     }
 
 

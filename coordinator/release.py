@@ -138,6 +138,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     covered = {roster.name(city): opened.approvals[city].scope for city in survivors}
     domain = replace(study.domain, scopes={city: each.word for city, each in covered.items()})
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
+    left = models(opened, roster)
     questions = {}
     for number, question in enumerate(study.file.questions):
         release = study.release_of(question)
@@ -153,6 +154,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
                 "asked": asked(question),
                 **chosen(study, question),
                 **fits.entry(opened.fits.get(question.id)),
+                **fits.part(study, question, left),
             }
             continue
         alone = bool(study.workload.blocks[question.id])  # else it asks for nothing that a city would answer by itself

@@ -293,13 +293,15 @@ class Predictor(Record):
 
 
 class ModelFile(Predictor):
-    """study: digest of the study that it answered; run: which of a repeat, from 0. parent: of the model that it recalibrates. as_of: date
+    """study: digest of the study that it answered; run: which of a repeat, from 0. version: 1, and one more
+    with each recalibration; parent: digest of the model that it recalibrates. as_of: date
     of its rows; expires: the last day on which it scores. rows: pooled; cities: whose rows they are."""
 
     model: Literal["hpf-model@1"] = FORMAT
     id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
     study: Sha
     run: Annotated[Whole, Field(ge=0)] = 0
+    version: Annotated[Whole, Field(ge=1)] = 1
     parent: Sha | None = None
     dictionary: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}@[0-9]{1,6}$")]
     dictionary_digest: Sha
