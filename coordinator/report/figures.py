@@ -146,17 +146,21 @@ def parts(wording: Wording, questions: Questions, chosen: Questions | None = Non
 
 
 def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
+    """Forests in the order of the study, then what stands side by side: a ROC curve and its calibration, and last the gains."""
     for name, question in questions.items():
         found = fits.drawing(wording, question) if question.coefficients else None
-        scopes, of = (POOLED,), (name,)
         if found is not None:
             yield Figure(
-                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, scopes, of, True, found.plan
-            )
-        for each in risk.drawings(wording, question) if risk.shaped(question) else ():
-            yield Figure(
-                f"fig-{name}-{each.look}", 0, each.look, each.title, each.sentence, each.twin, name, scopes, of, False, each.plan
+                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, (POOLED,), (name,), True, found.plan
             )  # fmt: skip
+    for kind in ("evaluate", "gbdt"):
+        for name, question in questions.items():
+            for each in risk.drawings(wording, question) if question.kind == kind and risk.shaped(question) else ():
+                scopes, wide = each.twin.scopes or (POOLED,), each.plan is not None and each.plan.width > charts.WIDTH
+                anchor = f"fig-{name}-{each.look}"
+                yield Figure(
+                    anchor, 0, each.look, each.title, each.sentence, each.twin, name, scopes, (name,), wide, each.plan
+                )  # fmt: skip
 
 
 def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Figure]:

@@ -10,13 +10,13 @@ Estimates without a mark alone are spoken of; a fit without an answer says why.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, log
 from typing import Final, Literal
 
 from markupsafe import Markup
 
 from coordinator.report import charts, panels
-from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters
+from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, letters
 from coordinator.report.numbers import delta, fixed, printed, probability, significant, span
 from coordinator.report.wording import COLUMN, INTERCEPT, Wording
 from coordinator.results import Coefficient, Question, Row
@@ -126,7 +126,16 @@ def ratio(row: Row | Coefficient) -> str:
         return ""
     if row.ci_low is None or row.ci_high is None:
         return times(row.estimate)
-    return f"{times(row.estimate)} [{span(times(row.ci_low), times(row.ci_high))}]"
+    value, low, high = together(row.estimate, row.ci_low, row.ci_high)
+    return f"{value} [{span(low, high)}]"
+
+
+def together(*values: float) -> list[str]:
+    """Coefficients as ratios, with the decimals of the smallest of them where all are of one size: 0.996 [0.988–1.003]."""
+    if all(abs(each) < log(10) for each in values):
+        places = 3 if min(values) < 0 else 2
+        return [fixed(exp(each), places) for each in values]
+    return [times(each) for each in values]
 
 
 # --- the table
@@ -141,7 +150,7 @@ def table(wording: Wording, question: Question, rows: Sequence[Numbered]) -> Gri
         shown = printed(row)
         whole = span(shown.low, shown.high) if shown and shown.low else ""
         bare = Cell(shown.value if shown else "", "", row.letters, "", number)
-        last = [_written(row.se_noise), noise_part(row)] if noisy else [_small(row["error_bound"])]
+        last = [_written(row.se_noise), _noise_part(row)] if noisy else [_small(row["error_bound"])]
         read = [ratio(row) if sloped(question, str(row["term"])) else ""] if of_ratios else []
         texts = (_written(row["std_error"]), whole, *read, _tested(row), *last)
         cells = (bare, *(Cell(text, ref=number) for text in texts))
@@ -149,13 +158,22 @@ def table(wording: Wording, question: Question, rows: Sequence[Numbered]) -> Gri
     heads = [str(wording.say(key)) for key in ("head_estimate", "head_std_error")]
     heads.append(str(wording.say("head_interval", confidence=wording.percent())))
     heads += [str(wording.say(f"effect_{effect(question)}").unescape())] if of_ratios else []
-    heads += [str(wording.say(key)) for key in ("head_p", *(("head_of_noise", "head_noise_part") if noisy else ("head_error_bound",)))]
+    heads += [
+        str(wording.say(key))
+        for key in ("head_p", *(("head_of_noise", "head_noise_part") if noisy else ("head_error_bound",)))
+    ]
     groups = (Group(tuple(lines)),)
-    return Grid("list", wording.say("what_glm"), (str(wording.say("head_term")),), tuple(heads), groups, letters(groups))
+    return Grid(
+        "list", wording.say("what_glm"), (str(wording.say("head_term")),), tuple(heads), groups, letters(groups)
+    )
 
 
-def noise_part(row: Row) -> str:
-    """The part of the variance that is noise, in per cent."""
+def noise_share(each: Coefficient) -> float:
+    """The part of the variance that is noise."""
+    return (each.se_noise / each.std_error) ** 2 if each.se_noise and each.std_error else 0.0
+
+
+def _noise_part(row: Row) -> str:
     whole = row["std_error"]
     if row.se_noise is None or not isinstance(whole, int | float) or whole <= 0:
         return ""
@@ -201,7 +219,9 @@ def placed(wording: Wording, question: Question, term: str) -> Placed:
         if (each := COLUMN.fullmatch(row.term.rpartition(":")[2])) and each["name"] == name
     }
     left = [each for each in words.codes if each not in used] if words else []
-    sure = len(left) == 1 or "other" not in used  # thin codes join `other`, and are then not what others are read against
+    sure = (
+        len(left) == 1 or "other" not in used
+    )  # thin codes join `other`, and are then not what others are read against
     return Placed(of, name, code, wording.listed(wording.code(name, each) for each in left) if left and sure else "")
 
 
@@ -220,7 +240,7 @@ def termed(wording: Wording, question: Question, term: str) -> str:
     return wording.term(term)
 
 
-def _label(wording: Wording, question: Question, term: str, at: Placed) -> str:
+def _label(wording: Wording, term: str, at: Placed) -> str:
     """Under the head of its variable: the code alone; else the term, a number with its unit."""
     if at.variable:
         return at.code.replace("-", "–") if at.reference.startswith("<") else wording.code(at.variable, at.code)
@@ -238,7 +258,9 @@ def drawing(wording: Wording, question: Question) -> Drawing | None:
         return None
     of_ratios, found = ratios(question), effect(question)
     axis = panels.Axis(
-        title=str(wording.say("axis_ratio" if of_ratios else "axis_plain", effect=wording.say(f"effect_{found}")).unescape()),
+        title=str(
+            wording.say("axis_ratio" if of_ratios else "axis_plain", effect=wording.say(f"effect_{found}")).unescape()
+        ),
         level=1.0 if of_ratios else 0.0,
         log=of_ratios,
         below=str(wording.say(f"below_{found}").unescape()),
@@ -261,7 +283,7 @@ def _lines(wording: Wording, question: Question, rows: Sequence[Row]) -> list[pa
             variable = at.variable
             if variable:
                 made.append(panels.Head(_against(wording, at)))
-        made.append(_spot(question, row, _label(wording, question, term, at)))
+        made.append(_spot(question, row, _label(wording, term, at), bool(at.variable)))
     return made
 
 
@@ -284,15 +306,16 @@ def _classed(wording: Wording, question: Question, of: str) -> str:
     return str(wording.say("against", variable=wording.term(of), reference=wording.code(outcome, left[0])).unescape())
 
 
-def _spot(question: Question, row: Row, label: str) -> panels.Term:
+def _spot(question: Question, row: Row, label: str, inside: bool) -> panels.Term:
     if row.estimate is None:
-        return panels.Term(label, None, 0.0, 0.0, "")
+        return panels.Term(label, None, 0.0, 0.0, "", inside=inside)
     ends = [row.estimate if each is None else each for each in (row.estimate, row.ci_low, row.ci_high)]
     faint = bool(question.fit and question.fit.obs_status)
     if ratios(question):
-        return panels.Term(label, *(exp(min(max(each, -FARTHEST), FARTHEST)) for each in ends), ratio(row), faint)  # type: ignore[misc]
+        value, low, high = (exp(min(max(each, -FARTHEST), FARTHEST)) for each in ends)
+        return panels.Term(label, value, low, high, ratio(row), faint, inside)
     shown = printed(row)
-    return panels.Term(label, ends[0], ends[1], ends[2], f"{shown.value} {shown.error}".strip() if shown else "", faint)
+    return panels.Term(label, *ends, f"{shown.value} {shown.error}".strip() if shown else "", faint, inside)
 
 
 # --- the sentence
@@ -317,7 +340,7 @@ def sentence(wording: Wording, question: Question) -> Markup:
 def said(wording: Wording, question: Question, first: Coefficient) -> dict[str, object]:
     """A term as it stands in a sentence: what it is, against what, its number and interval. Pre-condition: it has an interval."""
     ends = [each or 0.0 for each in (first.estimate, first.ci_low, first.ci_high)]
-    shown = [times(each) if ratios(question) else significant(each) for each in ends]
+    shown = together(*ends) if ratios(question) else [significant(each) for each in ends]
     at = placed(wording, question, first.term)
     reference = wording.code(at.variable, at.reference) if at.reference in ("true", "false") else at.reference
     against = wording.say("against_code", reference=reference) if reference else wording.say("against_unit")

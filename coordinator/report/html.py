@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import clusters, figures, fits, months, orders, risk, stated
+from coordinator.report import cards, clusters, figures, fits, modelled, months, orders, risk, stated
 from coordinator.report import grids as layout
 from coordinator.report.between import opening
 from coordinator.report.figures import Figure
@@ -159,6 +159,8 @@ def render(results: Results, language: Language) -> str:
             wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
         ),
         sections=sections,
+        cards=cards.shown(wording, clean),
+        modelled=any(each.kind in fits.TITLES for each in questions.values()),
         reading=wording.say("note_error", confidence=wording.percent()),
         contents=len(sections) > MANY_QUESTIONS,
         lead=lead(clean, questions),
@@ -337,6 +339,8 @@ def _cannot(wording: Wording, questions: Mapping[str, Question]) -> tuple[Markup
     said.append(_marked(wording, _judged(questions)))
     if release(questions.values()) == "pooled":
         said.append(wording.say("cannot_cities"))
+    if modelled.scores(questions):
+        said.append(wording.say("cannot_scores"))
     return (*said, wording.say("cannot_cause"))
 
 
@@ -419,11 +423,11 @@ def _plates(
 
 
 def _see(wording: Wording, question: str, sections: Iterable[Section]) -> tuple[str, Markup] | None:
-    """Where a sentence was read from: the heat map of its question, else the first table; the anchor and its name."""
+    """Where a sentence was read from: the picture of its question that shows all of it, else the first table; the anchor and its name."""
     section = next(each for each in sections if each.name == question)
-    heat = next((each for each in section.shown if each.look == "heat"), None)
-    if heat:
-        return heat.name, wording.say("figure_see", number=heat.number)
+    seen = next((each for each in section.shown if each.look in ("heat", "fit", "roc", "gain")), None)
+    if seen:
+        return seen.name, wording.say("figure_see", number=seen.number)
     return (f"q-{question}", wording.say("finding_see", table=section.tables[0].label)) if section.tables else None
 
 

@@ -54,6 +54,7 @@ class Term:
     high: float
     text: str
     faint: bool = False
+    inside: bool = False  # of the head above it
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ def forest(lines: Sequence[Head | Term], axis: Axis) -> Picture | None:
             ink = ACCENT if line.strong else MUTED
             marks.text(0.0, middle + 4, cut(line.text, TEXT, scale.at(axis.level) - 6), ink, **style)
             continue
-        said = folded(line.label, TEXT, NAMES - 20)
+        left = 12.0 if line.inside else 0.0
+        said = folded(line.label, TEXT, NAMES - 10 - left)
         for part, text in enumerate(said):
-            marks.text(10.0, middle + 4 - 6 * (len(said) - 1) + 12 * part, text)
+            marks.text(left, middle + 4 - 6 * (len(said) - 1) + 12 * part, text)
         marks.text(WHOLE, middle + 4, line.text, MUTED if line.faint or line.value is None else INK, align="right")
         if line.value is None:
             continue
@@ -112,7 +114,7 @@ def forest(lines: Sequence[Head | Term], axis: Axis) -> Picture | None:
         marks.rect(scale.at(line.value) - 3.5, middle - 3.5, 7.0, 7.0, ink)
     _across(marks, scale, bottom, log=axis.log)
     _sided(marks, scale, axis, bottom + 32)
-    height = int(bottom + 50)
+    height = int(bottom + 56)
     return Picture(WHOLE, height, marks.spec(WHOLE, height))
 
 
@@ -190,7 +192,7 @@ def roc(
     farthest apart, which `said` says in words."""
     if len(curve) < 2:
         return None
-    marks, square = Marks(), _square(1.0, names[1])
+    marks, square = Marks(), _square(1.0)
     _frame(marks, square, names)
     marks.path(_joined([square.at(x, y) for x, y in curve]), ACCENT, 2.0)
     if apart is not None:
@@ -207,7 +209,7 @@ def calibration(bands: Sequence[Band], names: tuple[str, str]) -> Picture | None
     most = max((max(band.predicted, band.high) for band in bands), default=0.0)
     if most <= 0:
         return None
-    marks, square = Marks(), _square(_above(most), names[1])
+    marks, square = Marks(), _square(_above(most))
     _frame(marks, square, names)
     for band in bands:
         x, y = square.at(band.predicted, band.observed)
@@ -220,7 +222,7 @@ def calibration(bands: Sequence[Band], names: tuple[str, str]) -> Picture | None
 
 def _above(value: float) -> float:
     """The end of an axis: 1, 2, 4, 5 or 10 of the next power of ten, 1 at most."""
-    step = 10.0 ** -6
+    step = 10.0**-6
     while step < 1:
         for times in (1, 2, 4, 5):
             if value <= times * step * (1 + 1e-9):
@@ -229,7 +231,7 @@ def _above(value: float) -> float:
     return 1.0
 
 
-def _square(most: float, _name: str) -> Square:
+def _square(most: float) -> Square:
     return Square(most, 48.0, 26.0)
 
 
@@ -253,7 +255,8 @@ def _frame(marks: Marks, square: Square, names: tuple[str, str]) -> None:
 def _percent(value: float, most: float) -> str:
     """With as many decimals as the ticks of the axis need."""
     step = 100 * most / (MOST_TICKS - 1)
-    return f"{fixed(100 * value, next((places for places in (0, 1, 2, 3) if abs(step * 10**places - round(step * 10**places)) < 1e-6), 4))}%"
+    places = next((each for each in (0, 1, 2, 3) if abs(step * 10**each - round(step * 10**each)) < 1e-6), 4)
+    return f"{fixed(100 * value, places)}%"
 
 
 def _whole(marks: Marks, square: Square) -> Picture:

@@ -10,6 +10,7 @@ A share of events, the part of a bin, neutral points and the part of a gain are 
 Words for information values are N. Siddiqi's (Credit Risk Scorecards, chapter 6); those for stability are in `stability`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -20,7 +21,7 @@ from markupsafe import Markup
 from coordinator.report import fits, panels
 from coordinator.report.charts import Picture
 from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters
-from coordinator.report.numbers import decimals, factor, fixed, printed, probability, significant, span
+from coordinator.report.numbers import RATES, decimals, fixed, printed, probability, significant, span
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
@@ -29,22 +30,21 @@ OF_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "scorecard": frozenset((FEATURE, BIN)),
     "gbdt": frozenset((FEATURE,)),
 }
-STRENGTHS: Final = ((0.02, "none"), (0.1, "weak"), (0.3, "medium"), (0.5, "strong"))  # of an information value; beyond, to be looked at
+EDGES: Final = re.compile(r"(?P<low>-?[0-9.]+)-(?P<high>-?[0-9.]+)")
+STRENGTHS: Final = (
+    (0.02, "none"),
+    (0.1, "weak"),
+    (0.3, "medium"),
+    (0.5, "strong"),
+)  # of an information value; beyond, to be looked at
 STABLE, SHIFTED = 0.1, 0.25
 STILL: Final = 3.0  # times its noise floor, below which an index is no drift
 WHOLE_TABLE: Final = (
-    "auc",
-    "gini",
-    "ks",
-    "brier",
-    "observed",
-    "expected",
-    "calibration_in_the_large",
-    "calibration_intercept",
-    "calibration_slope",
-    "hosmer_lemeshow",
-)
-RANKED: Final = ("auc", "ks", "brier", "observed", "expected")
+    "auc", "gini", "ks", "brier", "observed", "expected", "observed_expected", "calibration_in_the_large", "calibration_intercept",
+    "calibration_slope", "hosmer_lemeshow",
+)  # fmt: skip
+RANKED: Final = ("auc", "ks", "brier", "observed", "expected", "observed_expected")
+OF_CITIES: Final = ("auc", "ks", "observed", "expected", "observed_expected", "psi")
 FLAGGED: Final = ("approved", "true_positive_rate", "false_positive_rate")
 MOST_CUTS: Final = 12  # lines of the table beside a ROC curve
 
@@ -79,7 +79,8 @@ def tables(wording: Wording, question: Question, rows: Sequence[Numbered]) -> li
         *_whole(wording, rows),
         *_groups(wording, question, rows, RANKED, "what_groups"),
         *_groups(wording, question, rows, FLAGGED, "what_flagged"),
-        *_stability(wording, question, rows),
+        *_cities(wording, question, rows),
+        *_stability(wording, rows),
     ]
 
 
@@ -90,11 +91,14 @@ def drawings(wording: Wording, question: Question) -> Iterator[Drawn]:
     if question.kind == "evaluate":
         yield from _roc(wording, question)
         yield from _calibration(wording, question)
+        yield from _levels(wording, question)
 
 
 def _listed(wording: Wording, what: str, stubs: Sequence[str], heads: Sequence[str], groups: Sequence[Group]) -> Grid:
     made = tuple(groups)
-    return Grid("list", wording.say(what, confidence=wording.percent()), tuple(stubs), tuple(heads), made, letters(made))
+    return Grid(
+        "list", wording.say(what, confidence=wording.percent()), tuple(stubs), tuple(heads), made, letters(made)
+    )
 
 
 def _headed(wording: Wording, *keys: str) -> list[str]:
@@ -114,6 +118,15 @@ class Bin:
     holders: float | None
     events: float | None
 
+    @property
+    def rate(self) -> float | None:
+        """The share of events; none where the bin is withheld, or noise has left nobody in it."""
+        return (
+            self.events / self.holders
+            if self.events is not None and self.holders is not None and self.holders > 0
+            else None
+        )
+
 
 @dataclass(frozen=True)
 class Characteristic:
@@ -124,12 +137,19 @@ class Characteristic:
     bins: tuple[Bin, ...]
 
     @property
+    def value(self) -> float | None:
+        """Its information value."""
+        return self.rows["iv"][1].estimate if "iv" in self.rows else None
+
+    @property
     def holders(self) -> float:
         return sum(each.holders or 0.0 for each in self.bins)
 
     @property
     def neutral(self) -> float | None:
-        told = [(each.holders, points.estimate) for each in self.bins if each.holders and (points := each.rows["points"][1])]
+        told = [
+            (each.holders, points.estimate) for each in self.bins if each.holders and (points := each.rows["points"][1])
+        ]
         weighed = [(holders, points) for holders, points in told if points is not None]
         whole = sum(holders for holders, _ in weighed)
         return sum(holders * points for holders, points in weighed) / whole if whole else None
@@ -165,13 +185,27 @@ def _counted(parts: Mapping[str, Numbered]) -> tuple[float | None, float | None]
 
 def bin_label(wording: Wording, feature: str, code: str) -> str:
     """A bin in words; several codes that were put together one after the other."""
-    if code in UNKNOWN or code.startswith(("[", "(", "<", ">")):
-        return wording.code(feature, code)
+    between = EDGES.fullmatch(code)
+    if between:
+        low, high = (_edge(each) for each in between.group("low", "high"))
+        return str(wording.say("bin", low=low, high=high).unescape())
+    for sign, key in (("<", "bin_below"), (">=", "bin_last")):
+        if code.startswith(sign):
+            return str(wording.say(key, low=_edge(code.removeprefix(sign))).unescape())
     words = wording.content.words.variables.get(feature)
     parts = code.split(", ")
     if words is None or not set(parts) <= set(words.codes):
         return wording.code(feature, code)
     return str(wording.listed(wording.code(feature, part) for part in parts).unescape())
+
+
+def _edge(text: str) -> str:
+    """With thousands apart; what is no number as it is."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return fixed(value, 0) if value == int(value) else fixed(value, min(len(text.partition(".")[2]), 2))
 
 
 def strength(value: float) -> str:
@@ -185,15 +219,16 @@ def _card(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
             continue
         whole = each.holders
         lines = [_bin_line(wording, bin_, whole) for bin_ in each.bins]
-        value = each.rows["iv"][1].estimate if "iv" in each.rows else None
         said = wording.say(
             "card_characteristic",
-            name=wording.variable(each.name),
-            iv="–" if value is None else significant(value),
+            name=wording.in_unit(wording.variable(each.name), each.name),
+            iv="–" if each.value is None else significant(each.value),
             neutral="–" if each.neutral is None else fixed(each.neutral, 1),
         )
         groups.append(Group(tuple(lines), said))
-    heads = _headed(wording, "head_of_holders", "head_of_all", "measure_events", "head_event_rate", "measure_woe", "measure_points")
+    heads = _headed(
+        wording, "head_of_holders", "head_of_all", "measure_events", "head_event_rate", "measure_woe", "measure_points"
+    )
     return [_listed(wording, "what_card", [wording.variable(BIN)], heads, groups)] if groups else []
 
 
@@ -203,12 +238,11 @@ def _bin_line(wording: Wording, bin_: Bin, whole: float) -> Line:
     if bin_.holders is None or bin_.events is None:
         first: tuple[Cell, ...] = (blank, blank, cell(*events), blank)
     else:
-        rate = 100 * bin_.events / bin_.holders if bin_.holders else 0.0
         first = (
             Cell(fixed(bin_.holders, 0), ref=events[0]),
-            Cell(fixed(100 * bin_.holders / whole, 1) if whole else "", ref=events[0]),
+            Cell(fixed(100 * bin_.holders / whole, 1) if whole > 0 else "", ref=events[0]),
             cell(*events),
-            Cell(fixed(rate, decimals("share", rate)), ref=events[0]),
+            Cell("" if bin_.rate is None else _per_cent(bin_.rate), ref=events[0]),
         )
     last = (cell(*bin_.rows["woe"]), cell(*bin_.rows["points"]))
     return Line(((bin_label(wording, bin_.feature, bin_.code), 1),), (*first, *last), bin_.code in UNKNOWN)
@@ -224,7 +258,13 @@ def _characteristics(wording: Wording, question: Question, rows: Sequence[Number
             continue
         number, value = each.rows["iv"]
         weight = each.rows.get("weight")
-        why = "wrong" if each.name in wrong and not each.bins else str(poor.get(each.name, "")) if isinstance(poor, Mapping) else ""
+        why = (
+            "wrong"
+            if each.name in wrong and not each.bins
+            else str(poor.get(each.name, ""))
+            if isinstance(poor, Mapping)
+            else ""
+        )
         key = f"left_out_{why}" if why in ("value", "bins", "wrong") else "in_card" if each.bins else "none_dash"
         known = value.estimate is not None
         lines.append(
@@ -234,14 +274,20 @@ def _characteristics(wording: Wording, question: Question, rows: Sequence[Number
                     cell(number, value),
                     Cell(str(wording.say(f"strength_{strength(value.estimate or 0.0)}")) if known else "", ref=number),
                     cell(*weight) if weight else Cell(look="blank"),
-                    Cell(probability(weight[1].p_value) if weight and weight[1].p_value is not None else "", ref=number),
+                    Cell(
+                        probability(weight[1].p_value) if weight and weight[1].p_value is not None else "", ref=number
+                    ),
                     Cell(str(wording.say(key).unescape()), ref=number),
                 ),
             )
         )
     heads = _headed(wording, "measure_iv", "head_strength", "measure_weight", "head_p", "head_in_card")
     stub = str(wording.say("head_characteristic"))
-    return [replace(_listed(wording, "what_characteristics", [stub], heads, [Group(tuple(lines))]), folded=False)] if lines else []
+    return (
+        [replace(_listed(wording, "what_characteristics", [stub], heads, [Group(tuple(lines))]), folded=False)]
+        if lines
+        else []
+    )
 
 
 # --- boosted trees
@@ -249,32 +295,35 @@ def _characteristics(wording: Wording, question: Question, rows: Sequence[Number
 
 def _gains(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
     lines = []
-    for number, row, part in _parts(rows):
+    for number, row, part in parts(rows):
         cells = (cell(number, row), Cell("" if part is None else fixed(100 * part, 1), ref=number))
         lines.append(Line(((wording.variable(str(row[FEATURE])), 1),), cells))
     heads = _headed(wording, "measure_gain", "head_of_gain")
     return [_listed(wording, "what_gbdt", [wording.variable(FEATURE)], heads, [Group(tuple(lines))])] if lines else []
 
 
-def _parts(rows: Iterable[Numbered]) -> list[tuple[int, Row, float | None]]:
+def parts(rows: Iterable[Numbered]) -> list[tuple[int, Row, float | None]]:
     """Gains from the largest down, each with its part of all."""
     told = [(number, row) for number, row in rows if row.measure == "gain"]
     whole = sum(row.estimate or 0.0 for _, row in told)
     ranked = sorted(told, key=lambda each: -(each[1].estimate or 0.0))
-    return [(number, row, row.estimate / whole if whole > 0 and row.estimate is not None else None) for number, row in ranked]
+    return [
+        (number, row, row.estimate / whole if whole > 0 and row.estimate is not None else None)
+        for number, row in ranked
+    ]
 
 
 def _importance(wording: Wording, question: Question) -> Iterator[Drawn]:
-    parts = _parts(enumerate(question.rows))
+    gains = parts(enumerate(question.rows))
     bars = [
         panels.Bar(wording.variable(str(row[FEATURE])), part, f"{fixed(100 * part, 1)}%")
-        for _, row, part in parts
+        for _, row, part in gains
         if part is not None
     ]
     picture = panels.bars(bars)
     if picture is None:
         return
-    first = parts[0]
+    first = gains[0]
     said = wording.say(
         "figure_gbdt", variable=wording.variable(str(first[1][FEATURE])), share=fixed(100 * (first[2] or 0.0), 1),
         of=fits.subject(wording, question),
@@ -288,7 +337,11 @@ def _importance(wording: Wording, question: Question) -> Iterator[Drawn]:
 
 def _pooled(rows: Iterable[Numbered], keys: Sequence[str]) -> dict[str, Numbered]:
     """Rows about all holders by measure."""
-    return {row.measure: (number, row) for number, row in rows if row.scope == POOLED and not any(row[key] is not None for key in keys)}
+    return {
+        row.measure: (number, row)
+        for number, row in rows
+        if row.scope == POOLED and not any(row[key] is not None for key in keys)
+    }
 
 
 def _whole(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
@@ -301,16 +354,34 @@ def _whole(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
         if measure not in place:
             continue
         number, row = place[measure]
-        shown = printed(row)
+        shown = printed(_rounded(row))
         value = Cell(shown.value if shown else "", "", row.letters, "", number)
         interval = span(shown.low, shown.high) if shown and shown.low else ""
         tests = probability(row.p_value) if row.p_value is not None and measure == "hosmer_lemeshow" else ""
         certain, at = _certain(measure, place)
         reading = str(wording.say(f"reading_{measure}").unescape())
-        cells = (value, Cell(interval, ref=number), Cell(certain, ref=at), Cell(tests, ref=number), Cell(reading, look="say"))
-        lines.append(Line(((str(wording.measure(measure).unescape()), 1),), cells))
+        cells = (
+            value,
+            Cell(interval, ref=number),
+            Cell(certain, ref=at),
+            Cell(tests, ref=number),
+            Cell(reading, look="say"),
+        )
+        lines.append(Line(((_measured(wording, measure), 1),), cells))
     heads = _headed(wording, "head_value", "head_interval", "head_certain", "head_p", "head_reading")
-    return [_listed(wording, "what_evaluate", [str(wording.say("head_figure"))], heads, [Group(tuple(lines))])] if lines else []
+    return (
+        [_listed(wording, "what_evaluate", [str(wording.say("head_figure"))], heads, [Group(tuple(lines))])]
+        if lines
+        else []
+    )
+
+
+def _rounded(row: Row) -> Row:
+    """What is 0 but for the last digits of floats, beside its interval, is 0."""
+    if row.estimate is None or row.ci_low is None or row.ci_high is None:
+        return row
+    nothing = abs(row.estimate) < 1e-6 * (row.ci_high - row.ci_low)
+    return row.model_copy(update={"estimate": 0.0}) if nothing else row
 
 
 def _certain(measure: str, place: Mapping[str, Numbered]) -> tuple[str, int]:
@@ -325,7 +396,9 @@ def _certain(measure: str, place: Mapping[str, Numbered]) -> tuple[str, int]:
     return span(ends[0], ends[1]), bound[0]
 
 
-def _groups(wording: Wording, question: Question, rows: Sequence[Numbered], shown: Sequence[str], what: str) -> list[Grid]:
+def _groups(
+    wording: Wording, question: Question, rows: Sequence[Numbered], shown: Sequence[str], what: str
+) -> list[Grid]:
     """A line per group. Differences are from the group with the most holders."""
     by = next((key for key in question.keys if key != FEATURE), "")
     place = {(row.measure, str(row[by])): (number, row) for number, row in rows if by and row[by] is not None}
@@ -352,7 +425,97 @@ def _groups(wording: Wording, question: Question, rows: Sequence[Numbered], show
 
 
 def _measured(wording: Wording, name: str) -> str:
-    return str(wording.measure(name).unescape())
+    """A measure as it is printed: rates in per cent, their differences in points."""
+    key = (
+        "in_points"
+        if name == "calibration_in_the_large" or name.endswith("_difference")
+        else "in_per_cent"
+        if name in RATES
+        else ""
+    )
+    said = wording.measure(name)
+    return str((wording.say(key, text=said) if key else said).unescape())
+
+
+# --- city by city
+
+
+def _cities(wording: Wording, question: Question, rows: Sequence[Numbered]) -> list[Grid]:
+    """All cities together, then each in the order of the roster: what a city told of the model on its own holders, and whether its scores
+    still lie as those of all did."""
+    own = {
+        (row.scope, row.measure): (number, row)
+        for number, row in rows
+        if row.scope != POOLED and not any(row.at(question.keys))
+    }
+    cities = [city for city in question.cities if any(scope == city for scope, _ in own)]
+    columns = [name for name in OF_CITIES if any((city, name) in own for city in cities)]
+    if not columns:
+        return []
+    whole = _pooled(rows, question.keys)
+    shown = [name for name in columns if name != "psi"]
+    first = (*(_or_blank(whole.get(name)) for name in shown), *_drift(wording, None, columns))
+    lines = [Line(((str(wording.say("all_cities")), 1),), first)]
+    for city in cities:
+        cells = (
+            *(_or_blank(own.get((city, name))) for name in shown),
+            *_drift(wording, own.get((city, "psi")), columns),
+        )
+        lines.append(Line(((wording.city(city), 1),), cells))
+    heads = [_measured(wording, name) for name in columns]
+    heads += _headed(wording, "head_floor", "head_stability") if "psi" in columns else []
+    grid = _listed(wording, "what_model_cities", [str(wording.say("left_city"))], heads, [Group(tuple(lines))])
+    return [replace(grid, scopes=(POOLED, *cities))]
+
+
+def _or_blank(found: Numbered | None) -> Cell:
+    return cell(*found) if found else Cell(look="blank")
+
+
+def _drift(wording: Wording, found: Numbered | None, columns: Sequence[str]) -> tuple[Cell, ...]:
+    """PSI, its noise floor and the word."""
+    if "psi" not in columns:
+        return ()
+    if found is None or found[1].estimate is None:
+        return (_or_blank(found), Cell(look="blank"), Cell(look="blank"))
+    number, row = found
+    word = stability(row.estimate, row.ci_low, row.ci_high, row.base)
+    floor = "" if row.base is None else significant(row.base, 2)
+    return (
+        cell(number, row),
+        Cell(floor, ref=number),
+        Cell(str(wording.say(f"stability_{word}").unescape()), look=word, ref=number),
+    )
+
+
+def _levels(wording: Wording, question: Question) -> Iterator[Drawn]:
+    """Observed over expected, a line for each city."""
+    from coordinator.report import modelled  # it reads tables of this module
+
+    rows = list(enumerate(question.rows))
+    grids = _cities(wording, question, rows)
+    own = {row.scope: row for _, row in rows if row.scope != POOLED and row.measure == "observed_expected"}
+    said = modelled.in_cities(wording, question)
+    if not grids or said is None:
+        return
+    spots = []
+    for city in (each for each in question.cities if each in own):
+        row = own[city]
+        shown = printed(row)
+        marks = " ".join(f"[{letter}]" for letter in row.letters)
+        if shown is None or row.estimate is None or row.ci_low is None or row.ci_high is None or row.estimate <= 0:
+            spots.append(panels.Term(wording.city(city), None, 0.0, 0.0, marks))
+            continue
+        text = f"{shown.value} [{span(shown.low, shown.high)}] {marks}".strip()
+        spots.append(
+            panels.Term(
+                wording.city(city), row.estimate, max(row.ci_low, 1 / panels.WIDEST), row.ci_high, text, bool(marks)
+            )
+        )
+    words = [str(wording.say(key).unescape()) for key in ("axis_levels", "below_levels", "above_levels")]
+    picture = panels.forest(spots, panels.Axis(words[0], 1.0, True, words[1], words[2]))
+    title = wording.say("figure_levels_title", model=fits.modelled(wording, str(question.asked.get("model", ""))))
+    yield Drawn("cities", title, said, grids[0], picture)
 
 
 # --- stability
@@ -373,7 +536,7 @@ def _stable(index: float) -> str:
     return "stable" if index < STABLE else "watch" if index <= SHIFTED else "shifted"
 
 
-def _stability(wording: Wording, question: Question, rows: Sequence[Numbered]) -> list[Grid]:
+def _stability(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
     """Scores, then features, against the rows that the model was made on."""
     lines = []
     for number, row in rows:
@@ -388,7 +551,11 @@ def _stability(wording: Wording, question: Question, rows: Sequence[Numbered]) -
         )
         lines.append(Line(((str(label), 1),), cells))
     heads = _headed(wording, "measure_psi", "head_floor", "head_stability")
-    return [_listed(wording, "what_stability", [str(wording.say("head_of_what"))], heads, [Group(tuple(lines))])] if lines else []
+    return (
+        [_listed(wording, "what_stability", [str(wording.say("head_of_what"))], heads, [Group(tuple(lines))])]
+        if lines
+        else []
+    )
 
 
 # --- pictures of an evaluation
@@ -402,7 +569,9 @@ def _corners(question: Question) -> tuple[tuple[float, float, float], ...]:
 
 
 def _real(given: Any, size: int) -> bool:
-    return isinstance(given, list | tuple) and len(given) >= size and all(isinstance(each, int | float) for each in given)
+    return (
+        isinstance(given, list | tuple) and len(given) >= size and all(isinstance(each, int | float) for each in given)
+    )
 
 
 def _roc(wording: Wording, question: Question) -> Iterator[Drawn]:
@@ -417,10 +586,16 @@ def _roc(wording: Wording, question: Question) -> Iterator[Drawn]:
     names = tuple(str(wording.say(key).unescape()) for key in ("roc_across", "roc_up"))
     picture = panels.roc([(x, y) for _, x, y in corners], apart if said else None, said, (names[0], names[1]))
     title = wording.say(
-        "figure_roc_title", model=fits.modelled(wording, str(question.asked.get("model", ""))), value=shown.value, error=shown.error
+        "figure_roc_title",
+        model=fits.modelled(wording, str(question.asked.get("model", ""))),
+        value=shown.value,
+        error=shown.error,
     )
     text = wording.say(
-        "figure_roc", value=fixed(100 * (auc[1].estimate or 0.0), 1), confidence=wording.percent(), interval=_interval(auc[1], 100, "%")
+        "figure_roc",
+        value=fixed(100 * (auc[1].estimate or 0.0), 1),
+        confidence=wording.percent(),
+        interval=_interval(auc[1], 100, "%"),
     )
     yield Drawn("roc", title, text, _cuts(wording, question, corners), picture)
 
@@ -434,7 +609,7 @@ def _interval(row: Row, times: int, sign: str = "") -> str:
 def _cuts(wording: Wording, question: Question, corners: Sequence[tuple[float, float, float]]) -> Grid:
     """What a cut would flag: some of the corners, evenly chosen by the share of events."""
     rate = _pooled(enumerate(question.rows), question.keys).get("observed")
-    inside = [each for each in corners if 0 < each[2]]
+    inside = [each for each in corners if each[2] > 0]
     step = -(-len(inside) // MOST_CUTS) if inside else 1
     lines = []
     for score, x, y in inside[::step]:
@@ -487,7 +662,11 @@ def _calibration(wording: Wording, question: Question) -> Iterator[Drawn]:
     title = wording.say("figure_calibration_title", model=named)
     key = "figure_calibration" if outside else "figure_calibration_all"
     text = wording.say(
-        key, observed=_per_cent(observed.estimate), expected=_per_cent(expected.estimate), outside=outside, count=len(told)
+        key,
+        observed=_per_cent(observed.estimate),
+        expected=_per_cent(expected.estimate),
+        outside=outside,
+        count=len(told),
     )
     lines = [
         Line(
@@ -497,13 +676,20 @@ def _calibration(wording: Wording, question: Question) -> Iterator[Drawn]:
                 Cell(_per_cent(band.predicted)),
                 Cell(_per_cent(band.observed)),
                 Cell(span(_per_cent(band.low), _per_cent(band.high))),
-                Cell(str(wording.say("band_inside" if band.low <= band.predicted <= band.high else "band_outside").unescape())),
+                Cell(
+                    str(
+                        wording.say(
+                            "band_inside" if band.low <= band.predicted <= band.high else "band_outside"
+                        ).unescape()
+                    )
+                ),
             ),
         )
         for number, (n, band) in enumerate(told, 1)
     ]
     heads = _headed(wording, "head_of_holders", "head_predicted", "head_came_true", "head_interval", "head_agrees")
-    yield Drawn("calibration", title, text, _listed(wording, "what_bands", [str(wording.say("head_band"))], heads, [Group(tuple(lines))]), picture)
+    twin = _listed(wording, "what_bands", [str(wording.say("head_band"))], heads, [Group(tuple(lines))])
+    yield Drawn("calibration", title, text, twin, picture)
 
 
 # --- notes
@@ -520,13 +706,17 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
         said += fits.notes(wording, question)
         scale = question.asked.get("points")
         if isinstance(scale, Mapping) and {"base", "odds", "pdo"} <= set(scale):
-            shown = {name: significant(float(scale[name]), 4) for name in ("base", "odds", "pdo")}
+            shown = {name: f"{float(scale[name]):g}" for name in ("base", "odds", "pdo")}
             ends = _ends(question)
             said.append(wording.say("note_points", **shown, least=ends[0], most=ends[1]))
         wrong = further.get("wrong_sign")
         if wrong:
             names = wording.listed(wording.variable(str(each)) for each in wrong)
-            said.append(wording.say("note_wrong_sign_out" if question.asked.get("drop_wrong_sign") else "note_wrong_sign", names=names))
+            said.append(
+                wording.say(
+                    "note_wrong_sign_out" if question.asked.get("drop_wrong_sign") else "note_wrong_sign", names=names
+                )
+            )
     elif question.kind == "gbdt":
         said.append(wording.say("note_trees", n=n, trees=further.get("trees", "–"), rounds=fit.rounds))
         said += _left_out(wording, further)
@@ -551,5 +741,3 @@ def _ends(question: Question) -> tuple[str, str]:
     made = [each for each in characteristics(enumerate(question.rows)) if each.bins]
     points = [[bin_.rows["points"][1].estimate or 0.0 for bin_ in each.bins] for each in made]
     return fixed(sum(map(min, points)), 0), fixed(sum(map(max, points)), 0)
-
-

@@ -48,6 +48,12 @@ KINDS: Final = (
     "compare",
     "kmeans",
     "glm",
+    "scorecard",
+    "gbdt",
+    "evaluate",
+    "cox",
+    "ordinal",
+    "multinomial",
 )  # with texts of their own; any other is shown as a plain list
 TERM: Final = "term"  # the key whose codes are columns of a regression
 INTERCEPT: Final = "intercept"

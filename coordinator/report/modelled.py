@@ -1,0 +1,230 @@
+"""The sentences about models: what was modelled, of whom, which term matters, how good it is, what noise cost. Each is made from
+estimates without a mark; where a fit has none, nothing is said of it here.
+
+| sentence | read from | holds if |
+|---|---|---|
+| regression | coefficients and fit | the interval of a term leaves out "no difference"; the clearest such term |
+| scorecard | bins of the characteristic in the card with the largest information value | two of its bins have different event rates |
+| boosted trees | gains | there is any |
+| evaluation | AUC, KS, observed and expected rate | an AUC without a mark |
+| cities | AUC, observed over expected by city | at least three cities have both |
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from coordinator.report import fits, risk
+from coordinator.report.findings import Finding, number
+from coordinator.report.numbers import decimals, fixed, printed, significant, span
+from coordinator.report.wording import Wording
+from coordinator.results import POOLED, Question, Row
+
+SCORING = ("glm", "hazard", "scorecard", "gbdt")
+FEWEST_CITIES = 3
+
+
+def sentences(wording: Wording, questions: Mapping[str, Question]) -> Iterator[Finding]:
+    """One for each model in the order of the study, with its evaluation right after it."""
+    judged = {
+        str(each.asked.get("model")): (name, each)
+        for name, each in questions.items()
+        if each.kind == "evaluate" and each.rows
+    }
+    for name, question in questions.items():
+        found = _of(wording, name, question)
+        if found is not None:
+            yield found
+        for each in (_evaluated(wording, *judged[name]), _cities(wording, *judged[name])) if name in judged else ():
+            if each is not None:
+                yield each
+
+
+def scores(questions: Mapping[str, Question]) -> bool:
+    """Whether anything in the study gives scores, so that the page must say what these are not for."""
+    return any(each.kind in ("scorecard", "gbdt", "evaluate") or each.model is not None for each in questions.values())
+
+
+def _of(wording: Wording, name: str, question: Question) -> Finding | None:
+    fit = question.fit
+    if fit is None or not fit.converged or fit.obs_status:
+        return None
+    base: dict[str, object] = {
+        "of": fits.subject(wording, question),
+        "n": fixed(fit.n or 0.0, 0),
+        "unit": wording.unit(),
+        "cities": len(question.cities),
+    } if question.kind != "evaluate" else {}  # fmt: skip
+    if question.coefficients:
+        return Finding(_regression(wording, name, question, base), name)
+    match question.kind:
+        case "scorecard":
+            return _scorecard(wording, name, question, base)
+        case "gbdt":
+            parts = risk.parts(enumerate(question.rows))
+            if not parts or parts[0][2] is None:
+                return None
+            variable, share = (
+                wording.variable(str(parts[0][1]["feature"])),
+                _said(name, f"{fixed(100 * parts[0][2], 1)}%"),
+            )
+            return Finding(wording.say("finding_gbdt", **base, variable=variable, share=share), name)
+    return None
+
+
+def _joined(wording: Wording, parts: Sequence[Markup]) -> Markup:
+    """Sentences after each other: Chinese ones need no space."""
+    return (Markup("") if wording.language == "zh" else Markup(" ")).join(parts)
+
+
+def _said(name: str, text: str) -> Markup:
+    return Markup('<b class="n" data-cell="{}">{}</b>').format(name, text)
+
+
+def _regression(wording: Wording, name: str, question: Question, base: Mapping[str, object]) -> Markup:
+    """What was modelled, then the clearest term, then what noise cost."""
+    fit, first = question.fit, fits.clearest(question)
+    further = fit.further if fit else {}
+    events = further.get("events")
+    counted = {"events": fixed(float(events), 0)} if events else {}
+    parts = [wording.say("finding_model_events" if events else "finding_model", **base, **counted)]
+    if first is None:
+        parts.append(wording.say("figure_glm_none"))
+    else:
+        said = fits.said(wording, question, first)
+        value = _said(name, str(said["value"]))
+        key = f"figure_glm_{fits.effect(question)}"
+        parts.append(wording.say(key, **{**said, "value": value}, confidence=wording.percent()))
+    if "widened" in further:
+        noise = max((fits.noise_share(each) for each in question.coefficients), default=None)
+        times = significant(float(further["widened"]), 3)
+        parts.append(
+            wording.say("finding_noise", times=times, most="–" if noise is None else f"{fixed(100 * noise, 0)}%")
+        )
+    return _joined(wording, parts)
+
+
+def _scorecard(wording: Wording, name: str, question: Question, base: Mapping[str, object]) -> Finding | None:
+    """The characteristic that separates most, by its bins of the lowest and the highest event rate."""
+    made = risk.characteristics(enumerate(question.rows))
+    inside = [each for each in made if each.bins and each.value is not None]
+    if not inside:
+        return None
+    first = max(inside, key=lambda each: each.value or 0.0)
+    told = [each for each in first.bins if each.rate is not None and each.code not in risk.UNKNOWN]
+    if len(told) < 2:
+        return None
+    low, high = (pick(told, key=lambda each: each.rate or 0.0) for pick in (min, max))
+    text = wording.say(
+        "finding_scorecard",
+        **base,
+        kept=len(inside),
+        asked=len(made),
+        variable=wording.variable(first.name),
+        iv=_said(name, significant(first.value or 0.0)),
+        low=risk.bin_label(wording, first.name, low.code),
+        least=_said(name, _per_cent(low.rate)),
+        high=risk.bin_label(wording, first.name, high.code),
+        most=_said(name, _per_cent(high.rate)),
+    )
+    return Finding(text, name)
+
+
+def _per_cent(value: float | None) -> str:
+    shown = 100 * (value or 0.0)
+    return f"{fixed(shown, decimals('share', shown))}%"
+
+
+def _evaluated(wording: Wording, name: str, question: Question) -> Finding | None:
+    place = {row.measure: row for row in question.rows if row.scope == POOLED and not any(row.at(question.keys))}
+    auc, shown = place.get("auc"), printed(place["auc"]) if "auc" in place else None
+    if auc is None or not auc.clear or shown is None or auc.ci_low is None or auc.ci_high is None:
+        return None
+    parts = [
+        wording.say(
+            "finding_auc",
+            model=fits.modelled(wording, str(question.asked.get("model", ""))),
+            value=number(shown, name, ""),
+            interval=span(shown.low, shown.high),
+            confidence=wording.percent(),
+            ks=_plain(place.get("ks")),
+            gini=_plain(place.get("gini")),
+        )
+    ]
+    observed, expected = place.get("observed"), place.get("expected")
+    if observed is not None and expected is not None and observed.clear and expected.clear:
+        ends = (_per_cent(observed.ci_low), _per_cent(observed.ci_high)) if observed.ci_low is not None else ("–", "–")
+        values = {
+            "observed": _per_cent(observed.estimate),
+            "expected": _per_cent(expected.estimate),
+            "interval": span(*ends),
+        }
+        parts.append(wording.say("finding_calibration", **values))
+    if question.fit is not None and question.fit.further.get("in_sample"):
+        parts.append(wording.say("finding_in_sample"))
+    return Finding(_joined(wording, parts), name)
+
+
+def _plain(row: Row | None) -> str:
+    shown = printed(row) if row is not None and row.clear else None
+    return shown.value if shown else "–"
+
+
+@dataclass(frozen=True)
+class Apart:
+    """What cities say of a model. told: with both numbers; off: those whose observed over expected leaves 1 out; ranks: whether the AUC of
+    all lies within the interval of each of these."""
+
+    told: tuple[str, ...]
+    off: tuple[str, ...]
+    ranks: bool
+
+
+def apart(question: Question) -> Apart | None:
+    """None where fewer than three cities told both numbers."""
+    whole = next(
+        (
+            row
+            for row in question.rows
+            if row.scope == POOLED and row.measure == "auc" and not any(row.at(question.keys))
+        ),
+        None,
+    )
+    of: dict[str, dict[str, Row]] = {}
+    for row in question.rows:
+        if row.scope != POOLED and row.clear and row.ci_low is not None and row.ci_high is not None:
+            of.setdefault(row.scope, {})[row.measure] = row
+    told = {city: each for city, each in of.items() if {"auc", "observed_expected"} <= set(each)}
+    if len(told) < FEWEST_CITIES or whole is None or whole.estimate is None:
+        return None
+    off = [city for city, each in told.items() if not _within(1.0, each["observed_expected"])]
+    ranks = all(_within(whole.estimate, told[city]["auc"]) for city in off)
+    return Apart(tuple(told), tuple(off), ranks)
+
+
+def _within(value: float, row: Row) -> bool:
+    return row.ci_low is not None and row.ci_high is not None and row.ci_low <= value <= row.ci_high
+
+
+def in_cities(wording: Wording, question: Question) -> Markup | None:
+    """Where the level is off and the order is not, a model is recalibrated; a new one would not help."""
+    found = apart(question)
+    if found is None:
+        return None
+    if not found.off:
+        return wording.say("cities_all", count=len(found.told))
+    return wording.say(
+        "cities_recalibrate" if found.ranks else "cities_look",
+        count=len(found.told),
+        off=len(found.off),
+        cities=wording.cities(found.off),
+    )
+
+
+def _cities(wording: Wording, name: str, question: Question) -> Finding | None:
+    said = in_cities(wording, question)
+    if said is None:
+        return None
+    model = fits.modelled(wording, str(question.asked.get("model", "")))
+    return Finding(wording.say("finding_cities", model=model, said=said), name)
