@@ -10,14 +10,14 @@ Estimates without a mark alone are spoken of; a fit without an answer says why.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, floor, log, log10
 from typing import Final, Literal
 
 from markupsafe import Markup
 
 from coordinator.report import charts, panels
 from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, letters
-from coordinator.report.numbers import delta, fixed, printed, probability, significant, span
+from coordinator.report.numbers import decimals, delta, fixed, probability, significant, span
 from coordinator.report.wording import COLUMN, INTERCEPT, Wording
 from coordinator.results import Coefficient, Question, Row
 
@@ -133,7 +133,8 @@ def ratio(row: Row | Coefficient) -> str:
 def together(*values: float) -> list[str]:
     """Coefficients as ratios, with the decimals of the smallest of them where all are of one size: 0.996 [0.988–1.003]."""
     if all(abs(each) < log(10) for each in values):
-        places = 3 if min(values) < 0 else 2
+        near = all(abs(each) < log(2) for each in values)
+        places = 3 if near or min(values) < 0 else 2
         return [fixed(exp(each), places) for each in values]
     return [times(each) for each in values]
 
@@ -147,9 +148,9 @@ def table(wording: Wording, question: Question, rows: Sequence[Numbered]) -> Gri
     noisy, of_ratios = any(row.se_noise for _, row in rows), ratios(question)
     lines = []
     for number, row in rows:
-        shown = printed(row)
-        whole = span(shown.low, shown.high) if shown and shown.low else ""
-        bare = Cell(shown.value if shown else "", "", row.letters, "", number)
+        shown = settled(row)
+        whole = span(shown[1], shown[2]) if shown and shown[1] else ""
+        bare = Cell(shown[0] if shown else "", "", row.letters, "", number)
         last = [_written(row.se_noise), _noise_part(row)] if noisy else [_small(row["error_bound"])]
         read = [ratio(row) if sloped(question, str(row["term"])) else ""] if of_ratios else []
         texts = (_written(row["std_error"]), whole, *read, _tested(row), *last)
@@ -166,6 +167,18 @@ def table(wording: Wording, question: Question, rows: Sequence[Numbered]) -> Gri
     return Grid(
         "list", wording.say("what_glm"), (str(wording.say("head_term")),), tuple(heads), groups, letters(groups)
     )
+
+
+def settled(row: Row) -> tuple[str, str, str] | None:
+    """A coefficient and the ends of its interval: three digits, and no more decimals than its standard error has with three."""
+    if row.estimate is None:
+        return None
+    error = row["std_error"]
+    places = decimals(row.measure, row.estimate)
+    if isinstance(error, int | float) and error > 0:
+        places = min(places, max(0, 2 - floor(log10(error))))
+    ends = ["" if each is None else fixed(each, places) for each in row.interval]
+    return fixed(row.estimate, places), ends[0], ends[1]
 
 
 def noise_share(each: Coefficient) -> float:
@@ -314,8 +327,9 @@ def _spot(question: Question, row: Row, label: str, inside: bool) -> panels.Term
     if ratios(question):
         value, low, high = (exp(min(max(each, -FARTHEST), FARTHEST)) for each in ends)
         return panels.Term(label, value, low, high, ratio(row), faint, inside)
-    shown = printed(row)
-    return panels.Term(label, *ends, f"{shown.value} {shown.error}".strip() if shown else "", faint, inside)
+    found = settled(row)
+    text = f"{found[0]} [{span(found[1], found[2])}]" if found and found[1] else found[0] if found else ""
+    return panels.Term(label, *ends, text, faint, inside)
 
 
 # --- the sentence

@@ -77,6 +77,7 @@ def tables(wording: Wording, question: Question, rows: Sequence[Numbered]) -> li
             return _gains(wording, rows)
     return [
         *_whole(wording, rows),
+        *_against(wording, question, rows),
         *_groups(wording, question, rows, RANKED, "what_groups"),
         *_groups(wording, question, rows, FLAGGED, "what_flagged"),
         *_cities(wording, question, rows),
@@ -126,6 +127,25 @@ class Bin:
             if self.events is not None and self.holders is not None and self.holders > 0
             else None
         )
+
+    @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """Of the rate, where counts have intervals: from fewest events and most others to most events and fewest others."""
+        sides = [self.rows[name][1] for name in ("events", "nonevents")]
+        low, high = ([row.ci_low for row in sides], [row.ci_high for row in sides])
+        if any(each is None for each in (*low, *high)):
+            return None, None
+        (e_low, o_low), (e_high, o_high) = ([each or 0.0 for each in side] for side in (low, high))
+        return (
+            e_low / (e_low + o_high) if e_low + o_high > 0 else 0.0,
+            e_high / (e_high + o_low) if e_high + o_low > 0 else 1.0,
+        )
+
+    @property
+    def around(self) -> float:
+        """How far the holders can be from their number, as far as the two counts can be."""
+        sides = [self.rows[name][1] for name in ("events", "nonevents")]
+        return sum(((row.ci_high or 0.0) - (row.ci_low or 0.0)) / 2 for row in sides)
 
 
 @dataclass(frozen=True)
@@ -238,14 +258,28 @@ def _bin_line(wording: Wording, bin_: Bin, whole: float) -> Line:
     if bin_.holders is None or bin_.events is None:
         first: tuple[Cell, ...] = (blank, blank, cell(*events), blank)
     else:
+        rate = "" if bin_.rate is None else _per_cent(bin_.rate)
+        part = fixed(100 * bin_.holders / whole, 1) if whole > 0 else ""
+        low, high = bin_.ends
+        noisy = low is not None and high is not None
         first = (
-            Cell(fixed(bin_.holders, 0), ref=events[0]),
-            Cell(fixed(100 * bin_.holders / whole, 1) if whole > 0 else "", ref=events[0]),
+            Cell(fixed(bin_.holders, 0), _reach(bin_.around) if noisy else "", ref=events[0]),
+            Cell(part, ref=events[0]),
             cell(*events),
-            Cell("" if bin_.rate is None else _per_cent(bin_.rate), ref=events[0]),
+            Cell(
+                rate,
+                f"[{span(_per_cent(low), _per_cent(high))}]" if low is not None and high is not None else "",
+                ref=events[0],
+            ),
         )
-    last = (cell(*bin_.rows["woe"]), cell(*bin_.rows["points"]))
+    number, woe = bin_.rows["woe"]
+    error = f"({significant(woe.se_noise, 2)})" if woe.se_noise and woe.ci_low is None else ""
+    last = (replace(cell(number, woe), error=error) if error else cell(number, woe), cell(*bin_.rows["points"]))
     return Line(((bin_label(wording, bin_.feature, bin_.code), 1),), (*first, *last), bin_.code in UNKNOWN)
+
+
+def _reach(half: float) -> str:
+    return f"±{fixed(half, 0)}"
 
 
 def _characteristics(wording: Wording, question: Question, rows: Sequence[Numbered]) -> list[Grid]:
@@ -374,6 +408,29 @@ def _whole(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
         if lines
         else []
     )
+
+
+def _against(wording: Wording, question: Question, rows: Sequence[Numbered]) -> list[Grid]:
+    """Two models on the rows that both score, and how far their AUC are apart."""
+    place = _pooled(rows, question.keys)
+    other = question.asked.get("against")
+    names = [name for name in WHOLE_TABLE if name in place and f"against_{name}" in place]
+    if not names or not isinstance(other, str):
+        return []
+    lines = [
+        Line(
+            ((_measured(wording, name), 1),), (cell(*place[name]), cell(*place[f"against_{name}"]), Cell(look="blank"))
+        )
+        for name in names
+    ]
+    if "auc_difference" in place:
+        number, row = place["auc_difference"]
+        p = "" if row.p_value is None else probability(row.p_value)
+        blank = Cell(look="blank")
+        lines.append(Line(((str(wording.say("auc_difference")), 1),), (cell(number, row), blank, Cell(p, ref=number))))
+    models = [fits.modelled(wording, str(name)) for name in (question.asked.get("model", ""), other)]
+    heads = [*models, *_headed(wording, "head_p")]
+    return [_listed(wording, "what_against", [str(wording.say("head_figure"))], heads, [Group(tuple(lines))])]
 
 
 def _rounded(row: Row) -> Row:
@@ -709,6 +766,8 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
             shown = {name: f"{float(scale[name]):g}" for name in ("base", "odds", "pdo")}
             ends = _ends(question)
             said.append(wording.say("note_points", **shown, least=ends[0], most=ends[1]))
+        if further.get("count_noise"):
+            said.append(wording.say("note_count_noise", sd=significant(float(further["count_noise"]), 2)))
         wrong = further.get("wrong_sign")
         if wrong:
             names = wording.listed(wording.variable(str(each)) for each in wrong)
