@@ -151,7 +151,7 @@ def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
         found = fits.drawing(wording, question) if question.coefficients else None
         if found is not None:
             yield Figure(
-                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, (POOLED,), (name,), True, found.plan
+                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, (POOLED,), (name,), False, found.plan
             )  # fmt: skip
     for kind in ("evaluate", "gbdt"):
         for name, question in questions.items():

@@ -14,7 +14,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import cards, clusters, figures, fits, modelled, months, orders, risk, stated
+from coordinator.report import cards, clusters, figures, fits, modelled, months, orders, risk, sheets, stated
 from coordinator.report import grids as layout
 from coordinator.report.between import opening
 from coordinator.report.figures import Figure
@@ -123,6 +123,7 @@ class MarkLine:
 
 
 OWN_TABLES: Final = ("roc", "calibration")  # figures whose numbers stand in no table of the questions
+SLOTS: Final = "slots"  # as figures of cities are released that travel in the secure sum, each in a place of its own
 OF_CENTRES: Final = "facts"  # how figures of centres were released: by themselves
 Pair = tuple[Markup, object]
 _ALWAYS: Final = tuple(
@@ -405,7 +406,7 @@ def _plates(
     """The numbers of a picture stand once on the page: below a heat map, of the others in the tables of the questions."""
     made, tables = [], {each.name: each.tables for each in sections}
     for figure in drawn:
-        released = wording.content.questions[figure.question].release
+        released = _released(questions[figure.question])
         said = dict.fromkeys(
             notice(wording, "" if scope == POOLED else wording.city(scope), released) for scope in figure.scopes
         )
@@ -450,12 +451,14 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
         ]
         if not question.rows and question.fit is None:
             notes.append(wording.say("note_empty"))
+        if sheets.is_card(question):
+            notes.append(wording.say("note_card_file", file=f"tables/{name}.{sheets.END}.csv"))
         if size > room:
             notes.append(wording.say("note_too_long", count=f"{len(question.rows):,}"))
             grids = ()
         room -= size if grids else 0
         file = wording.say("note_csv", file=f"tables/{name}.csv")
-        released = OF_CENTRES if question.of_centres else question.release
+        released = _released(question)
         tables = tuple(
             Table(_named(wording, place, part), grid, _notes(wording, grid, file, released), _key(wording, grid))
             for part, grid in enumerate(grids, 1)
@@ -471,6 +474,12 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
     return tuple(_paired(made))
+
+
+def _released(question: Question) -> str:
+    if question.kind == "evaluate" and question.release != "pooled":
+        return SLOTS
+    return OF_CENTRES if question.of_centres else question.release
 
 
 def _of_fit(wording: Wording, question: Question) -> tuple[Markup, ...]:
@@ -566,6 +575,8 @@ def notice(wording: Wording, city: str, released: str) -> Markup:
     exact = wording.content.privacy.mode == "exact"
     if released == OF_CENTRES:
         return wording.say("notice_facts")
+    if released == SLOTS:
+        return wording.say("notice_slots" if city else "notice_pooled")
     if not city:
         kind = "pooled" if released == "pooled" else "both_exact" if exact else "both"
         return wording.say(f"notice_{kind}")

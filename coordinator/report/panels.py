@@ -15,7 +15,6 @@ from coordinator.report.charts import (
     MUTED,
     SERIES,
     TEXT,
-    WHOLE,
     WIDTH,
     Marks,
     Picture,
@@ -26,8 +25,7 @@ from coordinator.report.charts import (
 from coordinator.report.curves import Scale
 from coordinator.report.numbers import fixed, significant
 
-NAMES: Final = 190.0  # of a forest, for the names of terms
-ROW: Final = 24.0
+HEAD: Final = 22.0  # of a forest
 WIDEST: Final = 1000.0  # ratios beyond it, or below its inverse, stand on the edge of the axis
 SIDE: Final = 286.0  # of a square panel
 FOOT: Final = 46.0  # below it, for ticks and the name of the axis
@@ -86,36 +84,47 @@ class Bar:
 
 
 def forest(lines: Sequence[Head | Term], axis: Axis) -> Picture | None:
-    """Terms and their intervals on one axis, a line each in the order given. None where there is nothing to draw."""
+    """Terms and their intervals on one axis, in the order given: a name with its number at the right, and the interval below, so that the
+    whole width of a telephone is one axis. None where there is nothing to draw."""
     drawn = [line for line in lines if isinstance(line, Term) and line.value is not None]
     if not drawn:
         return None
-    texts = max(extent(line.text, TEXT) for line in lines if isinstance(line, Term)) + 10
-    scale = _reach(drawn, axis, NAMES, WHOLE - texts)
-    top, bottom = 6.0, 6.0 + ROW * len(lines)
-    marks = Marks()
-    _dashes(marks, scale.at(axis.level), top, scale.at(axis.level), bottom)
-    for number, line in enumerate(lines):
-        middle = top + ROW * (number + 0.5)
-        if isinstance(line, Head):
-            style = {"fontWeight": 600} if line.strong else {}
-            ink = ACCENT if line.strong else MUTED
-            marks.text(0.0, middle + 4, cut(line.text, TEXT, scale.at(axis.level) - 6), ink, **style)
-            continue
-        left = 12.0 if line.inside else 0.0
-        said = folded(line.label, TEXT, NAMES - 10 - left)
-        for part, text in enumerate(said):
-            marks.text(left, middle + 4 - 6 * (len(said) - 1) + 12 * part, text)
-        marks.text(WHOLE, middle + 4, line.text, MUTED if line.faint or line.value is None else INK, align="right")
-        if line.value is None:
-            continue
+    scale = _reach(drawn, axis, 4.0, WIDTH - 4.0)
+    marks, y = Marks(), 2.0
+    for line in lines:
+        y = _headed(marks, line, y) if isinstance(line, Head) else _term(marks, line, scale, axis.level, y)
+    _across(marks, scale, y + 2, log=axis.log)
+    marks.text(0.0, y + 34, f"← {axis.below}", MUTED)
+    marks.text(WIDTH, y + 34, f"{axis.above} →", MUTED, align="right")
+    title = folded(axis.title, TEXT, float(WIDTH))
+    for number, text in enumerate(title):
+        marks.text(0.0, y + 51 + 14 * number, text, MUTED)
+    height = int(y + 44 + 14 * len(title))
+    return Picture(WIDTH, height, marks.spec(WIDTH, height))
+
+
+def _headed(marks: Marks, line: Head, y: float) -> float:
+    """Returns where the next line begins."""
+    style = {"fontWeight": 600} if line.strong else {}
+    marks.text(0.0, y + 15, cut(line.text, TEXT, float(WIDTH)), ACCENT if line.strong else MUTED, **style)
+    return y + HEAD
+
+
+def _term(marks: Marks, line: Term, scale: Scale, level: float, y: float) -> float:
+    """Returns where the next line begins."""
+    left = 12.0 if line.inside else 0.0
+    said = folded(line.label, TEXT, WIDTH - left - extent(line.text, TEXT) - 12)
+    for part, text in enumerate(said):
+        marks.text(left, y + 13 + 13 * part, text)
+    marks.text(WIDTH, y + 13, line.text, MUTED if line.faint or line.value is None else INK, align="right")
+    y += 13.0 * len(said)
+    middle = y + 11
+    marks.line(scale.at(level), middle - 6, scale.at(level), middle + 6, MUTED)
+    if line.value is not None:
         ink = SERIES[5] if line.faint else ACCENT
         marks.line(scale.at(line.low), middle, scale.at(line.high), middle, ink, 2.0)
         marks.rect(scale.at(line.value) - 3.5, middle - 3.5, 7.0, 7.0, ink)
-    _across(marks, scale, bottom, log=axis.log)
-    _sided(marks, scale, axis, bottom + 32)
-    height = int(bottom + 56)
-    return Picture(WHOLE, height, marks.spec(WHOLE, height))
+    return y + 21
 
 
 def _reach(drawn: Sequence[Term], axis: Axis, begin: float, end: float) -> Scale:
@@ -131,30 +140,21 @@ def _reach(drawn: Sequence[Term], axis: Axis, begin: float, end: float) -> Scale
 
 
 def _across(marks: Marks, scale: Scale, y: float, log: bool) -> None:
+    """The axis with its ticks: those of a log axis that have room."""
     marks.line(scale.begin, y + 1, scale.end, y + 1)
     last = -1e9
     for tick in scale.ticks():
         x, shown = scale.at(tick), _tick(tick)
-        if x - last < extent(shown, TEXT) + 14 and log:
+        half = extent(shown, TEXT) / 2
+        if x - last < 2 * half + 14 and log:
             continue
         last = x
         marks.line(x, y + 1, x, y + 4)
-        marks.text(x, y + 15, shown, MUTED, align="center")
+        marks.text(min(max(x, half), WIDTH - half), y + 15, shown, MUTED, align="center")
 
 
 def _tick(value: float) -> str:
     return fixed(value, 0) if value == int(value) else significant(value, 2)
-
-
-def _sided(marks: Marks, scale: Scale, axis: Axis, y: float) -> None:
-    """What either side of the level means, then what the axis is."""
-    at, away = scale.at(axis.level), 8.0
-    below, above = f"← {axis.below}", f"{axis.above} →"
-    if extent(below, TEXT) <= at - scale.begin + NAMES - 20:
-        marks.text(at - away, y, below, MUTED, align="right")
-    if extent(above, TEXT) <= WHOLE - at - away:
-        marks.text(at + away, y, above, MUTED)
-    marks.text(WHOLE, y + 16, cut(axis.title, TEXT, float(WHOLE)), MUTED, align="right")
 
 
 def _dashes(marks: Marks, x: float, y: float, x2: float, y2: float, ink: str = MUTED) -> None:

@@ -558,12 +558,12 @@ def _levels(wording: Wording, question: Question) -> Iterator[Drawn]:
     spots = []
     for city in (each for each in question.cities if each in own):
         row = own[city]
-        shown = printed(row)
         marks = " ".join(f"[{letter}]" for letter in row.letters)
-        if shown is None or row.estimate is None or row.ci_low is None or row.ci_high is None or row.estimate <= 0:
+        if row.estimate is None or row.ci_low is None or row.ci_high is None or row.estimate <= 0:
             spots.append(panels.Term(wording.city(city), None, 0.0, 0.0, marks))
             continue
-        text = f"{shown.value} [{span(shown.low, shown.high)}] {marks}".strip()
+        value, low, high = (fixed(each, 2) for each in (row.estimate, row.ci_low, row.ci_high))
+        text = f"{value} [{span(low, high)}] {marks}".strip()
         spots.append(
             panels.Term(
                 wording.city(city), row.estimate, max(row.ci_low, 1 / panels.WIDEST), row.ci_high, text, bool(marks)
