@@ -17,7 +17,7 @@ RATES: Final = (  # of an evaluated model
 )  # fmt: skip
 SHARES: Final = frozenset((
     "share", "row_share", "column_share", "total_share", "variance_share", "survival", "change", "change_year",
-    *RATES, *(f"group_{rate}" for rate in RATES),
+    *RATES, *(f"{whose}_{rate}" for whose in ("group", "against") for rate in RATES),
 ))  # fmt: skip
 WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank", "median", "points", "events", "nonevents"))
 NOTHING: Final = 1e-12  # smaller estimates are what floats leave of 0

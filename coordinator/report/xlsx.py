@@ -75,7 +75,7 @@ def _created(results: Results) -> datetime:
 
 
 def sheet_names(questions: tuple[str, ...], end: str = "") -> dict[str, str]:
-    """A sheet's name for each question: its id and `end`, cut to 31 characters; no two alike, none that spreadsheets keep for themselves."""
+    """A sheet's name for each question: its id and `end`, cut to 31 characters; no two alike, none that spreadsheets keep."""
     taken, names, most = set(RESERVED), {}, LONGEST_NAME - len(end)
     for question in questions:
         name, number = question[:most] + end, 1
