@@ -375,14 +375,14 @@ class Question(Read):
 
     @property
     def tabled(self) -> "Question":
-        """With its coefficients as rows, one per term, for whoever shows or writes a table."""
+        """With its coefficients as rows, one per term, before rows of its own, for whoever shows or writes a table."""
         if not self.coefficients:
             return self
         rows = tuple(
             Row(measure="coefficient", **each.model_dump(exclude_none=True) | {"estimate": each.estimate})
             for each in self.coefficients
         )
-        return self.model_copy(update={"keys": ("term",), "rows": rows})
+        return self.model_copy(update={"keys": ("term", *self.keys), "rows": (*rows, *self.rows)})
 
     @property
     def of_centres(self) -> bool:

@@ -146,21 +146,26 @@ def parts(wording: Wording, questions: Questions, chosen: Questions | None = Non
 
 
 def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
-    """Forests in the order of the study, then what stands side by side: a ROC curve and its calibration, and last the gains."""
+    """Forests in the order of the study, with the months of a hazard; then what stands side by side, a ROC curve and its calibration; and
+    last the gains."""
     for name, question in questions.items():
-        found = fits.drawing(wording, question) if question.coefficients else None
-        if found is not None:
-            yield Figure(
-                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, (POOLED,), (name,), False, found.plan
-            )  # fmt: skip
+        if question.coefficients:
+            for end, look, found in (
+                ("", "fit", fits.drawing(wording, question)),
+                ("-baseline", "baseline", fits.baseline(wording, question)),
+            ):
+                if found is not None:
+                    yield _of_model(name, f"fig-{name}{end}", look, found)
     for kind in ("evaluate", "gbdt"):
         for name, question in questions.items():
             for each in risk.drawings(wording, question) if question.kind == kind and risk.shaped(question) else ():
-                scopes, wide = each.twin.scopes or (POOLED,), each.plan is not None and each.plan.width > charts.WIDTH
-                anchor = f"fig-{name}-{each.look}"
-                yield Figure(
-                    anchor, 0, each.look, each.title, each.sentence, each.twin, name, scopes, (name,), wide, each.plan
-                )  # fmt: skip
+                yield _of_model(name, f"fig-{name}-{each.look}", each.look, each)
+
+
+def _of_model(name: str, anchor: str, look: str, found: fits.Drawing | risk.Drawn) -> Figure:
+    wide = found.plan is not None and found.plan.width > charts.WIDTH
+    scopes = found.twin.scopes or (POOLED,)
+    return Figure(anchor, 0, look, found.title, found.sentence, found.twin, name, scopes, (name,), wide, found.plan)
 
 
 def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Figure]:

@@ -16,22 +16,25 @@ from typing import Final, Literal
 from markupsafe import Markup
 
 from coordinator.report import charts, panels
-from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, letters
-from coordinator.report.numbers import decimals, delta, fixed, probability, significant, span
+from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters
+from coordinator.report.numbers import decimals, delta, fixed, printed, probability, significant, span
 from coordinator.report.wording import COLUMN, INTERCEPT, Wording
 from coordinator.results import Coefficient, Question, Row
 
 TITLES: Final = {  # of each kind, the key that says what it is about
     "glm": "outcome",
-    "hazard": "event",
     "scorecard": "outcome",
     "gbdt": "outcome",
     "ordinal": "outcome",
     "multinomial": "outcome",
     "cox": "event",
+    "hazard": "event",
     "evaluate": "model",
 }
+MONTH: Final = "month["  # how the constants of the months of a hazard begin
+BASELINE: Final = "hazard"  # the measure of the rows that have the hazard of each month
 MOST_SPOTS: Final = 40  # terms of one picture
+FEWEST_MONTHS: Final = 2  # of a line
 FARTHEST: Final = 13.8  # of a coefficient as a ratio: beyond a million, or a millionth, nobody reads the digits
 LINKS: Final = {
     "binomial": "logit",
@@ -108,7 +111,9 @@ def ratios(question: Question) -> bool:
 
 
 def sloped(question: Question, term: str) -> bool:
-    """Whether a term is one of those asked for: no constant, none of a city or of a class, no threshold between two classes."""
+    """Whether a term is one of those asked for: no constant, none of a city, a class or a month, no threshold between two classes."""
+    if question.kind == "hazard" and term.startswith(MONTH) and question.asked.get("baseline") != "none":
+        return False
     last = term.rpartition(":")[2] if question.kind == "multinomial" else term
     return not (last.startswith(INTERCEPT) or (question.kind == "ordinal" and "|" in term))
 
@@ -140,6 +145,30 @@ def together(*values: float) -> list[str]:
 
 
 # --- the table
+
+
+def tables(wording: Wording, question: Question, rows: Sequence[Numbered]) -> list[Grid]:
+    """The coefficients, and of a hazard that of each month."""
+    of_months = [(number, row) for number, row in rows if row.measure == BASELINE and row["term"] is None]
+    terms = [(number, row) for number, row in rows if row["term"] is not None]
+    return [table(wording, question, terms), *([_monthly(wording, question, of_months)] if of_months else [])]
+
+
+def _terms(rows: Sequence[Row]) -> list[Numbered]:
+    return [(number, row) for number, row in enumerate(rows) if row["term"] is not None]
+
+
+def _monthly(wording: Wording, question: Question, rows: Sequence[Numbered]) -> Grid:
+    key = _month_key(question)
+    lines = tuple(Line(((wording.code(key, str(row[key])), 1),), (cell(number, row),)) for number, row in rows)
+    groups = (Group(lines),)
+    heads = (str(wording.measure(BASELINE).unescape()),)
+    return Grid("list", wording.say("what_baseline"), (wording.variable(key),), heads, groups, letters(groups))
+
+
+def _month_key(question: Question) -> str:
+    """The key of the months: those of the calendar, or those since an account was opened."""
+    return next((key for key in question.keys if key != "term"), "")
 
 
 def table(wording: Wording, question: Question, rows: Sequence[Numbered]) -> Grid:
@@ -266,7 +295,7 @@ def _label(wording: Wording, term: str, at: Placed) -> str:
 
 def drawing(wording: Wording, question: Question) -> Drawing | None:
     """The forest of all terms but constants; None where there are none, or too many to be read."""
-    rows = [(number, row) for number, row in enumerate(question.rows) if sloped(question, str(row["term"]))]
+    rows = [(number, row) for number, row in _terms(question.rows) if sloped(question, str(row["term"]))]
     if not 0 < len(rows) <= MOST_SPOTS:
         return None
     of_ratios, found = ratios(question), effect(question)
@@ -330,6 +359,42 @@ def _spot(question: Question, row: Row, label: str, inside: bool) -> panels.Term
     found = settled(row)
     text = f"{found[0]} [{span(found[1], found[2])}]" if found and found[1] else found[0] if found else ""
     return panels.Term(label, *ends, text, faint, inside)
+
+
+def baseline(wording: Wording, question: Question) -> Drawing | None:
+    """The hazard of each month as a line with its intervals; None where the fit has none."""
+    rows = [
+        (number, row) for number, row in enumerate(question.rows) if row.measure == BASELINE and row["term"] is None
+    ]
+    told = [row for _, row in rows if row.clear]
+    key = _month_key(question)
+    if len(told) < FEWEST_MONTHS or not key:
+        return None
+    points = tuple(
+        charts.Point(row.estimate, row.ci_low, row.ci_high)
+        if row.estimate is not None and row.ci_low is not None and row.ci_high is not None
+        else None
+        for _, row in rows
+    )
+    of = subject(wording, question)
+    ticks = [wording.code(key, str(row[key])) for _, row in rows]
+    picture = charts.lines(ticks, [charts.Curve(of, points)], lambda value: f"{fixed(100 * value, 1)}%")
+    low, high = (pick(told, key=lambda row: row.estimate or 0.0) for pick in (min, max))
+    text = wording.say(
+        "figure_baseline",
+        of=of,
+        low=wording.code(key, str(low[key])),
+        least=_rate(low),
+        high=wording.code(key, str(high[key])),
+        most=_rate(high),
+    )
+    title_ = wording.say("figure_baseline_title", of=of)
+    return Drawing(title_, text, _monthly(wording, question, rows), picture)
+
+
+def _rate(row: Row) -> str:
+    shown = printed(row)
+    return f"{shown.value}%" if shown else ""
 
 
 # --- the sentence

@@ -193,7 +193,7 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
     from coordinator.report import fits, risk  # the same
 
     if question.coefficients:
-        return [fits.table(wording, question, rows)]
+        return fits.tables(wording, question, rows)
     if question.rows and risk.shaped(question):
         return risk.tables(wording, question, rows)
     if question.kind == "mean" and question.keys:

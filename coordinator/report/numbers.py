@@ -16,7 +16,7 @@ RATES: Final = (  # of an evaluated model
     "approved_difference", "true_positive_rate_difference", "false_positive_rate_difference",
 )  # fmt: skip
 SHARES: Final = frozenset((
-    "share", "row_share", "column_share", "total_share", "variance_share", "survival", "change", "change_year",
+    "share", "row_share", "column_share", "total_share", "variance_share", "survival", "hazard", "change", "change_year",
     *RATES, *(f"{whose}_{rate}" for whose in ("group", "against") for rate in RATES),
 ))  # fmt: skip
 WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank", "median", "points", "events", "nonevents"))

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from coordinator.report import fits, panels
 from coordinator.report.charts import Picture
-from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters
+from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters, told_p
 from coordinator.report.numbers import RATES, decimals, fixed, printed, probability, significant, span
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
@@ -391,18 +391,18 @@ def _whole(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
         shown = printed(_rounded(row))
         value = Cell(shown.value if shown else "", "", row.letters, "", number)
         interval = span(shown.low, shown.high) if shown and shown.low else ""
-        tests = probability(row.p_value) if row.p_value is not None and measure == "hosmer_lemeshow" else ""
+        if measure == "hosmer_lemeshow" and row.p_value is not None:  # it has a test in the place of an interval
+            interval = f"p {told_p(row.p_value)}"
         certain, at = _certain(measure, place)
         reading = str(wording.say(f"reading_{measure}").unescape())
         cells = (
             value,
             Cell(interval, ref=number),
             Cell(certain, ref=at),
-            Cell(tests, ref=number),
             Cell(reading, look="say"),
         )
         lines.append(Line(((_measured(wording, measure), 1),), cells))
-    heads = _headed(wording, "head_value", "head_interval", "head_certain", "head_p", "head_reading")
+    heads = _headed(wording, "head_value", "head_interval", "head_certain", "head_reading")
     return (
         [_listed(wording, "what_evaluate", [str(wording.say("head_figure"))], heads, [Group(tuple(lines))])]
         if lines
