@@ -358,7 +358,7 @@ def _spot(question: Question, row: Row, label: str, inside: bool) -> panels.Term
         return panels.Term(label, value, low, high, ratio(row), faint, inside)
     found = settled(row)
     text = f"{found[0]} [{span(found[1], found[2])}]" if found and found[1] else found[0] if found else ""
-    return panels.Term(label, *ends, text, faint, inside)
+    return panels.Term(label, ends[0], ends[1], ends[2], text, faint, inside)
 
 
 def baseline(wording: Wording, question: Question) -> Drawing | None:

@@ -483,8 +483,9 @@ def _released(question: Question) -> str:
 
 
 def _of_fit(wording: Wording, question: Question) -> tuple[Markup, ...]:
-    of = clusters if clusters.fits(question) else risk if risk.shaped(question) else fits
-    return of.notes(wording, question)
+    if clusters.fits(question):
+        return clusters.notes(wording, question)
+    return risk.notes(wording, question) if risk.shaped(question) else fits.notes(wording, question)
 
 
 def _broken(wording: Wording, question: Question) -> tuple[Markup, ...]:

@@ -19,7 +19,7 @@ from coordinator.report import fits, risk
 from coordinator.report.findings import Finding, number
 from coordinator.report.numbers import decimals, fixed, printed, significant, span
 from coordinator.report.wording import Wording
-from coordinator.results import POOLED, Question, Row
+from coordinator.results import POOLED, UNKNOWN, Question, Row
 
 SCORING = ("glm", "hazard", "scorecard", "gbdt")
 FEWEST_CITIES = 3
@@ -112,7 +112,7 @@ def _scorecard(wording: Wording, name: str, question: Question, base: Mapping[st
     if not inside:
         return None
     first = max(inside, key=lambda each: each.value or 0.0)
-    told = [each for each in first.bins if each.rate is not None and each.code not in risk.UNKNOWN]
+    told = [each for each in first.bins if each.rate is not None and each.code not in UNKNOWN]
     if len(told) < 2:
         return None
     low, high = (pick(told, key=lambda each: each.rate or 0.0) for pick in (min, max))
