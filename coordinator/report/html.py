@@ -18,6 +18,7 @@ from coordinator.report import cards, clusters, figures, fits, modelled, months,
 from coordinator.report import grids as layout
 from coordinator.report.between import opening
 from coordinator.report.figures import Figure
+from coordinator.report.findings import Finding
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
 from coordinator.report.wording import KINDS, Wording, scrubbed, shorter, strings
@@ -122,6 +123,7 @@ class MarkLine:
     more: Markup
 
 
+SHOWING: Final = ("heat", "fit", "roc", "gain")  # figures that show all that a sentence is read from
 OWN_TABLES: Final = ("roc", "calibration")  # figures whose numbers stand in no table of the questions
 SLOTS: Final = "slots"  # as figures of cities are released that travel in the secure sum, each in a place of its own
 OF_CENTRES: Final = "facts"  # how figures of centres were released: by themselves
@@ -151,7 +153,7 @@ def render(results: Results, language: Language) -> str:
         badges=_badges(clean),
         meta=_meta(wording),
         strip=_strip(wording, whole, questions),
-        findings=tuple((each, _see(wording, each.question, sections)) for each in opening(wording, whole)),
+        findings=tuple((each, _see(wording, each, sections)) for each in opening(wording, whole)),
         cannot=_cannot(wording, questions),
         chapters=tuple(
             Chapter(part.name, _plates(wording, questions, part.figures, sections)) for part in parts if part.figures
@@ -423,13 +425,13 @@ def _plates(
     return tuple(made)
 
 
-def _see(wording: Wording, question: str, sections: Iterable[Section]) -> tuple[str, Markup] | None:
+def _see(wording: Wording, finding: Finding, sections: Iterable[Section]) -> tuple[str, Markup] | None:
     """Where a sentence was read from: the picture of its question that shows all of it, else the first table; the anchor and its name."""
-    section = next(each for each in sections if each.name == question)
-    seen = next((each for each in section.shown if each.look in ("heat", "fit", "roc", "gain")), None)
+    section = next(each for each in sections if each.name == finding.question)
+    seen = next((each for each in section.shown if each.look in ([finding.look] if finding.look else SHOWING)), None)
     if seen:
         return seen.name, wording.say("figure_see", number=seen.number)
-    return (f"q-{question}", wording.say("finding_see", table=section.tables[0].label)) if section.tables else None
+    return (f"q-{section.name}", wording.say("finding_see", table=section.tables[0].label)) if section.tables else None
 
 
 def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Section, ...]:

@@ -227,4 +227,4 @@ def _cities(wording: Wording, name: str, question: Question) -> Finding | None:
     if said is None:
         return None
     model = fits.modelled(wording, str(question.asked.get("model", "")))
-    return Finding(wording.say("finding_cities", model=model, said=said), name)
+    return Finding(wording.say("finding_cities", model=model, said=said), name, "cities")
