@@ -111,8 +111,12 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
     heat map."""
     if comparison(question):
         return tuple(replace(compared_grid(wording, each), folded=True) for each in compared(wording, question))
+    if _judged(question):
+        from coordinator.report import risk  # it is made of the parts below
+
+        return tuple(risk.tables(wording, question, list(enumerate(question.rows))))
     made: list[Grid] = []
-    together = () if question.kind == "evaluate" else _cities(wording, question)
+    together = _cities(wording, question)
     for scope in question.scopes():
         if scope != POOLED and (together or POOLED in question.scopes()):
             continue
@@ -131,7 +135,16 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
 
 def cities_left_out(wording: Wording, question: Question) -> bool:
     """Whether numbers of single cities are in the CSV alone."""
-    return len(question.scopes()) > 1 and not comparison(question) and not _cities(wording, question)
+    if comparison(question) or _judged(question):
+        return False
+    return len(question.scopes()) > 1 and not _cities(wording, question)
+
+
+def _judged(question: Question) -> bool:
+    """Whether it is an evaluation, whose table of cities has all of them together beside each."""
+    from coordinator.report import risk  # as above
+
+    return question.kind == "evaluate" and bool(question.rows) and risk.shaped(question)
 
 
 def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:

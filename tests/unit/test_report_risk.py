@@ -99,7 +99,7 @@ def test_what_is_certain_is_printed_beside_what_is_likely() -> None:
 
 def test_groups_have_their_holders_and_a_small_one_is_withheld() -> None:
     wording, questions = worded()
-    _, groups, flagged, _ = risk.tables(wording, questions["stops_good"], list(enumerate(questions["stops_good"].rows)))
+    _, groups, flagged, _ = grids.grids(wording, questions["stops_good"])
     assert lines(groups)["male"] == ["12,600", "0.700", "0.310", "0.0850", "10.4", "10.8"]
     assert [cell.marks for cell in groups.groups[0].lines[2].cells] == [(), *[("c",)] * 5]
     assert flagged.heads[2] == "from the largest group, points"
@@ -108,7 +108,7 @@ def test_groups_have_their_holders_and_a_small_one_is_withheld() -> None:
 
 def test_cities_stand_in_the_order_of_the_roster_under_all_with_a_word_for_drift() -> None:
     wording, questions = worded()
-    grid = risk.tables(wording, questions["stops_good"], list(enumerate(questions["stops_good"].rows)))[-1]
+    *_, grid = grids.grids(wording, questions["stops_good"])
     assert list(lines(grid)) == ["All cities", *(wording.city(city) for city in made.CITIES)]
     verdicts = {line.heads[0][0]: line.cells[-1].number.partition(" · ")[2] for line in grid.groups[0].lines}
     assert verdicts["Shenzhen"] == "shifted"
@@ -117,6 +117,10 @@ def test_cities_stand_in_the_order_of_the_roster_under_all_with_a_word_for_drift
     assert verdicts["Changzhou"] == "stable", "0.106 is below three times its noise floor"
     assert verdicts["Guangzhou"] == ""
     assert lines(grid)["Chongqing"][4] == "1.34"
+    shown = parse(page(TREE, "en"))
+    assert str(grid.what) in shown.text
+    assert strings()["notice_slots"]["en"] in shown.text
+    assert strings()["note_cities_csv"]["en"].partition("{")[0] not in shown.text
 
 
 @pytest.mark.parametrize(
