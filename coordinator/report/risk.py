@@ -21,7 +21,7 @@ from markupsafe import Markup
 from coordinator.report import fits, panels
 from coordinator.report.charts import Picture
 from coordinator.report.grids import Cell, Grid, Group, Line, Numbered, cell, letters, told_p
-from coordinator.report.numbers import RATES, decimals, fixed, printed, probability, significant, span
+from coordinator.report.numbers import RATES, decimals, factor, fixed, printed, probability, significant, span
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
@@ -379,35 +379,33 @@ def _pooled(rows: Iterable[Numbered], keys: Sequence[str]) -> dict[str, Numbered
 
 
 def _whole(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
-    """Each number with its interval over sampling, and, where it is read from bins, between which ends the number of the single scores
-    certainly lies."""
+    """Each number with its interval, and, where it is read from bins, between which ends the number of the single scores certainly lies;
+    with noise, what of its error is noise."""
     keys = {name for _, row in rows for name in (row.__pydantic_extra__ or {})}
     place = _pooled(rows, tuple(keys))
+    shown = [name for name in WHOLE_TABLE if name in place]
+    noisy = any(place[name][1].se_noise for name in shown)
     lines = []
-    for measure in WHOLE_TABLE:
-        if measure not in place:
-            continue
+    for measure in shown:
         number, row = place[measure]
-        shown = printed(_rounded(row))
-        value = Cell(shown.value if shown else "", "", row.letters, "", number)
-        interval = span(shown.low, shown.high) if shown and shown.low else ""
+        found = printed(_rounded(row))
+        value = Cell(found.value if found else "", "", row.letters, "", number)
+        interval = span(found.low, found.high) if found and found.low else ""
         if measure == "hosmer_lemeshow" and row.p_value is not None:  # it has a test in the place of an interval
             interval = f"p {told_p(row.p_value)}"
         certain, at = _certain(measure, place)
-        reading = str(wording.say(f"reading_{measure}").unescape())
+        noise = significant(row.se_noise * factor(measure), 2) if row.se_noise else ""
         cells = (
             value,
             Cell(interval, ref=number),
+            *([Cell(noise, ref=number)] if noisy else []),
             Cell(certain, ref=at),
-            Cell(reading, look="say"),
+            Cell(str(wording.say(f"reading_{measure}").unescape()), look="say"),
         )
         lines.append(Line(((_measured(wording, measure), 1),), cells))
-    heads = _headed(wording, "head_value", "head_interval", "head_certain", "head_reading")
-    return (
-        [_listed(wording, "what_evaluate", [str(wording.say("head_figure"))], heads, [Group(tuple(lines))])]
-        if lines
-        else []
-    )
+    heads = ["head_value", "head_interval", *(["head_of_noise"] if noisy else []), "head_certain", "head_reading"]
+    stub, groups = str(wording.say("head_figure")), [Group(tuple(lines))]
+    return [_listed(wording, "what_evaluate", [stub], _headed(wording, *heads), groups)] if lines else []
 
 
 def _against(wording: Wording, question: Question, rows: Sequence[Numbered]) -> list[Grid]:
@@ -783,11 +781,24 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
         key = "note_in_sample" if further.get("in_sample") else "note_out_of_sample"
         said.append(wording.say(key, n=n, rounds=fit.rounds))
         said += _left_out(wording, further)
+        said += _unsaid(wording, further.get("unsaid"))
         if any(row.measure.endswith("_bound") for row in question.rows):
             said.append(wording.say("note_certain"))
         if question.asked.get("cut") is not None:
             said.append(wording.say("note_cut", cut=significant(float(question.asked["cut"]))))
     return (*said, wording.say("note_decision"))
+
+
+def _unsaid(wording: Wording, told: object) -> list[Markup]:
+    """What an evaluation has no number of, and why: measures with the same reason on one line."""
+    why: dict[str, list[str]] = {}
+    for measure, text in told.items() if isinstance(told, Mapping) else ():
+        if isinstance(text, Mapping):
+            why.setdefault(str(text.get(wording.language, "")), []).append(str(measure))
+    return [
+        wording.say("note_unsaid", measures=wording.listed(wording.measure(each) for each in measures), why=text)
+        for text, measures in why.items()
+    ]
 
 
 def _left_out(wording: Wording, further: Mapping[str, Any]) -> list[Markup]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from coordinator import modelcard
 from coordinator.report import figures, fits, grids, modelled, panels, risk, sheets, xlsx
+from coordinator.report.charts import WIDTH
 from coordinator.report.numbers import fixed, significant
 from coordinator.report.wording import LANGUAGES, Wording, strings
 from coordinator.results import POOLED, Question, Results
@@ -95,6 +96,23 @@ def test_what_is_certain_is_printed_beside_what_is_likely() -> None:
     assert said["Hosmer–Lemeshow"][:2] == ["21.4", "p < 0.001"]
     assert lines(against)["Difference of AUC"] == ["0.00800", "", "< 0.001"]
     assert lines(against)["AUC"][:2] == ["0.702", "0.694"]
+
+
+@both
+def test_an_evaluation_with_noise_says_what_of_its_error_is_noise_and_what_it_does_not_say(language: Language) -> None:
+    tree = changed(TREE)
+    for row in tree["questions"]["trees_good"]["rows"]:
+        row["se_noise"] = 0.0021 if row["measure"] in ("auc", "observed") else 0.0
+    why = {"zh": "没有可证明的区间", "en": "there is no proven interval"}
+    tree["questions"]["trees_good"]["fit"] |= {"bands": [], "unsaid": dict.fromkeys(("psi", "hosmer_lemeshow"), why)}
+    wording, questions = worded(language, tree)
+    whole, *_ = grids.grids(wording, questions["trees_good"])
+    assert whole.heads[2] == strings()["head_of_noise"][language]
+    assert [cells[2] for cells in lines(whole).values()][0] == "0.0021"
+    assert lines(whole)[{"zh": "实际发生率 %", "en": "Observed rate %"}[language]][2] == "0.21"
+    (note,) = (each for each in risk.notes(wording, questions["trees_good"]) if why[language] in each)
+    assert {"zh": "稳定性指数 PSI、Hosmer", "en": "Stability index (PSI), Hosmer"}[language] in note
+    assert [each.look for each in risk.drawings(wording, questions["trees_good"])] == ["roc"]
 
 
 def test_groups_have_their_holders_and_a_small_one_is_withheld() -> None:
@@ -310,7 +328,7 @@ def test_any_coefficient_can_be_drawn_and_printed(estimate: float, error: float)
     assert drawing.plan is not None
     for layer in drawing.plan.spec["layer"]:
         for value in layer["data"]["values"]:
-            assert all(-1 <= value[key] <= panels.WIDTH + 1 for key in ("x", "x2") if key in value)
+            assert all(-1 <= value[key] <= WIDTH + 1 for key in ("x", "x2") if key in value)
 
 
 @given(st.lists(st.floats(-2.2, 2.2), min_size=3, max_size=3))
