@@ -536,11 +536,7 @@ def _drift(wording: Wording, found: Numbered | None, columns: Sequence[str]) -> 
     number, row = found
     word = stability(row.estimate, row.ci_low, row.ci_high, row.base)
     floor = "" if row.base is None else significant(row.base, 2)
-    return (
-        cell(number, row),
-        Cell(floor, ref=number),
-        Cell(str(wording.say(f"stability_{word}").unescape()), look=word, ref=number),
-    )
+    return (cell(number, row), Cell(floor, ref=number), *_word(wording, word, number, row))
 
 
 def _levels(wording: Wording, question: Question) -> Iterator[Drawn]:
@@ -591,6 +587,13 @@ def _stable(index: float) -> str:
     return "stable" if index < STABLE else "watch" if index <= SHIFTED else "shifted"
 
 
+def _word(wording: Wording, word: str, number: int, row: Row) -> tuple[Cell, ...]:
+    """The verdict of an index; nothing where there is none."""
+    if row.estimate is None:
+        return (Cell(look="blank"),)
+    return (Cell(str(wording.say(f"stability_{word}").unescape()), look=word, ref=number),)
+
+
 def _stability(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
     """Scores, then features, against the rows that the model was made on."""
     lines = []
@@ -602,7 +605,7 @@ def _stability(wording: Wording, rows: Sequence[Numbered]) -> list[Grid]:
         cells = (
             cell(number, row),
             Cell("" if row.base is None else significant(row.base, 2), ref=number),
-            Cell(str(wording.say(f"stability_{word}").unescape()), look=word, ref=number),
+            *_word(wording, word, number, row),
         )
         lines.append(Line(((str(label), 1),), cells))
     heads = _headed(wording, "measure_psi", "head_floor", "head_stability")

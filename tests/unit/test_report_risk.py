@@ -108,10 +108,10 @@ def test_an_evaluation_with_noise_says_what_of_its_error_is_noise_and_what_it_do
     wording, questions = worded(language, tree)
     whole, *_ = grids.grids(wording, questions["trees_good"])
     assert whole.heads[2] == strings()["head_of_noise"][language]
-    assert [cells[2] for cells in lines(whole).values()][0] == "0.0021"
+    assert lines(whole)["AUC"][2] == "0.0021"
     assert lines(whole)[{"zh": "实际发生率 %", "en": "Observed rate %"}[language]][2] == "0.21"
     (note,) = (each for each in risk.notes(wording, questions["trees_good"]) if why[language] in each)
-    assert {"zh": "稳定性指数 PSI、Hosmer", "en": "Stability index (PSI), Hosmer"}[language] in note
+    assert {"zh": "Hosmer–Lemeshow、稳定性指数 PSI", "en": "Hosmer–Lemeshow, Stability index (PSI)"}[language] in note
     assert [each.look for each in risk.drawings(wording, questions["trees_good"])] == ["roc"]
 
 
