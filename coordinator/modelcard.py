@@ -2,7 +2,7 @@
 
     cards = of(Results.load("OUT"))         # one for each question that left a model which scores
     OUT/models/<id>.card.json               # this value, `hpf-card@1`
-    OUT/models/<id>.card.zh.md, .en.md      # the same for people, with lines to sign (`modelcard_text.py`)
+    OUT/models/<id>.card.<language>.md      # the same for people, with lines to sign (`modelcard_text.py`)
 
 A card is a pure function of results.json, and every figure in it is a figure of results.json: `report verify` makes it again. Nothing in
 it is empty: where there is nothing to list, it says so in words.
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from coordinator.modelcard_words import LIMITS, SIGNERS, USES, Pair, said
-from coordinator.report.wording import Wording, scrub
+from coordinator.report.wording import LANGUAGES, Wording, scrub
 from coordinator.results import POOLED, Coefficient, ModelPart, Question, Results, Row
 from protocols.canonical import canonical
 from protocols.yamltext import Flag, Real, Record, Whole
@@ -174,8 +174,8 @@ def files(results: Results) -> dict[str, bytes]:
     for card in of(results):
         stem = card.file.removesuffix(".json")
         found[f"{stem}.card.json"] = card.content
-        found[f"{stem}.card.zh.md"] = modelcard_text.page(card, "zh").encode()
-        found[f"{stem}.card.en.md"] = modelcard_text.page(card, "en").encode()
+        for language in LANGUAGES:
+            found[f"{stem}.card.{language}.md"] = modelcard_text.page(card, language).encode()
     return found
 
 
@@ -214,7 +214,7 @@ class _Maker:
         of_sample = [bool(each.fit.further.get("in_sample")) for each in evaluations.values() if each.fit]
         given: dict[str, Any] = {
             "id": self.name,
-            "kind": self.question.kind,
+            "kind": model.kind or self.question.kind,
             "file": model.file,
             "digest": model.digest,
             "version": model.version,
@@ -241,7 +241,7 @@ class _Maker:
             "rounds": self._fit("rounds"),
             "certificate": self._certificate(),
             "terms": terms or None,
-            "terms_words": said("terms" if terms else f"terms_{self.question.kind}"),
+            "terms_words": said(self._about_terms(bool(terms))),
             "reads": tuple(map(self._variable, model.reads)) or None,
             "reads_words": said("reads" if model.reads else "reads_none"),
             "fairness": tuple(map(self._variable, beside)) or None,
@@ -282,6 +282,11 @@ class _Maker:
             if getattr(privacy, key):
                 return said(key)
         return said("real")
+
+    def _about_terms(self, told: bool) -> str:
+        if told:
+            return "terms"
+        return "terms_recalibrated" if self.model.parent else f"terms_{self.question.kind}"
 
     # --- figures
 

@@ -121,8 +121,8 @@ def _lines(card: ModelCard, language: Language) -> Iterator[str]:
         yield from _table(heads, (_term(each, language) for each in card.terms), language)
     yield from _section("metrics", card.metrics_words.text(language), language)
     if card.metrics is not None:
-        heads = ("measure", "group", "estimate", "interval", "bound", "question")
-        yield from _table(heads, (_metric(each, language) for each in card.metrics), language)
+        columns = ("measure", "group", "estimate", "interval", "bound", "question")
+        yield from _table(columns, (_metric(each, language) for each in card.metrics), language)
     for key, sentences in (("doubts", card.doubts), ("uses", card.uses), ("limits", card.limits)):
         yield from _section(key, "", language)
         yield from (f"- {_plain(each.text(language))}" for each in sentences)

@@ -48,6 +48,10 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "terms": ("系数与 results.json 相同", "coefficients are those of results.json"),
     "terms_gbdt": ("提升树没有系数；各特征的增益见 results.json", "trees have no coefficients; results.json has each feature's gain"),
     "terms_scorecard": ("没有系数；各箱分值见 results.json", "no coefficients; results.json has the points of each bin"),
+    "terms_recalibrated": (
+        "对数优势为上一版的线性变换（截距、斜率见 results.json），排序不变",
+        "its log odds are those of its parent times a slope plus a constant, which results.json has; the ranking is the same",
+    ),
     "terms_glm": ("没有系数", "no coefficients"),
     "terms_hazard": ("没有系数", "no coefficients"),
     "reads": ("评分时每行须有这些变量", "a row that is scored must bring these variables"),

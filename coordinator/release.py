@@ -146,6 +146,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
         found = of_sum if release == "pooled" else of_cities
         if isinstance(question, ManyRounds):
+            placed = {place: roster.name(city) for place, city in enumerate(opened.agreement.cities)}
             questions[question.id] = {
                 "kind": question.kind,
                 "number": number,
@@ -153,7 +154,9 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
                 "cities": list(able),
                 "asked": asked(question),
                 **chosen(study, question),
-                **fits.entry(opened.fits.get(question.id)),
+                **fits.entry(
+                    opened.fits.get(question.id), {place: name for place, name in placed.items() if name in able}
+                ),
                 **fits.part(study, question, left),
             }
             continue
@@ -198,7 +201,8 @@ def models(opened: Opened, roster: Roster) -> dict[str, bytes]:
     """The models of its many-round questions, by path under OUT."""
     study = opened.agreement.study
     cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
-    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many})
+    least = max(opened.approvals[city].min_cell for city in opened.survivors)
+    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many}, least)
 
 
 def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:
@@ -370,7 +374,7 @@ def chosen(study: Study, question: Question) -> dict[str, Any]:
 
 def asked(question: Question) -> dict[str, Any]:
     """A question's own parameters, as they were understood."""
-    shared = {"id", "kind", "release", "weight", "sampling", "cohort"}
+    shared = {"id", "kind", "release", "weight", "sampling", "cohort", "files"}
     return {key: value for key, value in question.model_dump(mode="json", by_alias=True).items() if key not in shared}
 
 

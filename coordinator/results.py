@@ -323,6 +323,7 @@ class ModelPart(Read):
     """The file of a model under OUT, by the digest of its bytes. means: its outcome in words; reads: variables of a row that it scores."""
 
     file: str
+    kind: str = ""
     digest: Digest
     version: int = 1
     parent: Digest | None = None

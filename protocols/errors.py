@@ -682,6 +682,12 @@ CODES: Final[dict[str, Texts]] = {
         "the questions have {count} different cohorts; the limit is {limit}",
         "Merge some, or ask several studies",
     ),
+    "STUDY_MODELS": _t(
+        "研究评估 {count} 个模型文件，上限 {limit} 个",
+        "请拆成多个研究",
+        "the study evaluates {count} model files; the limit is {limit}",
+        "Ask several studies",
+    ),
     "STUDY_COHORT_CITIES": _t(
         "cohort 的 any 或 not 同时涉及城市属性与缴存人的变量",
         "请写成 all: [只涉及城市的条件, 只涉及缴存人的条件]",
@@ -2377,6 +2383,24 @@ CODES: Final[dict[str, Texts]] = {
         "the model {id} does not predict a yes or no, so that it has no AUC and no calibration",
         "Evaluate a binomial glm, a scorecard or a gbdt",
     ),
+    "MODEL_DICTIONARY": _t(
+        "模型 {id} 是用词典 {theirs} 拟合的，本研究用的是 {ours}",
+        "请在 dictionary 中写模型所用的词典，或用本研究的词典重新拟合",
+        "the model {id} was fitted on the dictionary {theirs}, and the study uses {ours}",
+        "Name the model's dictionary in `dictionary`, or fit the model anew on that of the study",
+    ),
+    "MODEL_OUTCOMES": _t(
+        "模型 {id} 预测 {one}，而 {other} 预测 {two}",
+        "只能比较预测同一结果的两个模型",
+        "the model {id} predicts {one}, and {other} predicts {two}",
+        "Hold two models against each other that predict the same",
+    ),
+    "MODEL_VARIABLES": _t(
+        "模型 {id} 要用 {names}，而研究中没有（或类型不同）",
+        "请用模型所用的词典；city.* 须在 cities.attributes 中给出",
+        "the model {id} reads {names}, which the study does not have, or has as another type",
+        "Use the dictionary of the model; city.* stands in cities.attributes",
+    ),
     "MODEL_ABSENT": _t(
         "没有可评估的模型 {id}",
         "请写本研究中一个模型问题的 id，或一个模型文件",
@@ -2412,6 +2436,42 @@ CODES: Final[dict[str, Texts]] = {
         "请在 mapping.yaml 中补上对应，再运行 hpfed-node ingest",
         "the model needs {names}, which this city does not have, or has as another type",
         "Map it in mapping.yaml, then run hpfed-node ingest",
+    ),
+    "MODEL_SCORE_DICTIONARY": _t(
+        "模型用的是字典 {model}，本市的数据用的是 {city}",
+        "请用同一字典拟合的模型：名称相同的变量在另一本字典里可能是别的意思",
+        "the model is in the words of {model}, and this city's rows are in those of {city}",
+        "Use a model of the same dictionary: a variable of the same name may mean something else in another",
+    ),
+    "MODEL_RECALIBRATE": _t(
+        "模型 {id} 不能这样重新校准：{why}",
+        "请改用另一种方法，或用新的数据重新拟合",
+        "the model {id} cannot be recalibrated so: {why}",
+        "Use the other method, or fit it anew on later data",
+    ),
+    "MODEL_FEW_OUTCOMES": _t(
+        "模型 {id} 有评分且结果已知的行中，发生者或未发生者少于 {least}",
+        "请等到行数足够，或与其他城市一起重新校准（kind: evaluate 的 recalibrate）",
+        "among rows that the model {id} scores and whose outcome is known there are fewer than {least} events, or others",
+        "Wait until there are more, or recalibrate it together with other cities (`recalibrate` of kind: evaluate)",
+    ),
+    "MODEL_MONTHS": _t(
+        "从 {since} 起没有快照",
+        "请先运行 hpfed-node ingest；每月一次，快照日期写在 mapping.yaml",
+        "there is no snapshot of {since} or later",
+        "Run hpfed-node ingest first: once a month, the date of the snapshot being that of mapping.yaml",
+    ),
+    "MODEL_SINCE": _t(
+        "{since} 不是月份",
+        "请写成 YYYY-MM，如 2026-01",
+        "{since} is not a month",
+        "Write it as YYYY-MM, such as 2026-01",
+    ),
+    "MODEL_MONITOR": _t(
+        "监测记录读不出，或属于另一个模型",
+        "请恢复备份；删除此文件则从现有快照重新计数",
+        "the counts of earlier months cannot be read, or are of another model",
+        "Restore a backup; without this file, months are counted again from the snapshots that are left",
     ),
 }
 

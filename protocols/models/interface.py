@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
 from math import isclose
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -32,7 +32,8 @@ class Ask(Record):
     purpose: a word of the kind. layout: digest of the blocks of the answer; chain: digest of all earlier asks and totals. Of regressions,
     point: coefficients of z, the constant first; null: the constant of the model without terms, where an offset makes it a fit of its own;
     observed: the curvature asked for. places: cities with a constant of their own. shape: log of a dispersion that is estimated.
-    inverse: of the information, upper triangle. between: variances between cities; `point` are then the units of weights.
+    inverse: of the information, upper triangle. between: variances between cities; `point` are then the units of weights. With purpose
+    `influence`: the variances of the coefficients.
     """
 
     round: Whole
@@ -88,6 +89,7 @@ class Result:
 
     rows, tests: as of every kind. coefficients, fit: of a regression; `fit` of any kind says `converged`, `rounds` and, where there is no
     answer, `cause`. model: what `OUT/models/<id>.json` says beside what all models say; empty where there is nothing to use again.
+    cities: rows and tests about single cities, by the place of the city in the plan, where these told something of themselves.
     """
 
     rows: tuple[Row, ...] = ()
@@ -95,6 +97,7 @@ class Result:
     coefficients: tuple[Mapping[str, Any], ...] = ()
     fit: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
+    cities: Mapping[int, tuple[tuple[Row, ...], tuple[Test, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,13 @@ class Model(Protocol[State, Asked]):
 
     def result(self, state: State) -> Result:
         """Pre-condition: nothing is left to ask."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A planned model that a city answers knowing which one it is, of the cities of the plan in their order, from 0."""
+
+    def at(self, place: int) -> Any: ...
 
 
 def agrees(ask: Ask, expected: Ask) -> bool:

@@ -12,11 +12,12 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary
 from protocols.errors import Both, ConfigError, Place
+from protocols.filters import Filter
 from protocols.models.binning import Bins, Edges, Names
 from protocols.models.design import NUMERIC, Design, range_of
 from protocols.models.families import LINKS, Family, Link
@@ -293,9 +294,9 @@ class Predictor(Record):
 
 
 class ModelFile(Predictor):
-    """study: digest of the study that it answered; run: which of a repeat, from 0. version: 1, and one more
-    with each recalibration; parent: digest of the model that it recalibrates. as_of: date
-    of its rows; expires: the last day on which it scores. rows: pooled; cities: whose rows they are."""
+    """study: digest of the study that it answered; run: which of a repeat, from 0. version: 1, one more with each recalibration; parent:
+    digest of the model that it recalibrates. as_of: date of its rows; expires: the last day on which it scores. cohort: whom it is about,
+    every filter of them. rows: pooled; cities: whose rows they are."""
 
     model: Literal["hpf-model@1"] = FORMAT
     id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
@@ -307,6 +308,7 @@ class ModelFile(Predictor):
     dictionary_digest: Sha
     as_of: date
     expires: date
+    cohort: tuple[Filter, ...] = ()
     cities: Names
     rows: Annotated[Whole, Field(ge=1)]
 
@@ -319,6 +321,11 @@ class ModelFile(Predictor):
     def digest(self) -> str:
         return digest(self.content)
 
+    @field_serializer("cohort")
+    def _as_written(self, cohort: tuple[Any, ...]) -> list[Any]:
+        """In the words of a study."""
+        return [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in cohort]
+
     @model_validator(mode="after")
     def _dated(self) -> "ModelFile":
         if self.expires < self.as_of:
@@ -327,7 +334,15 @@ class ModelFile(Predictor):
 
 
 def load(content: bytes, file: str, today: date) -> ModelFile:
-    """The model in the bytes of a file. Errors: `ConfigError` MODEL_FILE, MODEL_EXPIRED, and those of a schema, with the key."""
+    """The model in the bytes of a file. Errors: as `read`; `ConfigError MODEL_EXPIRED`."""
+    found = read(content, file)
+    if today > found.expires:
+        raise ConfigError("MODEL_EXPIRED", Place(file), id=found.id, expires=found.expires.isoformat())
+    return found
+
+
+def read(content: bytes, file: str) -> ModelFile:
+    """The model in the bytes of a file, past its day or not. Errors: `ConfigError` MODEL_FILE, and those of a schema, with the key."""
     if len(content) > MOST_BYTES:
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("文件过大", "it is too large"))
     try:
@@ -336,10 +351,7 @@ def load(content: bytes, file: str, today: date) -> ModelFile:
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("不是 JSON", "it is not JSON")) from None
     if not isinstance(tree, dict):
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("不是映射", "it is no mapping"))
-    found = fit(ModelFile, Document(file, tree, {}))
-    if today > found.expires:
-        raise ConfigError("MODEL_EXPIRED", Place(file), id=found.id, expires=found.expires.isoformat())
-    return found
+    return fit(ModelFile, Document(file, tree, {}))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,16 +16,17 @@ from coordinator.results import Results
 from coordinator.verify import verify
 from protocols.dictionary import Column
 from protocols.errors import ConfigError
+from protocols.models.discrimination import ranked
 from protocols.models.modelfile import Card, ModelFile, Trees, load
 from protocols.models.scoring import scores
 from simulations import world
-from tests.models.test_evaluate import auc_of
-from tests.six import Six, results, rows_of, unsound
+from tests.models.test_evaluate import auc_of, counted
+from tests.six import CITIES, Six, results, rows_of, unsound
 
-QUESTIONS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex, product]}
+QUESTIONS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex, product], influence: true}
   - {id: card, kind: scorecard, outcome: withdrew, features: [age, sex, product, amount], bins: 12}
   - {id: trees, kind: gbdt, outcome: withdrew, features: [age, product, amount], trees: 1, depth: 2}
-  - {id: how_good, kind: evaluate, model: stops, by: sex, cut: 0.3}
+  - {id: how_good, kind: evaluate, model: stops, by: sex, cut: 0.3, release: both}
   - {id: trees_good, kind: evaluate, model: trees}
   - {id: nothing, kind: scorecard, outcome: withdrew, features: [sex]}
   - {id: nothing_good, kind: evaluate, model: nothing}
@@ -82,6 +83,29 @@ def test_what_is_said_of_a_model_holds_for_the_pooled_rows(six: Six, outcome: wo
     assert groups["female"] == pytest.approx((mean[inside] < 0.3).mean(), abs=1e-11)
 
 
+def test_each_city_tells_of_itself_in_its_own_slot(six: Six, outcome: world.Outcome, out: Path) -> None:
+    found = model(out, "stops")
+    for city in CITIES:
+        rows = {
+            row["measure"]: row for row in results(outcome)["questions"]["how_good"]["rows"] if row["scope"] == city
+        }
+        home = six.rows[six.rows["city"] == city].reset_index(drop=True)
+        mean, has = scored(found, home)
+        used = has & home["withdrew"].notna().to_numpy()
+        yes = (home["withdrew"] == "true").to_numpy()[used]
+        if min(yes.sum(), (~yes).sum()) < 100:
+            assert {(row["estimate"], row["conf_status"]) for row in rows.values()} == {(None, "C")}
+            continue
+        binned = ranked(*counted(mean[used], yes, 1000))
+        assert binned is not None
+        assert rows["auc"]["estimate"] == pytest.approx(binned.auc, abs=1.1e-3)
+        assert rows["observed_expected"]["estimate"] == pytest.approx(yes.mean() / mean[used].mean(), abs=5.1e-4)
+        assert rows["psi"]["base"] > 0
+    told = [test for test in results(outcome)["questions"]["how_good"]["tests"] if test["name"] == "psi_verdict"]
+    assert told
+    assert {test["verdict"] for test in told} == {"stable"}, "cities drawn alike have not drifted"
+
+
 def test_the_card_counts_the_pooled_rows_and_its_file_scores(six: Six, outcome: world.Outcome, out: Path) -> None:
     known = six.rows.dropna(subset=["withdrew"])
     values = {row["feature"]: row["estimate"] for row in rows_of(outcome, "card", "iv")}
@@ -118,6 +142,22 @@ def test_what_has_no_answer_says_why(outcome: world.Outcome, out: Path) -> None:
     assert not (out / "models" / "nothing.json").exists()
 
 
+def test_every_city_tells_how_far_the_fit_would_move_without_it(outcome: world.Outcome, out: Path) -> None:
+    told = results(outcome)["questions"]["stops"]["fit"]["influence"]
+    assert [each["city"] for each in told] == list(CITIES)
+    assert all(0 < each["estimate"] < 4 and each["marked"] == (each["estimate"] > 2) for each in told)
+    page = (out / "report.en.html").read_text(encoding="utf-8")
+    assert f"{told[0]['city']} {told[0]['estimate']:.1f}" in page
+
+
+def test_with_noise_no_city_tells_its_influence(six: Six) -> None:
+    asked = QUESTIONS.splitlines()[0]
+    with pytest.raises(ConfigError) as caught:
+        six.study(asked + "\n", "", "dp")
+    assert caught.value.code == "MODEL_DP_NOT_OFFERED"
+    assert "influence" in str(caught.value)
+
+
 def test_every_model_that_scores_has_a_card_with_no_empty_field(outcome: world.Outcome, out: Path) -> None:
     found = results(outcome)["questions"]
     named = {path.name.removesuffix(".card.json") for path in (out / "models").glob("*.card.json")}
@@ -131,7 +171,7 @@ def test_every_model_that_scores_has_a_card_with_no_empty_field(outcome: world.O
         for language in ("zh", "en"):
             page = (out / "models" / f"{name}.card.{language}.md").read_text(encoding="utf-8")
             assert card.digest in page
-            assert all(each.text(language) in page.replace("\\", "") for each in card.limits)  # type: ignore[arg-type]  # one of two
+            assert all(each.text(language) in page.replace("\\", "") for each in card.limits)
 
 
 def test_every_figure_of_a_card_is_one_of_the_results(outcome: world.Outcome, out: Path) -> None:
@@ -151,7 +191,7 @@ def test_every_figure_of_a_card_is_one_of_the_results(outcome: world.Outcome, ou
     assert 28 <= certificate.digits <= 40
     metrics = by["stops"].metrics
     assert metrics is not None
-    rows = {(row["measure"], row.get("sex")): row for row in found["how_good"]["rows"]}
+    rows = {(row["measure"], row.get("sex")): row for row in found["how_good"]["rows"] if row["scope"] == "pooled"}
     for each in metrics:
         group = (each.group or {}).get("sex")
         row = rows[each.measure, group]
@@ -167,7 +207,7 @@ def test_every_figure_of_a_card_is_one_of_the_results(outcome: world.Outcome, ou
 
 def test_a_card_that_says_otherwise_does_not_verify(outcome: world.Outcome, tmp_path: Path) -> None:
     assert unsound(outcome, tmp_path) == {}
-    path = tmp_path / "models" / "stops.card.en.md"
+    (path,) = (tmp_path / "models").glob("stops.card.en.*")
     path.write_text(path.read_text(encoding="utf-8").replace("decisions", "refusals"), encoding="utf-8")
     failed = [step.name for step in verify(tmp_path, None, output.made) if not step.holds]
     assert "files" in failed
