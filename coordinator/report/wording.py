@@ -52,6 +52,7 @@ KINDS: Final = (
     "gbdt",
     "evaluate",
     "cox",
+    "hazard",
     "ordinal",
     "multinomial",
 )  # with texts of their own; any other is shown as a plain list
