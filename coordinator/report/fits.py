@@ -383,13 +383,18 @@ def baseline(wording: Wording, question: Question) -> Drawing | None:
     text = wording.say(
         "figure_baseline",
         of=of,
-        low=wording.code(key, str(low[key])),
+        low=_month(wording, str(low[key])),
         least=_rate(low),
-        high=wording.code(key, str(high[key])),
+        high=_month(wording, str(high[key])),
         most=_rate(high),
     )
     title_ = wording.say("figure_baseline_title", of=of)
     return Drawing(title_, text, _monthly(wording, question, rows), picture)
+
+
+def _month(wording: Wording, code: str) -> str:
+    """`2022-05`, or since an account was opened the month of a number."""
+    return str(wording.say("month_since", number=code).unescape()) if code.isdecimal() else code
 
 
 def _rate(row: Row) -> str:

@@ -88,7 +88,10 @@ def _regression(wording: Wording, name: str, question: Question, base: Mapping[s
     further = fit.further if fit else {}
     events = further.get("events")
     counted = {"events": fixed(float(events), 0)} if events else {}
-    parts = [wording.say("finding_model_events" if events else "finding_model", **base, **counted)]
+    key = "finding_model_events" if events else "finding_model"
+    if events and further.get("holders"):  # its rows are months of these
+        key, counted = "finding_model_months", {**counted, "holders": fixed(float(further["holders"]), 0)}
+    parts = [wording.say(key, **base, **counted)]
     if first is None:
         parts.append(wording.say("figure_glm_none"))
     else:

@@ -14,7 +14,7 @@ from coordinator import modelcard
 from coordinator.report import figures, fits, grids, modelled, panels, risk, sheets, xlsx
 from coordinator.report.charts import WIDTH
 from coordinator.report.numbers import fixed, significant
-from coordinator.report.wording import LANGUAGES, Wording, strings
+from coordinator.report.wording import KINDS, LANGUAGES, Wording, strings
 from coordinator.results import POOLED, Question, Results
 from protocols.errors import Language
 from tests.unit.pages import numbers, parse
@@ -230,7 +230,13 @@ def test_every_figure_has_its_table_and_a_sentence_for_those_who_do_not_see_it(l
     wording, questions = worded(language)
     (part,) = (each for each in figures.parts(wording, questions) if each.name == "models")
     looks = [figure.look for figure in part.figures]
-    assert looks == ["fit"] * 4 + ["roc", "calibration", "cities", *["roc", "calibration"] * 2, "gain"]
+    assert looks == ["fit", "fit", "baseline", "fit", "fit", "fit"] + [
+        "roc",
+        "calibration",
+        "cities",
+        *["roc", "calibration"] * 2,
+        "gain",
+    ]
     root = parse(page(TREE, language))
     plates = {each.attributes["id"]: each for each in root.every("figure")}
     for figure in part.figures:
@@ -336,6 +342,46 @@ def test_ratios_of_one_size_share_their_decimals(values: list[float]) -> None:
     shown = fits.together(*values)
     assert len({len(each.partition(".")[2]) for each in shown}) == 1
     assert all(abs(float(text) - exp(value)) <= 0.0051 for text, value in zip(shown, values, strict=True))
+
+
+@both
+def test_the_hazard_of_each_month_is_drawn_and_its_constants_are_no_terms(language: Language) -> None:
+    wording, questions = worded(language)
+    question = questions["leaving"]
+    found, forest = fits.baseline(wording, question), fits.drawing(wording, question)
+    assert found is not None
+    assert forest is not None
+    assert {line: cells for line, (cells,) in lines(found.twin).items()} == {
+        **{month: f"{100 * value:.2f}" for month, value in made.HAZARDS.items()},
+        "2022-05": "",
+    }
+    assert all(word in found.sentence for word in ("2022-03", "2.62%", "2022-04", "1.87%"))
+    assert "2022-03" not in str(forest.plan)
+    terms, months = grids.grids(wording, question)
+    assert len(lines(terms)) == 3
+    assert lines(months) == lines(found.twin)
+    said = next(each.text for each in modelled.sentences(wording, questions) if each.question == "leaving")
+    assert all(word in said for word in ("61,000", "11,400", "1,310"))
+    one = Question.model_validate({**TREE["questions"]["leaving"], "rows": []}, strict=False).tabled
+    assert fits.baseline(wording, one) is None
+
+
+def test_months_since_an_account_was_opened_are_said_as_numbers() -> None:
+    tree = changed(TREE)
+    for place, row in enumerate(tree["questions"]["leaving"]["rows"]):
+        row["since"] = str(place)
+        del row["month"]
+    tree["questions"]["leaving"]["keys"] = ["since"]
+    wording, questions = worded(tree=tree)
+    found = fits.baseline(wording, questions["leaving"])
+    assert found is not None
+    assert "highest in month 1" in found.sentence
+
+
+@pytest.mark.parametrize("kind", list(fits.TITLES))
+def test_every_kind_of_model_has_a_title_and_a_method(kind: str) -> None:
+    assert {f"question_{kind}", f"method_{kind}"} <= set(strings())
+    assert kind in KINDS
 
 
 # --- sentences

@@ -23,6 +23,7 @@ BINS: dict[str, list[tuple[str, int | None, int | None, int]]] = {  # events, ot
 OFF = {"chongqing": 1.34, "chengdu": 1.02, "guangzhou": 0.97, "shenzhen": 0.71, "suzhou": 1.05, "changzhou": 1.41}
 DRIFT = {"chongqing": 0.143, "chengdu": 0.012, "guangzhou": 0.004, "shenzhen": 0.31, "suzhou": 0.09, "changzhou": 0.106}
 BANDS = ((4_000, 0.021, 0.023), (6_000, 0.06, 0.0615), (8_000, 0.11, 0.0975), (6_000, 0.1705, 0.1885))
+HAZARDS = {"2022-02": 0.0214, "2022-03": 0.0262, "2022-04": 0.0187}
 CURVE = ((1.0, 0.0, 0.0), (0.3, 0.05, 0.19), (0.2, 0.18, 0.46), (0.12, 0.42, 0.74), (0.06, 0.7, 0.91), (0.0, 1.0, 1.0))
 DIGEST = "sha256:" + "5e" * 32
 
@@ -256,7 +257,25 @@ def others() -> dict[str, dict[str, Any]]:
         "scorecard", {"outcome": OUTCOME, "features": ["sex"]},
         fit={**fit(why=why), "converged": False, "cause": "MODEL_NO_FEATURE", "obs_status": "x"},
     )  # fmt: skip
-    return {"trees": trees, "times": cox, "levels": levels, "choices": choices, "nothing": nothing}
+    monthly = [
+        row(
+            "hazard",
+            {"month": month},
+            estimate=value,
+            se_sampling=0.002,
+            se_noise=0.0,
+            ci_low=value - 0.004,
+            ci_high=value + 0.004,
+        )
+        for month, value in HAZARDS.items()
+    ]
+    thin = row("hazard", {"month": "2022-05"}, estimate=None) | {"obs_status": "x"}
+    leaving = question(
+        "hazard", {"event": OUTCOME, "terms": ["sex"], "baseline": "month", "link": "cloglog"},
+        coefficients=[coefficient("intercept", -4.1, 0.09), coefficient("month[2022-03]", 0.2, 0.1), coefficient("sex[female]", -0.31, 0.06)],
+        keys=["month"], rows=[*monthly, thin], fit={**fit(events=1_310, holders=11_400), "n": 61_000},
+    )  # fmt: skip
+    return {"trees": trees, "leaving": leaving, "times": cox, "levels": levels, "choices": choices, "nothing": nothing}
 
 
 def risk() -> dict[str, Any]:
