@@ -26,6 +26,7 @@ from coordinator.report import ages, charts, clusters, fits, months, orders, ris
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
+from coordinator.report.listing import Drawn
 from coordinator.report.numbers import error, factor, fixed, printed, span, tint
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
@@ -162,7 +163,7 @@ def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
                 yield _of_model(name, f"fig-{name}-{each.look}", each.look, each)
 
 
-def _of_model(name: str, anchor: str, look: str, found: fits.Drawing | risk.Drawn) -> Figure:
+def _of_model(name: str, anchor: str, look: str, found: fits.Drawing | Drawn) -> Figure:
     wide = found.plan is not None and found.plan.width > charts.WIDTH
     scopes = found.twin.scopes or (POOLED,)
     return Figure(anchor, 0, look, found.title, found.sentence, found.twin, name, scopes, (name,), wide, found.plan)

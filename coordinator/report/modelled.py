@@ -11,18 +11,16 @@ estimates without a mark; where a fit has none, nothing is said of it here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from coordinator.report import fits, risk
+from coordinator.report import evaluations, fits, risk, scorecards
 from coordinator.report.findings import Finding, number
 from coordinator.report.numbers import decimals, fixed, printed, significant, span
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
 SCORING = ("glm", "hazard", "scorecard", "gbdt")
-FEWEST_CITIES = 3
 
 
 def sentences(wording: Wording, questions: Mapping[str, Question]) -> Iterator[Finding]:
@@ -110,7 +108,7 @@ def _regression(wording: Wording, name: str, question: Question, base: Mapping[s
 
 def _scorecard(wording: Wording, name: str, question: Question, base: Mapping[str, object]) -> Finding | None:
     """The characteristic that separates most, by its bins of the lowest and the highest event rate."""
-    made = risk.characteristics(enumerate(question.rows))
+    made = scorecards.characteristics(enumerate(question.rows))
     inside = [each for each in made if each.bins and each.value is not None]
     if not inside:
         return None
@@ -126,9 +124,9 @@ def _scorecard(wording: Wording, name: str, question: Question, base: Mapping[st
         asked=len(made),
         variable=wording.variable(first.name),
         iv=_said(name, significant(first.value or 0.0)),
-        low=risk.bin_label(wording, first.name, low.code),
+        low=scorecards.bin_label(wording, first.name, low.code),
         least=_said(name, _per_cent(low.rate)),
-        high=risk.bin_label(wording, first.name, high.code),
+        high=scorecards.bin_label(wording, first.name, high.code),
         most=_said(name, _per_cent(high.rate)),
     )
     return Finding(text, name)
@@ -174,59 +172,8 @@ def _plain(row: Row | None) -> str:
     return shown.value if shown else "–"
 
 
-@dataclass(frozen=True)
-class Apart:
-    """What cities say of a model. told: with both numbers; off: those whose observed over expected leaves 1 out; ranks: whether the AUC of
-    all lies within the interval of each of these."""
-
-    told: tuple[str, ...]
-    off: tuple[str, ...]
-    ranks: bool
-
-
-def apart(question: Question) -> Apart | None:
-    """None where fewer than three cities told both numbers."""
-    whole = next(
-        (
-            row
-            for row in question.rows
-            if row.scope == POOLED and row.measure == "auc" and not any(row.at(question.keys))
-        ),
-        None,
-    )
-    of: dict[str, dict[str, Row]] = {}
-    for row in question.rows:
-        if row.scope != POOLED and row.clear and row.ci_low is not None and row.ci_high is not None:
-            of.setdefault(row.scope, {})[row.measure] = row
-    told = {city: each for city, each in of.items() if {"auc", "observed_expected"} <= set(each)}
-    if len(told) < FEWEST_CITIES or whole is None or whole.estimate is None:
-        return None
-    off = [city for city, each in told.items() if not _within(1.0, each["observed_expected"])]
-    ranks = all(_within(whole.estimate, told[city]["auc"]) for city in off)
-    return Apart(tuple(told), tuple(off), ranks)
-
-
-def _within(value: float, row: Row) -> bool:
-    return row.ci_low is not None and row.ci_high is not None and row.ci_low <= value <= row.ci_high
-
-
-def in_cities(wording: Wording, question: Question) -> Markup | None:
-    """Where the level is off and the order is not, a model is recalibrated; a new one would not help."""
-    found = apart(question)
-    if found is None:
-        return None
-    if not found.off:
-        return wording.say("cities_all", count=len(found.told))
-    return wording.say(
-        "cities_recalibrate" if found.ranks else "cities_look",
-        count=len(found.told),
-        off=len(found.off),
-        cities=wording.cities(found.off),
-    )
-
-
 def _cities(wording: Wording, name: str, question: Question) -> Finding | None:
-    said = in_cities(wording, question)
+    said = evaluations.in_cities(wording, question)
     if said is None:
         return None
     model = fits.modelled(wording, str(question.asked.get("model", "")))

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.report import risk
+from coordinator.report import risk, scorecards
 from coordinator.report.tables import BOM, cell
 from coordinator.report.wording import LANGUAGES, Wording
 from coordinator.results import Question, Results, Row, Scalar
@@ -32,13 +32,13 @@ def is_card(question: Question) -> bool:
     """Whether it is a scorecard that came out."""
     if question.kind != "scorecard" or not question.rows or not risk.shaped(question):
         return False
-    return any(each.bins for each in risk.characteristics(enumerate(question.rows)))
+    return any(each.bins for each in scorecards.characteristics(enumerate(question.rows)))
 
 
 def lines(results: Results, question: Question) -> Iterator[Line]:
     """One for each bin of each characteristic in the card, in the order of `COLUMNS`."""
     words = [Wording(language, results.content) for language in LANGUAGES]
-    for each in risk.characteristics(enumerate(question.rows)):
+    for each in scorecards.characteristics(enumerate(question.rows)):
         whole = each.holders
         for bin_ in each.bins:
             parts: dict[str, Row] = {name: row for name, (_, row) in bin_.rows.items()}
@@ -47,7 +47,7 @@ def lines(results: Results, question: Question) -> Iterator[Line]:
                 each.name,
                 *(word.variable(each.name) for word in words),
                 bin_.code,
-                *(risk.bin_label(word, each.name, bin_.code) for word in words),
+                *(scorecards.bin_label(word, each.name, bin_.code) for word in words),
                 bin_.holders,
                 _digits(bin_.holders / whole) if bin_.holders is not None and whole > 0 else None,
                 events.estimate,

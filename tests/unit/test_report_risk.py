@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator import modelcard
-from coordinator.report import figures, fits, grids, modelled, panels, risk, sheets, xlsx
+from coordinator.report import evaluations, figures, fits, grids, modelled, panels, risk, scorecards, sheets, xlsx
 from coordinator.report.charts import WIDTH
 from coordinator.report.numbers import fixed, significant
 from coordinator.report.wording import KINDS, LANGUAGES, Wording, strings
@@ -71,7 +71,7 @@ def test_a_scorecard_has_a_line_per_bin_and_says_what_follows_from_its_counts() 
     said = lines(second)
     assert said["Sex"][-1] == strings()["left_out_bins"]["en"]
     assert said["Education"][-1] == strings()["left_out_value"]["en"]
-    assert risk.strength(made.values()["product"]) == "strong"
+    assert scorecards.strength(made.values()["product"]) == "strong"
     assert said["Product"][1] == strings()["strength_strong"]["en"]
 
 
@@ -155,13 +155,13 @@ def test_cities_stand_in_the_order_of_the_roster_under_all_with_a_word_for_drift
     ],
 )
 def test_the_word_for_stability(index: Any, low: Any, high: Any, floor: Any, word: str) -> None:
-    assert risk.stability(index, low, high, floor) == word
+    assert evaluations.stability(index, low, high, floor) == word
 
 
 @given(st.floats(0, 2), st.floats(0, 1))
 def test_nothing_below_three_times_its_floor_is_ever_called_drift(index: float, floor: float) -> None:
     if index < 3 * floor:
-        assert risk.stability(index, index / 2, index * 2, floor) == "stable"
+        assert evaluations.stability(index, index / 2, index * 2, floor) == "stable"
 
 
 def test_a_coefficient_is_read_as_what_it_is_the_logarithm_of() -> None:
@@ -270,7 +270,7 @@ def test_calibration_counts_the_bands_whose_prediction_is_outside_what_was_obser
     found = next(each for each in risk.drawings(wording, questions["stops_good"]) if each.look == "calibration")
     inside = [
         low <= band.predicted <= high
-        for _, band in risk.bands(questions["stops_good"], 0.95)
+        for _, band in evaluations.bands(questions["stops_good"], 0.95)
         for low, high in [(band.low, band.high)]
     ]
     assert inside == [True, True, False, False]
@@ -281,14 +281,14 @@ def test_calibration_counts_the_bands_whose_prediction_is_outside_what_was_obser
 @given(st.floats(1, 1e7), st.floats(0, 1))
 def test_the_interval_of_a_band_holds_its_share_and_stays_between_nothing_and_all(n: float, share: float) -> None:
     entry = {**TREE["questions"]["card_later"], "fit": made.fit(bands=[[n, 0.5, share]])}
-    ((_, band),) = risk.bands(Question.model_validate(entry, strict=False), 0.95)
+    ((_, band),) = evaluations.bands(Question.model_validate(entry, strict=False), 0.95)
     assert 0 <= band.low <= share + 1e-12
     assert share - 1e-12 <= band.high <= 1
 
 
 def test_the_released_interval_of_a_band_is_taken_where_there_is_one() -> None:
     entry = {**TREE["questions"]["card_later"], "fit": made.fit(bands=[[100, 0.1, 0.2, 0.05, 0.4]])}
-    ((_, band),) = risk.bands(Question.model_validate(entry, strict=False), 0.95)
+    ((_, band),) = evaluations.bands(Question.model_validate(entry, strict=False), 0.95)
     assert (band.low, band.high) == (0.05, 0.4)
 
 
@@ -407,13 +407,13 @@ def test_where_the_order_is_off_too_nobody_is_told_to_recalibrate_alone() -> Non
         if (row["scope"], row["measure"]) == ("shenzhen", "auc"):
             row |= {"estimate": 0.6, "ci_low": 0.58, "ci_high": 0.62}
     wording, questions = worded(tree=tree)
-    said = modelled.in_cities(wording, questions["stops_good"])
+    said = evaluations.in_cities(wording, questions["stops_good"])
     assert said is not None
     assert "look before it is used" in said
     for row in tree["questions"]["stops_good"]["rows"]:
         if row["measure"] == "observed_expected" and row["scope"] != POOLED and row["estimate"] is not None:
             row |= {"estimate": 1.0, "ci_low": 0.9, "ci_high": 1.1}
-    assert "none needs" in str(modelled.in_cities(*_of(tree)))
+    assert "none needs" in str(evaluations.in_cities(*_of(tree)))
 
 
 def _of(tree: dict[str, Any]) -> tuple[Wording, Question]:

@@ -272,7 +272,9 @@ def others() -> dict[str, dict[str, Any]]:
     thin = row("hazard", {"month": "2022-05"}, estimate=None) | {"obs_status": "x"}
     leaving = question(
         "hazard", {"event": OUTCOME, "terms": ["sex"], "baseline": "month", "link": "cloglog"},
-        coefficients=[coefficient(*each) for each in (("intercept", -4.1, 0.09), ("month[2022-03]", 0.2, 0.1), ("sex[female]", -0.31, 0.06))],
+        coefficients=[
+            coefficient("intercept", -4.1, 0.09), coefficient("month[2022-03]", 0.2, 0.1), coefficient("sex[female]", -0.31, 0.06),
+        ],
         keys=["month"], rows=[*monthly, thin], fit={**fit(events=1_310, holders=11_400), "n": 61_000},
     )  # fmt: skip
     return {"trees": trees, "leaving": leaving, "times": cox, "levels": levels, "choices": choices, "nothing": nothing}
