@@ -151,7 +151,28 @@ def tables(wording: Wording, question: Question, rows: Sequence[Numbered]) -> li
     """The coefficients, and of a hazard that of each month."""
     of_months = [(number, row) for number, row in rows if row.measure == BASELINE and row["term"] is None]
     terms = [(number, row) for number, row in rows if row["term"] is not None]
-    return [table(wording, question, terms), *([_monthly(wording, question, of_months)] if of_months else [])]
+    made = [table(wording, question, terms), *([_monthly(wording, question, of_months)] if of_months else [])]
+    told = question.fit.further.get("heterogeneity") if question.fit else None
+    return [*made, *([_differing(wording, question, told)] if isinstance(told, list | tuple) and told else [])]
+
+
+def _differing(wording: Wording, question: Question, told: Sequence[Mapping[str, Any]]) -> Grid:
+    """How much each coefficient differs between cities, where effects are drawn at random."""
+    lines = tuple(
+        Line(
+            ((termed(wording, question, str(each["term"])), 1),),
+            (
+                Cell(str(each["cities"])),
+                Cell(_written(each["q"])),
+                Cell(probability(each["p_value"])),
+                Cell(fixed(100 * each["i2"], 0) + "%"),
+                Cell(_written(each["tau2"])),
+            ),
+        )
+        for each in told
+    )
+    heads = tuple(str(wording.say(key)) for key in ("strip_cities", "head_q_test", "head_p", "head_i2", "head_tau2"))
+    return Grid("list", wording.say("what_differing"), (str(wording.say("head_term")),), heads, (Group(lines),), ())
 
 
 def _terms(rows: Sequence[Row]) -> list[Numbered]:
@@ -417,8 +438,19 @@ def sentence(wording: Wording, question: Question) -> Markup:
     """About the clearest term."""
     first = clearest(question)
     if first is None:
-        return wording.say("figure_glm_none")
+        return silent(wording, question)
     return wording.say(f"figure_glm_{effect(question)}", **said(wording, question, first), confidence=wording.percent())
+
+
+def silent(wording: Wording, question: Question) -> Markup:
+    """Why no term is spoken of: the fit is marked, a choice of columns leaves no errors, or nothing is clear of no difference."""
+    terms = [each for each in question.coefficients if sloped(question, each.term)]
+    if question.fit is not None and question.fit.obs_status:
+        return wording.say("figure_glm_doubtful")
+    if terms and all(each.ci_low is None for each in terms):
+        chosen = sum(bool(each.estimate) for each in terms)
+        return wording.say("figure_glm_selected", chosen=chosen, count=len(terms))
+    return wording.say("figure_glm_none")
 
 
 def said(wording: Wording, question: Question, first: Coefficient) -> dict[str, object]:
@@ -452,8 +484,9 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
         return ()
     if not fit.converged:
         why = fit.why.text(wording.language) or fit.cause
-        named = wording.listed(wording.term(name) for name in fit.named) or wording.say("none_dash")
-        return (wording.say("note_fit_none", why=why, named=named),)
+        if not fit.named:
+            return (wording.say("note_fit_none", why=why),)
+        return (wording.say("note_fit_none_named", why=why, named=wording.listed(map(wording.term, fit.named))),)
     further = fit.further
     if "widened" in further:
         return _of_noise(wording, question)

@@ -20,7 +20,7 @@ from coordinator.report.numbers import decimals, fixed, printed, significant, sp
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
 
-SCORING = ("glm", "hazard", "scorecard", "gbdt")
+FEWEST_BINS = 2  # whose event rates can differ
 
 
 def sentences(wording: Wording, questions: Mapping[str, Question]) -> Iterator[Finding]:
@@ -50,7 +50,7 @@ def _of(wording: Wording, name: str, question: Question) -> Finding | None:
         return None
     base: dict[str, object] = {
         "of": fits.subject(wording, question),
-        "n": fixed(fit.n or 0.0, 0),
+        "n": _counted(wording, fit.n),
         "unit": wording.unit(),
         "cities": len(question.cities),
     } if question.kind != "evaluate" else {}  # fmt: skip
@@ -69,6 +69,12 @@ def _of(wording: Wording, name: str, question: Question) -> Finding | None:
             )
             return Finding(wording.say("finding_gbdt", **base, variable=variable, share=share), name)
     return None
+
+
+def _counted(wording: Wording, n: float | None) -> Markup | str:
+    """How many; with noise, about."""
+    shown = fixed(n or 0.0, 0)
+    return wording.say("about", n=shown) if wording.content.privacy.mode == "dp" else shown
 
 
 def _joined(wording: Wording, parts: Sequence[Markup]) -> Markup:
@@ -91,7 +97,7 @@ def _regression(wording: Wording, name: str, question: Question, base: Mapping[s
         key, counted = "finding_model_months", {**counted, "holders": fixed(float(further["holders"]), 0)}
     parts = [wording.say(key, **base, **counted)]
     if first is None:
-        parts.append(wording.say("figure_glm_none"))
+        parts.append(fits.silent(wording, question))
     else:
         said = fits.said(wording, question, first)
         value = _said(name, str(said["value"]))
@@ -113,10 +119,13 @@ def _scorecard(wording: Wording, name: str, question: Question, base: Mapping[st
     if not inside:
         return None
     first = max(inside, key=lambda each: each.value or 0.0)
-    told = [each for each in first.bins if each.rate is not None and each.code not in UNKNOWN]
-    if len(told) < 2:
+    told = [each for each in first.bins if each.rate is not None and each.code not in UNKNOWN and each.clear]
+    if len(told) < FEWEST_BINS:
         return None
     low, high = (pick(told, key=lambda each: each.rate or 0.0) for pick in (min, max))
+    least, most = (low.ends[1] or low.rate or 0.0), (high.ends[0] or high.rate or 0.0)
+    if least >= most:
+        return None
     text = wording.say(
         "finding_scorecard",
         **base,
@@ -125,11 +134,19 @@ def _scorecard(wording: Wording, name: str, question: Question, base: Mapping[st
         variable=wording.variable(first.name),
         iv=_said(name, significant(first.value or 0.0)),
         low=scorecards.bin_label(wording, first.name, low.code),
-        least=_said(name, _per_cent(low.rate)),
+        least=_rated(name, low),
         high=scorecards.bin_label(wording, first.name, high.code),
-        most=_said(name, _per_cent(high.rate)),
+        most=_rated(name, high),
     )
     return Finding(text, name)
+
+
+def _rated(name: str, of: scorecards.Bin) -> Markup:
+    """An event rate, with the ends that noise leaves it."""
+    shown, (low, high) = _said(name, _per_cent(of.rate)), of.ends
+    return (
+        shown if low is None or high is None else shown + Markup(" ({})").format(span(_per_cent(low), _per_cent(high)))
+    )
 
 
 def _per_cent(value: float | None) -> str:
@@ -149,8 +166,8 @@ def _evaluated(wording: Wording, name: str, question: Question) -> Finding | Non
             value=number(shown, name, ""),
             interval=span(shown.low, shown.high),
             confidence=wording.percent(),
-            ks=_plain(place.get("ks")),
-            gini=_plain(place.get("gini")),
+            ks=_bracketed(place, "ks"),
+            gini=_bracketed(place, "gini"),
         )
     ]
     observed, expected = place.get("observed"), place.get("expected")
@@ -167,9 +184,17 @@ def _evaluated(wording: Wording, name: str, question: Question) -> Finding | Non
     return Finding(_joined(wording, parts), name)
 
 
-def _plain(row: Row | None) -> str:
+def _bracketed(place: Mapping[str, Row], measure: str) -> str:
+    """`0.320 (0.311–0.329)`: a number with its interval, else with what is certain of it."""
+    row, bound = place.get(measure), place.get(f"{measure}_bound")
     shown = printed(row) if row is not None and row.clear else None
-    return shown.value if shown else "–"
+    if row is None or shown is None or row.estimate is None:
+        return "–"
+    if shown.low:
+        return f"{shown.value} ({span(shown.low, shown.high)})"
+    if bound is None or bound.estimate is None:
+        return shown.value
+    return f"{shown.value} ({span(shown.value, fixed(min(row.estimate + bound.estimate, 1.0), 3))})"
 
 
 def _cities(wording: Wording, name: str, question: Question) -> Finding | None:

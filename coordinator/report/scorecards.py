@@ -47,6 +47,11 @@ class Bin:
         )
 
     @property
+    def clear(self) -> bool:
+        """Whether neither count has a mark."""
+        return all(self.rows[name][1].clear for name in ("events", "nonevents"))
+
+    @property
     def ends(self) -> tuple[float | None, float | None]:
         """Of the rate, where counts have intervals: from fewest events and most others to most events and fewest others."""
         sides = [self.rows[name][1] for name in ("events", "nonevents")]

@@ -516,3 +516,49 @@ def test_the_information_value_of_a_card_is_what_its_bins_say() -> None:
         bins = [(e, o) for _, e, o, _ in made.BINS[name] if e is not None and o is not None]
         by_hand = sum((o / 21_600 - e / 2_400) * log((o / 21_600) / (e / 2_400)) for e, o in bins)
         assert value == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "fit", "said"),
+    [
+        ([made.coefficient("age", 0.1, 0.4)], made.fit(), "every term holds 0"),
+        ([made.coefficient("age", 4.0, 0.1)], made.fit(obs_status="u"), "low reliability"),
+        (
+            [{"term": "age", "estimate": 0.2}, {"term": "sex[female]", "estimate": 0.0}],
+            made.fit(),
+            "1 of 2 terms were chosen",
+        ),
+    ],
+)
+def test_where_no_term_is_spoken_of_the_reason_is_said(coefficients: Any, fit: Any, said: str) -> None:
+    tree = changed(TREE, questions__stops__coefficients=coefficients, questions__stops__fit=fit)
+    wording, questions = worded(tree=tree)
+    assert said in fits.sentence(wording, questions["stops"])
+    assert page(tree)
+
+
+def test_how_much_coefficients_differ_between_cities_is_a_table() -> None:
+    differs = {"term": "age", "cities": 6, "q": 14.2, "p_value": 0.0144, "i2": 0.648, "tau2": 0.00031}
+    wording, questions = worded(tree=changed(TREE, questions__stops__fit=made.fit(heterogeneity=[differs])))
+    _, grid = grids.grids(wording, questions["stops"])
+    assert lines(grid) == {"Age": ["6", "14.2", "0.014", "65%", "0.000310"]}
+
+
+def test_with_noise_a_scorecard_is_spoken_of_by_bins_that_noise_leaves_apart() -> None:
+    wording, questions = worded(tree=NOISY)
+    (said,) = (each.text.striptags() for each in modelled.sentences(wording, questions) if each.question == "card")
+    assert "about 24,000 holders" in said
+    assert "2.27% (1.92%–2.62%)" in said
+    tree = changed(NOISY)
+    for row in tree["questions"]["card"]["rows"]:
+        if row["measure"] == "events" and row["estimate"] is not None:
+            row |= {"ci_low": 0.0, "ci_high": 20_000.0}
+    wording, questions = worded(tree=tree)
+    assert "card" not in {each.question for each in modelled.sentences(wording, questions)}
+
+
+def test_a_model_without_an_answer_says_why_and_names_nothing_that_is_not_there() -> None:
+    wording, questions = worded()
+    assert [str(each) for each in risk.notes(wording, questions["nothing"])] == [
+        "No answer is given: no feature is left."
+    ]
