@@ -730,6 +730,47 @@ def recalibrate(
 
 
 @app.command()
+def validate(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the signed vote goes: no figure of this city is in it.")],
+    against: Annotated[Path | None, typer.Option("--against", help="The model file in use.")] = None,
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a model on this city's own rows, and sign a yes or a no to it. The figures stay here.
+
+    Example:  hpfed-node validate interruption.json --against last-year.json --out vote.json
+    """
+
+    def work() -> None:
+        from dataclasses import asdict
+        from datetime import UTC, datetime
+
+        from node import identity, monitor, validate
+        from protocols.errors import ConfigError, Place
+        from protocols.models import modelfile
+        from protocols.vote import sign_vote
+
+        at, where = _now(), home_of(folder, home)
+        today = datetime.fromtimestamp(at, UTC).date()
+        if not identity.public(where):
+            raise ConfigError("KEY_NONE", Place(str(where)))
+        found = modelfile.load(model.read_bytes(), str(model), today)
+        other = None if against is None else modelfile.read(against.read_bytes(), str(against))
+        done = validate.validate(found, other, folder, where, at)
+        monitor.private(out, sign_vote(done.vote, _key(where / identity.KEY)))
+        figures = {"model": asdict(done.model), "against": None if done.against is None else asdict(done.against)}
+        value = {"vote": done.vote.vote, "digest": found.digest, "out": str(out), "figures": figures}
+        words = {"yes": ("同意", "yes"), "no": ("不同意", "no"), "cannot_tell": ("无法判断", "cannot tell")}
+        zh, en = words[done.vote.vote]
+        printed(value, as_json, lambda: f"{zh}；已写入 {out}" if spoken(lang) == "zh" else f"{en}; written to {out}")
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
 def monitor(
     model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
     since: Annotated[str, typer.Option("--since", help="The first month, YYYY-MM: what later ones are held against.")],

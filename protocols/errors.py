@@ -683,9 +683,9 @@ CODES: Final[dict[str, Texts]] = {
         "Merge some, or ask several studies",
     ),
     "STUDY_MODELS": _t(
-        "研究评估 {count} 个模型文件，上限 {limit} 个",
+        "研究随带的模型文件共 {size} MiB，上限 {limit} MiB（每个问题各算一次）",
         "请拆成多个研究",
-        "the study evaluates {count} model files; the limit is {limit}",
+        "the study carries {size} MiB of model files; the limit is {limit} MiB, and each question that names one counts",
         "Ask several studies",
     ),
     "STUDY_COHORT_CITIES": _t(
@@ -2442,6 +2442,30 @@ CODES: Final[dict[str, Texts]] = {
         "请用同一字典拟合的模型：名称相同的变量在另一本字典里可能是别的意思",
         "the model is in the words of {model}, and this city's rows are in those of {city}",
         "Use a model of the same dictionary: a variable of the same name may mean something else in another",
+    ),
+    "VOTE_CITY": _t(
+        "{who} 不在名册上、已吊销，或对自己的模型投票",
+        "只计名册上其他城市的票",
+        "{who} is not on the roster, takes part no more, or voted on a model of its own",
+        "Only votes of the other cities of the roster count",
+    ),
+    "VOTE_OTHER": _t(
+        "{who} 投票的是另一个模型",
+        "请该市用同一个模型文件重新运行 hpfed-node validate",
+        "the vote of {who} is about another model",
+        "Ask it to run hpfed-node validate on the same model file",
+    ),
+    "VOTE_TWICE": _t(
+        "{who} 有两张票",
+        "每市只留一张",
+        "there are two votes of {who}",
+        "Keep one of each city",
+    ),
+    "VOTE_NO_MAJORITY": _t(
+        "模型 {id}：{of} 座城市中 {yes} 座同意，未过半数，不予签署",
+        "请查明反对的原因，重新校准或重新拟合",
+        "the model {id}: {yes} of {of} cities said yes, which is no majority; nothing is signed",
+        "Find out why the others did not, and recalibrate it or fit it anew",
     ),
     "MODEL_RECALIBRATE": _t(
         "模型 {id} 不能这样重新校准：{why}",

@@ -6,6 +6,7 @@ needs no file of its own. A file is named by a path that ends in `.json`; anythi
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +20,9 @@ from protocols.yamltext import Document, Tree
 ENDING: Final = ".json"
 KEYS: Final = ("model", "against")
 FILES: Final = "files"  # the key of a question that they are put under; nobody writes it
-MOST_BYTES: Final = 4 << 20  # of one file: it travels in every offer
-MOST_FILES: Final = 4
+MIB: Final = 1 << 20
+MOST_BYTES: Final = 4 * MIB  # of one file: it travels in every offer
+MOST_TOGETHER: Final = 12 * MIB  # of all that questions name, each time that one does: an offer has 16 MiB
 
 
 def _named(tree: Tree) -> Iterator[tuple[int, str, str]]:
@@ -42,7 +44,7 @@ def paths(tree: Tree) -> tuple[str, ...]:
 def contents(named: Sequence[str], beside: Path) -> tuple[bytes, ...]:
     """Their bytes; of a file that is too large no more than tells so, of one that is not there none."""
     found = []
-    for name in named[: MOST_FILES + 1]:
+    for name in named:
         path = beside / name
         if not path.is_file():
             found.append(b"")
@@ -59,9 +61,11 @@ def expanded(document: Document, given: Sequence[bytes]) -> Tree:
     the file.
     """
     named, faults = paths(document.tree), list[HpfedError](_written(document))
-    if len(named) > MOST_FILES:
+    sizes = dict(zip(named, map(len, given), strict=False))
+    together = sum(sizes.get(path, 0) for _, _, path in _named(document.tree))
+    if together > MOST_TOGETHER:
         at = document.at("questions")
-        raise ConfigError("STUDY_MODELS", at, faults, count=len(named), limit=MOST_FILES)
+        raise ConfigError("STUDY_MODELS", at, faults, size=ceil(together / MIB), limit=MOST_TOGETHER // MIB)
     read = dict[str, ModelFile]()
     first = {path: document.at("questions", number, key) for number, key, path in reversed(list(_named(document.tree)))}
     for number, path in enumerate(named):

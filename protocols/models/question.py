@@ -6,7 +6,7 @@ its question says which keys a study may write, what is wrong with them, and whi
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from protocols.dictionary import Dictionary
@@ -94,7 +94,10 @@ class ManyRounds(Question):
         if ("exact" if domain.exact else "dp") not in self.MODES:
             yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": self.kind})
         if (self.release or release) not in self.releases(domain):
-            yield Fault("release", "MODEL_RELEASE", {"kind": self.kind})
+            noised = not domain.exact and self.releases(replace(domain, exact=True)) != self.releases(domain)
+            yield Fault(
+                "release", "MODEL_RELEASE", {"kind": f"{self.kind} (privacy.mode: dp)" if noised else self.kind}
+            )
 
     def blocks(self, domain: Domain) -> Blocks:  # noqa: ARG002 it has none
         return {}

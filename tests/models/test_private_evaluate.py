@@ -120,6 +120,7 @@ def test_what_has_no_interval_over_noise_is_not_offered(keys: Mapping[str, Any])
     faults = list(question.faults_beside(Domain(people().dictionary), "both"))
     assert {each.code for each in faults} == {"MODEL_DP_NOT_OFFERED", "MODEL_RELEASE", "MODEL_ABSENT"}
     assert any(name in str(each.values.get("kind")) for each in faults)
+    assert any(each.values.get("kind") == "evaluate (privacy.mode: dp)" for each in faults), "by city is for mode exact"
 
 
 def test_too_few_rows_for_the_noise_have_no_number_but_a_reason() -> None:
@@ -130,7 +131,8 @@ def test_too_few_rows_for_the_noise_have_no_number_but_a_reason() -> None:
     result = plan.result(state)
     assert [(row.measure, row.obs_status) for row in result.rows[-2:]] == [("psi", "x"), ("hosmer_lemeshow", "x")]
     assert set(result.fit["unsaid"]) == {"psi", "hosmer_lemeshow"}
-    nobody = plan.tell(plan.start(), plan.ask(plan.start()), np.zeros(plan.most_cells, np.int64))  # type: ignore[arg-type]
+    ask: Any = plan.ask(plan.start())
+    nobody = plan.tell(plan.start(), ask, np.zeros(plan.most_cells, np.int64))
     assert {each.obs_status for each in found(plan, nobody).values()} == {"x"}
 
 

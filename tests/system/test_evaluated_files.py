@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from coordinator import change, modelcard, output
+from coordinator import change, modelcard, output, rounds
+from coordinator.cli import app
 from coordinator.results import Results
 from coordinator.verify import verify
+from node import ledger, policy, sheet
 from protocols import evaluated, manifest
 from protocols.canonical import canonical
 from protocols.errors import ConfigError, PeerError
@@ -204,14 +207,14 @@ def test_what_an_evaluation_cannot_do_is_said_at_its_key(
     assert [(each.code, f"questions[0].{key}" in str(each.at)) for each in no.value.every()] == [(code, True)]
 
 
-def test_no_study_carries_more_files_than_a_few(six: Six, fitted: Path) -> None:
-    lines = ""
-    for number in range(evaluated.MOST_FILES + 1):
-        (fitted / f"copy{number}.json").write_bytes((fitted / "stops.json").read_bytes())
-        lines += f"  - {{id: q{number}, kind: evaluate, model: models/copy{number}.json}}\n"
-    with pytest.raises(ConfigError) as no:
+def test_no_study_carries_more_than_fits_an_offer(six: Six, fitted: Path) -> None:
+    content = (fitted / "stops.json").read_bytes()
+    (fitted / "wide.json").write_bytes(content + b" " * (evaluated.MOST_BYTES - len(content)))
+    lines = "".join(f"  - {{id: q{number}, kind: evaluate, model: models/wide.json}}\n" for number in range(4))
+    with pytest.raises(ConfigError, match="carries 16 MiB of model files; the limit is 12 MiB") as no:
         six.study(lines, "", "exact")
     assert no.value.code == "STUDY_MODELS"
+    assert six.study(lines.replace("wide.json", "stops.json"), "", "exact").many
 
 
 def test_no_city_is_offered_a_file_that_its_study_does_not_name(six: Six, fitted: Path) -> None:
@@ -224,3 +227,38 @@ def test_no_city_is_offered_a_file_that_its_study_does_not_name(six: Six, fitted
         with pytest.raises(PeerError) as no:
             from_wire(canonical(tree), found.dictionary.content)
         assert no.value.code == "STUDY_INVALID"
+
+
+def test_officers_see_which_file_they_are_asked_about_and_what_of_their_city_is_shown(
+    six: Six, fitted: Path, tmp_path: Path
+) -> None:
+    held = load((fitted / "stops.json").read_bytes(), "stops", date(2022, 6, 1))
+    study = six.study("  - {id: good, kind: evaluate, model: models/stops.json, release: both}\n", "", "exact")
+    with six.gates(study, tmp_path) as present:
+        rounds.offer(present.post, study, present.signed, present.ids)
+        gate = present.link.gates["aa"]
+        ((digest, request),) = gate.desk.requests().items()
+        found = sheet.sheet(
+            city=gate.station.city,
+            digest=digest,
+            request=request,
+            policy=gate.policy,
+            origins=policy.origin(six.folder / "aa", loose=True),
+            view=ledger.look(gate.station.home / ledger.FILE, now=present.post.clock()),
+            roster=present.post.roster,
+            cannot=(),
+            opinions=(),
+            now=present.post.clock(),
+        )
+    ((_, words, _, _),) = found.questions
+    assert f"the model file stops {held.digest.removeprefix('sha256:')[:12]} (of 2022-05-31" in words[1]
+    assert any("this city's own AUC" in sentence[1] for sentence in found.leaves)
+
+
+def test_a_study_of_a_broken_file_ends_with_exit_2(six: Six, fitted: Path) -> None:
+    (fitted / "broken.json").write_bytes(changed(fitted, BROKEN["expired"][0]))
+    with pytest.raises(ConfigError):
+        six.study("  - {id: bad, kind: evaluate, model: models/broken.json}\n", "", "exact")
+    said = CliRunner().invoke(app, ["study", "check", str(six.folder / "study.yaml")])
+    assert said.exit_code == 2
+    assert "questions[0].model" in said.output
