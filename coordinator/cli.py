@@ -13,6 +13,8 @@ from coordinator.deployed.cli import init as init_home
 from coordinator.deployed.limits import limits
 from coordinator.deployed.run import collect, study_results, study_run, study_watch
 from coordinator.deployed.service import service_app
+from coordinator.deployed.serving import certificate_app, start, status, stop
+from coordinator.deployed.software import roster_software
 from coordinator.shell import HERE, AsJson, Home, Lang, guarded, printed, spoken
 
 if TYPE_CHECKING:
@@ -36,9 +38,13 @@ app.add_typer(report_app, name="report")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
 app.add_typer(service_app, name="service")
+roster_app.command("software")(roster_software)
 app.command("init")(init_home)
+app.add_typer(certificate_app, name="certificate")
 app.command("collect")(collect)
 app.command("limits")(limits)
+for name, command in (("start", start), ("stop", stop), ("status", status)):
+    app.command(name)(command)
 for name, command in (("run", study_run), ("watch", study_watch), ("results", study_results)):
     study_app.command(name)(command)
 

@@ -44,6 +44,7 @@ from flwr.supercore.date import now as flower_now
 from flwr.supercore.error import FlowerError
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
+from flwr.supercore.logger import FLOWER_LOGGER
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supercore.run import RunNotRunningException
@@ -54,6 +55,8 @@ from coordinator.exchange import City, Failure, Reason
 from coordinator.superlink import SuperLink
 from protocols.errors import ConfigError
 from protocols.flower import MESSAGE_TYPE, content_of, records
+from protocols.logfile import Heard, Log, silent
+from protocols.logged import Event
 from protocols.messages import LARGEST
 
 TTL_MORE_S: Final = 60.0  # a message lives so much longer than its step
@@ -98,7 +101,7 @@ class Run(Protocol):
     @property
     def task_id(self) -> int | None: ...
     @property
-    def nodes(self) -> Mapping[City, int]: ...
+    def nodes(self) -> Mapping[City, Sequence[int]]: ...
 
     def beat(self) -> None: ...
 
@@ -110,12 +113,12 @@ class Run(Protocol):
 
 @dataclass
 class CourierRun:
-    """The run that this process started and claimed. `present`: nodes that are online."""
+    """The run that this process started and claimed. `nodes`: of each city, one for each of its keys, the newest first."""
 
     grid: HttpGrid
     run_id: int
     task_id: int | None
-    nodes: Mapping[City, int]
+    nodes: Mapping[City, Sequence[int]]
 
     def beat(self) -> None:
         """Say that this run is alive. Errors: `ValueError` where the SuperLink says that it is not."""
@@ -188,8 +191,14 @@ def control_of(superlink: SuperLink) -> ControlHttpClient:
     return _client(ControlHttpClient, superlink, superlink.ca.read_bytes(), "hpfed")
 
 
-def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, int]:
-    """The node of each city's newest key. What is registered already stays; what is on no list goes.
+def other_version(lost: BaseException) -> bool:
+    """Whether a run could not be made because the SuperLink is of another version of Flower, which waiting does not change."""
+    answer = getattr(lost, "response", None)
+    return isinstance(answer, httpx.Response) and answer.status_code == httpx.codes.PRECONDITION_FAILED
+
+
+def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, list[int]]:
+    """The nodes of each city's keys, the newest first. What is registered already stays; what is on no list goes.
 
     A key that was once unregistered has no way back into this SuperLink: its city has no node until it shows another key, or the
     SuperLink begins anew.
@@ -201,12 +210,11 @@ def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str
     for key in there.keys() - wanted.keys():
         with suppress(httpx.HTTPStatusError):  # flwr answers 500 for a node that was never online
             control.UnregisterNode(UnregisterNodeRequest(node_id=there[key]))
-    found: dict[City, int] = {}
+    found: dict[City, list[int]] = {}
     for key, city in wanted.items():
-        if key in there:
-            found[city] = there[key]
-        elif key not in gone:
-            found[city] = control.RegisterNode(RegisterNodeRequest(public_key=key)).node_id
+        if key not in gone:
+            node = there.get(key) or control.RegisterNode(RegisterNodeRequest(public_key=key)).node_id
+            found.setdefault(city, []).insert(0, node)
     return found
 
 
@@ -222,6 +230,11 @@ def _direct(client: C, ca: bytes) -> C:
     client._client.close()
     client._client = httpx.Client(verify=trusted, timeout=CALL_S, trust_env=False)
     return client
+
+
+def quiet(log: Log) -> None:
+    """What Flower says in this process goes into the log of it, and nowhere else."""
+    FLOWER_LOGGER.handlers[:] = [Heard(log)]  # type: ignore[list-item]  # a handler has more, which nobody calls
 
 
 # --- the exchange
@@ -253,8 +266,8 @@ class FlowerExchange:
     One thread carries for all calls. `late`: replies that nobody waited for any more.
     """
 
-    def __init__(self, connect: Callable[[], Run]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Run], log: Log | None = None) -> None:
+        self._connect, self._log = connect, log or silent()
         self._changed, self._looking = threading.Condition(), threading.Lock()
         self._letters: list[_Letter] = []
         self._by_id: dict[str, _Letter] = {}
@@ -264,6 +277,11 @@ class FlowerExchange:
         self.runs = 0
         self._thread = threading.Thread(target=self._carry, name="hpfed-exchange", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a run."""
+        return self._run is not None
 
     def present(self) -> frozenset[City]:
         """Cities whose link the SuperLink has heard within the last minute."""
@@ -275,7 +293,7 @@ class FlowerExchange:
                 online = set(run.grid.get_node_ids())
             except LOST:
                 return frozenset()
-        return frozenset(city for city, node in run.nodes.items() if node in online)
+        return frozenset(city for city, nodes in run.nodes.items() if not online.isdisjoint(nodes))
 
     def each(
         self, kind: str, requests: Mapping[City, bytes], timeout_s: float
@@ -345,6 +363,7 @@ class FlowerExchange:
                 if self._run is None:
                     self._run = self._connect()
                     self.runs += 1
+                    self._log.say(Event.RUN)
                     self._anew()
                     beaten = now
                 if now >= beaten + BEAT_S:
@@ -371,6 +390,7 @@ class FlowerExchange:
         with self._looking:
             run, self._run = self._run, None
             if run is not None:
+                self._log.say(Event.RUN_LOST)
                 with suppress(*LOST):
                     run.close()
 
@@ -392,10 +412,11 @@ class FlowerExchange:
         online = set(run.grid.get_node_ids())
         batch: list[tuple[_Letter, Message]] = []
         for letter in due:
-            node = run.nodes.get(letter.city)
-            if node is None:
+            nodes = run.nodes.get(letter.city, ())
+            node = next((each for each in nodes if each in online), None)  # a city changes its key when it comes to it
+            if not nodes:
                 self._settle(letter, Failure("not_enrolled"))
-            elif node not in online:
+            elif node is None:
                 self._failed(letter, "unreachable", now)
             else:
                 if batch and sum(len(each.content) for each, _ in batch) + len(letter.content) > LONG_BATCH:
@@ -474,6 +495,7 @@ class FlowerExchange:
         with self._changed:
             if letter not in self._letters:
                 self.late += 1
+                self._log.say(Event.LATE, letter.content, city=letter.city)
                 return
             self._letters.remove(letter)
             letter.settled = True

@@ -44,21 +44,22 @@ from flwr.supernode.fleet_http_connection import http_request_response
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from node import link_port, serve
-from node.link import UNAUTHORISED, Pace, Way
+from node.link import INCOMPATIBLE, UNAUTHORISED, Pace, Way
+from node.running import ANSWERED, HEARD, when_left
 from node.transport import read as read_key
 from protocols.clock import wall_ms
 from protocols.errors import HpfedError
 from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
-from protocols.logfile import Log, Rotated, folder_of, silent, to_stderr, uncaught
-from protocols.logged import Event, of_flower
+from protocols.logfile import Heard, Log, Rotated, folder_of, silent, to_stderr, uncaught
+from protocols.logged import Event
 from protocols.messages import peek
 
-AT_ONCE: Final = 2  # requests that one link has at the gate
 HELD: Final = 8  # requests that one link has taken and not answered
 WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 5.0)  # between tries of a SuperLink that is away
 AWAY_S: Final = 60.0  # a link that heard nothing for so long begins anew
 GATE: Final = "gate"  # the constant text of an error reply: nothing of a fault leaves
 BUSY_WAIT_S: Final = 5.0
+SHOWN_S: Final = 1.0
 
 Keys = tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey]
 
@@ -79,17 +80,6 @@ class Fleet:
     confirm: Callable[[int, str], None]
 
 
-@dataclass(frozen=True)
-class Heard:
-    """Stands in for the handlers of Flower's logger: what it says becomes lines of our log, which keep its level and a number."""
-
-    log: Log
-    level: int = 20  # INFO
-
-    def handle(self, record: Any) -> None:
-        self.log.keep(of_flower(f"{record.levelname} {record.getMessage()}", wall_ms(), "info"))
-
-
 @dataclass
 class Link:
     """Takes requests, has the gate answer them, and sends the answers. `fingerprints`: requests that the gate has and has not answered."""
@@ -101,12 +91,13 @@ class Link:
     log: Log = field(default_factory=silent)
     fingerprints: set[bytes] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    shown: dict[Path, float] = field(default_factory=dict)
 
     def work(self, stopped: threading.Event) -> None:
         """Until `stopped`, or until the SuperLink was away for `AWAY_S`."""
         held = threading.Semaphore(HELD)
         tries = 0
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(self.way.at_once) as pool:
             while not stopped.is_set():
                 held.acquire()
                 try:
@@ -122,6 +113,7 @@ class Link:
                     tries += 1
                     continue
                 tries, self.heard = 0, time.monotonic()
+                self.touch(HEARD)
                 if taken is None:
                     held.release()
                     with self.lock:
@@ -130,6 +122,13 @@ class Link:
                     stopped.wait(wait_s)
                     continue
                 pool.submit(self.answered, *taken).add_done_callback(lambda _: held.release())
+
+    def touch(self, what: Path) -> None:
+        """Let others see by the date of a file that something happened, at most once a second."""
+        if time.monotonic() >= self.shown.get(what, 0.0) + SHOWN_S:
+            self.shown[what] = time.monotonic()
+            with suppress(OSError):  # a full disk stops no link
+                self.way.beside(what.name).touch()
 
     def taken(self) -> tuple[Message, bytes | None] | None:
         """The next request and the envelope in it, None where there is none in it; None if there is no request."""
@@ -218,6 +217,7 @@ class Link:
             asked_for, session = self.fleet.send(reply, get_object_tree(reply), 0.0)
             for name in asked_for & wanted.keys():
                 self.fleet.push_object(run, session, name, wanted[name].deflate())
+            self.touch(ANSWERED)
 
 
 def _hint(content: bytes | None) -> float:
@@ -267,6 +267,8 @@ def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event, log: Log) 
                 node_id = client.ActivateNode(request).node_id
             except httpx.TransportError:
                 pass
+            except SystemExit:  # flwr ends the process where the two have different versions, and says so with status 1
+                os._exit(INCOMPATIBLE)
             except httpx.HTTPStatusError as no:
                 # not (yet) known here, or believed online; the gateway or the SuperLink is away, or is not let in so often
                 if no.response.status_code not in (401, 412, 429, 500, 502, 503, 504):
@@ -318,7 +320,9 @@ def main(arguments: list[str]) -> int:
     log.say(Event.STARTED)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     signal.signal(signal.SIGINT, _unauthorised)  # from flwr, to its own process
+    when_left(stopped.set)
     with ExitStack() as stack:
+        stack.callback(way.beside(HEARD.name).unlink, missing_ok=True)
         if way.metrics:
             with suppress(OSError):  # another link of this host has the port: figures are no reason to be away
                 stack.enter_context(link_port.listening(figures, Path(way.gate), way.metrics))

@@ -13,6 +13,7 @@ The link process imports this file and not the gate.
 import os
 import queue
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from protocols.errors import ConfigError, Place
 from protocols.messages import LARGEST
 
 NOTHING: Final = 0xFFFF_FFFF  # instead of a length
@@ -28,10 +30,14 @@ BUSY: Final = 0xFFFF_FFFE
 STATS: Final = 0xFFFF_FFFD  # instead of the length of a request
 QUEUE: Final = 64
 MODE: Final = 0o660  # of the socket: the gate's user and the link's group
+LONGEST_PATH: Final = 103 if sys.platform == "darwin" else 107  # bytes of `sun_path`, without the NUL at its end
+LOOK_S: Final = 0.1
+DRAIN_S: Final = 60.0  # an open conversation may be finished so long after the end was asked for
 Answer = Callable[[bytes, int], bytes | None]
 Remaining = Callable[[int], float | None]
 STEPS: Final = 20  # of the budget: 0.05 each
 UNKNOWN: Final = 0xFF
+SAYS_S: Final = 1.0
 
 
 class GateAwayError(Exception):
@@ -79,6 +85,15 @@ def stats(path: Path, timeout_s: float) -> Stats:
             return Stats.decode(_exactly(line, Stats.SIZE))
     except (OSError, ValueError):
         raise GateAwayError from None
+
+
+def answers(path: Path) -> bool:
+    """Whether the gate behind a socket says within `SAYS_S` how it is."""
+    try:
+        stats(path, SAYS_S)
+    except GateAwayError:
+        return False
+    return True
 
 
 def ask(path: Path, content: bytes, timeout_s: float) -> bytes | None:
@@ -135,6 +150,13 @@ class Served:
                 line.sendall(NOTHING.to_bytes(4, "big") if reply is None else len(reply).to_bytes(4, "big") + reply)
             self._budget, self._since = remaining(clock()), None
 
+    def drain(self, open_: Callable[[], bool], seconds: float) -> None:
+        """Stop when nothing is open any more, or after so long. From any thread but the one that answers."""
+        end = time.monotonic() + seconds
+        while open_() and time.monotonic() < end:
+            time.sleep(LOOK_S)
+        self.stop()
+
     def stop(self) -> None:
         """Nothing more is taken; what waits is still answered."""
         with suppress(OSError):
@@ -172,9 +194,19 @@ class Served:
         line.close()
 
 
+def fitting(path: Path) -> Path:
+    """The path of a socket. Errors: `ConfigError SOCKET_PATH` where the operating system takes none so long."""
+    length = len(os.fsencode(path))
+    if length > LONGEST_PATH:
+        raise ConfigError("SOCKET_PATH", Place(str(path)), length=length, limit=LONGEST_PATH)
+    return path
+
+
 @contextmanager
 def listening(path: Path) -> Iterator[Served]:
-    """A socket at `path`, which is taken over from a process that died. Errors: `FileExistsError` where something answers there."""
+    """A socket at `path`, which is taken over from a process that died. Errors: `FileExistsError` where something answers there;
+    `ConfigError SOCKET_PATH`."""
+    fitting(path)
     if path.is_socket():
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, suppress(ConnectionRefusedError):
             line.connect(str(path))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from node.held import ROSTER
 from node.identity import KEY
-from node.station import ROSTER
 from node.transport import KEY as TRANSPORT
 from protocols.services import Service
 

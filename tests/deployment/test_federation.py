@@ -16,9 +16,9 @@ import pytest
 from coordinator.exchange import Attended, Failure, exchange
 from coordinator.port import counted
 from coordinator.watched import Watched
+from node.held import ROSTER
 from node.link import UNAUTHORISED
 from node.serve import Stats, stats
-from node.station import ROSTER
 from protocols import study as studies
 from protocols.clock import wall_ms
 from protocols.logfile import Log
@@ -214,7 +214,7 @@ def test_a_node_that_is_unregistered_is_cut_off_until_a_superlink_that_was_kille
     child, superlink = federation.children["north"], federation.children["superlink"]
     ends = child.ends
     with control(stage) as client:
-        client.UnregisterNode(UnregisterNodeRequest(node_id=run.nodes["north"]))
+        client.UnregisterNode(UnregisterNodeRequest(node_id=run.nodes["north"][0]))
     assert until(lambda: child.ends > ends, 10.0)
     assert child.status == UNAUTHORISED
     calls: list[bytes] = []
