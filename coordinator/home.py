@@ -25,7 +25,7 @@ from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, Place
 from protocols.logfile import folder_of
 from protocols.roster import DAY
-from protocols.yamltext import Record
+from protocols.yamltext import Record, Whole, Flag
 
 CONFIG: Final = Path("coordinator.yaml")
 CA: Final = Path("tls") / "ca.pem"
@@ -38,7 +38,7 @@ SUPERLINK_PORT: Final = 8000
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 the gateway is what cities reach
 FREE: Final = 1 << 30  # bytes that a disk has to have left, beside three times the vector
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
+Port = Annotated[Whole, Field(ge=1, le=65_535)]
 
 
 class GatewayConfig(Record):
@@ -46,9 +46,9 @@ class GatewayConfig(Record):
 
     host: str = EVERYWHERE
     port: Port
-    rate: Annotated[int, Field(ge=1, le=100_000)] = 50
-    connections: Annotated[int, Field(ge=1, le=65_536)] = 64
-    courier: bool = False
+    rate: Annotated[Whole, Field(ge=1, le=100_000)] = 50
+    connections: Annotated[Whole, Field(ge=1, le=65_536)] = 64
+    courier: Flag = False
 
 
 class SuperLinkConfig(Record):
@@ -61,8 +61,8 @@ class SuperLinkConfig(Record):
 class EngineConfig(Record):
     """How many conversations go on at once, and the port of loopback with its figures, 0 for none."""
 
-    conversations: Annotated[int, Field(ge=1, le=64)] = 8
-    metrics: Annotated[int, Field(ge=0, le=65_535)] = PORT
+    conversations: Annotated[Whole, Field(ge=1, le=64)] = 8
+    metrics: Annotated[Whole, Field(ge=0, le=65_535)] = PORT
 
 
 class Config(Record):

@@ -29,7 +29,7 @@ def init(
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the keys of root and coordinator, an empty roster and, with an address, what a gateway needs. Move the root key off this machine.
+    """Make the keys of root and coordinator, an empty roster and, with an address, a certificate. Move the root key off this machine.
 
     Example:  hpfed-coordinator init --name provident --address hpf.example.cn:8443
     """
