@@ -25,7 +25,7 @@ from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, Place
 from protocols.logfile import folder_of
 from protocols.roster import DAY
-from protocols.yamltext import Record, Whole, Flag
+from protocols.yamltext import Flag, Record, Whole
 
 CONFIG: Final = Path("coordinator.yaml")
 CA: Final = Path("tls") / "ca.pem"

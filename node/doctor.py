@@ -26,6 +26,7 @@ SUPERNODE: Final = b"flower-supernode"
 
 NAMES: Final = {
     "software": Both("软件", "software"),
+    "packages": Both("依赖", "packages"),
     "roster": Both("名册", "roster"),
     "enrolment": Both("登记", "enrolment"),
     "gateway": Both("网关地址", "gateway"),
@@ -72,6 +73,13 @@ def software(found: Installed, own: Software, accepted: tuple[Software, ...]) ->
     if not found.recorded:
         return Finding("software", "warn", ConfigError("SOFTWARE_UNRECORDED"))
     return _ok("software", f"{own.version}  sha256:{own.sha256}")
+
+
+def packages(altered: tuple[str, ...]) -> Finding:
+    """Whether what this software needs is as it was installed."""
+    if altered:
+        return Finding("packages", "fail", ConfigError("PACKAGES_ALTERED", names=", ".join(altered)))
+    return _ok("packages", "与安装记录相符", "as they were installed")
 
 
 def enrolment(roster: Roster, city: str, identity: str, transport: str, now: int) -> Iterator[Finding]:

@@ -2,12 +2,23 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import Distribution, distribution, packages_distributions, version
+from importlib.metadata import (
+    Distribution,
+    PackageNotFoundError,
+    PackagePath,
+    distribution,
+    packages_distributions,
+    version,
+)
 from pathlib import Path
 from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from protocols.errors import PeerError
 from protocols.roster import Software
@@ -50,7 +61,7 @@ def installed() -> Installed:
 def looked_at(own: Distribution, owners: Mapping[str, Sequence[str]]) -> Installed:
     """An installation; `owners`: the distributions of each top-level package."""
     listed = {each.as_posix(): each for each in own.files or () if each.parts[0] in PACKAGES}
-    altered = {name for name, each in listed.items() if each.hash and not _same(Path(each.locate()), each.hash.value)}
+    altered = {name for name, each in listed.items() if not _same(each)}
     if listed:
         root = Path(str(own.locate_file("")))
         there = (path for package in PACKAGES for path in (root / package).rglob("*") if path.suffix in KINDS)
@@ -59,12 +70,38 @@ def looked_at(own: Distribution, owners: Mapping[str, Sequence[str]]) -> Install
     return Installed(len(listed), tuple(sorted(altered)), tuple(sorted(strangers)))
 
 
-def _same(path: Path, recorded: str) -> bool:
+def _same(recorded: PackagePath) -> bool:
+    """Whether a file is what its RECORD says; where that says nothing of it, it is."""
+    if recorded.hash is None:
+        return True
     try:
-        found = sha256(path.read_bytes()).digest()
+        found = sha256(Path(recorded.locate()).read_bytes()).digest()
     except OSError:
         return False
-    return urlsafe_b64encode(found).decode().rstrip("=") == recorded
+    return urlsafe_b64encode(found).decode().rstrip("=") == recorded.hash.value
+
+
+def altered_dependencies(extras: Iterable[str] = ("flower",)) -> tuple[str, ...]:
+    """Of all that this distribution needs, and what that needs: those with a file that is not what its own RECORD says. Reads them all."""
+    return tuple(sorted(name for name, each in _needed(extras).items() if not all(map(_same, each.files or ()))))
+
+
+def _needed(extras: Iterable[str]) -> dict[str, Distribution]:
+    """By name. What a marker or an extra leaves out, and what is not installed, is not there."""
+    found: dict[str, Distribution] = {}
+    waiting = [(NAME, tuple(extras))]
+    while waiting:
+        name, wanted = waiting.pop()
+        for text in distribution(name).requires or ():
+            needs = Requirement(text)
+            other = canonicalize_name(needs.name)
+            asked = needs.marker is None or any(needs.marker.evaluate({"extra": each}) for each in ("", *wanted))
+            if other in found or not asked:
+                continue
+            with suppress(PackageNotFoundError):
+                found[other] = distribution(other)
+                waiting.append((other, tuple(needs.extras)))
+    return found
 
 
 def check(found: Installed, own: Software, accepted: Iterable[Software]) -> PeerError | None:

@@ -2121,6 +2121,12 @@ CODES: Final[dict[str, Texts]] = {
         "{count} installed files of hpfed differ from what its installation recorded, the first is {name}",
         "Install it again from a package you trust, and find out who changed the files",
     ),
+    "PACKAGES_ALTERED": _t(
+        "这些依赖包的文件与其安装记录（RECORD）不符：{names}",
+        "请按带哈希的清单重新安装（--require-hashes），查明是谁改动了文件",
+        "files of these packages differ from what their installation recorded: {names}",
+        "Install them again from the list with hashes (--require-hashes), and find out who changed them",
+    ),
     "SOFTWARE_MIXED": _t(
         "另有发行包把文件装进了 {packages} 之一：{names}",
         "请卸载这些发行包，或把 hpfed 装入单独的虚拟环境",
@@ -2199,6 +2205,12 @@ CODES: Final[dict[str, Texts]] = {
         "the {key} key of this city on the roster is not the one that this host has",
         "After a rotation get the newest roster; else restore the key from its backup, or enrol again",
     ),
+    "HOLDER_HISTORY": _t(
+        "更换对象密钥后，同一人在新旧快照中名称不同，无法再与此前的精确研究比对：此后凡须与之比对的精确研究都会被拒绝",
+        "确要更换时加 --accept-history-loss，之后重新 ingest；已花的预算不变",
+        "with a new holder key no exact study can be held against earlier ones, and those that have to be are declined from then on",
+        "If that is meant add --accept-history-loss, and ingest again; what was spent stays spent",
+    ),
     "NODE_RUNNING": _t(
         "这个主目录上已有节点在运行（进程 {pid}）",
         "一个主目录只运行一个节点；用 hpfed-node status 查看，用 hpfed-node stop 结束",
@@ -2231,9 +2243,9 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "ROUND_TRIP": _t(
         "还没有协调方的报文到达过本市网关",
-        "链路接通后协调方会先问候一次；稍后再查，仍无则请协调方查看",
+        "协调方看到链路后会先核对名册；稍后再查，仍无则请协调方查看",
         "no message of the coordinator has reached this city's gate yet",
-        "The coordinator greets a link that it sees; look again later, and if there is still none ask the coordinator",
+        "The coordinator compares rosters with a link that it sees; look again later, and if there is still none ask it",
     ),
     "COURIER_ISOLATION": _t(
         "有 flower-supernode 以 --isolation subprocess 与网关同机运行：它会执行对方送来的代码",

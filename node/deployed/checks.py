@@ -21,7 +21,7 @@ def doctor(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
         from node import city, doctor, identity, running, settings, transport
         from node.deployed.host import roster_of
         from node.desk import Desk
-        from protocols.distribution import installed
+        from protocols.distribution import altered_dependencies, installed
         from protocols.distribution import software as own
 
         where, here, at = home_of(folder, home), city.load(folder), now()
@@ -31,6 +31,7 @@ def doctor(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
         asked = [each.asked() for each in Desk(where, here.city, public).requests().values() if each.state == "pending"]
         findings = [
             doctor.software(installed(), own(), roster.entries.software),
+            doctor.packages(altered_dependencies()),
             *doctor.enrolment(roster, here.city, public.hex(), link, at),
             *doctor.gateway(roster, found.link.proxy, now),
             *doctor.node(running.running(where), heard, answered, at),

@@ -125,6 +125,35 @@ def identity_rotate(
     guarded(lang, as_json, work)
 
 
+@identity_app.command("rotate-holder-key")
+def rotate_holder_key(
+    accepted: Annotated[
+        bool, typer.Option("--accept-history-loss", help="Exact studies can be held against earlier ones no more.")
+    ] = False,
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new key that names this city's holders in its own home. Stop the gate first, and ingest again afterwards.
+
+    Example:  hpfed-node identity rotate-holder-key --accept-history-loss
+    """
+
+    def work() -> None:
+        from node import holders
+        from protocols.entropy import operating_system
+        from protocols.errors import ConfigError
+
+        if not accepted:
+            raise ConfigError("HOLDER_HISTORY")
+        holders.rotate(home_of(folder, home), now=now(), entropy=operating_system)
+        zh, en = "已更换对象密钥：请重新 ingest", "the holder key is a new one: ingest again"
+        printed({"rotated": True}, as_json, lambda: zh if spoken(lang) == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
 @roster_app.command("accept")
 def roster_accept(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="A roster; where versions lie between, all.")],

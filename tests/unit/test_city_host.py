@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -19,7 +19,7 @@ import pytest
 from coordinator.certificates import Certified, authority, certificate
 from node import doctor, reach, running, settings
 from node.serve import LONGEST_PATH, fitting, listening
-from protocols.distribution import Installed, check, looked_at
+from protocols.distribution import Installed, altered_dependencies, check, looked_at
 from protocols.entropy import seeded
 from protocols.errors import ConfigError, HpfedError, PeerError, Refusal
 from protocols.roster import DAY, City, Entries, Key, Roster, Software
@@ -261,6 +261,29 @@ def test_files_that_were_changed_taken_or_planted_after_the_installation_are_fou
     no = check(found, OWN, ())
     assert no is not None
     assert (no.code, "node/gate.py" in no.text("zh")) == ("SOFTWARE_ALTERED", True)
+
+
+def test_what_is_needed_is_looked_at_too_as_far_as_it_is_installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hpfed` needs what is missing, what only another system needs, and an extra; `more` was altered, and needs `hpfed` itself."""
+    more = site / "more-2.dist-info"
+    more.mkdir()
+    (more / "METADATA").write_text("Name: more\nVersion: 2\nRequires-Dist: hpfed\n", encoding="utf-8")
+    (more / "RECORD").write_text("more.py,sha256=AAAA,1\nmore-2.dist-info/RECORD,,\n", encoding="utf-8")
+    with (site / "hpfed-1.dist-info" / "METADATA").open("a", encoding="utf-8") as file:
+        for each in ("nowhere", "numpy; sys_platform == 'cobol'", "more>=1; extra == 'flower'"):
+            file.write(f"Requires-Dist: {each}\n")
+    places = {"hpfed": site / "hpfed-1.dist-info", "more": more}
+
+    def found(name: str) -> Distribution:
+        if name not in places:
+            raise PackageNotFoundError(name)
+        return Distribution.at(places[name])
+
+    monkeypatch.setattr("protocols.distribution.distribution", found)
+    assert altered_dependencies(()) == ()
+    assert altered_dependencies() == ("more",)
+    assert doctor.packages(("more",)).level == "fail"
+    assert doctor.packages(()).level == "ok"
 
 
 def test_another_distribution_with_a_package_of_the_same_name_is_refused(site: Path) -> None:
