@@ -18,8 +18,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
@@ -28,6 +29,7 @@ from coordinator import (
     answering,
     asked,
     asking,
+    byhand,
     offering,
     port,
     renewal,
@@ -40,6 +42,7 @@ from coordinator import (
 )
 from coordinator import home as homes
 from coordinator import store as stores
+from coordinator.carriers import Carried, Mixed
 from coordinator.exchange import Attended, City, Exchange, Failure
 from coordinator.turns import Turn, Turns
 from protocols.clock import wall_ms
@@ -79,8 +82,8 @@ class Numbers:
     def following(self) -> int:
         with self._lock:
             if self._at + 1 >= self._end:
-                self._at = max(self._at, stores.numbered(self.home) or 0, 0 if self._goes_on() else self.clock() * 1000)
-                self._end = self._at + AHEAD
+                begins = max(stores.numbered(self.home) or 0, 0 if self._goes_on() else self.clock() * 1000)
+                self._at, self._end = begins - 1, begins + AHEAD
                 stores.keep_number(self.home, self._end)
             self._at += 1
             return self._at
@@ -331,19 +334,49 @@ class Engine:
 
     def _line(self, run: asked.Asked, stack: ExitStack) -> Post:
         """What a run posts with; it heeds the newest roster as long as it is open."""
-        post = self._post(Watched(self.link, run, self.clock))
+        link: Exchange = self.link
+        if run.task.hand:
+            link = Mixed(self._by_files(run), frozenset(run.task.hand), link)
+        post = self._post(Watched(link, run, self.clock))
         post.on_event = lambda name, facts: run.note({"at": self.clock(), "event": name, **facts})
         with self._lock:
             self._posts[id(post)] = post
             post.roster = self.roster
         stack.callback(self._posts.pop, id(post))
+        if run.task.hand:
+            post.life_s, post.waits = byhand.LIFE_S, byhand.WAITS_S
         return post
+
+    def _by_files(self, run: asked.Asked) -> Carried:
+        return Carried(Path(run.task.place), lambda: self.roster, lambda: run.without, self.clock, self.wait)
 
     def _attested(self, post: Post, study: Study, store: stores.Store) -> None:
         """An engine died between an answer and its last signatures: those that are missing are asked for once."""
         unsealed = store.unsealed()
         if unsealed is not None and unsealed.unattested:
             answering.attested_later(post, study, unsealed, store, _cities(post.roster, study))
+
+    def _carried_offer(
+        self, run: asked.Asked, post: Post, study: Study, hand: Sequence[int]
+    ) -> Callable[[Callable[[Mapping[str, str]], None]], rounds.Answers]:
+        """Offer the study over files, beside the others: what waits for the answers, and says so meanwhile."""
+        if not hand:
+            return lambda _told: rounds.Answers()
+        own, answers = replace(post, link=self._by_files(run)), Future[rounds.Answers]()
+
+        def asks() -> None:
+            try:
+                answers.set_result(rounds.offer(own, study, run.signed, hand))
+            except BaseException as fault:  # raised again where the answers are waited for
+                answers.set_exception(fault)
+
+        threading.Thread(target=asks, daemon=True).start()
+
+        def waited(told: Callable[[Mapping[str, str]], None]) -> rounds.Answers:
+            told(dict.fromkeys(map(post.roster.name, hand), "files"))
+            return answers.result()
+
+        return waited
 
     def _offers(self, post: Post, run: asked.Asked, study: Study, turn: Turn) -> rounds.Answers:
         """Approvals, then room on the disk, then a turn."""
@@ -356,7 +389,13 @@ class Engine:
             wait=self.wait,
         )
         until = run.task.asked + run.task.wait_s
-        answers = offering.offered(post, study, run.signed, _cities(post.roster, study), around, until)
+        cities = _cities(post.roster, study)
+        hand = [city for city in cities if post.roster.name(city) in run.task.hand]
+        carried = self._carried_offer(run, post, study, hand)
+        there = [city for city in cities if city not in hand]
+        answers = offering.offered(post, study, run.signed, there, around, until, len(hand))
+        if offering.possible(answers, study, len(hand)):
+            answers = offering.together(answers, carried(around.told))
         while not homes.room(self.home, self.free, study.workload.layout.length * 8):
             run.waits(asked.State("disk", self.clock()))
             self.wait(BUSY_S)

@@ -62,9 +62,9 @@ class _Said:
 
 
 def offered(
-    post: rounds.Post, study: Study, signed: bytes, cities: Sequence[int], around: Around, until: int
+    post: rounds.Post, study: Study, signed: bytes, cities: Sequence[int], around: Around, until: int, beside: int = 0
 ) -> rounds.Answers:
-    """As `rounds.offer`, and waits. `until`: Unix s. Errors: as of `rounds.offer`."""
+    """As `rounds.offer`, and waits. `until`: Unix s. `beside`: cities that are asked elsewhere. Errors: as of `rounds.offer`."""
     said, left, seen = _Said(), set(cities), frozenset[str]()
     again_s, due = AGAIN_S[0], 0.0
     while True:
@@ -82,7 +82,7 @@ def offered(
             again_s, due = min(AGAIN_S[1], again_s * GROWS), again_s
         seen = here
         around.told({post.roster.name(city): _why(said.missing[city], here) for city in sorted(left)})
-        if not left or _hopeless(said, study, left) or post.clock() >= until:
+        if not left or _hopeless(said, study, left, beside) or post.clock() >= until:
             return said.answers()
         around.wait(LOOK_S)
         due -= LOOK_S
@@ -94,8 +94,24 @@ def _why(last: Missing, here: Collection[str]) -> str:
     return "pending" if last.reason == PENDING else last.detail or last.reason
 
 
-def _hopeless(said: _Said, study: Study, left: Collection[int]) -> bool:
+def _hopeless(said: _Said, study: Study, left: Collection[int], beside: int) -> bool:
     """Whether what was said already leaves too few, whatever the others say."""
     no = any(city not in left and each.reason.startswith("declined:") for city, each in said.missing.items())
-    possible = len(said.approvals) + len(left)
+    possible = len(said.approvals) + len(left) + beside
     return (study.exact and no) or possible < max(study.file.cities.least, 3)
+
+
+def possible(answers: rounds.Answers, study: Study, beside: int) -> bool:
+    """Whether a sum can still come of it, if all that are asked elsewhere say yes."""
+    enough = len(answers.approvals) + beside >= max(study.file.cities.least, 3)
+    return enough and not (study.exact and answers.missing)
+
+
+def together(one: rounds.Answers, other: rounds.Answers) -> rounds.Answers:
+    """What cities said that were asked apart."""
+    return rounds.Answers(
+        {**one.approvals, **other.approvals},
+        {**one.files, **other.files},
+        (*one.missing, *other.missing),
+        (*one.refusals, *other.refusals),
+    )

@@ -181,6 +181,10 @@ class Kept:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "stopping", True))
         signal.signal(signal.SIGHUP, lambda *_: self.reread())
+        return self.kept()
+
+    def kept(self) -> Supervision:
+        """The same, until `stopping` alone says so."""
         world = World(
             spawn=self.spawn,
             answers=lambda name: self.host.answers(name, self.started[name].pid),

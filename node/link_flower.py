@@ -302,7 +302,8 @@ def carry(way: Way, stopped: threading.Event, log: Log) -> None:
         part.rename(node)
         log.say(Event.CONNECTED)
         Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic(), log).work(stopped)
-        log.say(Event.DISCONNECTED)
+        if not stopped.is_set():
+            log.say(Event.DISCONNECTED)
 
 
 def main(arguments: list[str]) -> int:

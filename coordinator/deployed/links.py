@@ -29,8 +29,8 @@ STEPS: Final = {
     },
 }
 WHY: Final = {
-    "zh": {"pending": "待审批", "unreachable": "未连接"},
-    "en": {"pending": "to be decided there", "unreachable": "not connected"},
+    "zh": {"pending": "待审批", "unreachable": "未连接", "files": "以文件传递"},
+    "en": {"pending": "to be decided there", "unreachable": "not connected", "files": "over files"},
 }
 
 

@@ -61,7 +61,9 @@ def study_run(
         if number >= study.runs:
             raise ConfigError("RUN_UNKNOWN", run=number, last=study.runs - 1)
         if out is None and (place is not None or not detach):
-            raise typer.BadParameter("--out", param_hint="--out")
+            raise typer.BadParameter("a folder for the result is needed", param_hint="--out")
+        if by_files and place is None:
+            raise typer.BadParameter("the folder of the exchange is needed", param_hint="--files")
         if out is not None:
             output.usable(out)
         if place is not None and not by_files and out is not None:
@@ -190,9 +192,28 @@ def collect(
                     fault = fault or stopped
         if fault is not None:
             raise typer.Exit(fault.exit_code)
-        _say(values, place, lang, as_json)
+        _say([*values, *_of_engine(home, place)], place, lang, as_json)
 
     guarded(lang, as_json, work)
+
+
+def _of_engine(home: Path, place: Path) -> list[dict[str, Any]]:
+    """Studies that an engine asks over this folder too: it takes in files by itself."""
+    from coordinator import asked
+
+    found = [each for each in asked.found(home) if each.task.hand and Path(each.task.place) == place.resolve()]
+    return [
+        {
+            "study": each.task.named,
+            "digest": each.task.study,
+            "run": each.task.run - 1,
+            "out": "",
+            "missing": [],
+            "step": (state := each.state)["step"],
+            "awaited": sorted(state["cities"]),
+        }
+        for each in found
+    ]
 
 
 def study_watch(home: Home = HERE, lang: Lang = None, as_json: AsJson = False) -> None:

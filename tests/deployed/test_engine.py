@@ -298,3 +298,48 @@ def test_a_refusal_and_a_fault_of_the_program_are_how_a_run_ends_and_the_others_
         over = run.over or {}
         assert (over["exit"], over["error"]["code"]) == (2, "ENGINE_FAULT")
         assert "a bug" in capsys.readouterr().err
+
+
+def test_a_city_whose_files_are_carried_shares_a_study_with_cities_on_links(tmp_path: Path) -> None:
+    """The same answer, and the same bytes to carry again after a crash; a reply of another city is left where it is."""
+    with town(tmp_path / "cities") as made:
+        place = tmp_path / "post"
+        run = made.asks(place=str(place), hand=("north",))
+        gate, deaths = made.world.link.gates["north"], ["survivors"]
+
+        def carry(_seconds: float) -> None:
+            (place / "in").mkdir(exist_ok=True)
+            for path in sorted((place / "out" / "north").glob("*.hpfe")):
+                content = path.read_bytes()
+                reply = gate.answer(content, made.clock())
+                (place / "in" / path.name).write_bytes(reply or b"none")
+                (place / "in" / f"{path.stem}-west.hpfe").write_bytes(content)
+
+        def dies(kind: str) -> None:
+            if kind in deaths:
+                deaths.remove(kind)
+                raise Crash
+
+        made.before = dies
+        with pytest.raises(Crash):
+            made.engine(carry).play(run)
+        made.engine(carry).play(run)
+        assert run.over == {"exit": 0, "missing": []}
+        assert json.loads(made.kept.results())["cities"]["answered"] == list(gates.CITIES)
+        assert {city for _, city, _ in made.sent} == {"east", "west"}
+        assert made.states() == [["answered"]] * 3
+        assert not list((place / "out" / "north").iterdir())
+
+
+def test_a_city_by_files_that_is_given_up_is_missing_and_its_folder_is_emptied(tmp_path: Path) -> None:
+    with town(tmp_path / "cities", FOUR) as made:
+        place = tmp_path / "post"
+        run = made.asks(place=str(place), hand=("zenith",))
+
+        def gives_up(_seconds: float) -> None:
+            assert list((place / "out" / "zenith").iterdir())
+            run.give_up(["zenith"])
+
+        made.engine(gives_up).play(run)
+        assert run.over == {"exit": 4, "missing": ["zenith"]}
+        assert not list((place / "out" / "zenith").iterdir())
