@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from node.running import HEARD, KEPT, SOCKET, listens, write
-from node.serve import DRAIN_S
+from node.running import HEARD, KEPT, SOCKET, write
+from node.serve import DRAIN_S, GateAwayError, stats
 from protocols.entropy import operating_system
 from protocols.logfile import Log, silent
 from protocols.logged import Event, status
 from protocols.supervision import Child, Supervision, World, keep, value
 
+LOOK_S: Final = 0.5
 GRACE_S: Final = DRAIN_S + 15.0
 FINAL: Final = frozenset({2, 3, 5})  # of the gate: a broken file, a refusal, a signature that does not hold
 GATE: Final = Child("gate", final=FINAL, grace_s=GRACE_S)
@@ -61,9 +62,13 @@ class Kept:
         )
 
     def _answers(self, name: str) -> bool:
-        if name == "gate":
-            return listens(self.home / SOCKET)
-        return self._heard() != self.before[name]
+        if name == "link":
+            return self._heard() != self.before[name]
+        try:
+            stats(self.home / SOCKET, LOOK_S)
+        except GateAwayError:
+            return False
+        return True
 
     def _heard(self) -> int:
         try:

@@ -10,7 +10,6 @@ UNAUTHORISED: Final = (
     41  # exit status: the SuperLink does not know the key (any more); a roster says whether that is for good
 )
 INCOMPATIBLE: Final = 42  # exit status: the SuperLink has another version of Flower
-PORT: Final = 9465  # of loopback, with the figures of a link
 STEPPED: Final = 1.5  # idle waits grow by this factor
 IDLE_HINTS: Final = 2.0  # a hint is for a link that answers; an idle one waits at least twice as long
 ACTIVE_S: Final = 30.0  # a link that answered so recently asks often
@@ -22,8 +21,8 @@ class Way:
 
     `node`: a file with the id that the SuperLink knew this link by, so that a killed one is let in at once; beside it `heard` and
     `answered` are touched when the SuperLink was heard, and when an answer was sent. `proxy`: an HTTPS proxy of this city, or empty.
-    `answer_s`: how long the gate may take. `at_once`: requests that the gate has from this link. `home`: where its log goes, empty for
-    standard error alone. `metrics`: the port of loopback with its figures, 0 for none.
+    `answer_s`: how long the gate may take. `at_once`: requests that the gate has from this link. `home`: where its log
+    goes, empty for standard error alone. `metrics`: the port of loopback with its figures, 0 for none.
     """
 
     address: str

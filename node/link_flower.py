@@ -327,7 +327,10 @@ def main(arguments: list[str]) -> int:
         if way.metrics:
             with suppress(OSError):  # another link of this host has the port: figures are no reason to be away
                 stack.enter_context(link_port.listening(figures, Path(way.gate), way.metrics))
-        carry(way, stopped, log)
+        try:
+            carry(way, stopped, log)
+        finally:
+            way.beside(HEARD.name).unlink(missing_ok=True)
     log.say(Event.STOPPED)
     return 0
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from node.link import PORT
-from node.serve import SAYS_S, GateAwayError, Stats, stats
+from node.serve import GateAwayError, Stats, stats
 from protocols.measured import NODE, Figures, replied, serve
 
 HOST: Final = "127.0.0.1"  # there is no setting for another
+PORT: Final = 9465
+GATE_S: Final = 1.0  # for the gate to say how it is
 
 
 def figures() -> Figures:
@@ -25,7 +26,7 @@ def looked(made: Figures, gate: Path) -> dict[str, bool]:
     """Ask the gate how it is, and put it into the figures; what has to hold for this city to answer."""
     found: Stats | None = None
     with suppress(GateAwayError):
-        found = stats(gate, SAYS_S)
+        found = stats(gate, GATE_S)
     made.put("hpfed_gate_up", float(found is not None))
     for name in ("hpfed_gate_queue", "hpfed_gate_busy_seconds", "hpfed_budget_remaining_ratio"):
         made.forget(name)

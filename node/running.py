@@ -10,7 +10,6 @@ transport/answered touched when it sent an answer of the gate
 import fcntl
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,7 +25,6 @@ HEARD: Final = Path("transport") / "heard"
 ANSWERED: Final = Path("transport") / "answered"
 SEEN_S: Final = 60  # a link that heard within so long is there
 KEPT: Final = "HPFED_KEPT"  # in the environment of a child: its stdin ends when its keeper does
-LISTENS_S: Final = 1.0
 
 
 @contextmanager
@@ -68,15 +66,6 @@ def _state(home: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return dict(json.loads((home / STATE).read_text(encoding="utf-8")))
     return {}
-
-
-def listens(path: Path) -> bool:
-    """Whether a gate is behind a socket. Asks it nothing."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, suppress(OSError):
-        line.settimeout(LISTENS_S)
-        line.connect(str(path))
-        return True
-    return False
 
 
 def touched(path: Path) -> int | None:

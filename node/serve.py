@@ -37,7 +37,6 @@ Answer = Callable[[bytes, int], bytes | None]
 Remaining = Callable[[int], float | None]
 STEPS: Final = 20  # of the budget: 0.05 each
 UNKNOWN: Final = 0xFF
-SAYS_S: Final = 1.0
 
 
 class GateAwayError(Exception):
@@ -85,15 +84,6 @@ def stats(path: Path, timeout_s: float) -> Stats:
             return Stats.decode(_exactly(line, Stats.SIZE))
     except (OSError, ValueError):
         raise GateAwayError from None
-
-
-def answers(path: Path) -> bool:
-    """Whether the gate behind a socket says within `SAYS_S` how it is."""
-    try:
-        stats(path, SAYS_S)
-    except GateAwayError:
-        return False
-    return True
 
 
 def ask(path: Path, content: bytes, timeout_s: float) -> bytes | None:

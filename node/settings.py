@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from node.link import PORT
 from protocols.yamltext import Document, Real, Record, Tree, Whole, fit, read
 
 FILE: Final = "config.yaml"
@@ -26,14 +25,14 @@ Seconds = Annotated[Real, Field(ge=0.1, le=60)]
 class Link(Record):
     """`proxy`: an HTTP proxy that lets the link out by CONNECT, or empty. `active_s`, `idle_s`: between looks for requests.
 
-    `at_once`: requests that the link has at the gate; the rest waits. `metrics`: the port of loopback with its figures, 0 for none.
+    `at_once`: requests that the link has at the gate; the rest waits. `metrics`: port of loopback for its figures and health, 0 for none.
     """
 
     proxy: Proxy = ""
     active_s: Seconds = 0.2
     idle_s: Seconds = 5.0
     at_once: Annotated[Whole, Field(ge=1, le=8)] = 2
-    metrics: Annotated[Whole, Field(ge=0, le=65_535)] = PORT
+    metrics: Annotated[Whole, Field(ge=0, le=65_535)] = 9465
 
 
 class Settings(Record):

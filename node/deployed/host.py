@@ -1,6 +1,7 @@
 """`hpfed-node start`, `stop`, `status`: this city's node as processes that run on."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from protocols.roster import Roster
 
 STOP_S = 90.0
+GATE_S = 1.0  # for the gate to say how it is
 
 
 def start(
@@ -88,9 +90,6 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     from protocols.logfile import log_of, uncaught
     from protocols.logged import Event
 
-    log = log_of(home, "gate", wall_ms)
-    sys.excepthook = uncaught(log)
-    log.say(Event.STARTED)
     here = city.load(folder)
     membership.followed(home, here, roster, now())  # a roster that came by wire may list it
     rules, means = policy.load(folder, loose=here.synthetic or here.open_data), mapping.load(folder)
@@ -106,9 +105,11 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
         when_left(served.stop)
         zh, en = f"{here.city} 的网关已打开", f"the gate of {here.city} is open"
         printed({"city": here.city, "gate": "open"}, as_json, lambda: zh if spoken(lang) == "zh" else en)
-        log.say(Event.READY)
+        log = log_of(home, "gate", wall_ms)
+        sys.excepthook = uncaught(log)
+        log.say(Event.STARTED)
         served.answer(watched(gate.answer, log, time.monotonic), now, remaining(gate.ledger))
-    log.say(Event.STOPPED)
+        log.say(Event.STOPPED)
 
 
 def _link(home: Path, roster: "Roster") -> None:
@@ -228,7 +229,7 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
 
         def told(children: dict[str, Any]) -> None:
             value = {"city": here.city, **_state(roster, children, "ok")}
-            text = f"{here.city}  {_line(value)}"
+            text = f"{here.city}  {line(value)}"
             whole = all(each["state"] == "ok" for each in children.values())
             if (whole or shown) and text != (shown or [""])[-1] and not kept.stopping.is_set():
                 shown.append(text)
@@ -236,7 +237,7 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
                 sys.stdout.flush()
             elif any(each["state"] == "restarting" for each in children.values()):
                 typer.echo(text, err=True)
-            no = _why(children.get("link", {}))
+            no = why(children.get("link", {}))
             if no is not None:
                 typer.echo(said(no, spoken(lang)), err=True)
 
@@ -244,13 +245,13 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: kept.stopping.set())
         if link == "supernode":
-            typer.echo(_beside(home, roster), err=True)
+            typer.echo(beside(home, roster), err=True)
         ended = kept.run()
     for name in ended.failed:
         raise typer.Exit(ended.kept[name].status or 1)
 
 
-def _why(link: dict[str, Any]) -> "HpfedError | None":
+def why(link: dict[str, Any]) -> "HpfedError | None":
     """What a link that ended says by its status, where that calls for somebody."""
     from importlib.metadata import version
 
@@ -264,7 +265,7 @@ def _why(link: dict[str, Any]) -> "HpfedError | None":
     return HpfedError("LINK_UNKNOWN") if link["last_exit"] == UNAUTHORISED else None
 
 
-def _beside(home: Path, roster: "Roster") -> str:
+def beside(home: Path, roster: "Roster") -> str:
     """What a city runs beside the gate where its link is a stock SuperNode."""
     from node.transport import KEY
 
@@ -284,7 +285,7 @@ def _state(roster: "Roster", children: dict[str, Any], link: str) -> dict[str, A
     return {"children": states, "outbound": outbound}
 
 
-def _line(value: dict[str, Any]) -> str:
+def line(value: dict[str, Any]) -> str:
     """`gate ok · link ok · outbound hpf.example.cn:8443`."""
     from node.link import INCOMPATIBLE, UNAUTHORISED
 
@@ -336,7 +337,7 @@ def status(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
     def work() -> None:
         where = home_of(folder, home)
         value = state_of(where, roster_of(where))
-        printed(value, as_json, lambda: _line(value))
+        printed(value, as_json, lambda: line(value))
         if not value["ok"]:
             raise typer.Exit(1)
 
@@ -345,24 +346,30 @@ def status(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_json:
 
 def state_of(home: Path, roster: "Roster") -> dict[str, Any]:
     """How a home's processes are, whoever keeps them. `ok`: all do their work."""
-    from node.running import HEARD, SEEN_S, SOCKET, listens, running, touched
-    from node.serve import answers
+    from node.running import HEARD, SEEN_S, SOCKET, running, touched
+    from node.serve import GateAwayError, stats
 
-    at, found = now(), running(home)
+    at, found, gate = now(), running(home), {}
+    with suppress(GateAwayError):
+        said = stats(home / SOCKET, GATE_S)
+        gate = {"queue": said.queue, "busy_s": said.busy_s}
     heard = touched(home / HEARD)
     there = heard is not None and at - heard <= SEEN_S
     if found is None:  # nothing is kept here: `--only` processes, or none
-        children = {"gate": {"state": "ok" if listens(home / SOCKET) else "stopped"}}
+        children = {"gate": {"state": "ok" if gate else "stopped"}}
         if roster.entries.gateway:
             children["link"] = {"state": "ok" if there else "stopped"}
     else:
         children = found.get("children", {})
     value = _state(roster, children, "ok" if there else "silent")
+    if "gate" in value["children"]:
+        value["children"]["gate"] |= gate
+        if not gate and value["children"]["gate"]["state"] == "ok":
+            value["children"]["gate"]["state"] = "silent"
     states = [each["state"] for each in value["children"].values()]
     return {
         "ok": bool(states) and all(each == "ok" for each in states),
         "pid": found and found.get("pid"),
         **value,
         "heard_s": None if heard is None else max(0, at - heard),
-        "checks": {"gate": answers(home / SOCKET), "link": there},
     }

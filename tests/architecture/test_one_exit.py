@@ -26,8 +26,11 @@ TRANSPORTS = (
     "flwr",
     "coordinator.exchange",
 )
-# The processes around the gate: bytes in, bytes out, no data. `reach` asks a gateway for its time, `running` whether a gate listens.
-CARRIERS = ("node.serve", "node.link_", "node.reach", "node.running")
+CARRIERS = (
+    "node.serve",
+    "node.link_",
+    "node.reach",
+)  # around the gate: bytes in, bytes out, no data; `reach` asks a gateway for its time
 KEEPER = "node.keeping"  # starts gate and link, and again: no transport, no data
 SHELL = "node.cli"
 OUTGOING = (

@@ -144,6 +144,7 @@ def hub(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]
 
 def test_a_node_runs_and_survives_what_is_killed_and_stops(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one test of the whole: start, a greeting and back, status, doctor, a second start, kill -9 of each process, stop."""
+    monkeypatch.setenv("HPFED_LINK_METRICS", "0")  # a port that others may have
     monkeypatch.setattr("node.doctor.command_lines", list)  # other tests run what a city does not
     monkeypatch.setattr("protocols.distribution.altered_dependencies", tuple)  # reads half a gigabyte
     node = hub.started()

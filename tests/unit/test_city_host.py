@@ -1,6 +1,9 @@
 """What a city's host looks at before it starts and when the doctor is asked: settings, gateway, clock, software, and what runs already."""
 
+import json
+import os
 import ssl
+import subprocess
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
@@ -17,11 +20,14 @@ from typing import Any, Final
 import pytest
 
 from coordinator.certificates import Certified, authority, certificate
-from node import doctor, reach, running, settings
+from node import doctor, reach, running, settings, transport
+from node.deployed import host
+from node.link import INCOMPATIBLE, UNAUTHORISED, Way, command
 from node.serve import LONGEST_PATH, fitting, listening
 from protocols.distribution import Installed, altered_dependencies, check, looked_at
 from protocols.entropy import seeded
 from protocols.errors import ConfigError, HpfedError, PeerError, Refusal
+from protocols.flower import environment
 from protocols.roster import DAY, City, Entries, Key, Roster, Software
 from tests.unit.test_desk import key
 
@@ -74,6 +80,17 @@ class Answers(BaseHTTPRequestHandler):
         self.send_response_only(404)
         self.send_header("Date", format_datetime(datetime.fromtimestamp(NOW - self.ahead_s, UTC), usegmt=True))
         self.end_headers()
+
+    def do_POST(self) -> None:
+        """What flwr 1.41 says to another version of itself."""
+        from flwr.supercore.error import ApiErrorCode, FlowerError
+
+        body = FlowerError(ApiErrorCode.RUNTIME_VERSION_INCOMPATIBLE, "").to_json("other")
+        content = json.dumps(body).encode()
+        self.send_response_only(412)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         """Nothing is said."""
@@ -140,6 +157,35 @@ def test_a_certificate_that_does_not_hold_is_refused_and_the_reason_is_named(
         reach.reach(address, ca.certificate.decode(), "", lambda: NOW)
     assert (no.value.code, no.value.values["why"]) == ("GATEWAY_CERTIFICATE", reach.WHY[why])
     assert reach.WHY[why].zh in no.value.text("zh")
+
+
+def test_a_link_that_meets_another_version_of_flower_ends_and_its_status_says_so(ca: Certified, tmp_path: Path) -> None:
+    transport.transport(tmp_path, seeded("link"))
+    (tmp_path / "ca").write_bytes(ca.certificate)
+    with gateway(tmp_path, named(HOST, ca)) as address:
+        way = Way(address, str(tmp_path / "ca"), str(tmp_path / transport.KEY), "none", str(tmp_path / "node"))
+        way.write(tmp_path / "way")
+        around = environment(os.environ, str(tmp_path / "flwr"))
+        words, quiet = command(tmp_path / "way"), subprocess.DEVNULL
+        ended = subprocess.run(words, env=around, stderr=quiet, timeout=60, check=False)  # noqa: S603 our own program
+    assert ended.returncode == INCOMPATIBLE
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(INCOMPATIBLE, "SUPERLINK_VERSION"), (UNAUTHORISED, "LINK_UNKNOWN"), (1, None), (None, None)]
+)
+def test_what_a_link_ended_with_is_put_into_words_where_somebody_can_do_something(
+    status: int | None, code: str | None
+) -> None:
+    no = host.why({"state": "restarting", "last_exit": status})
+    assert (no and no.code) == code
+    assert host.why({"state": "ok", "last_exit": status}) is None
+    value = {
+        "children": {"gate": {"state": "ok"}, "link": {"state": "restarting", "last_exit": status}},
+        "outbound": ["h:1"],
+    }
+    shown = {INCOMPATIBLE: "flwr", UNAUTHORISED: "401"}.get(status or 0, status)
+    assert host.line(value) == f"gate ok · link restarting ({shown}) · outbound h:1"
 
 
 @pytest.mark.parametrize("address", ["hpf.example.cn", "hpf.example.cn:", ":8443", "h:70000", "h:٣", "h:0"])
