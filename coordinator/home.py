@@ -165,9 +165,18 @@ def gateway(home: Path, found: Config) -> Gateway:
     """The gateway of this home."""
     tls, behind, own = home.resolve() / "tls", superlink(home, found), found.gateway
     shown = (tls / "gateway.pem", tls / "gateway.key")
-    limits = (own.rate, own.connections, own.courier)
-    written = {"counted": str(home.resolve() / COUNTED), "log": str(folder_of(home.resolve()))}
-    return Gateway(own.host, own.port, *shown, behind.address, behind.ca, *limits, **written)
+    return Gateway(
+        own.host,
+        own.port,
+        *shown,
+        behind.address,
+        behind.ca,
+        own.rate,
+        own.connections,
+        own.courier,
+        counted=str(home.resolve() / COUNTED),
+        log=str(folder_of(home.resolve())),
+    )
 
 
 @dataclass(frozen=True)

@@ -323,7 +323,6 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, _unauthorised)  # from flwr, to its own process
     when_left(stopped.set)
     with ExitStack() as stack:
-        stack.callback(way.beside(HEARD.name).unlink, missing_ok=True)
         if way.metrics:
             with suppress(OSError):  # another link of this host has the port: figures are no reason to be away
                 stack.enter_context(link_port.listening(figures, Path(way.gate), way.metrics))
