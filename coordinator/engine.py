@@ -489,8 +489,10 @@ def _served(home: Path) -> NoReturn:
         alive=lambda: link.alive,
     )
 
+    answers = superlink.healthy(line.host.superlink)
+
     def look(made: Figures) -> dict[str, bool]:
-        return looked(made, engine, line.host)
+        return {"superlink": answers(), **looked(made, engine)}
 
     with ExitStack() as stack:
         if told.metrics:
@@ -504,7 +506,7 @@ def _served(home: Path) -> NoReturn:
             time.sleep(TICK_S)
 
 
-def looked(made: Figures, engine: Engine, host: supervisor.Host) -> dict[str, bool]:
+def looked(made: Figures, engine: Engine) -> dict[str, bool]:
     """Put what an engine knows into the figures; what has to hold for a study to be asked."""
     now, entries = engine.clock(), engine.roster.entries
     states = [city.state for city in entries.cities]
@@ -515,8 +517,7 @@ def looked(made: Figures, engine: Engine, host: supervisor.Host) -> dict[str, bo
     with suppress(HpfedError):
         made.put("hpfed_cert_days_left", homes.shown(engine.home).days_left(now))
     port.counted(made, engine.home / port.COUNTED)
-    ready = superlink.healthy(host.superlink)()
-    return {"superlink": ready, "run": engine.alive(), "roster": engine.roster.in_force(now)}
+    return {"run": engine.alive(), "roster": engine.roster.in_force(now)}
 
 
 if __name__ == "__main__":

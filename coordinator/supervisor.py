@@ -251,13 +251,15 @@ def heard(command: Sequence[str], around: Mapping[str, str]) -> "subprocess.Pope
 
 
 def captured(host: Host, around: Mapping[str, str]) -> int:
-    """The SuperLink alone, for a service manager: this process keeps its lines, hands signals on, and ends with its status."""
+    """The SuperLink alone, for a service manager: this process keeps its lines, hands signals on, and returns its status (128 and more for a
+    signal, as shells have it)."""
     process = heard(host.command("superlink"), around)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.terminate())
     assert process.stdout is not None  # noqa: S101 it was asked for
     log_of(host.home, "superlink", wall_ms).capture(process.stdout)
-    return process.wait()
+    status = process.wait()
+    return status if status >= 0 else 128 - status
 
 
 def log(home: Path, name: str) -> Path:
