@@ -251,8 +251,8 @@ def heard(command: Sequence[str], around: Mapping[str, str]) -> "subprocess.Pope
 
 
 def captured(host: Host, around: Mapping[str, str]) -> int:
-    """The SuperLink alone, for a service manager: this process keeps its lines, hands signals on, and returns its status (128 and more for a
-    signal, as shells have it)."""
+    """The SuperLink alone, for a service manager: this process keeps its lines, hands signals on, and returns its status, as shells have it
+    (128 and more for a signal)."""
     process = heard(host.command("superlink"), around)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.terminate())
