@@ -42,9 +42,10 @@ app.add_typer(service_app, name="service")
 app.command("init")(init_home)
 app.add_typer(certificate_app, name="certificate")
 app.command("collect")(collect)
+app.command("start")(start)
+app.command("stop")(stop)
+app.command("status")(status)
 app.command("limits")(limits)
-for name, command in (("start", start), ("stop", stop), ("status", status)):
-    app.command(name)(command)
 for name, command in (("run", study_run), ("watch", study_watch), ("results", study_results)):
     study_app.command(name)(command)
 

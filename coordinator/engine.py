@@ -52,7 +52,7 @@ from protocols.errors import ConfigError, HpfedError, Place, said
 from protocols.logfile import Log, Rotated, folder_of, silent, to_stderr
 from protocols.logged import About, Event
 from protocols.measured import Figures
-from protocols.messages import Identity
+from protocols.messages import Identity, Stamp
 from protocols.roster import COORDINATOR, DAY, Roster, self_declared
 from protocols.study import Study
 
@@ -109,7 +109,7 @@ class Post(rounds.Post):
         """Under an older roster, with the key that it lists."""
         return identity(self.home, under)
 
-    def stamp(self, under: Roster | None = None) -> rounds.Stamp:
+    def stamp(self, under: Roster | None = None) -> Stamp:
         assert self.numbers is not None  # noqa: S101 whoever makes one gives them
         self.number = self.numbers.following()
         return self.stamped(self.clock(), self.number, under)
@@ -258,7 +258,7 @@ class Engine:
         """Give cities the newest roster, link by link from the one that they hold. Who holds it already is not asked."""
         with self._bringing:
             newest = self.roster
-            behind = set(self._behind(map(newest.name, cities))) & set(cities)
+            behind = set(self._behind({newest.name(city) for city in cities})) & set(cities)
             chain = [self_declared(path.read_bytes()) for path in roster.versions(self.home)]
             chain = [each for each in chain if each.entries.version <= newest.entries.version]
             firsts = {city: next(at for at, each in enumerate(chain) if city in each.cities) for city in behind}
@@ -270,8 +270,10 @@ class Engine:
     def _post(
         self, link: Exchange, on_event: Callable[[str, Mapping[str, object]], None] = lambda _n, _f: None
     ) -> Post:
-        who, more = identity(self.home, self.roster), {"numbers": self.numbers, "home": self.home}
-        return Post(who, self.roster, link, self.clock, self.entropy, on_event, hints=True, **more)
+        who = identity(self.home, self.roster)
+        post = Post(who, self.roster, link, self.clock, self.entropy, on_event, hints=True)
+        post.numbers, post.home = self.numbers, self.home
+        return post
 
     # --- one run
 
@@ -457,10 +459,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _served(home: Path) -> NoReturn:
+    from coordinator.deployed.cli import now
     from coordinator.link_flower import FlowerExchange, quiet
-
-    def now() -> int:
-        return int(time.time())  # noqa: TID251 this process is the shell of the engine
 
     def over(_number: int, _frame: FrameType | None) -> NoReturn:
         (home / supervisor.ENGINE).unlink(missing_ok=True)

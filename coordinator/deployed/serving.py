@@ -174,11 +174,10 @@ def certificate_renew(
         if supervisor.held(home):
             with suppress(ProcessLookupError):
                 kill(int(supervisor.read(home / supervisor.STATE)["pid"]), SIGHUP)
-        value = {"days": homes.DAYS, "names": list(homes.shown(home).names), "roster": changed}
-        zh = f"网关证书 {', '.join(value['names'])}，有效 {homes.DAYS} 天" + (
-            "；请运行 roster sign 并送各市" if changed else ""
-        )
-        en = f"certificate for {', '.join(value['names'])}, good for {homes.DAYS} days"
+        names = homes.shown(home).names
+        value = {"days": homes.DAYS, "names": list(names), "roster": changed}
+        zh = f"网关证书 {', '.join(names)}，有效 {homes.DAYS} 天" + ("；请运行 roster sign 并送各市" if changed else "")
+        en = f"certificate for {', '.join(names)}, good for {homes.DAYS} days"
         en += "; run roster sign, and send it to the cities" if changed else ""
         printed(value, as_json, lambda: zh if spoken(lang) == "zh" else en)
 

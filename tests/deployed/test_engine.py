@@ -17,10 +17,12 @@ from coordinator.store import Store, store
 from node import ingest
 from node.identity import identity as key_in
 from protocols import study as studies
+from protocols.enrolment import fingerprint
 from protocols.entropy import operating_system, seeded
 from protocols.errors import ConfigError
 from protocols.messages import peek
-from protocols.roster import Roster
+from protocols.roster import Roster, self_declared
+from protocols.rotation import read_rotation
 from protocols.study import Study
 from simulations import world
 from tests import gates
@@ -66,7 +68,7 @@ class Town:
             (wait or (lambda _s: None))(seconds)
             made.seen = self.present()
 
-        made = Engine(self.home, self, self.clock, operating_system, wait=waits, **more)  # type: ignore[arg-type]
+        made = Engine(self.home, self, self.clock, operating_system, wait=waits, **more)
         made.seen = self.present()
         return made
 
@@ -216,7 +218,7 @@ def test_a_key_that_follows_another_is_used_from_its_roster_on_and_what_is_open_
         with pytest.raises(Crash):
             made.engine().play(run)
         made.before = lambda _kind: None
-        told = roster.fingerprint(bytes.fromhex(roster.read_rotation(file).identity))
+        told = fingerprint(bytes.fromhex(read_rotation(file).identity))
         roster.add(made.home, file, told, made.clock())
         with pytest.raises(ConfigError) as twice:
             roster.add(made.home, file, told, made.clock())
@@ -227,9 +229,7 @@ def test_a_key_that_follows_another_is_used_from_its_roster_on_and_what_is_open_
         assert old.until <= made.clock() + roster.OVERLAP_S
         assert rotation.own(made.home, newest).public_key().public_bytes_raw().hex() == fresh.key
         assert (
-            rotation.own(
-                made.home, roster.self_declared(roster.versions(made.home)[0].read_bytes())
-            ).private_bytes_raw()
+            rotation.own(made.home, self_declared(roster.versions(made.home)[0].read_bytes())).private_bytes_raw()
             == before.private_bytes_raw()
         )
         served = made.engine()
