@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -83,6 +84,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     from node.opened import opened
     from node.running import SOCKET, when_left
     from node.serve import DRAIN_S, listening
+    from node.space import room
     from node.station import station
     from node.watched import remaining, watched
     from protocols.clock import wall_ms
@@ -95,7 +97,8 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     rules, means = policy.load(folder, loose=here.synthetic or here.open_data), mapping.load(folder)
     who = station(here, means, home, roster, operating_system)
     streams = {"entropy": operating_system, "ledger_entropy": operating_system}
-    with opened(who, rules, nobody, **streams, now=now()) as gate, listening(home / SOCKET) as served:
+    roomy = partial(room, home)
+    with opened(who, rules, nobody, **streams, now=now(), room=roomy) as gate, listening(home / SOCKET) as served:
 
         def drained() -> None:
             held = set(gate.talks)
