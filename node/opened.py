@@ -20,10 +20,8 @@ def opened(
     entropy: Entropy,
     ledger_entropy: Entropy,
     now: int,
-    room: Callable[[], bool] = lambda: True,
 ) -> Iterator[Gate]:
-    """The gate of a station, until the block is left. `present`: officers who are asked on the spot; `nobody` in a deployment. `room`:
-    whether the disk has room for one more conversation.
+    """The gate of a station, until the block is left. `present`: officers who are asked on the spot; `nobody` in a deployment.
 
     Errors: those of `Ledger.open`: locked, broken or rolled back.
     """
@@ -39,4 +37,4 @@ def opened(
         dictionary=here.dictionary,
         officers=desk.raisers(policy.digest, days, now),
     ) as ledger:
-        yield Gate(here, policy, ledger, entropy, desk, room)
+        yield Gate(here, policy, ledger, entropy, desk)

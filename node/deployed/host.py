@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from protocols.roster import Roster
 
 STOP_S = 90.0
-GATE_S = 1.0  # for the gate to say how it is
+GATE_S = 3.0  # for the gate to say how it is
 
 
 def start(
@@ -97,8 +97,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     rules, means = policy.load(folder, loose=here.synthetic or here.open_data), mapping.load(folder)
     who = station(here, means, home, roster, operating_system)
     streams = {"entropy": operating_system, "ledger_entropy": operating_system}
-    roomy = partial(room, home)
-    with opened(who, rules, nobody, **streams, now=now(), room=roomy) as gate, listening(home / SOCKET) as served:
+    with opened(who, rules, nobody, **streams, now=now()) as gate, listening(home / SOCKET) as served:
 
         def drained() -> None:
             held = set(gate.talks)
@@ -108,6 +107,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
         when_left(served.stop)
         zh, en = f"{here.city} 的网关已打开", f"the gate of {here.city} is open"
         printed({"city": here.city, "gate": "open"}, as_json, lambda: zh if spoken(lang) == "zh" else en)
+        gate.room = partial(room, home)
         log = log_of(home, "gate", wall_ms)
         sys.excepthook = uncaught(log)
         log.say(Event.STARTED)
