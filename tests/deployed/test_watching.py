@@ -24,7 +24,8 @@ def test_an_engine_says_of_a_study_what_it_asked_and_that_it_is_released_and_its
     log = Log(lambda: AT, kept.append, figures.heard)
     with town(tmp_path) as made:
         run = made.asks()
-        engine = made.engine(log=log, alive=lambda: False)
+        waits = iter(range(100))
+        engine = made.engine(lambda _s: next(waits) and None, log=log, alive=lambda: False)
         engine.link = Watched(made, log)
         engine.play(run)
         released = [each for each in kept if each.event is Event.RELEASED]
