@@ -210,9 +210,7 @@ class Kept:
         command, around = self.host.command(piece), self.host.environment(os.environ)
         if piece == "superlink":
             self.started[name] = heard(command, around)
-            Thread(
-                target=log_of(self.host.home, name, wall_ms).capture, args=(self.started[name].stdout,), daemon=True
-            ).start()
+            Thread(target=logged, args=(self.host.home, self.started[name]), daemon=True).start()
             return self.started[name]
         with log(self.host.home, name).open("ab") as said:
             self.started[name] = subprocess.Popen(  # noqa: S603 our own programs
@@ -253,14 +251,20 @@ def heard(command: Sequence[str], around: Mapping[str, str]) -> "subprocess.Pope
     )
 
 
+def logged(home: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Keep levels and codes of a SuperLink's lines until it ends."""
+    assert process.stdout is not None  # noqa: S101 it was asked for
+    with process.stdout as lines:
+        log_of(home, "superlink", wall_ms).capture(lines)
+
+
 def captured(host: Host, around: Mapping[str, str]) -> int:
     """The SuperLink alone, for a service manager: this process keeps its lines, hands signals on, and returns its status, as shells have it
     (128 and more for a signal)."""
     process = heard(host.command("superlink"), around)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.terminate())
-    assert process.stdout is not None  # noqa: S101 it was asked for
-    log_of(host.home, "superlink", wall_ms).capture(process.stdout)
+    logged(host.home, process)
     status = process.wait()
     return status if status >= 0 else 128 - status
 
