@@ -200,6 +200,8 @@ class Trees(Record):
 
     @model_validator(mode="after")
     def _known(self) -> "Trees":
+        if any(each.special for each in self.features):
+            raise Faults([(("features",), Both("不可有特殊值", "cannot have special values"))])
         for number, tree in enumerate(self.trees):
             for feature, place in zip(tree.feature, tree.bin, strict=True):
                 if feature >= len(self.features) or (feature >= 0 and not 0 < place <= self.features[feature].values):

@@ -10,7 +10,7 @@ coefficient's own error is (docs/adr/0081). Steps use the information of a made-
 is no line search and no stop that data decide. The estimate is the mean of where the last three scores point, each by its budget.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -557,11 +557,16 @@ class PrivatePlan:
 def plan(plain: GlmPlan, setting: Setting, name: str) -> PrivatePlan:
     """Errors: `ConfigError MODEL_DP_TOO_NOISY` where the noise is known, and even with all rows that cities can have it is too much."""
     made = PrivatePlan(plain, setting, name)
-    rows = setting.cities * setting.most_rows
-    ratio = made.ratio(rows)
-    if ratio is not None and ratio > TOO_NOISY:
-        raise too_noisy(name, ratio, rows)
+    worth(name, made.ratio, setting)
     return made
+
+
+def worth(name: str, ratio: Callable[[float], float | None], setting: Setting) -> None:
+    """Errors: `ConfigError MODEL_DP_TOO_NOISY` as `plan`, by the ratio for so many rows."""
+    rows = setting.cities * setting.most_rows
+    found = ratio(rows)
+    if found is not None and found > TOO_NOISY:
+        raise too_noisy(name, found, rows)
 
 
 def too_noisy(name: str, ratio: float, rows: int) -> ConfigError:

@@ -13,10 +13,11 @@ from protocols.dictionary import Column
 from protocols.entropy import public_stream
 from protocols.errors import ConfigError, PeerError
 from protocols.models.binning import Bins, quantile_edges
+from protocols.models.evidence import binned, evidence
 from protocols.models.glm import Limits
 from protocols.models.modelfile import Points, load
 from protocols.models.optimal import Division, Least, division
-from protocols.models.scorecard import CardAnswer, Scorecard, binned, evidence, plan
+from protocols.models.scorecard import CardAnswer, Scorecard, plan
 from protocols.models.scoring import adapted, points, scaled, scores
 from tests.models.data import Frame, dictionary, germancredit
 from tests.models.rounds import MADE, STUDY, Log, conversation, divided, filed
