@@ -65,9 +65,7 @@ def played(plan: Any, cities: Sequence[Frame], v20: Mapping[str, int], seed: obj
     source, state = seeded("private", str(seed)), plan.start()
     while not isinstance(ask := plan.ask(state), Done):
         asked = type(ask).model_validate_json(ask.model_dump_json(), strict=True)
-        vectors = [
-            plan.encode(asked, plan.measure(asked, each.columns.__getitem__, each.rows)) for each in cities
-        ]
+        vectors = [plan.encode(asked, plan.measure(asked, each.columns.__getitem__, each.rows)) for each in cities]
         total = secure_sum(vectors)
         assert len(total) == plan.length(ask) <= plan.most_cells
         if v20:

@@ -1,6 +1,7 @@
-"""A regression with noise through the real gates: one charge, six rounds, near the pooled fit, replayed from the bundle."""
+"""A regression and a scorecard with noise through the real gates: one charge, near the pooled rows, replayed from the bundle."""
 
 import json
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from coordinator.beforehand import Beforehand, Known, StandIn, people
 from node import ledger
 from protocols import privacy
 from protocols.errors import ConfigError
+from protocols.models.modelfile import Card, load
 from tests.six import CITIES, Six, results, unsound
 
 QUESTION = "  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex]}\n"
@@ -55,6 +57,37 @@ def test_a_regression_with_noise_is_charged_once_and_its_intervals_hold_the_pool
     assert "其中噪声" in page
     model = json.loads((out / "models" / "stops.json").read_bytes())
     assert np.array(model["fit"]["covariance"]).shape == (3, 3)
+
+
+CARD = "  - {id: card, kind: scorecard, outcome: withdrew, features: [age, product, amount], bins: {age: [25, 35, 45]}}\n"
+
+
+def test_a_scorecard_with_noise_is_charged_once_and_counts_the_pooled_rows(six: Six, tmp_path: Path) -> None:
+    outcome = six.ask(six.study(CARD), tmp_path, drops=("cc@masked:3",))
+    entry = results(outcome)["questions"]["card"]
+    assert entry["fit"]["converged"], entry["fit"]
+    assert entry["fit"]["rounds"] == 8
+    known = six.rows[six.rows["withdrew"].notna()]
+    events = [row for row in entry["rows"] if row["measure"] == "events"]
+    total = {row["feature"]: [each for each in events if each["feature"] == row["feature"]] for row in events}
+    for rows in total.values():
+        noise = sum(row["se_noise"] ** 2 for row in rows) ** 0.5
+        assert abs(sum(row["estimate"] for row in rows) - (known["withdrew"] == "true").sum()) < 5 * noise
+    assert {"iv", "weight", "woe", "points"} <= {row["measure"] for row in entry["rows"]}
+    (session,) = ledger.look(tmp_path / ".hpfed" / "aa" / ledger.FILE, now=0).reservations
+    assert [each.block for each in session.claim.charges] == [
+        *(f"card: {name}" for name in ("leaves", "histogram", "products")),
+        *(f"card: score {number}" for number in range(1, 6)),
+    ]
+    assert Decimal("3.96") < privacy.epsilon_of(session.claim.cost.curve, Decimal("1e-6")) <= 4
+    out = tmp_path / "out"
+    assert unsound(outcome, out) == {}
+    model = load((out / "models" / "card.json").read_bytes(), "card", date(2022, 6, 1))
+    assert isinstance(model.fit, Card)
+    for language, said in (("zh", "因为噪声，区间一般为没有噪声时的"), ("en", "scorecard")):
+        page = (out / f"report.{language}.html").read_text(encoding="utf-8")
+        assert said in page
+        assert ">None<" not in page
 
 
 def test_a_plan_warns_of_noise_and_refuses_a_fit_that_would_be_noise_alone(six: Six) -> None:
