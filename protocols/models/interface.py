@@ -6,7 +6,7 @@ that a city can replay what the coordinator made of the totals. A state is plain
 bytes. The rounds of all models of a study are driven by `session.py`; how a study asks for a model stands in `question.py`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
@@ -159,6 +159,20 @@ class Model(Protocol[State, Asked]):
 
     def result(self, state: State) -> Result:
         """Pre-condition: nothing is left to ask."""
+
+
+def asked(
+    kind: type[Asked],
+    study: str,
+    state: State,
+    named: Sequence[str],
+    blocks: Callable[[Asked], Sequence[Block]],
+    **other: Any,
+) -> Asked:
+    """What a state asks: its round and chain, what it and the ask call alike (`named`), `other` fields, and the layout that these give."""
+    taken = {name: getattr(state, name) for name in ("round", "chain", *named)}
+    bare = kind(study=study, layout="", **{**taken, **other})
+    return bare.model_copy(update={"layout": layout_digest(blocks(bare))})
 
 
 def agrees(ask: Ask, expected: Ask) -> bool:

@@ -25,7 +25,7 @@ from protocols.models.design import Columns, Numbers
 from protocols.models.fixedpoint import Block, Reals, Total
 from protocols.models.glm import GlmPlan
 from protocols.models.glm_answer import WIDE_ERROR
-from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.newton import FAR
 from protocols.models.rows import Used
 from protocols.ring import Vector
@@ -89,17 +89,7 @@ class PooledPlan:
     def ask(self, state: Pooling) -> Ask | Done:
         if state.purpose == "done":
             return Done()
-        bare = Ask(
-            round=state.round,
-            purpose=state.purpose,
-            study=self.study,
-            layout="",
-            chain=state.chain,
-            columns=state.columns,
-            point=state.unit,
-            between=state.between,
-        )
-        return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
+        return asked(Ask, self.study, state, ("purpose", "columns", "between"), self.blocks, point=state.unit)
 
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         if ask.purpose == "standardise":

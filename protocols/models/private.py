@@ -25,7 +25,7 @@ from protocols.models import design, private_answer, saved
 from protocols.models.design import Columns, Design, Flags, Numbers, Piece
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Glm, GlmPlan
-from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.modelfile import Linear, Weight
 from protocols.models.private_answer import DIAGONAL, Curve, Population, Released
 from protocols.models.question import Setting
@@ -294,18 +294,8 @@ class PrivatePlan:
     def ask(self, state: PrivateFit) -> PrivateAsk | Done:
         if state.round >= len(self.purposes):
             return Done()
-        bare = PrivateAsk(
-            round=state.round,
-            purpose=self.purposes[state.round],
-            study=self.setting.study,
-            layout="",
-            chain=state.chain,
-            columns=state.columns,
-            point=state.point,
-            outcome=state.outcome,
-            whiten=state.whiten,
-        )
-        return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
+        named, purpose = ("columns", "point", "outcome", "whiten"), self.purposes[state.round]
+        return asked(PrivateAsk, self.setting.study, state, named, self.blocks, purpose=purpose)
 
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         return tuple(Block(name, cells) for name, cells in self._cells(ask.purpose))
@@ -394,9 +384,9 @@ class PrivatePlan:
         expected = self.ask(state)
         if isinstance(expected, Done) or not agrees(ask, expected) or len(total) != self.length(ask):
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
-        asked = {"columns": ask.columns, "point": ask.point, "outcome": ask.outcome, "whiten": ask.whiten}
+        with_ = {"columns": ask.columns, "point": ask.point, "outcome": ask.outcome, "whiten": ask.whiten}
         after = {"round": state.round + 1, "chain": chained(state.chain, ask, total)}
-        state = state.model_copy(update={**asked, **after})
+        state = state.model_copy(update={**with_, **after})
         cells = total.astype(np.float64)
         if ask.purpose == MOMENTS:
             return self._on_moments(state, dict(zip(self._measured, cells / (1 << UNITS[MOMENTS]), strict=True)))

@@ -27,7 +27,7 @@ from protocols.models import evidence
 from protocols.models.binning import Edges, quantile_edges
 from protocols.models.evidence import LEAST_CLASS, LEAST_VALUE, SURE, Binned
 from protocols.models.fixedpoint import Block, Reals
-from protocols.models.interface import Done, Draw, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Done, Draw, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.modelfile import Weight
 from protocols.models.private import PrivateAsk, PrivateFit, PrivatePlan
 from protocols.models.question import Setting
@@ -127,22 +127,13 @@ class PrivateCardPlan:
 
     def ask(self, state: PrivateCarding) -> PrivateCardAsk | Done:
         if state.fit is not None:
-            asked = self._fitted(state.binned).ask(state.fit)
-            if isinstance(asked, Done):
-                return asked
-            beside: dict[str, Any] = {"stage": "fit", "binned": state.binned, "round": state.round}
-            ask = widened(PrivateCardAsk, asked, **beside)
-        else:
-            ask = PrivateCardAsk(
-                round=state.round,
-                purpose=state.stage,
-                study=self.setting.study,
-                layout="",
-                chain=state.chain,
-                stage=state.stage,
-                edges=state.edges,
-            )
-        return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
+            of_fit = self._fitted(state.binned).ask(state.fit)
+            if isinstance(of_fit, Done):
+                return of_fit
+            ask = widened(PrivateCardAsk, of_fit, stage="fit", binned=state.binned, round=state.round)
+            return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
+        named, study = ("stage", "edges"), self.setting.study
+        return asked(PrivateCardAsk, study, state, named, self.blocks, purpose=state.stage)
 
     def _fitted(self, features: Sequence[Binned]) -> PrivatePlan:
         """The regression of these features: the noisy counts say where the middle of each column is, and how wide it is."""
@@ -178,8 +169,8 @@ class PrivateCardPlan:
     def measure(self, ask: PrivateCardAsk, read: Read, rows: int) -> Sums:
         if ask.stage != "fit":
             return self.plain.counted(ask.stage, ask.edges, read, rows)
-        plan, asked = self._inner(ask)
-        return plan.measure(asked, self.plain.columns(ask.binned, read, rows, self.sd).__getitem__, rows)
+        plan, within = self._inner(ask)
+        return plan.measure(within, self.plain.columns(ask.binned, read, rows, self.sd).__getitem__, rows)
 
     def encode(self, ask: PrivateCardAsk, sums: Sums) -> Vector:
         """Errors: `PeerError MODEL_ASK_FOREIGN`."""
@@ -187,8 +178,8 @@ class PrivateCardPlan:
             raise PeerError("MODEL_ASK_FOREIGN")
         vector = np.zeros(self.length(ask), np.int64)
         if ask.stage == "fit":
-            plan, asked = self._inner(ask)
-            cells = plan.encode(asked, sums)
+            plan, within = self._inner(ask)
+            cells = plan.encode(within, sums)
         else:
             names = ("leaves",) if ask.stage == "leaves" else ("unknown", "events", "others")
             cells = np.concatenate([sums.values[name] for name in names]).astype(np.int64)
@@ -203,8 +194,8 @@ class PrivateCardPlan:
         if isinstance(expected, Done) or not agrees(ask, expected) or len(total) != self.length(ask):
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
         if state.fit is not None:
-            plan, asked = self._inner(ask)
-            fit = plan.tell(state.fit, asked, total[: plan.length(asked)])
+            plan, within = self._inner(ask)
+            fit = plan.tell(state.fit, within, total[: plan.length(within)])
             return state.model_copy(update={"round": state.round + 1, "chain": fit.chain, "fit": fit})
         state = state.model_copy(update={"round": state.round + 1, "chain": chained(state.chain, ask, total)})
         cells = total.astype(np.float64)

@@ -23,7 +23,7 @@ from protocols.models.binning import MOST_BINS, Bins, Edges, all_bins, leaves, q
 from protocols.models.evidence import LEAST_CLASS, LEAST_VALUE, Binned, Poor
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
-from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.modelfile import Card, Points, Weight
 from protocols.models.optimal import Trend
 from protocols.models.saved import left
@@ -158,11 +158,9 @@ class ScorecardPlan:
         if state.stage == "done":
             return Done()
         if state.stage == "fit" and state.fit is not None:
-            asked = self._logit(state.binned).ask(state.fit)
-            return asked if isinstance(asked, Done) else widened(CardAsk, asked, stage="fit", binned=state.binned)
-        bare = Ask(round=state.round, purpose=state.stage, study=self.study, layout="", chain=state.chain)
-        ask = widened(CardAsk, bare, stage=state.stage, edges=state.edges)
-        return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
+            of_fit = self._logit(state.binned).ask(state.fit)
+            return of_fit if isinstance(of_fit, Done) else widened(CardAsk, of_fit, stage="fit", binned=state.binned)
+        return asked(CardAsk, self.study, state, ("stage", "edges"), self.blocks, purpose=state.stage)
 
     def blocks(self, ask: CardAsk) -> tuple[Block, ...]:
         match ask.stage:
