@@ -128,7 +128,7 @@ class PooledPlan:
 
     def _local(self, columns: Columns, used: Used) -> tuple[Reals, Reals, Reals] | None:
         """Coefficients of x in the units of `_units`, their variances, and how weights are spread over rows. None if there is no fit."""
-        law, z = self.inner.law, columns.standardised(used.matrix)
+        law, z = self.inner.law, np.ascontiguousarray(columns.standardised(used.matrix))
         n, p = len(used.y), z.shape[1]
         weight, total = used.weight, float(used.weight.sum())
         y = float(weight @ used.y)

@@ -51,6 +51,16 @@ class Rows:
     weights: Weights | None = None
     cluster: str = ""
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What is read."""
+        beside = (
+            *(self.offset.variables if self.offset else ()),
+            self.weights.of if self.weights else "",
+            self.cluster,
+        )
+        return tuple(dict.fromkeys((self.outcome.name, *self.design.variables, *(name for name in beside if name))))
+
     def used(self, read: Read, rows: int) -> Used:
         matrix, whole = self.design.matrix(read, rows)
         name = self.outcome.name
@@ -70,9 +80,10 @@ class Rows:
             whole &= read(self.cluster).known
         left_out = int(rows - whole.sum())
         kept: Flags = whole & (frequency > 0) & (analytic > 0)  # a row of no weight is none
-        return Used(
-            matrix[kept], y[kept], offset[kept], frequency[kept], (frequency * analytic)[kept], cluster[kept], left_out
-        )
+        weight = frequency * analytic
+        if kept.all():
+            return Used(matrix, y, offset, frequency, weight, cluster, left_out)
+        return Used(matrix.T[:, kept].T, y[kept], offset[kept], frequency[kept], weight[kept], cluster[kept], left_out)
 
     def moments(self, used: Used, outcome: Reals) -> Sums:
         """Round 0. outcome: what is added up of it."""
