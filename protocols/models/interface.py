@@ -178,6 +178,8 @@ def asked(
 def agrees(ask: Ask, expected: Ask) -> bool:
     """Whether an ask is the one that a replay expects. Numbers may differ by 1e-9 of their size: two machines round differently. What
     layout its numbers give is for `encode`."""
+    if type(ask) is type(expected) and ask == expected:
+        return True
     bare = {"layout": ""}
     pairs = zip_longest(_values(ask.model_copy(update=bare)), _values(expected.model_copy(update=bare)))
     return type(ask) is type(expected) and all(_alike(here, there) for here, there in pairs)

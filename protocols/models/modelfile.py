@@ -25,6 +25,7 @@ from protocols.yamltext import Document, Faults, Flag, Real, Record, Whole, fit
 FORMAT: Final = "hpf-model@1"
 MOST_BYTES: Final = 32 << 20
 MOST_BANDS: Final = 10
+MOST_LEAVES: Final = 64
 Reals: TypeAlias = Edges
 Wholes: TypeAlias = tuple[Whole, ...]
 Flags: TypeAlias = tuple[Flag, ...]
@@ -185,6 +186,8 @@ class Tree(Record):
         ]
         if size == 0 or any(len(each) != size for each in lists) or sorted(children) != list(range(1, size)):
             raise Faults([((), Both("不是一棵树", "is not a tree"))])
+        if size > 2 * MOST_LEAVES - 1:
+            raise Faults([((), Both(f"叶子多于 {MOST_LEAVES} 个", f"has more than {MOST_LEAVES} leaves"))])
         if any(min(self.left[number], self.right[number]) <= number for number in inner):
             raise Faults([(("left",), Both("子节点须排在父节点之后", "must come after their parent"))])
         return self
