@@ -9,6 +9,8 @@ equal shares of all rows. Data of one city choose no edge.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -24,7 +26,9 @@ from protocols.yamltext import Faults, Real, Record
 
 LEAVES: Final = 1024
 MOST_BINS: Final = 64
-NEAR: Final = 1 << 13  # numbers at a time that are compared with edges
+NEAR: Final = 1 << 12  # numbers at a time that are put in steps
+STEPS: Final = 1 << 12
+CLOSE: Final = 4  # edges of one step, at most
 SPECIAL: Final = "_special"
 Places = npt.NDArray[np.integer[Any]]
 Names: TypeAlias = tuple[str, ...]
@@ -106,18 +110,52 @@ class Bins(Record):
 
 
 def _below(edges: Edges, x: Reals) -> Places:
-    """How many edges are at or below each number, as `np.searchsorted` says on the right side; of few edges by comparing with every one,
-    which is several times as fast."""
-    if len(edges) > MOST_BINS:
+    """How many edges are at or below each number, as `np.searchsorted` says on the right side; several times as fast where few stand close
+    together. Anything of what is not a number.
+
+    A number is put in one of many steps of equal width between the ends. Rounding keeps the order: edges of lower steps lie below it, those
+    of higher ones above it, and it is compared with those of its own.
+    """
+    steps = _steps(edges) if 0 < len(edges) <= MOST_BINS else None
+    if steps is None:
         return np.searchsorted(np.array(edges), x, side="right")
-    found = np.zeros(len(x), np.int8)
-    reached = np.empty(NEAR, bool)
+    found, further = np.empty(len(x), np.int8), np.append(np.array(edges), np.nan)  # nothing reaches beyond the last
     for first in range(0, len(x), NEAR):
         near, of = x[first : first + NEAR], found[first : first + NEAR]
-        for edge in edges:
-            np.greater_equal(near, edge, out=reached[: len(near)])
-            of += reached[: len(near)].view(np.int8)
+        np.take(steps.before, steps.of(near), out=of)
+        for _ in range(steps.most):
+            of += near >= further.take(of)
     return found
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """before: of each step, the edges of lower ones. most: edges of one step."""
+
+    low: float
+    per: float
+    before: npt.NDArray[np.int8]
+    most: int
+
+    def of(self, x: Reals) -> Places:
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what is infinite keeps the order, and no number is the first step
+            at = (x - self.low) * self.per
+        np.fmax(at, 0, out=at)
+        np.fmin(at, STEPS - 1, out=at)
+        return at.astype(np.int16)
+
+
+@lru_cache(maxsize=256)
+def _steps(edges: Edges) -> _Steps | None:
+    """None where the edges stand too close together."""
+    width = edges[-1] - edges[0]
+    bare = _Steps(edges[0], (STEPS - 1) / width if width > 0 else 1.0, np.zeros(0, np.int8), 0)
+    counts = np.bincount(bare.of(np.array(edges)), minlength=STEPS)
+    before = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int8)
+    most = int(counts.max())
+    return _Steps(bare.low, bare.per, before, most) if most <= CLOSE else None
 
 
 def labels(edges: Sequence[float]) -> tuple[str, ...]:
@@ -206,8 +244,16 @@ def all_bins(
     """The bins of all features, from the edges that were written and those that were found."""
     apart = special or {}
     return tuple(
-        Bins(name=name, codes=dictionary.codes(name), special=apart.get(name, ()))
-        if dictionary.codes(name)
-        else Bins(name=name, edges=edges[name] if name in edges else found[name], special=apart.get(name, ()))
+        _made(
+            name,
+            () if dictionary.codes(name) else edges[name] if name in edges else found[name],
+            dictionary.codes(name),
+            apart.get(name, ()),
+        )
         for name in features
     )
+
+
+@lru_cache(maxsize=512)  # every round has the same
+def _made(name: str, edges: Edges, codes: Names, special: Names) -> Bins:
+    return Bins(name=name, edges=edges, codes=codes, special=special)

@@ -198,17 +198,19 @@ class GbdtPlan:
             counts = [np.bincount(each.places(self.dictionary, read)[known], minlength=each.cells) for each in fine]
             return Sums(found | ({"leaves": np.concatenate(counts).astype(np.float64)} if counts else {}))
         every = self.bins(ask.edges)
-        places = places_of(every, self.dictionary, read)[:, known]
+        places = places_of(every, self.dictionary, read)
+        if not known.all():
+            places, yes = places[:, known], yes[known]
         missing = missing_places(every)
         p = expit(trees_margin(ask.trees, ask.base, places, missing))
-        g, h = p - yes[known], np.maximum(p * (1 - p), LEAST_HESSIAN)
+        g, h = p - yes, np.maximum(p * (1 - p), LEAST_HESSIAN)
         number = np.full(len(ask.growing.feature), -1)
         number[list(ask.nodes)] = np.arange(len(ask.nodes))
         node = number[leaves_of(ask.growing, places, missing)]
         inside = node >= 0
-        return Sums(
-            _sums(node[inside], places[:, inside], g[inside], h[inside], [each.cells for each in every], len(ask.nodes))
-        )
+        if not inside.all():
+            node, places, g, h = node[inside], places[:, inside], g[inside], h[inside]
+        return Sums(_sums(node, places, g, h, [each.cells for each in every], len(ask.nodes)))
 
     def encode(self, ask: GbdtAsk, sums: Sums) -> Vector:
         """Errors: `PeerError MODEL_ASK_FOREIGN`."""
@@ -342,7 +344,8 @@ def _sums(node: Places, places: Places, g: Reals, h: Reals, cells: Sequence[int]
 
 
 def _node(number: int, g: Reals, h: Reals, n: Reals) -> Node:
-    return Node(node=number, g=tuple(g.tolist()), h=tuple(h.tolist()), n=tuple(n.tolist()))
+    """Of sums that were decoded: finite numbers, which are not looked at one by one."""
+    return Node.model_construct(node=number, g=tuple(g.tolist()), h=tuple(h.tolist()), n=tuple(n.tolist()))
 
 
 def _split(feature: int, sums: Reals, question: Gbdt, least: float) -> Split | None:

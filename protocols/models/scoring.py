@@ -6,7 +6,7 @@ otherwise. 3. A number outside the model's range is clipped. 4. A row without a 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import log
 from typing import Any, Final, TypeAlias
 
@@ -174,13 +174,19 @@ def missing_places(features: Sequence[Bins]) -> Places:
 
 
 def places_of(features: Sequence[Bins], dictionary: Dictionary, read: Read) -> Places:
-    """The bin of each row in each feature: features x rows, small numbers, so that comparing a feature with an edge is quick."""
-    return np.stack([each.places(dictionary, read).astype(np.int16) for each in features])
+    """The bin of each row in each feature: features x rows, in numbers of one byte where they have room."""
+    first = features[0].places(dictionary, read)
+    small = max(each.cells for each in features) <= np.iinfo(np.int8).max
+    found = np.empty((len(features), len(first)), np.int8 if small else np.int32)
+    found[0] = first
+    for number, each in enumerate(features[1:], start=1):
+        found[number] = each.places(dictionary, read)
+    return found
 
 
 def leaves_of(tree: Tree, places: Places, missing: Places) -> Places:
     """The node that each row ends in."""
-    nodes, tables = _exits((tree,), missing)
+    nodes, tables = _exits((tree,), tuple(missing.tolist()))
     found = [nodes[0][each[:, 0]] for each in _ended(tables, places)]
     return np.concatenate([np.zeros(0, np.intp), *found])
 
@@ -188,7 +194,7 @@ def leaves_of(tree: Tree, places: Places, missing: Places) -> Places:
 def trees_margin(trees: Sequence[Tree], base: float, places: Places, missing: Places) -> Reals:
     """The base and the values of all trees, added in their order."""
     margin, first = np.full(places.shape[1], base), 0
-    nodes, tables = _exits(trees, missing)
+    nodes, tables = _exits(tuple(trees), tuple(missing.tolist()))
     values = [np.array(tree.value)[each] for tree, each in zip(trees, nodes, strict=True)]
     for ended in _ended(tables, places) if trees else ():
         part = margin[first : first + len(ended)]
@@ -201,7 +207,8 @@ def trees_margin(trees: Sequence[Tree], base: float, places: Places, missing: Pl
 Exits: TypeAlias = Mapping[int, npt.NDArray[np.unsignedinteger[Any]]]  # by feature, bins x trees
 
 
-def _exits(trees: Sequence[Tree], missing: Places) -> tuple[list[Places], Exits]:
+@lru_cache(maxsize=4)  # every batch of a round asks for the same
+def _exits(trees: tuple[Tree, ...], missing: tuple[int, ...]) -> tuple[list[Places], Exits]:
     """Of each tree its leaves from left to right; and by feature, for each bin, which of them a row there may still end in: one bit each.
 
     A row that goes right at a node ends in no leaf left of it. Of the leaves that all features leave, it ends in the first.

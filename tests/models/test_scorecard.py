@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from protocols.dictionary import Column
@@ -158,6 +160,25 @@ def test_a_bin_without_a_class_is_marked_and_a_thin_bin_of_the_missing_has_no_we
     assert np.isfinite(value).all()
     thin, none, marks = evidence((30, 70, 2), (70, 30, 7))
     assert (thin[2], none[2], marks[2]) == (0.0, 0.0, False)
+
+
+EDGES = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=63, unique=True).map(sorted)
+
+
+@given(edges=EDGES, x=st.lists(st.floats(-2e6, 2e6), max_size=20), log=st.booleans())
+@settings(max_examples=150)
+def test_the_bin_of_a_number_is_that_of_a_search(edges: list[float], x: list[float], log: bool) -> None:
+    """At edges, just beside them, far outside, and where edges stand close together at one end."""
+    if log:
+        edges = sorted({float(np.exp(each / 1e5)) for each in edges})
+    beside = [float(np.nextafter(each, way)) for each in edges for way in (-np.inf, np.inf)]
+    numbers = np.array([*edges, *beside, *x, -1e300, 1e300])
+    bins = Bins(name="x", edges=tuple(edges))
+    field = dictionary({"x": {"type": "number", "range": ["-9", "9"]}})
+    known = np.arange(len(numbers)) % 5 > 0
+    found = bins.places(field, lambda _: Column(np.where(known, numbers, np.nan), known))
+    wanted = np.where(known, np.searchsorted(edges, numbers, side="right"), len(edges) + 1)
+    assert found.tolist() == wanted.tolist()
 
 
 def test_edges_of_equal_shares_leave_no_bin_empty() -> None:
