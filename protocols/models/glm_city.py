@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, log
-from typing import Final
 
 import numpy as np
 from scipy.special import gammaln, polygamma, psi
 
-from protocols.dictionary import Column, Dictionary, Read
+from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint
 from protocols.models.design import Design, Piece
@@ -22,10 +21,8 @@ from protocols.models.fixedpoint import Block, Reals, TooCoarse
 from protocols.models.glm_keys import Glm
 from protocols.models.interface import Ask, Sums, layout_digest
 from protocols.models.newton import square
-from protocols.models.rows import Rows, Used, null
+from protocols.models.rows import Rows, Used, in_pieces, null
 from protocols.ring import Vector
-
-NEAR: Final = 1 << 14  # rows at a time of those that may be cut anywhere: what is made of them stays near the processor
 
 
 @dataclass(frozen=True)
@@ -185,17 +182,9 @@ class GlmCity:
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         """Float64 sums over the rows of a batch. Pre-condition: the ask follows from the study and its totals (`protect.follows`)."""
-        if self.scope != "rows" or rows <= NEAR:
+        if self.scope != "rows":
             return self._measured(ask, read, rows)
-        held = {name: read(name) for name in self.reading.variables}
-        found: Sums | None = None
-        for first in range(0, rows, NEAR):
-            part = slice(first, first + NEAR)
-            near = {name: Column(each.values[part], each.known[part]) for name, each in held.items()}
-            sums = self._measured(ask, near.__getitem__, min(NEAR, rows - first))
-            found = sums if found is None else found + sums
-        assert found is not None  # noqa: S101 there are rows
-        return found
+        return in_pieces(self.reading.variables, read, rows, lambda near, size: self._measured(ask, near, size))
 
     def _measured(self, ask: Ask, read: Read, rows: int) -> Sums:
         used = self.reading.used(read, rows)

@@ -29,6 +29,7 @@ from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agre
 from protocols.models.modelfile import Linear, Weight
 from protocols.models.private_answer import DIAGONAL, Curve, Population, Released
 from protocols.models.question import Setting
+from protocols.models.rows import in_pieces
 from protocols.ring import Vector
 from protocols.yamltext import Record, Whole
 
@@ -310,10 +311,16 @@ class PrivatePlan:
 
     def measure(self, ask: PrivateAsk, read: Read, rows: int) -> Sums:
         """Whole numbers, which float64 adds exactly."""
+        names = (*self.design.variables, self.question.outcome)
+        return in_pieces(names, read, rows, lambda near, size: self._of_rows(ask, near, size))
+
+    def _of_rows(self, ask: PrivateAsk, read: Read, rows: int) -> Sums:
         matrix, whole = self.design.matrix(read, rows)
         whole &= read(self.question.outcome).known
         low, high = (np.array([getattr(piece, end) for piece in self.design.pieces]) for end in ("low", "high"))
-        x = np.clip(np.nan_to_num(matrix[whole]), low, high)
+        x = matrix if whole.all() else matrix.T[:, whole].T
+        np.nan_to_num(x, copy=False)
+        np.clip(x, low, high, out=x)
         y = design.amounts(self.dictionary, self.question.outcome, read(self.question.outcome))[whole]
         y = np.clip(np.nan_to_num(y), self.plain.outcome.low, self.plain.outcome.high)
         if ask.purpose == MOMENTS:
@@ -338,7 +345,8 @@ class PrivatePlan:
         outcome = np.rint(np.clip(y, 0, 1) * self.counted).sum()
         if self.gaussian:
             z = np.column_stack([z, np.clip(y, -OUTCOME, OUTCOME)])
-        whole = np.rint(z * factor[:, None] * (1 << GRID))
+        whole = z * (factor * (1 << GRID))[:, None]
+        np.rint(whole, out=whole)
         square = (whole.T @ whole)[np.triu_indices(self.wide)]
         beside = [len(z) * self.counted, left_out * self.counted, *([] if self.gaussian else [outcome])]
         return Sums({"cells": square, "beside": np.array(beside, np.float64)})
