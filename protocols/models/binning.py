@@ -122,7 +122,7 @@ def _below(edges: Edges, x: Reals) -> Places:
     found, further = np.empty(len(x), np.int8), np.append(np.array(edges), np.nan)  # nothing reaches beyond the last
     for first in range(0, len(x), NEAR):
         near, of = x[first : first + NEAR], found[first : first + NEAR]
-        np.take(steps.before, steps.of(near), out=of)
+        np.take(steps.before, steps.of(near), out=of, mode="clip")
         for _ in range(steps.most):
             of += near >= further.take(of)
     return found
@@ -138,20 +138,22 @@ class _Steps:
     most: int
 
     def of(self, x: Reals) -> Places:
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # what is infinite keeps the order, and no number is the first step
+        """What is infinite keeps the order; what is no number may be of any step."""
+        with np.errstate(over="ignore", invalid="ignore"):
             at = (x - self.low) * self.per
-        np.fmax(at, 0, out=at)
-        np.fmin(at, STEPS - 1, out=at)
-        return at.astype(np.int16)
+            np.maximum(at, 0, out=at)
+            np.minimum(at, STEPS - 1, out=at)
+            return at.astype(np.int16)
 
 
 @lru_cache(maxsize=256)
 def _steps(edges: Edges) -> _Steps | None:
-    """None where the edges stand too close together."""
+    """None where the edges stand too close together, or too far apart."""
     width = edges[-1] - edges[0]
-    bare = _Steps(edges[0], (STEPS - 1) / width if width > 0 else 1.0, np.zeros(0, np.int8), 0)
+    per = (STEPS - 1) / width if width > 0 else 1.0
+    if not 0 < per < np.inf:
+        return None
+    bare = _Steps(edges[0], per, np.zeros(0, np.int8), 0)
     counts = np.bincount(bare.of(np.array(edges)), minlength=STEPS)
     before = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int8)
     most = int(counts.max())

@@ -198,8 +198,8 @@ def trees_margin(trees: Sequence[Tree], base: float, places: Places, missing: Pl
     values = [np.array(tree.value)[each] for tree, each in zip(trees, nodes, strict=True)]
     for ended in _ended(tables, places) if trees else ():
         part = margin[first : first + len(ended)]
-        for number, of_tree in enumerate(values):
-            part += of_tree[ended[:, number]]
+        for of_tree, nodes_of in zip(values, np.ascontiguousarray(ended.T), strict=True):
+            part += of_tree.take(nodes_of)
         first += len(ended)
     return margin
 
