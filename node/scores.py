@@ -66,7 +66,8 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
                 first, without = first + table.holders, without + lacking
                 for name, found in counted.items():
                     found.update(getattr(here.odd, name))
-            how = "(FORMAT parquet)" if out.suffix == ".parquet" else "(FORMAT csv, HEADER)"
+            plain = "(FORMAT parquet, COMPRESSION uncompressed)"  # digits of hashes do not become fewer
+            how = plain if out.suffix == ".parquet" else "(FORMAT csv, HEADER)"
             values = {"file": str(work / "scored")} | ({"texts": texts} if isinstance(model.fit, Card) else {})
             connection.execute(
                 f"COPY (SELECT {_columns(model, hashes is not None)} FROM scored) TO $file {how}", values

@@ -115,6 +115,10 @@ class Law:
                 mu = 1 / eta
                 return Mean(mu, one, -mu * mu, -one, none)
 
+    def mu(self, eta: Reals) -> Reals:
+        """The mean alone."""
+        return np.asarray(expit(np.clip(eta, -700, 700))) if self.link == "logit" else self.mean(eta).mu
+
     def inside(self, eta: Reals) -> bool:
         """Whether every eta has a mean: the inverse link needs eta > 0."""
         return bool(np.all(np.isfinite(eta))) and (self.link != "inverse" or bool(np.all(eta > 0)))

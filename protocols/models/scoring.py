@@ -128,13 +128,14 @@ def _linear(fit: Linear, domain: Dictionary, read: Read, rows: int) -> Scores:
     names = [piece.name for piece in design.pieces]
     eta = np.full(rows, fit.weights[0].estimate)
     for weight in fit.weights[1:]:
-        eta += weight.estimate * matrix[:, [names.index(name) for name in weight.columns]].sum(axis=1)
+        at = [names.index(name) for name in weight.columns]
+        eta += weight.estimate * (matrix[:, at[0]] if len(at) == 1 else matrix[:, at].sum(axis=1))
     if fit.offset is not None:
         column, has = Design.of([fit.offset], domain).matrix(read, rows)
         eta, known = eta + column[:, 0], known & has
     law = Law(fit.family, fit.link, fit.alpha or 1.0)
     inside = known if law.link != "inverse" else known & (eta > 0)
-    return Scores(eta, law.mean(np.where(inside, eta, 1.0)).mu, inside)
+    return Scores(eta, law.mu(eta if inside.all() else np.where(inside, eta, 1.0)), inside)
 
 
 # --- scorecards

@@ -73,7 +73,8 @@ class Made:
     def city(self, place: int) -> tuple[Read, int]:
         """A sixth of the rows."""
         of = {
-            name: Column(each.values[place::CITIES], each.known[place::CITIES]) for name, each in self.columns.items()
+            name: Column(*(np.ascontiguousarray(every[place::CITIES]) for every in (each.values, each.known)))
+            for name, each in self.columns.items()
         }
         return of.__getitem__, len(of["y"].values)
 
