@@ -8,7 +8,7 @@ encoded    the integers of all answers, end to end
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from protocols.attributes import beside as with_levels
 from protocols.columns import Column, EventRows
 from protocols.dictionary import Reading, Table
 from protocols.models import protect
-from protocols.models.interface import Sums
+from protocols.models.interface import Model, Placed, Sums
 from protocols.models.question import ManyRounds
 from protocols.models.session import Asks
 from protocols.ring import Vector
@@ -61,21 +61,29 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
 @dataclass(frozen=True)
 class Rows:
     """Where the rows of a round are read from: `number` in all, at most `size` at a time. `cannot`: the variables that this city cannot
-    map."""
+    map. `place`: which of the cities of the plan this one is, from 0."""
 
     batches: Batches
     number: int
     size: int
     city: str
     cannot: Collection[str]
+    place: int
 
 
 def encoded(turn: Turn, rows: Rows) -> Vector:
     """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, SNAPSHOT_OUT_OF_DOMAIN: rows stand behind them."""
-    models, found = turn.session.models.models, measured(turn, rows)
+    models = {name: _placed(model, rows.place) for name, model in turn.session.models.models.items()}
+    found = measured(turn, rows)
     for name, ask in turn.asks.items():
         protect.spread(ask, found[name])  # shown
     return np.concatenate([models[name].encode(ask, found[name]) for name, ask in turn.asks.items()])
+
+
+def _placed(model: Model[Any, Any], place: int) -> Model[Any, Any]:
+    """The model as this city answers it: one that has a slot for each city is told which of them is its own."""
+    found: Model[Any, Any] = model.at(place) if isinstance(model, Placed) else model
+    return found
 
 
 def measured(turn: Turn, rows: Rows) -> dict[str, Sums]:
