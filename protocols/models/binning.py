@@ -97,7 +97,7 @@ class Bins(Record):
         """The bin of each row. dictionary: gives codes and types; those of a category are the codes here, in their order."""
         given = read(self.name)
         if self.codes:
-            place = given.values.astype(np.intp)
+            place: Places = given.values.astype(np.intp)
             if self.special:
                 instead = [self.values if code in self.special else at for at, code in enumerate(self.codes)]
                 place = np.array(instead)[np.where(given.known, place, 0)]

@@ -25,12 +25,12 @@ from protocols.models.modelfile import Card, CardFeature, Linear, Points, Predic
 UNKNOWN: Final = "unknown"
 REASONS: Final = 3
 NEAR: Final = 1 << 12  # rows at a time that follow all trees
-WIDTHS: Final = {
+WIDTHS: Final[dict[int, type[np.unsignedinteger[Any]]]] = {
     8: np.uint8,
     16: np.uint16,
     32: np.uint32,
     64: np.uint64,
-}  # leaves of a tree, and what has a bit for each
+}  # by leaves of a tree
 
 
 @dataclass(frozen=True)
@@ -217,19 +217,19 @@ def _exits(trees: tuple[Tree, ...], missing: tuple[int, ...]) -> tuple[list[Plac
     """
     ordered, spans = zip(*(_ordered(tree) for tree in trees), strict=True) if trees else ((), ())
     most = max(map(len, ordered), default=1)
-    kind = next(each for bits, each in WIDTHS.items() if most <= bits)
+    width, kind = next((bits, each) for bits, each in WIDTHS.items() if most <= bits)
+    every = (1 << width) - 1
     tables: dict[int, Any] = {}
     for number, (tree, span) in enumerate(zip(trees, spans, strict=True)):
         for node, (start, end) in span.items():
             feature = tree.feature[node]
             bins = np.arange(missing[feature] + 1)
             if feature not in tables:
-                tables[feature] = np.full((len(bins), len(trees)), np.iinfo(kind).max, kind)
+                tables[feature] = np.full((len(bins), len(trees)), every, kind)
             right = bins >= tree.bin[node]
             if tree.missing_left[node]:
                 right[-1] = False
-            gone = ((1 << end) - (1 << start)) ^ int(np.iinfo(kind).max)
-            tables[feature][right, number] &= kind(gone)
+            tables[feature][right, number] &= kind(((1 << end) - (1 << start)) ^ every)
     return [np.array(each, np.intp) for each in ordered], tables or {0: np.full((missing[0] + 1, len(trees)), 1, kind)}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from coordinator import exports
 from protocols.errors import ConfigError
 from protocols.models import gbdt, scorecard
 from protocols.models.families import Family
+from protocols.models.gbdt import Gbdt
 from protocols.models.glm import Glm
 from protocols.models.modelfile import ModelFile
 from protocols.models.saved import linear
@@ -19,7 +21,6 @@ from tests.models import federation
 from tests.models.data import Frame, dictionary
 from tests.models.noised import names, population
 from tests.models.rounds import STUDY, conversation, divided, filed
-from tests.models.test_gbdt import Gbdt
 from tests.models.test_scorecard import QUESTION, ROWS, workers
 
 WORKERS = workers()
@@ -97,15 +98,16 @@ def test_trees_are_the_json_of_xgboost() -> None:
 def test_what_another_library_does_not_have_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Glm(family="binomial", outcome="stopped", terms=("age",))
     offset = Glm(family="poisson", outcome="age", terms=("work",), offset="noise")
-    refused = [
+    refused: list[Callable[[], Any]] = [
         lambda: exports.to_sklearn(fitted(plain.model_copy(update={"link": "probit"}), WORKERS)),
         lambda: exports.to_sklearn(fitted(offset, WORKERS)),
         lambda: exports.to_sklearn(trees()),
         lambda: exports.columns(trees(), WORKERS.columns.__getitem__, ROWS),
         lambda: exports.to_xgboost(fitted(plain, WORKERS)),
+        lambda: exports.to_sklearn(fitted(plain, WORKERS)),  # without scikit-learn
     ]
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    for each in (*refused, lambda: exports.to_sklearn(fitted(plain, WORKERS))):
+    for each in refused:
         with pytest.raises(ConfigError) as no:
             each()
         assert no.value.code == "MODEL_EXPORT"

@@ -256,7 +256,7 @@ def test_a_card_at_epsilon_1_tells_more_than_a_logit_and_little_less_than_trees(
     """`python -m pytest -n 0 -s -m slow tests/models/test_private_card.py` prints the figures."""
     import xgboost
 
-    found, logits, trees, exact = [], [], [], []
+    found, logits, trees, exact = list[float](), list[float](), list[float](), list[float]()
     for seed in range(4):
         frame, later = bent(26_606, 2 * seed), bent(26_606, 2 * seed + 1)
         names = [name for name in frame.columns if name != "y"]

@@ -244,7 +244,7 @@ def test_special_codes_are_not_merged_with_others_and_thin_ones_are_not_shown() 
     assert Bins.model_validate_json(codes.model_dump_json(), strict=True) == codes
     for wrong in ({"codes": ("a",), "special": ("b",)}, {"edges": (1.0,), "special": ("x",)}):
         with pytest.raises(ValidationError):
-            Bins(name="x", **wrong)  # type: ignore[arg-type]  # what is wrong with it is the subject
+            Bins(name="x", **wrong)
     with pytest.raises(ValidationError, match="cannot have special values"):
         Trees(features=(codes,), base=0.0, trees=())
 
@@ -256,7 +256,8 @@ def test_a_thousand_million_holders_are_binned_as_a_thousand_with_nothing_scaled
     small, large = (binned(bins, times * events, times * others, "auto") for times in (1, 1_000_000))
     assert small[0] is not None
     assert large[0] is not None
-    assert (large[0].place, large[1]) == (small[0].place, pytest.approx(small[1], rel=1e-14))
+    assert large[0].place == small[0].place
+    assert large[1] == pytest.approx(small[1], rel=1e-14)
 
 
 # --- the card
