@@ -44,6 +44,7 @@ COLUMNS: Final = (
     "contrast",
 )
 STATUSES: Final = ("obs_status", "conf_status")
+TERM: Final = "term"  # the key whose codes are columns of a regression
 INDICATOR: Final = "indicator"  # the key that says which other question of the study a row is about
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -318,6 +319,22 @@ class Fit(BaseModel):
         return self.__pydantic_extra__ or {}
 
 
+class ModelPart(Read):
+    """The file of a model under OUT, by the digest of its bytes. means: its outcome in words; reads: variables of a row that it scores."""
+
+    file: str
+    kind: str = ""
+    digest: Digest
+    version: int = 1
+    parent: Digest | None = None
+    as_of: str
+    expires: str
+    outcome: str
+    means: Label
+    reads: tuple[str, ...] = ()
+    rows: int
+
+
 class Question(Read):
     kind: str
     number: int = 0  # its place in the study file: canonical JSON sorts the ids
@@ -336,6 +353,7 @@ class Question(Read):
     tests: tuple[Test, ...] = ()
     coefficients: tuple[Coefficient, ...] = ()
     fit: Fit | None = None
+    model: ModelPart | None = None
 
     @model_validator(mode="after")
     def _rows_fit(self) -> "Question":
@@ -359,14 +377,14 @@ class Question(Read):
 
     @property
     def tabled(self) -> "Question":
-        """With its coefficients as rows, one per term, for whoever shows or writes a table."""
-        if not self.coefficients:
+        """With its coefficients as rows, one per term, before rows of its own, for whoever shows or writes a table."""
+        if not self.coefficients or TERM in self.keys:
             return self
         rows = tuple(
             Row(measure="coefficient", **each.model_dump(exclude_none=True) | {"estimate": each.estimate})
             for each in self.coefficients
         )
-        return self.model_copy(update={"keys": ("term",), "rows": rows})
+        return self.model_copy(update={"keys": (TERM, *self.keys), "rows": (*rows, *self.rows)})
 
     @property
     def of_centres(self) -> bool:
