@@ -118,6 +118,9 @@ def _inside(study: Study, question: ManyRounds, table: Table, cannot: Collection
     if study.exact:
         for name in (name for name in reads if name in found.columns):
             measures.within_range(found.columns[name], study.meant, name)
+        for table_name, rows in found.events.items():
+            for name, values in rows.columns.items():
+                measures.within_range(values, study.meant, f"{table_name}.{name}")
     return found
 
 

@@ -14,7 +14,7 @@ from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Result
 from protocols.statistics.rows import significant
 
-SELDOM: Final = ("alpha", "alpha_error", "heterogeneity", "events", "path", "kkt_residual")  # said of what has them
+SELDOM: Final = ("alpha", "alpha_error", "heterogeneity", "events", "holders", "path", "kkt_residual")  # said of what has them
 _UP: Final = Context(prec=2, rounding=ROUND_CEILING)
 Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect", "underdispersed", "few_cities"]
 
@@ -69,7 +69,8 @@ class Fit:
     """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
 
     obs_status: `u` where the bound exceeds 1e-6 standard errors or more than 30 % of the rows were left out, `x` where there is no
-    estimate. degrees: of t; none: normal. alpha: of a negative binomial, where it is estimated, with its standard error.
+    estimate. degrees: of t; none: normal. alpha: of a negative binomial, where it is estimated, with its standard error. holders: of whom
+    the n rows are, where one has several.
     """
 
     converged: bool
@@ -101,6 +102,7 @@ class Fit:
     alpha_error: float | None = None
     heterogeneity: tuple[Heterogeneity, ...] = ()
     events: int | None = None
+    holders: int | None = None
     selected: tuple[Selected, ...] = ()
     path: tuple[Stopped, ...] = ()
     kkt_residual: float | None = None

@@ -172,8 +172,11 @@ class GlmPlan:
                 return self._on_final(state, found, rounding)
 
     def seen(self, state: Fitting) -> Seen | None:
-        """Once round 0 is in."""
-        return Seen(state.rows, len(state.point), state.rows, state.smallest, state.pair) if state.rows else None
+        """Once round 0 is in. Where a holder has several rows, those of holders, and events carry the parameters: a holder has one at most."""
+        if not state.rows:
+            return None
+        rows, carriers = (state.units[0], state.units[1]) if state.units else (state.rows, state.rows)
+        return Seen(rows, len(state.point), carriers, state.smallest, state.pair)
 
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
@@ -181,7 +184,8 @@ class GlmPlan:
             raise self.city.coarse(self.outcome)
         if rows == 0:
             raise ConfigError("MODEL_FEW_ROWS", rows=0, columns=1 + len(self.design.pieces))
-        moments = Moments(rows, found["x"], found["square"], found["nonzero"], found["seen"])
+        without = found.values.get("without")
+        moments = Moments(rows, found["x"], found["square"], found["nonzero"], found["seen"], without)
         columns, dropped = design.standardise(
             self.design.pieces, moments, rounding["x"], self.limits.column_rows, self.limits.column_cities
         )
@@ -190,7 +194,8 @@ class GlmPlan:
         places = tuple(np.flatnonzero(found["places"] > 0).tolist()) if fixed else ()
         constants = Constants(self.question.city_effects, places)
         p = 1 + len(columns.groups)
-        self._enough(rows, max(p, constants.linear(p)), weight, y, own)
+        units = tuple(round(float(each)) for each in found.values.get("units", ()))
+        self._enough(rows, max(p, constants.linear(p)), weight, y, own, units)
         constant = self.law.link_of(y / weight) - shift / weight
         if self.law.link == "inverse":
             constant = self.law.link_of(y / weight)
@@ -202,6 +207,7 @@ class GlmPlan:
             "rows": rows,
             "smallest": design.smallest(self.design.pieces, columns, moments),
             "left_out": int(found.number("left_out")),
+            "units": units,
             "sums": (found.number("frequency"), weight, y, own, shift),
             "point": (constant,) * constants.count + (0.0,) * (p - 1),
             "null": constant if self.question.offset is not None else None,
@@ -210,12 +216,13 @@ class GlmPlan:
         }
         return state.model_copy(update=update)
 
-    def _enough(self, rows: int, p: int, weight: float, y: float, own: float) -> None:
-        """Rows for the columns, and an outcome that is not constant."""
+    def _enough(self, rows: int, p: int, weight: float, y: float, own: float, units: tuple[int, ...]) -> None:
+        """Rows for the columns, and an outcome that is not constant; of holders, where one has several rows."""
         if rows <= p:
             raise ConfigError("MODEL_FEW_ROWS", rows=rows, columns=p)
         family, least = self.law.family, self.limits.events_per_column * p
-        if family == "binomial" and self.question.weights is None and min(y, weight - y) < least:
+        fewest = min(y, weight - y, *units[1:])
+        if family == "binomial" and self.question.weights is None and fewest < least:
             raise ConfigError("MODEL_TOO_FEW_EVENTS", name=self.outcome.name, least=least, columns=p)
         empty = y <= 0 if family in ("poisson", "negative_binomial") else min(y, weight - y) <= 0
         if family in ("poisson", "negative_binomial", "binomial") and empty:
@@ -245,7 +252,7 @@ class GlmPlan:
         columns, collinear = state.columns, state.collinear
         kept, pair = np.arange(len(point)), state.pair
         if state.objective is None:
-            pair = self._pair(state, information)
+            pair = pairs.least(found["pairs"]) if state.units else self._pair(state, information)
             kept = self._independent(state, information, found)
             self._precise(state, information[np.ix_(kept, kept)], rounding["score"], found)
             gone = [number - m for number in range(m, len(point)) if number not in kept]

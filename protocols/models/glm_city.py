@@ -13,8 +13,8 @@ from scipy.special import gammaln, polygamma, psi
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint
-from protocols.models.design import Design, Piece
+from protocols.models import design, fixedpoint, pairs
+from protocols.models.design import Columns, Design, Piece
 from protocols.models.effects import Constants, solved
 from protocols.models.families import Law, Mean
 from protocols.models.fixedpoint import Block, Reals, TooCoarse
@@ -27,7 +27,8 @@ from protocols.ring import Vector
 
 @dataclass(frozen=True)
 class GlmCity:
-    """place: which of the cities answers, counted from 0; only `city_effects: fixed` asks."""
+    """place: which of the cities answers, counted from 0; only `city_effects: fixed` asks. unit: the column that tells holders apart, where
+    one has several rows."""
 
     question: Glm
     dictionary: Dictionary
@@ -37,6 +38,7 @@ class GlmCity:
     design: Design
     offset: Design | None
     place: int | None = None
+    unit: str = ""
 
     @cached_property
     def outcome(self) -> Piece:
@@ -46,7 +48,7 @@ class GlmCity:
     @cached_property
     def reading(self) -> Rows:
         column = "" if self.question.clustered == "city" else self.question.clustered
-        return Rows(self.dictionary, self.design, self.outcome, self.offset, self.question.weights, column)
+        return Rows(self.dictionary, self.design, self.outcome, self.offset, self.question.weights, column, self.unit)
 
     @cached_property
     def heaviest(self) -> float:
@@ -82,6 +84,9 @@ class GlmCity:
         linear, quadratic = max(p, every.linear(p)), max(p * (p + 1) // 2, every.quadratic(p))
         first = 3 + self.cities + 2 * (p - 1) + 2 * (2 * (p - 1) + 4)
         last = 3 + 2 * (2 + 2 * linear + 3 * quadratic + 3 + 3 + 3 + p)
+        if self.unit:
+            apart = Columns(groups=tuple((at,) for at in range(p - 1)))
+            first, last = first + 3 + p - 1, last + pairs.cells(self.design.families, self.design.pieces, apart)
         return fixedpoint.HEADER + max(first, last)
 
     # --- layout
@@ -123,6 +128,7 @@ class GlmCity:
             Block("frequency", 1),
             Block("nonzero", q),
             Block("seen", q),
+            *([Block("without", q), Block("units", 3)] if self.unit else []),
             *([Block("places", self.cities)] if self.question.city_effects == "fixed" else []),
             self.block("x", q, 1.0),
             self.block("square", q, 1.0),
@@ -141,6 +147,9 @@ class GlmCity:
             self.block("score", linear, score * z),
             self.block("information", quadratic, information * z * z),
         ]
+        if self.unit and ask.round == 1:
+            cells = pairs.cells(self.design.families, self.design.pieces, ask.columns)
+            blocks.append(Block("pairs", cells))
         if self.offset is not None:
             blocks.append(self.block("null", 3, max(score, information, deviance)))
         if ask.shape is not None:
@@ -210,8 +219,10 @@ class GlmCity:
             curvature = observed if ask.purpose == "step" and ask.observed else expected
             adjusted = u if not ask.inverse else u + _firth(ask.inverse, z, curvature, mean)
             information = z.T @ (z * curvature[:, None])
+            weights = curvature if used.unit is None else np.bincount(used.unit, curvature)
+            counted = len(y) if used.unit is None else used.holders(np.ones((len(y), 1), bool))[0]
             values = {
-                "spread": np.array([float(len(y)), curvature.sum(), curvature @ curvature]),
+                "spread": np.array([float(counted), weights.sum(), weights @ weights]),
                 "frequency": np.array([frequency]),
                 "deviance": np.array([used.weight @ law.deviance(y, mean) if sound else np.nan]),
                 "pearson": np.array([pearson]),
@@ -220,6 +231,8 @@ class GlmCity:
                 "size": np.diag(information)[1:],
                 "constants": np.array([1.0 if len(y) else 0.0]),
             }
+            if self.unit and ask.round == 1:
+                values["pairs"] = pairs.held(self.design.families, self.design.pieces, ask.columns, used)
             if ask.null is not None:
                 values["null"] = null(self.law, ask.null, used)
             if ask.shape is not None:

@@ -1,8 +1,12 @@
 """Discrete-time hazard: a binomial regression over the months of a holder until its first event. `kind: hazard`.
 
-A holder's rows of an events table are its months, one row each. A holder is at risk from its first row up to the row of its first event,
-with it; what comes after is left out, as are rows in which the event is not known. The city makes these person-months from its holders and
-their rows; what leaves it are the sums of `glm_city.py`. One holder moves a cell by its months together, never split between batches.
+A holder's rows of an events table are its months, one row each. A holder is at risk in each of its rows in the window of the study up to
+the row of its first event, with it. Left out are: rows after that event, all rows of a holder whose first event lies before the window,
+rows in which the event is not known, and months without a row, in which nobody looked. A holder without an event was watched up to its
+last row. The city makes these person-months from its holders and their rows; what leaves it are the sums of `glm_city.py`.
+
+One holder has at most one event, so that the likelihood of its months is the product of theirs and errors are those of a binomial
+regression (docs/adr/0087). Where a count protects holders, it is of holders and not of their months; batches never split one.
 
 With `baseline: month` each month has a constant of its own: months since `opened`, or calendar months. An interaction `month:term` asks
 whether a hazard is proportional.
@@ -11,28 +15,34 @@ Source: J. D. Singer and J. B. Willett, Applied Longitudinal Data Analysis, chap
 R. L. Prentice and L. A. Gloeckler, Biometrics 34 (1978).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
+from scipy.special import ndtri, stdtrit
 
-from protocols.columns import Column, EventRows
+from protocols.columns import Column, EventRows, month_text
 from protocols.dictionary import Boolean, Category, Code, Dictionary, Integer, Read, near
 from protocols.errors import ConfigError
 from protocols.models import design, glm
-from protocols.models.answer import Fit
+from protocols.models.answer import Fit, published
 from protocols.models.effects import CityEffects
-from protocols.models.fixedpoint import Block
+from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
 from protocols.models.glm_keys import Clustered, Names, Ridge
 from protocols.models.interface import Ask, Done, Result, Seen, Sums
+from protocols.models.modelfile import Followed
 from protocols.ring import Vector
+from protocols.statistics.layout import SINCE
+from protocols.statistics.rows import Row, significant
 from protocols.yamltext import Record, Whole
 
 MONTH: Final = "month"
 EVENT: Final = "event"
 HOLDER: Final = "holder"
+BASELINE: Final = "hazard"
 MOST_MONTHS: Final = 120
 
 
@@ -64,9 +74,16 @@ class Months:
     opened: str | None
     count: int
 
+    @property
+    def followed(self) -> Followed:
+        """As a model file has it."""
+        return Followed(
+            table=self.table, event=self.event, opened=self.opened, first=month_text(self.first), count=self.count
+        )
+
     def at_risk(self, events: EventRows, read: Read) -> tuple[EventRows, "Column"]:
         """The rows at risk, and the month of each, counted from 0. Pre-condition: rows of a holder stand together, months ascending."""
-        rows = events.within(self.first, self.last)
+        rows = events.taken(events.month <= self.last)
         event = rows.columns[self.event]
         happened = event.known & (event.values.astype(np.int64) == 1)
         before = np.cumsum(happened) - happened  # events in earlier rows, of all holders
@@ -74,7 +91,7 @@ class Months:
             np.flatnonzero(np.r_[True, rows.holder[1:] != rows.holder[:-1]]) if len(rows.holder) else np.zeros(0, int)
         )
         owed = np.repeat(before[starts], np.diff(np.r_[starts, len(rows.holder)]))
-        rows = rows.taken(before == owed)
+        rows = rows.taken((before == owed) & (rows.month >= self.first))
         if self.opened is None:
             return rows, Column(rows.month - self.first, np.ones(len(rows.month), bool))
         since = read(self.opened)
@@ -86,21 +103,20 @@ class Months:
     def expanded(self, events: EventRows, read: Read, holder_names: frozenset[str]) -> tuple[Read, int]:
         """Columns of person-months by name, and how many there are. Names of holders come first."""
         rows, month = self.at_risk(events, read)
-        count = len(rows.holder)
+        made = {
+            **rows.columns,
+            MONTH: month,
+            HOLDER: Column(rows.holder, np.ones(len(rows.holder), bool)),
+            EVENT: rows.columns[self.event],
+        }
 
         def column(name: str) -> Column:
-            if name == MONTH:
-                return month
-            if name == HOLDER:
-                return Column(rows.holder, np.ones(count, bool))
-            if name == EVENT:
-                return rows.columns[self.event]
-            if name in holder_names:
+            if name not in made or (name in holder_names and name in rows.columns):
                 given = read(name)
-                return Column(given.values[rows.holder], given.known[rows.holder])
-            return rows.columns[name]
+                made[name] = Column(given.values[rows.holder], given.known[rows.holder])
+            return made[name]
 
-        return column, count
+        return column, len(rows.holder)
 
 
 @dataclass(frozen=True)
@@ -154,10 +170,11 @@ class HazardPlan:
         return self.inner.drawn(ask)
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:  # noqa: ARG002 as many as the events say
-        """`read` is a `Reading`, whose table has the events of these holders. A city without the table measures no person-month."""
+        """`read` is a `Reading`, whose table has the events of these holders. A city without the table, or without a variable of it that is
+        read, measures no person-month."""
         table: Any = getattr(read, "table", None)
         events = table.events.get(self.months.table) if table is not None else None
-        if events is None:
+        if events is None or not set(self.reads) <= events.columns.keys():
             empty = {name: Column(np.zeros(0, np.int64), np.zeros(0, bool)) for name in self.reads}
             events = EventRows(np.zeros(0, np.int64), np.zeros(0, np.int64), empty)
         column, count = self.months.expanded(events, read, self.holder_names)
@@ -173,11 +190,50 @@ class HazardPlan:
         return self.inner.seen(state)
 
     def result(self, state: Fitting) -> Result:
-        return self.inner.result(state)
+        """The regression; the hazard of each month; what scores the next one."""
+        found, fit = self.inner.result(state), self.finalize(state)
+        said = published(fit)
+        if not found.model:  # nothing was fitted, or cities have constants of their own
+            return replace(said, tests=found.tests)
+        model = dict(found.model)
+        model["outcome"] = f"{self.months.table}.{self.months.event}"
+        model["fit"] = {**model["fit"], "kind": "hazard", "months": self.months.followed.model_dump(mode="json")}
+        covariance, terms = np.array(fit.covariance), [each.term for each in fit.coefficients]
+        rows = self._baseline(state, terms, np.array([each.estimate for each in fit.coefficients]), covariance, fit)
+        return replace(said, tests=found.tests, model=model, rows=rows)
 
     def finalize(self, state: Fitting) -> Fit:
-        """`n` counts person-months."""
-        return self.inner.finalize(state)
+        """`n` counts person-months, `holders` who has them."""
+        fit = self.inner.finalize(state)
+        return replace(fit, holders=state.units[0], events=state.units[1]) if state.units else fit
+
+    def _baseline(
+        self, state: Fitting, terms: Sequence[str], estimates: Reals, covariance: Reals, fit: Fit
+    ) -> tuple[Row, ...]:
+        """The hazard in each month of one whose other columns are at their means. None where a month has no constant of its own, or where
+        terms of it differ by month. A month that too few holders have is not told."""
+        codes = self.inner.dictionary.codes(MONTH)
+        month = [f"{MONTH}[{code}]" for code in codes]
+        if not codes or any(each.term.count(MONTH) and ":" in each.term for each in fit.coefficients):
+            return ()
+        own = [name in month for name in terms[1:]]
+        means = np.where(own, 0.0, np.array(state.columns.centre))
+        law, tail = self.inner.law, (1 - self.inner.confidence) / 2
+        reach = -float(ndtri(tail) if fit.degrees is None else stdtrit(fit.degrees, tail))
+        found = []
+        for code, name in zip(codes, month, strict=True):
+            keys = {MONTH if self.months.opened is None else SINCE: code}
+            if code != codes[0] and name not in terms:
+                found.append(Row(BASELINE, keys, obs_status="x"))
+                continue
+            at = np.concatenate([[1.0], np.where([each == name for each in terms[1:]], 1.0, means)])
+            eta, error = float(at @ estimates), float(np.sqrt(at @ covariance @ at))
+            middle, low, high = (float(law.mean(np.array([each])).mu[0]) for each in (eta, *(eta + reach * error * np.array([-1, 1]))))
+            slope = float(law.mean(np.array([eta])).slope[0])
+            numbers = {"estimate": middle, "se_sampling": slope * error, "ci_low": low, "ci_high": high}
+            rounded = {key: significant(value) for key, value in numbers.items()}
+            found.append(Row(BASELINE, keys, se_noise=0.0, obs_status=fit.obs_status, **rounded))
+        return tuple(found)
 
 
 def plan(
@@ -210,6 +266,9 @@ def plan(
         raise ConfigError("MODEL_TOGETHER", key="opened", other="no months" if question.opened else "no opened")
     if question.city_effects == "random":
         raise ConfigError("MODEL_TOGETHER", key="kind: hazard", other="city_effects: random")
+    clustered = question.errors.cluster if isinstance(question.errors, Clustered) else "city"
+    if clustered not in ("city", HOLDER, *dictionary.known()):  # months of one holder lie in one cluster
+        raise ConfigError("STUDY_VARIABLE", name=clustered, near=near(clustered, dictionary.known()))
     first, last = window
     months = Months(table, event, first, last, question.opened, question.months or last - first + 1)
     dated = question.baseline == "month"
@@ -238,6 +297,7 @@ def plan(
     )
     rows = most_holders * min(entry.most_rows_per_holder, months.count)
     inner = glm.plan(regression, expanded, cities, rows, study, limits, confidence, labels)
+    inner = replace(inner, city=replace(inner.city, unit=HOLDER))
     return HazardPlan(inner, months, frozenset((*holders, *dictionary.derived)))
 
 

@@ -100,16 +100,37 @@ class _Weighted(Record):
         return self
 
 
-class Linear(_Weighted):
+class _Linear(_Weighted):
     """eta = sum of weights times columns, plus the offset; mean by the link."""
 
-    kind: Literal["glm"] = "glm"
     family: Family
     link: Link
     alpha: Annotated[Real, Field(gt=0)] | None = None
     terms: Names = ()
     missing: Literal["drop", "indicator"] = "drop"
     offset: str | None = None
+
+
+class Linear(_Linear):
+    kind: Literal["glm"] = "glm"
+
+
+class Followed(Record):
+    """Whose months a hazard is about: rows of `table` until `event` is true. Its months are `count` calendar months from `first` on, or, where
+    it is given, as many since `opened`, a date of the holder."""
+
+    table: str
+    event: str
+    opened: str | None
+    first: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+    count: Annotated[Whole, Field(ge=1)]
+
+
+class Monthly(_Linear):
+    """The hazard of a holder's next month, by what its last row says (`ahead.py`)."""
+
+    kind: Literal["hazard"] = "hazard"
+    months: Followed
 
 
 class Points(Record):
@@ -228,7 +249,7 @@ class Predictor(Record):
 
     variables: tuple[Taken, ...]
     outcome: str
-    fit: Annotated[Linear | Card | Trees, Field(discriminator="kind")]
+    fit: Annotated[Linear | Monthly | Card | Trees, Field(discriminator="kind")]
     reference: Reference | None = None
 
     @property
@@ -252,7 +273,7 @@ class Predictor(Record):
     def needs(self) -> tuple[str, ...]:
         """The variables that a row must bring. Errors: `ConfigError` where a term is none of this domain."""
         match self.fit:
-            case Linear() as fit:
+            case Linear() | Monthly() as fit:
                 terms = (*fit.terms, *(() if fit.offset is None else (fit.offset,)))
                 return Design.of(terms, self.domain).variables
             case Card() as fit:
@@ -277,7 +298,7 @@ class Predictor(Record):
         """The variables that the fit reads. Errors: `ConfigError`, `Faults` where it does not fit its own domain."""
         yield from self.needs
         match self.fit:
-            case Linear() as fit:
+            case Linear() | Monthly() as fit:
                 if fit.link not in LINKS[fit.family] or (fit.family == "negative_binomial") != (fit.alpha is not None):
                     raise Faults([(("fit", "link"), Both("与 family 不符", "does not go with the family"))])
                 known = {piece.name for piece in Design.of(fit.terms, self.domain, fit.missing).pieces}
