@@ -52,7 +52,7 @@ events:
 variables:
   sex: {{from: main.sex}}
   owner: {{from: main.owner}}
-  opened: {{from: main.opened, parse: [iso]}}
+  opened: {{from: main.opened, parse: [yyyy-mm-dd]}}
 """
 POLICY: Final = (
     "policy: 1\nkinds: {exact: all}\nexact: {min_cohort: 1, min_cohort_by_city: 1, min_pooled: 1, min_cell: 1, min_column: 1}\n"

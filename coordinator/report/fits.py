@@ -24,6 +24,7 @@ TITLES: Final = {  # of each kind, the key that says what it is about
     "ordinal": "outcome",
     "multinomial": "outcome",
     "cox": "event",
+    "hazard": "event",
     "evaluate": "model",
 }
 MOST_SPOTS: Final = 40  # terms of one picture
@@ -116,7 +117,7 @@ def sentence(wording: Wording, question: Question) -> Markup:
     kind = RATIOS.get(str(question.asked.get("link") or LINKS.get(family, "")), "plain")
     ends = [each or 0.0 for each in (first.estimate, first.ci_low, first.ci_high)]
     shown = [significant(exp(each) if kind in ("odds", "ratio") else each) for each in ends]
-    of = wording.variable(str(question.asked.get("outcome", "")))
+    of = wording.variable(str(question.asked.get(TITLES[question.kind], "")))
     values = {"term": wording.term(first.term), "of": of, "value": shown[0], "interval": span(shown[1], shown[2])}
     return wording.say(f"figure_glm_{kind}", **values, confidence=wording.percent())
 

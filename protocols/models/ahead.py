@@ -12,9 +12,7 @@ import numpy as np
 from protocols.columns import Column, EventRows, latest, month_number, month_of_text, months_of_days
 from protocols.dictionary import Dictionary, Read, Reading, Table
 from protocols.models.design import Flags
-from protocols.models.modelfile import Followed, Monthly, Predictor
-
-MONTH = "month"
+from protocols.models.modelfile import MONTH, Followed, Monthly, Predictor
 
 
 def dictionary_of(fit: Monthly, domain: Dictionary, meant: Dictionary) -> Dictionary:

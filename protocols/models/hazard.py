@@ -26,23 +26,25 @@ from scipy.special import ndtri, stdtrit
 from protocols.columns import Column, EventRows, month_text
 from protocols.dictionary import Boolean, Category, Code, Dictionary, Integer, Read, near
 from protocols.errors import ConfigError
-from protocols.models import design, glm
+from protocols.models import design, glm, saved
 from protocols.models.answer import Fit, published
 from protocols.models.effects import CityEffects
+from protocols.models.families import Law
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
 from protocols.models.glm_keys import Clustered, Names, Ridge
 from protocols.models.interface import Ask, Done, Result, Seen, Sums
-from protocols.models.modelfile import Followed
+from protocols.models.modelfile import MONTH as MONTH
+from protocols.models.modelfile import Followed, Linear, Monthly
 from protocols.ring import Vector
 from protocols.statistics.layout import SINCE
 from protocols.statistics.rows import Row, significant
 from protocols.yamltext import Record, Whole
 
-MONTH: Final = "month"
 EVENT: Final = "event"
 HOLDER: Final = "holder"
 BASELINE: Final = "hazard"
+INTERCEPT: Final = "intercept"
 MOST_MONTHS: Final = 120
 
 
@@ -61,6 +63,22 @@ class Hazard(Record):
     errors: Literal["model", "robust", "hc0", "hc1"] | Clustered = "model"
     penalty: Ridge | None = None
     city_effects: CityEffects = "none"
+
+    @property
+    def regression(self) -> Glm:
+        """Of person-months."""
+        dated = self.baseline == "month" and MONTH not in self.terms
+        return Glm(
+            family="binomial",
+            link=self.link,
+            outcome=EVENT,
+            terms=(MONTH, *self.terms) if dated else self.terms,
+            missing=self.missing,
+            collinear=self.collinear,
+            errors=self.errors,
+            penalty=self.penalty,
+            city_effects=self.city_effects,
+        )
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,33 @@ class Months:
 
 
 @dataclass(frozen=True)
+class AtMeans:
+    """Coefficients with their covariances: all of it, and what of it is sampling. means: of the columns, 1 of the constant. reach: of an
+    interval, in errors."""
+
+    means: Reals
+    estimates: Reals
+    covariance: Reals
+    sampling: Reals
+    reach: float
+
+    def hazard(self, law: Law, x: Reals) -> dict[str, float]:
+        """Of a holder with these columns, with its errors to first order; its interval is that of the linear predictor."""
+        eta = float(x @ self.estimates)
+        error, sampling = (float(np.sqrt(x @ each @ x)) for each in (self.covariance, self.sampling))
+        mean = law.mean(eta + self.reach * error * np.array([0.0, -1.0, 1.0]))
+        middle, low, high = mean.mu.tolist()
+        slope = float(mean.slope[0])
+        return {
+            "estimate": middle,
+            "se_noise": slope * float(np.sqrt(max(error**2 - sampling**2, 0.0))),
+            "se_sampling": slope * sampling,
+            "ci_low": low,
+            "ci_high": high,
+        }
+
+
+@dataclass(frozen=True)
 class HazardPlan:
     """A binomial regression (`inner`) over person-months."""
 
@@ -143,6 +188,12 @@ class HazardPlan:
     def scope(self) -> str:
         """Months of one holder are measured together."""
         return f"group:{HOLDER}" if self.inner.scope == "rows" else self.inner.scope
+
+    @property
+    def most_months(self) -> int:
+        """Of one holder."""
+        kept = self.inner.dictionary.events[self.months.table].most_rows_per_holder
+        return min(kept, self.months.last - self.months.first + 1, self.months.count)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -170,15 +221,17 @@ class HazardPlan:
         return self.inner.drawn(ask)
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:  # noqa: ARG002 as many as the events say
-        """`read` is a `Reading`, whose table has the events of these holders. A city without the table, or without a variable of it that is
-        read, measures no person-month."""
+        return self.inner.measure(ask, *self.person_months(read))
+
+    def person_months(self, read: Read) -> tuple[Read, int]:
+        """Columns of person-months by name, and how many there are. `read` is a `Reading`, whose table has the events of these holders. A city
+        without the table, or without a variable of it that is read, has none."""
         table: Any = getattr(read, "table", None)
         events = table.events.get(self.months.table) if table is not None else None
         if events is None or not set(self.reads) <= events.columns.keys():
             empty = {name: Column(np.zeros(0, np.int64), np.zeros(0, bool)) for name in self.reads}
             events = EventRows(np.zeros(0, np.int64), np.zeros(0, np.int64), empty)
-        column, count = self.months.expanded(events, read, self.holder_names)
-        return self.inner.measure(ask, column, count)
+        return self.months.expanded(events, read, self.holder_names)
 
     def encode(self, ask: Ask, sums: Sums) -> Vector:
         return self.inner.encode(ask, sums)
@@ -191,48 +244,51 @@ class HazardPlan:
 
     def result(self, state: Fitting) -> Result:
         """The regression; the hazard of each month; what scores the next one."""
-        found, fit = self.inner.result(state), self.finalize(state)
-        said = published(fit)
-        if not found.model:  # nothing was fitted, or cities have constants of their own
-            return replace(said, tests=found.tests)
-        model = dict(found.model)
-        model["outcome"] = f"{self.months.table}.{self.months.event}"
-        model["fit"] = {**model["fit"], "kind": "hazard", "months": self.months.followed.model_dump(mode="json")}
-        covariance, terms = np.array(fit.covariance), [each.term for each in fit.coefficients]
-        rows = self._baseline(state, terms, np.array([each.estimate for each in fit.coefficients]), covariance, fit)
-        return replace(said, tests=found.tests, model=model, rows=rows)
+        fit = self.finalize(state)
+        said, terms = published(fit), [each.term for each in fit.coefficients]
+        if terms.count(INTERCEPT) != 1:  # nothing was fitted, or cities have constants of their own
+            return said
+        rows = self.baseline(terms, self._at_means(state, fit), fit.obs_status)
+        return replace(said, rows=rows, model=self.left(saved.linear(self.inner, state)))
+
+    def left(self, plain: Linear) -> dict[str, Any]:
+        """What scores the next month by this regression of person-months."""
+        kept = {name: getattr(plain, name) for name in type(plain).model_fields if name != "kind"}
+        outcome, inner = f"{self.months.table}.{self.months.event}", self.inner
+        fit = Monthly(**kept, months=self.months.followed)
+        return saved.left(inner.design.variables, outcome, fit, inner.dictionary)
+
+    def _at_means(self, state: Fitting, fit: Fit) -> AtMeans:
+        covariance, tail = np.array(fit.covariance), (1 - self.inner.confidence) / 2
+        return AtMeans(
+            means=np.array([1.0, *state.columns.centre]),
+            estimates=np.array([each.estimate for each in fit.coefficients]),
+            covariance=covariance,
+            sampling=covariance,
+            reach=-float(ndtri(tail) if fit.degrees is None else stdtrit(fit.degrees, tail)),
+        )
 
     def finalize(self, state: Fitting) -> Fit:
         """`n` counts person-months, `holders` who has them."""
         fit = self.inner.finalize(state)
         return replace(fit, holders=state.units[0], events=state.units[1]) if state.units else fit
 
-    def _baseline(
-        self, state: Fitting, terms: Sequence[str], estimates: Reals, covariance: Reals, fit: Fit
-    ) -> tuple[Row, ...]:
-        """The hazard in each month of one whose other columns are at their means. None where a month has no constant of its own, or where
-        terms of it differ by month. A month that too few holders have is not told."""
-        codes = self.inner.dictionary.codes(MONTH)
-        month = [f"{MONTH}[{code}]" for code in codes]
-        if not codes or any(each.term.count(MONTH) and ":" in each.term for each in fit.coefficients):
+    def baseline(self, terms: Sequence[str], at: AtMeans, obs_status: str) -> tuple[Row, ...]:
+        """The hazard of each month. None where a month has no constant of its own, or where what a term does differs by month. A month that
+        too few holders have has joined the first, and is not told."""
+        codes, names = self.inner.dictionary.codes(MONTH), f"{MONTH}["
+        if not codes or any(":" in term and names in term for term in terms):
             return ()
-        own = [name in month for name in terms[1:]]
-        means = np.where(own, 0.0, np.array(state.columns.centre))
-        law, tail = self.inner.law, (1 - self.inner.confidence) / 2
-        reach = -float(ndtri(tail) if fit.degrees is None else stdtrit(fit.degrees, tail))
+        month = MONTH if self.months.opened is None else SINCE
         found = []
-        for code, name in zip(codes, month, strict=True):
-            keys = {MONTH if self.months.opened is None else SINCE: code}
+        for code in codes:
+            name = f"{names}{code}]"
             if code != codes[0] and name not in terms:
-                found.append(Row(BASELINE, keys, obs_status="x"))
+                found.append(Row(BASELINE, {month: code}, obs_status="x"))
                 continue
-            at = np.concatenate([[1.0], np.where([each == name for each in terms[1:]], 1.0, means)])
-            eta, error = float(at @ estimates), float(np.sqrt(at @ covariance @ at))
-            middle, low, high = (float(law.mean(np.array([each])).mu[0]) for each in (eta, *(eta + reach * error * np.array([-1, 1]))))
-            slope = float(law.mean(np.array([eta])).slope[0])
-            numbers = {"estimate": middle, "se_sampling": slope * error, "ci_low": low, "ci_high": high}
-            rounded = {key: significant(value) for key, value in numbers.items()}
-            found.append(Row(BASELINE, keys, se_noise=0.0, obs_status=fit.obs_status, **rounded))
+            here = [float(term == name) if term.startswith(names) else mean for term, mean in zip(terms, at.means, strict=True)]
+            numbers = {key: significant(value) for key, value in at.hazard(self.inner.law, np.array(here)).items()}
+            found.append(Row(BASELINE, {month: code}, obs_status=obs_status, **numbers))
         return tuple(found)
 
 
@@ -284,19 +340,8 @@ def plan(
         **reserved,
     }
     expanded = dictionary.model_copy(update={"variables": variables})
-    regression = Glm(
-        family="binomial",
-        link=question.link,
-        outcome=EVENT,
-        terms=((MONTH,) if dated and MONTH not in question.terms else ()) + tuple(question.terms),
-        missing=question.missing,
-        collinear=question.collinear,
-        errors=question.errors,
-        penalty=question.penalty,
-        city_effects=question.city_effects,
-    )
     rows = most_holders * min(entry.most_rows_per_holder, months.count)
-    inner = glm.plan(regression, expanded, cities, rows, study, limits, confidence, labels)
+    inner = glm.plan(question.regression, expanded, cities, rows, study, limits, confidence, labels)
     inner = replace(inner, city=replace(inner.city, unit=HOLDER))
     return HazardPlan(inner, months, frozenset((*holders, *dictionary.derived)))
 

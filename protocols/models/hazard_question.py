@@ -6,17 +6,21 @@ told, deviance, score and information, and once how many holders have each pair 
 coordinator and by every city.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from protocols.errors import HpfedError
-from protocols.models import glm, hazard
+from protocols.models import glm, hazard, private, private_hazard
 from protocols.models.design import Columns, parse
 from protocols.models.hazard import HOLDER, MONTH, Hazard, HazardPlan
-from protocols.models.interface import Ask
+from protocols.models.interface import Ask, Draw
 from protocols.models.newton import Fitting
-from protocols.models.question import ManyRounds, Setting
+from protocols.models.private import PrivateAsk
+from protocols.models.private_hazard import PrivateHazard
+from protocols.models.question import ManyRounds, Setting, supposed
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Blocks, Domain, Months
+from protocols.statistics.question import Fault, Release
 
 
 class HazardQuestion(ManyRounds, Hazard):
@@ -26,6 +30,7 @@ class HazardQuestion(ManyRounds, Hazard):
         events={"contributions": tuple({"amount": "0", "state": "sealed", "active": "true"} for _ in range(6))},
     )
     STATE = Fitting
+    MODES = ("dp", "exact")
 
     kind: Literal["hazard"] = "hazard"
 
@@ -55,9 +60,9 @@ class HazardQuestion(ManyRounds, Hazard):
             return Months(0, domain.dictionary.events[found[0]].most_rows_per_holder)
         return domain.months_of(None if found is None else found[0])
 
-    def planned(self, setting: Setting) -> HazardPlan:
+    def planned(self, setting: Setting) -> HazardPlan | PrivateHazard:
         months = self._months(setting.domain) if setting.dictionary.event_of(self.event) else Months(0, 1)
-        return hazard.plan(
+        made = hazard.plan(
             self,
             setting.dictionary,
             setting.cities,
@@ -66,6 +71,22 @@ class HazardQuestion(ManyRounds, Hazard):
             (months.first, months.last),
             confidence=setting.confidence,
         )
+        return made if setting.domain.exact else private_hazard.plan(made, setting, self.id)
+
+    def asks_of(self, model: object) -> type[Ask]:
+        return PrivateAsk if isinstance(model, PrivateHazard) else Ask
+
+    def draws(self, domain: Domain) -> tuple[Draw, ...]:
+        plan = self.planned(supposed(domain))
+        return plan.draws if isinstance(plan, PrivateHazard) else ()
+
+    def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:
+        """Of mode dp, links and keys that have no bound on what one holder changes."""
+        yield from super().faults_beside(domain, release)
+        table = domain.dictionary.event_of(self.event) if not domain.exact else None
+        what = None if table is None else private.not_offered(self.regression)
+        if what is not None:
+            yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} ({what})"})
 
     def example_asks(self, model: HazardPlan) -> tuple[Ask, ...]:
         """Around 0, with every column in the fit."""

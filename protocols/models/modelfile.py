@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Field, ValidationError, model_validator
 
 from protocols.canonical import canonical, digest
-from protocols.dictionary import Dictionary
+from protocols.dictionary import Category, Code, Dictionary
 from protocols.errors import Both, ConfigError, Place
 from protocols.models.binning import Bins, Edges, Names
 from protocols.models.design import NUMERIC, Design, range_of
@@ -25,6 +25,7 @@ from protocols.yamltext import Document, Faults, Flag, Real, Record, Whole, fit
 FORMAT: Final = "hpf-model@1"
 MOST_BYTES: Final = 32 << 20
 MOST_BANDS: Final = 10
+MONTH: Final = "month"  # of a hazard, as terms name it
 Reals: TypeAlias = Edges
 Wholes: TypeAlias = tuple[Whole, ...]
 Flags: TypeAlias = tuple[Flag, ...]
@@ -260,14 +261,19 @@ class Predictor(Record):
     @cached_property
     def domain(self) -> Dictionary:
         """The variables of the model as a dictionary of its own. A model of the constant alone has one that nothing reads."""
-        entries = {each.name: each.declared() for each in self.variables} or {"nothing": {"type": "boolean"}}
+        dated = {each.name: each for each in self.variables if isinstance(self.fit, Monthly) and each.name == MONTH and each.codes}
+        entries = {each.name: each.declared() for each in self.variables if each.name not in dated}
+        entries = entries or {"nothing": {"type": "boolean"}}
         plain = {name.replace("city.", "city_"): entry for name, entry in entries.items()}
         tree = {"dictionary": "of-a-model", "version": "1", "variables": plain}
         found = Dictionary.model_validate_json(json.dumps(tree), strict=True)
         named = dict(
             zip(entries, found.variables.values(), strict=True)
         )  # attributes of cities have a dot in their name
-        return found.model_copy(update={"variables": named})
+        months = {  # whose codes, as 2021-08, no dictionary has
+            name: Category(type="category", codes={code: Code() for code in each.codes}) for name, each in dated.items()
+        }
+        return found.model_copy(update={"variables": {**months, **named}})
 
     @property
     def needs(self) -> tuple[str, ...]:
