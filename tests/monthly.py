@@ -1,5 +1,6 @@
 """Three small cities whose holders have a row for each month, for studies of when something happens."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,8 +84,10 @@ class Monthly:
         (self.folder / "study.yaml").write_text(text + questions, encoding="utf-8")
         return studies.load(self.folder / "study.yaml")
 
-    def ask(self, study: Study, seed: int = 3) -> world.Outcome:
-        return world.run(study, self.folder, self.homes, seed=seed)
+    def ask(self, study: Study, tmp: Path, seed: int = 3) -> world.Outcome:
+        homes = world.fresh_homes(tmp)
+        shutil.copytree(self.homes, homes, dirs_exist_ok=True)
+        return world.run(study, self.folder, homes, seed=seed)
 
     @property
     def at_risk(self) -> pd.DataFrame:

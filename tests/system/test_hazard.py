@@ -30,8 +30,8 @@ def cities(tmp_path_factory: pytest.TempPathFactory) -> Monthly:
 
 
 @pytest.fixture(scope="module")
-def outcome(cities: Monthly) -> world.Outcome:
-    return cities.ask(cities.study(QUESTIONS))
+def outcome(cities: Monthly, tmp_path_factory: pytest.TempPathFactory) -> world.Outcome:
+    return cities.ask(cities.study(QUESTIONS), tmp_path_factory.mktemp("outcome"))
 
 
 def dummies(values: pd.Series, codes: tuple[Any, ...]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def test_the_model_scores_the_next_month_of_who_is_still_at_risk(
 
 def test_a_hazard_with_noise_is_charged_and_its_intervals_hold_the_pooled_fit(cities: Monthly, tmp_path: Path) -> None:
     asked = "  - {id: noisy, kind: hazard, event: stopped, terms: [month, owner, state], baseline: none}\n"
-    outcome = cities.ask(cities.study(asked, "dp"))
+    outcome = cities.ask(cities.study(asked, "dp"), tmp_path)
     entry, table = results(outcome)["questions"]["noisy"], cities.at_risk
     x = [np.ones(len(table)), table["at"], table["owner"] == "true", *dummies(table["state"], STATES).values()]
     design = np.column_stack(x).astype(float)
