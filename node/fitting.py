@@ -8,7 +8,7 @@ encoded    the integers of all answers, end to end
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Turn:
     session: Session
     asks: Asks
     blocks: tuple[int, ...] = ()  # of the reservation, in mode dp: what the round releases
+    limits: protect.Thresholds = protect.SHIPPED
 
 
 def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
@@ -50,12 +51,18 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
     """
     at, asks = session.asked(ask)
     exact = policy.file.exact
-    limits = protect.Thresholds(exact.min_pooled, exact.min_column, exact.min_cell, exact.most_parameters_per_row)
+    limits = protect.Thresholds(
+        exact.min_pooled,
+        exact.min_column,
+        exact.min_cell,
+        exact.most_parameters_per_row,
+        exact.min_cohort_by_city,
+    )
     for name, seen in session.models.seen(at):
         no = protect.crowded(name, seen, limits)
         if no is not None:
             raise no
-    return Turn(session, asks, session.released(asks))
+    return Turn(session, asks, session.released(asks), limits)
 
 
 @dataclass(frozen=True)
@@ -71,16 +78,25 @@ class Rows:
 
 
 def encoded(turn: Turn, rows: Rows) -> Vector:
-    """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, SNAPSHOT_OUT_OF_DOMAIN: rows stand behind them."""
-    models, found = turn.session.models.models, measured(turn, rows)
+    """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, EXACT_COHORT, EXACT_THIN, SNAPSHOT_OUT_OF_DOMAIN: rows
+    stand behind them."""
+    models, found = here(turn, rows), measured(turn, rows)
     for name, ask in turn.asks.items():
         protect.spread(ask, found[name])  # shown
+        protect.alone(name, found[name], turn.limits)
     return np.concatenate([models[name].encode(ask, found[name]) for name, ask in turn.asks.items()])
+
+
+def here(turn: Turn, rows: Rows) -> dict[str, Any]:
+    """The models as this city measures them."""
+    models, names = turn.session.models, turn.session.agreement.names
+    place = names.index(rows.city) if rows.city in names else 0
+    return {name: models.questions[name].placed(models.models[name], place) for name in turn.asks}
 
 
 def measured(turn: Turn, rows: Rows) -> dict[str, Sums]:
     """The sums of each question over all rows of its cohort; over none in a city that cannot map what it reads."""
-    study, models = turn.session.study, turn.session.models
+    study, models, planned = turn.session.study, turn.session.models, here(turn, rows)
     found: dict[str, Sums] = {}
     for names, tables in _passes(turn, rows):
         for table in tables:
@@ -88,7 +104,7 @@ def measured(turn: Turn, rows: Rows) -> dict[str, Sums]:
             for name in names:
                 inside = _inside(study, models.questions[name], whole, rows.cannot)
                 read = Reading(inside, study.meant, study.file.as_of)
-                sums = models.models[name].measure(turn.asks[name], read, inside.holders)
+                sums = planned[name].measure(turn.asks[name], read, inside.holders)
                 found[name] = found[name] + sums if name in found else sums
     return found
 

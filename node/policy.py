@@ -589,6 +589,10 @@ def _rounds(study: Study, policy: Policy) -> Iterator[Refusal]:
     limits, models = policy.file.limits, Fits.of(study.file.questions, supposed(study.domain))
     if study.exact and not policy.file.models.open_transcript:
         yield Refusal("MODEL_TRANSCRIPT")
+    for question in study.many:
+        for key in question.discloses():
+            if not getattr(policy.file.models, key):
+                yield Refusal("POLICY_MODELS", name=question.id, key=f"models.{key}")
     if models.most_rounds > limits.most_rounds:
         yield Refusal("MODEL_ROUNDS", round=models.most_rounds, limit=limits.most_rounds)
     if models.most_cells > limits.most_cells:

@@ -196,6 +196,8 @@ class GlmPlan:
         p = 1 + len(columns.groups)
         units = tuple(round(float(each)) for each in found.values.get("units", ()))
         self._enough(rows, max(p, constants.linear(p)), weight, y, own, units)
+        if "telling" in found.values and found.number("telling") < self.limits.column_cities:
+            return state.model_copy(update={"purpose": "done", "cause": "few_cities", "sums": (found.number("frequency"),)})
         constant = self.law.link_of(y / weight) - shift / weight
         if self.law.link == "inverse":
             constant = self.law.link_of(y / weight)
@@ -290,7 +292,8 @@ class GlmPlan:
         return self._forward(accepted, point, step, floor, found)
 
     def _pair(self, state: Fitting, information: Reals) -> int | None:
-        """Rows of the thinnest pair of codes. None where cities have left their own constants out of the information."""
+        """Rows of the thinnest pair of codes. None where cities have left their own constants out of the information. What the constant of
+        a city goes with is a table of its own, which it looks at itself (`protect.alone`)."""
         m, q = self.constants(state).count, len(state.columns.groups)
         if m == 0:
             return None
