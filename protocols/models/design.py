@@ -232,6 +232,12 @@ class Design:
         alone = [(at,) for at in range(ends[-1], len(self.pieces))]
         return (*(tuple(range(first, end)) for first, end in pairwise(ends)), *alone)
 
+    @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """The names of the columns of each term."""
+        pairs = zip(self.terms, self.families, strict=False)
+        return {str(term): tuple(self.pieces[place].name for place in family) for term, family in pairs}
+
     def of_term(self, term: Term, zero: bool = False) -> Iterator[Piece]:
         """`zero`: its columns are 0 where a value is missing."""
         for parts in product(*(self._of_factor(factor) for factor in term.factors)):

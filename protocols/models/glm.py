@@ -17,7 +17,7 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton, pairs
-from protocols.models.answer import Fit, published
+from protocols.models.answer import Fit, published, tests
 from protocols.models.certificate import predicted
 from protocols.models.design import Design, Moments, Piece
 from protocols.models.effects import Constants
@@ -39,6 +39,7 @@ from protocols.models.newton import Limits as Limits
 from protocols.models.rows import Weights as Weights
 from protocols.models.sparse import ebic, minimum, penalised, residual, strengths
 from protocols.ring import Vector
+from protocols.statistics.rows import Test
 
 MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors
 SMALL_LINEAR: Final = 1e-10  # a last step where each step is only a share of the one before
@@ -444,7 +445,7 @@ class GlmPlan:
         from protocols.models import saved  # which is about this plan
 
         fit = self.finalize(state)
-        found, constants = published(fit), sum(each.term == "intercept" for each in fit.coefficients)
+        found, constants = published(fit, self.tests(fit)), sum(each.term == "intercept" for each in fit.coefficients)
         if (
             constants != 1
         ):  # nothing was fitted, cities have constants of their own, or terms were chosen: nothing scores by it
@@ -453,6 +454,12 @@ class GlmPlan:
         variables = (*self.design.variables, *(offset.variables if offset else ()))
         model = saved.left(variables, self.outcome.name, saved.linear(self, state), self.dictionary)
         return replace(found, model=model)
+
+    def tests(self, fit: Fit) -> tuple[Test, ...]:
+        question = self.question
+        plain = question.errors == "model" and question.penalty is None and question.city_effects == "none"
+        known = not self.law.dispersed and question.dispersion is None and not question.estimates_alpha
+        return tests(fit, self.design.named, plain and known)
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""

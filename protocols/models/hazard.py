@@ -245,7 +245,7 @@ class HazardPlan:
     def result(self, state: Fitting) -> Result:
         """The regression; the hazard of each month; what scores the next one."""
         fit = self.finalize(state)
-        said, terms = published(fit), [each.term for each in fit.coefficients]
+        said, terms = published(fit, self.inner.tests(fit)), [each.term for each in fit.coefficients]
         if terms.count(INTERCEPT) != 1:  # nothing was fitted, or cities have constants of their own
             return said
         rows = self.baseline(terms, self._at_means(state, fit), fit.obs_status)

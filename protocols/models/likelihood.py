@@ -15,7 +15,7 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton
-from protocols.models.answer import Fit, coefficients, published
+from protocols.models.answer import Fit, coefficients, published, tests
 from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
@@ -372,7 +372,8 @@ class LikelihoodPlan:
 
     def result(self, state: Fitting) -> Result:
         """`finalize` as results.json has it."""
-        return published(self.finalize(state))
+        fit = self.finalize(state)
+        return published(fit, tests(fit, self.design.named, not fit.cause))
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""
