@@ -18,7 +18,7 @@ from simulations.cities.streams import Streams
 from tests.models.federation import OPEN, secure_sum
 
 SEED: Final = 20220531
-ROWS: Final = 4_000  # accounts of a city
+ROWS: Final = 2_500  # accounts of a city
 FIRST: Final = 2021 * 12 + 7
 MONTHS: Final = facts.MONTHS
 AS_OF: Final = date(2022, 5, 31)
@@ -101,7 +101,7 @@ def test_the_planted_slopes_are_found_again() -> None:
     assert np.abs(z).max() < 3.5, dict(zip(SLOPES, z, strict=True))
 
 
-@pytest.mark.slow  # two hundred fits of 24,000 accounts each
+@pytest.mark.slow  # two hundred fits of 15,000 accounts each
 def test_intervals_hold_the_planted_slopes_as_often_as_they_say() -> None:
     z = np.array([z_of(seed) for seed in range(1, 201)])
     held = (np.abs(z) <= 1.959963984540054).mean(axis=0)
