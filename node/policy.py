@@ -536,7 +536,9 @@ def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
     meant, cohort = study.dictionary, study.file.cohort
     in_cohort = [leaf.variable for leaf in leaves(cohort)] if cohort is not None else []
     asked = [name for question in study.file.questions for name in (*question.variables(), *question.chosen_by())]
-    asked += [name for question in study.many for name in question.reads(study.domain)]  # variables of events by full name
+    asked += [
+        name for question in study.many for name in question.reads(study.domain)
+    ]  # variables of events by full name
     behind = _behind(meant, [*asked, *in_cohort])
     for name in policy.file.variables.deny:
         if name in behind:

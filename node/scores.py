@@ -1,7 +1,8 @@
 """Scores of this city's own rows by a model file. They are written to a file of this machine and go nowhere else.
 
 Rows stand in the order of the snapshot, one line each: `row` counts from 0, `holder` is the keyed hash by which the snapshot knows its
-holder. A row that lacks what the model needs has no score, nor, of a hazard, has who is no longer at risk (`ahead.py`). The file is for this city alone (mode 0600); nothing of it is logged.
+holder. A row that lacks what the model needs has no score, nor, of a hazard, has who is no longer at risk (`ahead.py`). The file is for
+this city alone (mode 0600); nothing of it is logged.
 """
 
 # ruff: noqa: S608 statements are made of names written here and bound values only (threat-model.md T46)

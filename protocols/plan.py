@@ -59,8 +59,8 @@ class Agreement:
 
     `layout`: what is summed, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
     `own`, `own_v20`: the same of what each city answers by itself, with all of that noise. `drawn_v20`: of what the rounds of many-round
-    questions release (`session.py`). names: of the cities, where it is known who they are. What asks for sum after sum says so in `sums`, in the order of the layout, and in `spare`: rounds for
-    sums that were lost.
+    questions release (`session.py`). What asks for sum after sum says so in `sums`, in the order of the layout, and in `spare`: rounds for
+    sums that were lost. `names`: of the cities, where it is known who they are.
     """
 
     study: Study

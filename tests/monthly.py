@@ -55,9 +55,7 @@ variables:
   owner: {{from: main.owner}}
   opened: {{from: main.opened, parse: [yyyy-mm-dd]}}
 """
-POLICY: Final = (
-    "policy: 1\nkinds: {exact: all}\nexact: {min_cohort: 1, min_cohort_by_city: 1, min_pooled: 1, min_cell: 1, min_column: 1}\n"
-)
+POLICY: Final = "policy: 1\nkinds: {exact: all}\nexact: {min_cohort: 1, min_cohort_by_city: 1, min_pooled: 1, min_cell: 1, min_column: 1}\n"
 HEAD: Final = """study: monthly
 title: {{zh: 逐月, en: Monthly}}
 purpose: {{zh: 测试, en: a test}}

@@ -19,7 +19,9 @@ def dictionary_of(fit: Monthly, domain: Dictionary, meant: Dictionary) -> Dictio
     """A city's dictionary with what a month has beside its holder: the variables of the events table, where no holder has one of that name,
     and the month as the model's own `domain` has it."""
     entry = meant.events.get(fit.months.table)
-    of_events = {} if entry is None else {name: each for name, each in entry.variables.items() if name not in meant.known()}
+    of_events = (
+        {} if entry is None else {name: each for name, each in entry.variables.items() if name not in meant.known()}
+    )
     month = {MONTH: domain.variables[MONTH]} if MONTH in domain.variables else {}
     return meant.model_copy(update={"variables": {**of_events, **meant.variables, **month}})
 
@@ -66,6 +68,7 @@ def _month(domain: Dictionary, months: Followed, read: Read, holders: int, month
         at = month - months_of_days(since.values)
         known = since.known & (at >= 0) & (at < months.count)
         return Column(np.where(known, at, 0), known)
-    at = month - month_of_text(months.first)
-    coded = MONTH in domain.variables and domain.type_of(MONTH) == "category"
-    return Column(np.full(holders, min(at, months.count - 1) if coded else at, np.int64), every)
+    number = month - month_of_text(months.first)
+    if MONTH in domain.variables and domain.type_of(MONTH) == "category":
+        number = min(number, months.count - 1)
+    return Column(np.full(holders, number, np.int64), every)

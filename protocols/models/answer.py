@@ -14,7 +14,15 @@ from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Result
 from protocols.statistics.rows import Test, significant
 
-SELDOM: Final = ("alpha", "alpha_error", "heterogeneity", "events", "holders", "path", "kkt_residual")  # said of what has them
+SELDOM: Final = (
+    "alpha",
+    "alpha_error",
+    "heterogeneity",
+    "events",
+    "holders",
+    "path",
+    "kkt_residual",
+)  # said of what has them
 _UP: Final = Context(prec=2, rounding=ROUND_CEILING)
 Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect", "underdispersed", "few_cities"]
 

@@ -28,7 +28,7 @@ from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Fitting, Glm, GlmPlan
 from protocols.models.glm import plan as plan_glm
 from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
-from protocols.models.modelfile import Card, Linear, Predictor, Reference, Trees
+from protocols.models.modelfile import Card, Linear, Monthly, Predictor, Reference, Trees
 from protocols.models.scoring import adapted, scores
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
@@ -413,7 +413,7 @@ def _bins(model: Predictor) -> tuple[Bins, ...]:
             return tuple(each.bins for each in features)
         case Trees(features=bins):
             return bins
-        case Linear():
+        case Linear() | Monthly():
             return ()
 
 

@@ -44,6 +44,8 @@ class EvaluateQuestion(ManyRounds, Evaluate):
         yield from super().faults_beside(domain, release)
         if not isinstance(domain.questions.get(self.model), ManyRounds) or self.model == self.id:
             yield Fault("model", "MODEL_ABSENT", {"id": self.model})
+        elif domain.questions[self.model].kind == "hazard":  # its rows are months, and its outcome is of no holder
+            yield Fault("model", "MODEL_TOGETHER", {"key": "kind: evaluate", "other": "kind: hazard"})
 
     def planned(self, setting: Setting) -> EvaluatePlan:
         given = (setting.dictionary, setting.cities, setting.most_rows, setting.study)

@@ -173,7 +173,8 @@ class GlmPlan:
                 return self._on_final(state, found, rounding)
 
     def seen(self, state: Fitting) -> Seen | None:
-        """Once round 0 is in. Where a holder has several rows, those of holders, and events carry the parameters: a holder has one at most."""
+        """Once round 0 is in. Where a holder has several rows, holders are counted, and events, of which each has one at most, carry the
+        parameters."""
         if not state.rows:
             return None
         rows, carriers = (state.units[0], state.units[1]) if state.units else (state.rows, state.rows)
@@ -198,7 +199,9 @@ class GlmPlan:
         units = tuple(round(float(each)) for each in found.values.get("units", ()))
         self._enough(rows, max(p, constants.linear(p)), weight, y, own, units)
         if "telling" in found.values and found.number("telling") < self.limits.column_cities:
-            return state.model_copy(update={"purpose": "done", "cause": "few_cities", "sums": (found.number("frequency"),)})
+            return state.model_copy(
+                update={"purpose": "done", "cause": "few_cities", "sums": (found.number("frequency"),)}
+            )
         constant = self.law.link_of(y / weight) - shift / weight
         if self.law.link == "inverse":
             constant = self.law.link_of(y / weight)

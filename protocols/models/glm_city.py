@@ -310,7 +310,9 @@ class GlmCity:
         values = dict(sums.values)
         if ask.purpose == "standardise":
             seen = values["nonzero"] > 0
-            if self.question.city_effects == "concentrated":  # beside its own constant, a column that all of a city have tells nothing
+            if (
+                self.question.city_effects == "concentrated"
+            ):  # beside its own constant, a column that all of a city have tells nothing
                 seen &= values.get("without", values["rows"] - values["nonzero"]) > 0
             values["seen"] = seen.astype(np.float64)
             values["telling"] = np.array([float(self._tells(values["outcome"]))])

@@ -148,20 +148,21 @@ class AtMeans:
     sampling: Reals
     reach: float
 
-    def hazard(self, law: Law, x: Reals) -> dict[str, float]:
+    def hazard(self, law: Law, x: Reals) -> Row:
         """Of a holder with these columns, with its errors to first order; its interval is that of the linear predictor."""
         eta = float(x @ self.estimates)
         error, sampling = (float(np.sqrt(x @ each @ x)) for each in (self.covariance, self.sampling))
         mean = law.mean(eta + self.reach * error * np.array([0.0, -1.0, 1.0]))
         middle, low, high = mean.mu.tolist()
         slope = float(mean.slope[0])
-        return {
-            "estimate": middle,
-            "se_noise": slope * float(np.sqrt(max(error**2 - sampling**2, 0.0))),
-            "se_sampling": slope * sampling,
-            "ci_low": low,
-            "ci_high": high,
-        }
+        return Row(
+            BASELINE,
+            estimate=significant(middle),
+            se_noise=significant(slope * float(np.sqrt(max(error**2 - sampling**2, 0.0)))),
+            se_sampling=significant(slope * sampling),
+            ci_low=significant(low),
+            ci_high=significant(high),
+        )
 
 
 @dataclass(frozen=True)
@@ -224,8 +225,8 @@ class HazardPlan:
         return self.inner.measure(ask, *self.person_months(read))
 
     def person_months(self, read: Read) -> tuple[Read, int]:
-        """Columns of person-months by name, and how many there are. `read` is a `Reading`, whose table has the events of these holders. A city
-        without the table, or without a variable of it that is read, has none."""
+        """Columns of person-months by name, and how many there are. `read` is a `Reading`, whose table has the events of these holders. A
+        city without the table, or without a variable of it that is read, has none."""
         table: Any = getattr(read, "table", None)
         events = table.events.get(self.months.table) if table is not None else None
         if events is None or not set(self.reads) <= events.columns.keys():
@@ -286,9 +287,12 @@ class HazardPlan:
             if code != codes[0] and name not in terms:
                 found.append(Row(BASELINE, {month: code}, obs_status="x"))
                 continue
-            here = [float(term == name) if term.startswith(names) else mean for term, mean in zip(terms, at.means, strict=True)]
-            numbers = {key: significant(value) for key, value in at.hazard(self.inner.law, np.array(here)).items()}
-            found.append(Row(BASELINE, {month: code}, obs_status=obs_status, **numbers))
+            here = [
+                float(term == name) if term.startswith(names) else mean
+                for term, mean in zip(terms, at.means, strict=True)
+            ]
+            row = replace(at.hazard(self.inner.law, np.array(here)), keys={month: code}, obs_status=obs_status)
+            found.append(row)
         return tuple(found)
 
 

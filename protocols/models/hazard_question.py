@@ -56,7 +56,9 @@ class HazardQuestion(ManyRounds, Hazard):
 
     def _months(self, domain: Domain) -> Months:
         found = domain.dictionary.event_of(self.event)
-        if found is not None and domain.as_of is None and domain.window is None:  # nobody has said yet: as many as a holder has
+        if (
+            found is not None and domain.as_of is None and domain.window is None
+        ):  # nobody has said yet: as many as a holder has
             return Months(0, domain.dictionary.events[found[0]].most_rows_per_holder)
         return domain.months_of(None if found is None else found[0])
 

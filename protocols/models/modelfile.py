@@ -117,8 +117,8 @@ class Linear(_Linear):
 
 
 class Followed(Record):
-    """Whose months a hazard is about: rows of `table` until `event` is true. Its months are `count` calendar months from `first` on, or, where
-    it is given, as many since `opened`, a date of the holder."""
+    """Whose months a hazard is about: rows of `table` until `event` is true. Its months are `count` calendar months from `first` on, or,
+    where it is given, as many since `opened`, a date of the holder."""
 
     table: str
     event: str
@@ -261,7 +261,11 @@ class Predictor(Record):
     @cached_property
     def domain(self) -> Dictionary:
         """The variables of the model as a dictionary of its own. A model of the constant alone has one that nothing reads."""
-        dated = {each.name: each for each in self.variables if isinstance(self.fit, Monthly) and each.name == MONTH and each.codes}
+        dated = {
+            each.name: each
+            for each in self.variables
+            if isinstance(self.fit, Monthly) and each.name == MONTH and each.codes
+        }
         entries = {each.name: each.declared() for each in self.variables if each.name not in dated}
         entries = entries or {"nothing": {"type": "boolean"}}
         plain = {name.replace("city.", "city_"): entry for name, entry in entries.items()}

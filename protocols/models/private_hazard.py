@@ -2,9 +2,9 @@
 
 - moments: a holder counts once, with the mean of its months. They only centre and scale.
 - products: each month by the length of its row; a holder has as many as its rows in the window at most.
-- scores: a holder is followed until the hazards that were fitted for its months add up to one event; what comes later is left out, as where
-  somebody moves away. That is decided before the month it is about, so that no outcome decides it and no coefficient is moved. The residuals
-  that are left add up, in size, to one event and as much of hazards at most: twice the longest row is the most of the whole vector.
+- scores: a holder is followed until the hazards that were fitted for its months add up to one event; what comes later is left out, as
+  where somebody moves away. That is decided before the month it is about, so that no outcome decides it and no coefficient is moved. The
+  residuals that are left add up, in size, to one event and as much of hazards at most: twice the longest row is the most of the vector.
 
 With hazards of a few per cent nobody is left out. Where more than one in fifty is, or has a row that is too long, the fit is marked `u`.
 """
@@ -21,7 +21,6 @@ from protocols.dictionary import Read
 from protocols.models.fixedpoint import Reals
 from protocols.models.hazard import HOLDER, AtMeans, HazardPlan
 from protocols.models.interface import Result, Sums
-from protocols.models.modelfile import Monthly
 from protocols.models.private import FINE, GRID, MOMENTS, PRODUCTS, PrivateAsk, PrivateFit, PrivatePlan, worthwhile
 from protocols.models.question import Setting
 
@@ -42,7 +41,7 @@ class PrivateHazard(PrivatePlan):
     @property
     def reach(self) -> float:
         """And the rounding of each residual."""
-        return 1 + FOLLOWED + self.most_rows_each / 2 ** (FINE + 1)
+        return 1 + FOLLOWED + self.most_rows_each / float(1 << (FINE + 1))
 
     @property
     def beside(self) -> int:
@@ -68,7 +67,7 @@ class PrivateHazard(PrivatePlan):
             each = _per_holder(self.moments(x, y), holder) / _per_holder(np.ones((len(y), 1)), holder)
             return Sums({"cells": np.rint(each * (1 << FINE)).sum(axis=0)})
         z = ask.columns.standardised(x)
-        return self._products(z, y, holder, count) if ask.purpose == PRODUCTS else self._score(ask, z, y, holder)
+        return self._products(z, y, holder, count) if ask.purpose == PRODUCTS else self._scores(ask, z, y, holder)
 
     def _products(self, z: Reals, y: Reals, holder: Whole, count: int) -> Sums:
         sums = self.products(z, y, float(count - len(y)))
@@ -77,7 +76,7 @@ class PrivateHazard(PrivatePlan):
         beside = np.array([months, left_out, events * most, float(holders * self.counted * most)])
         return Sums({"cells": sums.values["cells"], "beside": beside})
 
-    def _score(self, ask: PrivateAsk, z: Reals, y: Reals, holder: Whole) -> Sums:
+    def _scores(self, ask: PrivateAsk, z: Reals, y: Reals, holder: Whole) -> Sums:
         white = z @ np.array(ask.whiten).reshape(self.p, self.p)
         factor, moved = self.factor(white)
         fitted = self.curve(ask.outcome).mean(z @ np.array(ask.point))

@@ -14,7 +14,6 @@ from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Sums
 from protocols.yamltext import Record
 
-
 Whole: TypeAlias = npt.NDArray[np.int64]
 
 

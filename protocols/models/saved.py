@@ -11,7 +11,9 @@ from protocols.statistics.rows import significant
 EXACT: Final = ("edges", "range")  # public numbers, the same on every machine
 
 
-def left(names: Iterable[str], outcome: str, fit: Linear | Monthly | Card | Trees, dictionary: Dictionary) -> dict[str, Any]:
+def left(
+    names: Iterable[str], outcome: str, fit: Linear | Monthly | Card | Trees, dictionary: Dictionary
+) -> dict[str, Any]:
     """What scores by this fit, as JSON. Its numbers have 12 digits: the last ones of a float are another machine's."""
     found = Predictor(variables=taken(dictionary, names), outcome=outcome, fit=fit)
     made: dict[str, Any] = _rounded(found.model_dump(mode="json"))

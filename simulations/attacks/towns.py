@@ -34,9 +34,7 @@ variables:
   sex: {{type: category, codes: {{male: {{}}, female: {{}}}}}}
   job: {{type: category, codes: {{{", ".join(f"j{at}: {{}}" for at in range(CODES))}}}}}
 """
-AGE: Final = (
-    "  age: {type: integer, range: [16, 80]}\n  left: {type: boolean}\n"  # of towns whose holders have one
-)
+AGE: Final = "  age: {type: integer, range: [16, 80]}\n  left: {type: boolean}\n"  # of towns whose holders have one
 STUDY: Final = """study: {name}
 title: {{zh: 攻击, en: An attack}}
 purpose: {{zh: 攻击, en: an attack}}

@@ -68,7 +68,9 @@ def test_the_hazard_of_leaving_equals_the_regression_on_the_expanded_pooled_tabl
 def test_cox_in_strata_of_how_they_pay_equals_the_pooled_fit(customers: Frame) -> None:
     place = customers.values("payment").astype(int)
     question = Cox(duration="tenure", event="left", terms=TERMS)
-    fit, _ = conversation(cox.plan(question, customers.dictionary, 4, customers.rows, STUDY, OPEN), divided(customers, place))
+    fit, _ = conversation(
+        cox.plan(question, customers.dictionary, 4, customers.rows, STUDY, OPEN), divided(customers, place)
+    )
     x = customers.matrix(TERMS)[:, 1:]
     time, event = customers.values("tenure"), customers.values("left")
     reference = PHReg(time, x, event, ties="efron", strata=place).fit(disp=0)

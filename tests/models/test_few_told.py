@@ -37,15 +37,18 @@ PLACE = np.arange(ROWS) % 3
 @pytest.mark.parametrize("changed", ["everybody has the code", "nobody has the event"])
 def test_a_fit_beside_constants_of_cities_is_not_made_of_one_of_them(changed: str) -> None:
     """In two of three cities everybody has the code, so that its coefficient would be the third's alone; or two have no event."""
-    plain = rows()
-    away = (PLACE > 0) if changed == "everybody has the code" else PLACE == 3
-    given = rows(c=plain.values("c").astype(bool) | away, y=plain.values("y").astype(bool) & ~((PLACE > 0) & (PLACE != 3) & (changed != "everybody has the code")))
+    of_codes, plain = changed == "everybody has the code", rows()
+    away = PLACE > 0
+    code, event = (plain.values(name).astype(bool) for name in ("c", "y"))
+    given = rows(c=code | away) if of_codes else rows(y=event & ~away)
     parts = divided(given, PLACE)
-    logit = planned(given, Glm(family="binomial", outcome="y", terms=("x", "c"), city_effects="concentrated"), parts, THREE)
+    logit = planned(
+        given, Glm(family="binomial", outcome="y", terms=("x", "c"), city_effects="concentrated"), parts, THREE
+    )
     survival = cox.plan(Cox(duration="time", event="y", terms=("x", "c")), given.dictionary, 3, ROWS, STUDY, THREE)
     for model in (logit, survival):
         fit, log = conversation(model, parts)
-        if changed == "everybody has the code":
+        if of_codes:
             assert fit.dropped == ("c[true]",)
             assert [each.term for each in fit.coefficients] == ["x"]
         else:

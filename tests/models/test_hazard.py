@@ -215,7 +215,9 @@ def few_of_many_months(few: int) -> tuple[Dictionary, tuple[Table, ...]]:
         known, every = np.ones(600, bool), np.ones(60, bool)
         owner = (np.arange(60) < few // 3).astype(int)
         rows = {"stopped": draw.random(600) < 0.06, "late": draw.random(600) < 0.4}
-        events = EventRows(holder, FIRST + month, {name: Column(each.astype(int), known) for name, each in rows.items()})
+        events = EventRows(
+            holder, FIRST + month, {name: Column(each.astype(int), known) for name, each in rows.items()}
+        )
         columns = {"owner": Column(owner, every), "sex": Column(draw.integers(0, 2, 60), every)}
         cities.append(Table(60, columns, {"stays": events}))
     return Dictionary.model_validate(made, strict=False), tuple(cities)

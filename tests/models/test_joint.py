@@ -31,7 +31,14 @@ def test_the_joint_test_of_a_term_is_that_of_the_pooled_fit(errors: str) -> None
     how: dict[str, Any] = {"cov_type": "nonrobust"} if errors == "model" else {"cov_type": "HC0"}
     if errors == "v11":
         groups = frame.values("v12").astype(int)
-        how = {"cov_type": "cluster", "cov_kwds": {"groups": groups + 1000 * (np.arange(frame.rows) % 6), "use_correction": True, "df_correction": True}}
+        how = {
+            "cov_type": "cluster",
+            "cov_kwds": {
+                "groups": groups + 1000 * (np.arange(frame.rows) % 6),
+                "use_correction": True,
+                "df_correction": True,
+            },
+        }
     reference = sm.GLM(frame.values("bad"), x, family=sm.families.Binomial()).fit(tol=1e-13, **how)
     first = len(frame.dictionary.codes("v0")) - 1
     for term, places in (("v0", range(1, 1 + first)), ("v8", range(2 + first, x.shape[1]))):

@@ -74,7 +74,9 @@ def vector(model: PrivateHazard, ask: PrivateAsk, rows: Table) -> Any:
 
 
 PEOPLE: Final = st.lists(
-    st.tuples(st.floats(-4, 4), st.booleans(), st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), max_size=MOST)),
+    st.tuples(
+        st.floats(-4, 4), st.booleans(), st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), max_size=MOST)
+    ),
     min_size=1,
     max_size=3,
 )
@@ -100,7 +102,10 @@ def test_all_months_of_one_holder_change_no_more_than_is_declared(people: Any, s
         )
         ask = model.ask(state)
         assert isinstance(ask, PrivateAsk)
-        with_all, without = (vector(model, ask, table(*zip(*each, strict=True)) if each else table([], [], [])) for each in (people, people[1:]))
+        with_all, without = (
+            vector(model, ask, table([x for x, _, _ in each], [c for _, c, _ in each], [rows for _, _, rows in each]))
+            for each in (people, people[1:])
+        )
         change = with_all - without
         assert len(change) == declared[purpose].cells
         assert abs(change).sum() <= declared[purpose].l1
@@ -119,10 +124,14 @@ def world() -> tuple[Table, Any, Any]:
     late, u = draw.random((HOLDERS, MOST)) < 0.3, draw.random((HOLDERS, MOST))
     eta = -3.6 + 0.4 * x[:, None] + 0.6 * c[:, None] + 0.8 * late + 0.1 * np.arange(MOST)
     stopped = (u < 1 / (1 + np.exp(-eta))).astype(int)
-    rows = [list(zip(one.tolist(), two.astype(int).tolist(), strict=True)) for one, two in zip(stopped, late, strict=True)]
+    rows = [
+        list(zip(one.tolist(), two.astype(int).tolist(), strict=True)) for one, two in zip(stopped, late, strict=True)
+    ]
     at_risk = np.cumsum(stopped, axis=1) - stopped == 0
     holder, month = np.nonzero(at_risk)
-    design = np.column_stack([np.ones(len(holder)), month[:, None] == np.arange(1, MOST), x[holder], c[holder], late[at_risk]])
+    design = np.column_stack(
+        [np.ones(len(holder)), month[:, None] == np.arange(1, MOST), x[holder], c[holder], late[at_risk]]
+    )
     return table(x, c, rows), design.astype(float), stopped[at_risk]
 
 
@@ -132,7 +141,10 @@ def fitted(epsilon: str | None, seed: int = 0) -> tuple[Result, PrivateHazard]:
     needs = [Need(each.l1, each.l2sq, each.share, each.times) for each in draws]
     each = calibrate(needs, Decimal(epsilon), DELTA) if epsilon else ()
     v20 = dict(zip((draw.name for draw in draws), each, strict=False))
-    model, source = planned(asked, {name: value / noise.UNIT for name, value in v20.items()}), seeded("hazard", str(seed))
+    model, source = (
+        planned(asked, {name: value / noise.UNIT for name, value in v20.items()}),
+        seeded("hazard", str(seed)),
+    )
     state = model.start()
     while not isinstance(ask := model.ask(state), Done):
         total = np.asarray(vector(model, ask, rows), np.int64)
@@ -160,10 +172,17 @@ def test_with_noise_errors_say_how_far_the_estimates_are() -> None:
     off = []
     for seed in range(4):
         found, _ = fitted("2", seed)
-        off.append([(each["estimate"] - b) / each["se_noise"] for each, b in zip(found.coefficients, reference.params, strict=True)])
+        off.append(
+            [
+                (each["estimate"] - b) / each["se_noise"]
+                for each, b in zip(found.coefficients, reference.params, strict=True)
+            ]
+        )
         (*_, last) = found.rows
         assert (last.measure, dict(last.keys)) == ("hazard", {"month": "2022-06"})
-        assert last.ci_low is not None and last.ci_high is not None and last.ci_low < last.estimate < last.ci_high  # type: ignore[operator]  # it has one
+        assert last.ci_low is not None
+        assert last.ci_high is not None
+        assert last.ci_low < (last.estimate or 0.0) < last.ci_high
     size = float(np.mean(np.square(off)))
     assert 0.4 < size < 2.0, size
 

@@ -43,7 +43,11 @@ def columns(table: pd.DataFrame, name: str) -> dict[str, Any]:
     owner, sex = {"owner": (table["owner"] == "true").astype(float)}, dummies(table["sex"], SEXES)
     return {
         "since": {**dummies(table["since"], tuple(range(12))), **sex, **owner, **dummies(table["state"], STATES)},
-        "calendar": {**dummies(table["at"], tuple(range(MONTHS))), **owner, "pay": np.log1p(table["amount"].astype(float))},
+        "calendar": {
+            **dummies(table["at"], tuple(range(MONTHS))),
+            **owner,
+            "pay": np.log1p(table["amount"].astype(float)),
+        },
         "line": {"month": table["at"].astype(float), **sex},
         "home": {**{f"city {city}": (table["city"] == city).astype(float) for city in monthly.CITIES[1:]}, **owner},
     }[name]
@@ -60,7 +64,9 @@ def pooled(cities: Monthly, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", ["since", "calendar", "line", "home"])
-def test_each_hazard_equals_that_of_the_pooled_person_months(cities: Monthly, outcome: world.Outcome, name: str) -> None:
+def test_each_hazard_equals_that_of_the_pooled_person_months(
+    cities: Monthly, outcome: world.Outcome, name: str
+) -> None:
     entry, reference, table = results(outcome)["questions"][name], pooled(cities, name), cities.at_risk
     fit = entry["fit"]
     assert fit["converged"], fit
@@ -110,15 +116,22 @@ def test_the_model_scores_the_next_month_of_who_is_still_at_risk(
     over = set(months.loc[months["stopped"] == "1", "id"])
     fitted = {each["term"]: each["estimate"] for each in json.loads(path.read_bytes())["fit"]["weights"]}
     expected = []
-    for row in holders.itertuples():
-        since = MONTHS - (int(row.opened[:4]) - 2021) * 12 - int(row.opened[5:7]) + 8
-        if row.id in over or row.id not in last.index or since >= 12:
+    states = dict(zip(last.index, last["state"], strict=True))
+    for row in holders.to_dict("records"):
+        since = MONTHS - (int(row["opened"][:4]) - 2021) * 12 - int(row["opened"][5:7]) + 8
+        if row["id"] in over or row["id"] not in states or since >= 12:
             expected.append(np.nan)
             continue
-        terms = [f"month[{since}]", f"sex[{row.sex}]", f"owner[{row.owner}]", f"state[{last.loc[row.id, 'state']}]"]
+        terms = [
+            f"month[{since}]",
+            f"state[{states[row['id']]}]",
+            *(f"{name}[{row[name]}]" for name in ("sex", "owner")),
+        ]
         eta = fitted["intercept"] + sum(fitted.get(term, 0.0) for term in terms)
         expected.append(1 / (1 + np.exp(-eta)))
-    assert np.sort(found) == pytest.approx(np.sort(expected), abs=1e-11, nan_ok=True)  # a snapshot has an order of its own
+    assert np.sort(found) == pytest.approx(
+        np.sort(expected), abs=1e-11, nan_ok=True
+    )  # a snapshot has an order of its own
     assert 0 < said.without < 400
     assert (said.rows, said.without) == (400, int(np.isnan(found).sum()))
 
