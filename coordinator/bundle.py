@@ -115,6 +115,7 @@ def unsealed(
         manifest.ROSTER: roster.file,
         manifest.STUDY: written.study,
         manifest.DICTIONARY: written.dictionary,
+        **{manifest.evaluated_of(number): model for number, model in enumerate(written.models, 1)},
         manifest.ASKED: asked,
         **{manifest.approval_of(roster.name(city)): approvals[city] for city in agreement.cities},
     }

@@ -31,7 +31,7 @@ from protocols.filters import leaves
 from protocols.statistics.breaks import touching
 from protocols.statistics.intervals import benjamini_hochberg
 from protocols.statistics.rows import significant
-from protocols.study import Study, Written, from_files
+from protocols.study import Study, Written, evaluated_files, from_files
 
 Scale: TypeAlias = Literal["difference", "quotient"]
 Where: TypeAlias = Literal["both", "first", "second"]
@@ -145,8 +145,9 @@ class Changes:
 def side(out: Path) -> Side:
     """A result folder that was verified. Errors: `ConfigError`, those of its files."""
     results = Results.load(out)
-    written = Written(*((out / path).read_bytes() for path in (manifest.STUDY, manifest.DICTIONARY)))
-    study = from_files(written)
+    asked, dictionary = ((out / path).read_bytes() for path in (manifest.STUDY, manifest.DICTIONARY))
+    models = tuple((out / path).read_bytes() for path in evaluated_files(asked))
+    study = from_files(Written(asked, dictionary, models))
     return Side(results, study.at(results.content.run.number + 1))
 
 

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from coordinator.results import POOLED
 from protocols.canonical import canonical
+from protocols.models.evaluate_question import EvaluateQuestion
 from protocols.models.interface import Result
 from protocols.models.modelfile import ModelFile
 from protocols.models.question import ManyRounds
@@ -15,15 +18,21 @@ FOLDER: Final = "models"
 LIFE_MONTHS: Final = 12  # after which a model is fitted anew
 
 
-def entry(result: Result | None) -> dict[str, Any]:
-    """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one."""
+def entry(result: Result | None, cities: Mapping[int, str]) -> dict[str, Any]:
+    """What an answer of many rounds adds to its question's entry in results.json; without a `result`, what holds for every one. `cities`:
+    names of those that can answer it, by their place in the plan."""
     if result is None:
         return {"rows": [], "tests": [], "keys": []}
-    rows = [row.published("pooled") for row in result.rows]
+    told = {name: result.cities[place] for place, name in cities.items() if place in result.cities}
+    scopes = {POOLED: (result.rows, result.tests), **told}
     return {
-        "rows": rows,
-        "tests": [{"name": test.name, **test.values} for test in result.tests],
-        "keys": list(dict.fromkeys(name for row in result.rows for name in row.keys)),
+        "rows": [row.published(scope) for scope, (rows, _) in scopes.items() for row in rows],
+        "tests": [
+            {"name": test.name, **({} if scope == POOLED else {"scope": scope}), **test.values}
+            for scope, (_, tests) in scopes.items()
+            for test in tests
+        ],
+        "keys": list(dict.fromkeys(name for rows, _ in scopes.values() for row in rows for name in row.keys)),
         "coefficients": [dict(each) for each in result.coefficients],
         "fit": dict(result.fit),
     }
@@ -31,11 +40,21 @@ def entry(result: Result | None) -> dict[str, Any]:
 
 def files(study: Study, fits: Mapping[str, Result], cities: Mapping[str, tuple[str, ...]]) -> dict[str, bytes]:
     """The models that came out, by path under OUT. `cities`: of each question, those whose holders it is about."""
+    with_scores = {
+        name: replace(each, model={**each.model, **_reference(study, fits, name)}) for name, each in fits.items()
+    }
     return {
-        f"{FOLDER}/{question.id}.json": _model(study, question, fits[question.id], cities[question.id])
+        f"{FOLDER}/{question.id}.json": _model(study, question, with_scores[question.id], cities[question.id])
         for question in study.many
         if question.id in fits and fits[question.id].model
     }
+
+
+def _reference(study: Study, fits: Mapping[str, Result], name: str) -> dict[str, Any]:
+    """Of a model that its own study evaluates: the scores of the rows it was fitted on, which later scores are held against."""
+    evaluations = [each for each in study.many if isinstance(each, EvaluateQuestion) and each.model == name]
+    found = [fits[each.id].fit["reference"] for each in evaluations if "reference" in fits[each.id].fit]
+    return {"reference": found[0]} if found and fits[name].model else {}
 
 
 def _model(study: Study, question: ManyRounds, result: Result, cities: tuple[str, ...]) -> bytes:

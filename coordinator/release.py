@@ -145,6 +145,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
         enough = len(able) >= max(study.file.cities.least, study.file.privacy.tolerate.colluders + 2)
         found = of_sum if release == "pooled" else of_cities
         if isinstance(question, ManyRounds):
+            placed = {place: roster.name(city) for place, city in enumerate(opened.agreement.cities)}
             questions[question.id] = {
                 "kind": question.kind,
                 "number": number,
@@ -152,7 +153,9 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
                 "cities": list(able),
                 "asked": asked(question),
                 **chosen(study, question),
-                **fits.entry(opened.fits.get(question.id)),
+                **fits.entry(
+                    opened.fits.get(question.id), {place: name for place, name in placed.items() if name in able}
+                ),
             }
             continue
         alone = bool(study.workload.blocks[question.id])  # else it asks for nothing that a city would answer by itself
@@ -368,7 +371,7 @@ def chosen(study: Study, question: Question) -> dict[str, Any]:
 
 def asked(question: Question) -> dict[str, Any]:
     """A question's own parameters, as they were understood."""
-    shared = {"id", "kind", "release", "weight", "sampling", "cohort"}
+    shared = {"id", "kind", "release", "weight", "sampling", "cohort", "files"}
     return {key: value for key, value in question.model_dump(mode="json", by_alias=True).items() if key not in shared}
 
 

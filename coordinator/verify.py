@@ -58,7 +58,7 @@ from protocols.roster import Roster, self_declared
 from protocols.secagg import keys
 from protocols.secagg.transcript import Transcript, recomputed
 from protocols.stated import Noise
-from protocols.study import Study, Written, from_files
+from protocols.study import Study, Written, evaluated_files, from_files
 
 NAMES: Final = (
     "layout",
@@ -310,7 +310,9 @@ class _Look:
         results, roster = self._the(Results).content, self._the(Roster)
         files = (manifest.STUDY, manifest.DICTIONARY)
         exact = results.privacy.mode == "exact"  # what --exact does to a study that was written for mode dp
-        study = from_files(Written(self._content(files[0]), self._content(files[1])), files, exact=exact)
+        written = self._content(files[0]), self._content(files[1])
+        models = tuple(self._content(path) for path in evaluated_files(written[0]))
+        study = from_files(Written(*written, models), files, exact=exact)
         if not exact and results.privacy.noise is not None:
             study = self._with_noise(study, results.privacy.noise)
         if study.digest != results.study.digest:
@@ -727,6 +729,7 @@ def _checked(path: str) -> bool:
         "bundle/approvals/",
         "bundle/attestations/",
         "bundle/counted/",
+        "bundle/evaluated/",
         "bundle/secagg/",
         manifest.SESSION,
         "models/",

@@ -18,7 +18,7 @@ from protocols.attributes import beside as with_levels
 from protocols.columns import Column, EventRows
 from protocols.dictionary import Reading, Table
 from protocols.models import protect
-from protocols.models.interface import Sums
+from protocols.models.interface import Placed, Sums
 from protocols.models.question import ManyRounds
 from protocols.models.session import Asks
 from protocols.ring import Vector
@@ -68,13 +68,14 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
 @dataclass(frozen=True)
 class Rows:
     """Where the rows of a round are read from: `number` in all, at most `size` at a time. `cannot`: the variables that this city cannot
-    map."""
+    map. `place`: which of the cities of the plan this one is, from 0."""
 
     batches: Batches
     number: int
     size: int
     city: str
     cannot: Collection[str]
+    place: int
 
 
 def encoded(turn: Turn, rows: Rows) -> Vector:
@@ -88,10 +89,9 @@ def encoded(turn: Turn, rows: Rows) -> Vector:
 
 
 def here(turn: Turn, rows: Rows) -> dict[str, Any]:
-    """The models as this city measures them."""
-    models, names = turn.session.models, turn.session.agreement.names
-    place = names.index(rows.city) if rows.city in names else 0
-    return {name: models.questions[name].placed(models.models[name], place) for name in turn.asks}
+    """The models as this city answers them: one that has a slot for each city is told which of them is its own."""
+    models = turn.session.models.models.items()
+    return {name: model.at(rows.place) if isinstance(model, Placed) else model for name, model in models}
 
 
 def measured(turn: Turn, rows: Rows) -> dict[str, Sums]:

@@ -470,13 +470,13 @@ class Gate:
         exact, kept = self.policy.file.exact, Cohorts(self.station.home, self.station.holder_key)
         cohort = self._cohort(study, rows)  # 5 rows
         earlier = self.ledger.cohorts(about)
-        alone = [each for each in earlier if each.by_city] if study.counted else ()
+        alone = [each for each in earlier if each.by_city] if study.told else ()
         ruled = not self.ledger.approval(study.digest, now).officers
         city, cannot = self.station.city.city, self.station.cannot
         no = (  # 6 disclosure
-            disclosure.cohorts(study, cohort.atoms, cannot, exact, by_city=study.counted, city=city)
+            disclosure.cohorts(study, cohort.atoms, cannot, exact, by_city=study.told, city=city)
             or kept.differs(cohort, earlier, exact.min_cohort)
-            or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.counted else None)
+            or (kept.differs(cohort, alone, exact.min_cohort_by_city) if study.told else None)
             or (kept.beside(cohort, earlier, by_city=study.counted) if exact.min_cell > 1 else None)
             or (kept.one_too_many(cohort, earlier) if ruled else None)
         )
@@ -687,7 +687,8 @@ class Gate:
         """What this city adds to a sum, its noise in it. Errors: `Refusal` with rows behind it."""
         city = self.station.city.city
         if isinstance(asked, fitting.Turn):
-            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot)
+            place = asked.session.cities.index(self.station.identity.id)
+            read = fitting.Rows(rows.batches, rows.rows, BATCH, city, self.station.cannot, place)
             vector, drawn = fitting.encoded(asked, read), asked.session.agreement.drawn
             released = [(drawn[at].draw.cells, drawn[at].node_v20) for at in asked.blocks]
             return vector + of_cells(released, seed) if released else vector

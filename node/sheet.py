@@ -129,6 +129,10 @@ class Sheet:
             named += [fact_words(self.study.dictionary, name) for name in question.facts()]
             zh = "：".join(part for part in (kind[0], " × ".join(each[0] for each in named)) if part)
             en = ": ".join(part for part in (kind[1], " × ".join(each[1] for each in named)) if part)
+            for file in (getattr(question, "files", None) or {}).values():
+                short = file.digest.removeprefix("sha256:")[:12]
+                zh = f"{zh}；模型文件 {file.id} {short}（{file.as_of} 的数据，有效期至 {file.expires}）随研究送来"
+                en = f"{en}; the model file {file.id} {short} (of {file.as_of}, until {file.expires}) travels with the study"
             if question.cohort is not None:
                 whom = self._filter(question.cohort)
                 zh, en = f"{zh}；仅限{whom[0]}", f"{en}; of those where {whom[1]}"
@@ -309,6 +313,12 @@ class Sheet:
         if self.study.summed:
             yield "协调方看到各市合计的每一格。", "the coordinator sees every cell of the sum over all cities."
             yield "缺一市即不计算；不会公布少一市的结果。", "one city missing: nothing is computed; no sum without it."
+        if any(self.study.release_of(each) != "pooled" for each in self.study.many):
+            yield (
+                "本市自己的 AUC、KS、校准与 PSI 取三位小数，由协调方与每个作答城市看到；任一类不足 100 例时不送。",
+                "this city's own AUC, KS, calibration and PSI, to three decimals, are seen by the coordinator and every city that answers; "
+                "with fewer than 100 of a class nothing of it leaves.",
+            )
         if least <= 1:
             yield "任何一格都不隐去。", "no cell is withheld."
         elif self.study.counted:
@@ -325,7 +335,7 @@ class Sheet:
         if not self.study.exact:
             return ()
         limits = self.limits
-        own = limits.min_cohort_by_city if self.study.counted else limits.min_cohort
+        own = limits.min_cohort_by_city if self.study.told else limits.min_cohort
         most = limits.most_releases_per_snapshot
         later = (
             f"本市从此记住这是哪些人（只存在本市）：以后的精确研究若与它只差 1 至 {own - 1} 人，一律拒绝；dp 模式不受影响。",

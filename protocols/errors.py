@@ -682,6 +682,12 @@ CODES: Final[dict[str, Texts]] = {
         "the questions have {count} different cohorts; the limit is {limit}",
         "Merge some, or ask several studies",
     ),
+    "STUDY_MODELS": _t(
+        "研究随带的模型文件共 {size} MiB，上限 {limit} MiB（每个问题各算一次）",
+        "请拆成多个研究",
+        "the study carries {size} MiB of model files; the limit is {limit} MiB, and each question that names one counts",
+        "Ask several studies",
+    ),
     "STUDY_COHORT_CITIES": _t(
         "cohort 的 any 或 not 同时涉及城市属性与缴存人的变量",
         "请写成 all: [只涉及城市的条件, 只涉及缴存人的条件]",
@@ -2382,6 +2388,24 @@ CODES: Final[dict[str, Texts]] = {
         "请评估 binomial 的 glm、scorecard 或 gbdt",
         "the model {id} does not predict a yes or no, so that it has no AUC and no calibration",
         "Evaluate a binomial glm, a scorecard or a gbdt",
+    ),
+    "MODEL_DICTIONARY": _t(
+        "模型 {id} 是用词典 {theirs} 拟合的，本研究用的是 {ours}",
+        "请在 dictionary 中写模型所用的词典，或用本研究的词典重新拟合",
+        "the model {id} was fitted on the dictionary {theirs}, and the study uses {ours}",
+        "Name the model's dictionary in `dictionary`, or fit the model anew on that of the study",
+    ),
+    "MODEL_OUTCOMES": _t(
+        "模型 {id} 预测 {one}，而 {other} 预测 {two}",
+        "只能比较预测同一结果的两个模型",
+        "the model {id} predicts {one}, and {other} predicts {two}",
+        "Hold two models against each other that predict the same",
+    ),
+    "MODEL_VARIABLES": _t(
+        "模型 {id} 要用 {names}，而研究中没有（或类型不同）",
+        "请用模型所用的词典；city.* 须在 cities.attributes 中给出",
+        "the model {id} reads {names}, which the study does not have, or has as another type",
+        "Use the dictionary of the model; city.* stands in cities.attributes",
     ),
     "MODEL_ABSENT": _t(
         "没有可评估的模型 {id}",

@@ -51,6 +51,11 @@ def transcript_of(conversation: str) -> str:
     return f"bundle/secagg/{conversation}.bin"
 
 
+def evaluated_of(number: int) -> str:
+    """Where a model file stands that the study evaluates, from 1, in the order in which the study names them."""
+    return f"bundle/evaluated/{number}.json"
+
+
 def counted_of(city: str) -> str:
     """Where a city's own signed answer stands."""
     return f"bundle/counted/{city}.hpfe"

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from protocols import attributes, pld, yamltext
+from protocols import attributes, evaluated, manifest, pld, yamltext
 from protocols import dictionary as dictionaries
 from protocols.attributes import Attributes
 from protocols.canonical import canonical, digest, parse_canonical
@@ -127,10 +127,12 @@ class StudyFile(Record):
 
 @dataclass(frozen=True)
 class Written:
-    """Study and dictionary as people wrote them, for those who read them later. Nothing is computed from these bytes."""
+    """Study and dictionary as people wrote them, for those who read them later. Nothing is computed from these bytes. models: the model
+    files that it evaluates, in the order in which it names them."""
 
     study: bytes
     dictionary: bytes
+    models: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,12 @@ class Study:
         return bool(self.workload.own.blocks)
 
     @property
+    def told(self) -> bool:
+        """Each city tells something of itself: its own answer, a part of a sum that it alone fills, or its constant in a regression."""
+        own = any(self.release_of(each) != "pooled" or "city_constants" in each.discloses() for each in self.many)
+        return self.counted or own
+
+    @property
     def summed(self) -> bool:
         """Some of it is summed over cities in one round."""
         return bool(self.workload.layout.blocks)
@@ -223,7 +231,8 @@ class Study:
         window = self.file.window
         months = None if window is None else Months.between(window.from_, window.to)
         questions = {question.id: question for question in self.file.questions}
-        return Domain(self.meant, self.exact, self.file.as_of, months, questions=questions)
+        release = self.file.release
+        return Domain(self.meant, self.exact, self.file.as_of, months, questions=questions, release=release)
 
     @cached_property
     def meant(self) -> Dictionary:
@@ -415,7 +424,9 @@ def load(path: Path, *, exact: bool = False) -> Study:
     """A study file and the dictionary it names. `exact`: as if it said `mode: exact`. Errors: `ConfigError`, every fault at once, each with
     file, line and key."""
     content = yamltext.content(path)
-    document, file, later = _file(content, str(path))
+    document = read(content, str(path))
+    models = evaluated.contents(evaluated.paths(document.tree), path.parent)
+    file, later = _file(document, models)
     try:
         found, name = dictionaries.written(file.dictionary, beside=path.parent)
         meant = dictionaries.parse(read(found, name))
@@ -423,24 +434,32 @@ def load(path: Path, *, exact: bool = False) -> Study:
         if fault.code == "DICTIONARY_UNKNOWN":
             fault.at = document.at("dictionary")
         raise joined([*later, fault]) or fault from None
-    return _sound(Study(file, meant, Written(content, found)), document, later, exact=exact)
+    return _sound(Study(file, meant, Written(content, found, models)), document, later, exact=exact)
 
 
 def from_files(
     written: Written, names: tuple[str, str] = ("study.yaml", "dictionary.yaml"), *, exact: bool = False
 ) -> Study:
     """A study from the bytes of its two files, whatever the study calls its dictionary. Errors: `ConfigError`, as `load`."""
-    document, file, later = _file(written.study, names[0])
+    document = read(written.study, names[0])
+    file, later = _file(document, written.models)
     found = Study(file, dictionaries.parse(read(written.dictionary, names[1])), written)
     return _sound(found, document, later, exact=exact)
 
 
-def _file(content: bytes, name: str) -> tuple[Document, StudyFile, list[HpfedError]]:
-    """A file without what this version does not do, and the faults that say so: whoever must change it sees all others too."""
-    document = read(content, name)
+def evaluated_files(written: bytes) -> tuple[str, ...]:
+    """Where the model files that a study evaluates stand in its bundle. `written`: the study as people wrote it. Errors: `ConfigError`, of
+    YAML."""
+    named = evaluated.paths(read(written, manifest.STUDY).tree)
+    return tuple(manifest.evaluated_of(number) for number, _ in enumerate(named, 1))
+
+
+def _file(document: Document, models: Sequence[bytes]) -> tuple[StudyFile, list[HpfedError]]:
+    """A file without what this version does not do, and the faults that say so: whoever must change it sees all others too. `models`: the
+    model files that it names."""
     later = list(_not_yet(document))
     try:
-        return document, fit(StudyFile, document, _of_this_version(document.tree)), later
+        return fit(StudyFile, document, _of_this_version(evaluated.expanded(document, models))), later
     except ConfigError as fault:
         raise joined([*later, fault]) or fault from None
 
@@ -480,13 +499,15 @@ def faults(study: Study, document: Document) -> Iterator[HpfedError]:
     for key, words in (("title", file.title), ("purpose", file.purpose)):
         if not words.text("zh"):
             yield ConfigError("SCHEMA_MISSING", document.at(key), key="zh")
+    last = file.as_of
     try:
-        _ = study.last_as_of
+        last = study.last_as_of
     except ValueError:
         problem = "the last run lies beyond the calendar"
         yield ConfigError("SCHEMA_VALUE", document.at("repeat"), problem=problem)
     yield from _cohort_faults(file.cohort, meant, document.at("cohort"))
     yield from _attribute_faults(file.cities, document)
+    yield from evaluated.faults(file.questions, study.dictionary, last, document)
     names = file.cities.names or ()
     for number, name in enumerate(names):
         if name in names[:number]:

@@ -143,6 +143,7 @@ def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:
         for number, row in enumerate(question.rows)
         if row.scope != POOLED and not (question.kind == "mean" and row[question.keys[-1]] in UNKNOWN)
     ]
+    keys = tuple(key for key in keys if any(row[key] is not None for _, row in rows))
     codes: tuple[str, ...] = question.codes(keys[0]) if keys else ("",)
     if not rows or len(keys) > 1 or len(codes) > WIDEST or len(cities) > DEEPEST or question.kind == "tgi":
         return ()

@@ -1,71 +1,99 @@
-"""How well a model file tells yes from no on the rows of all cities. Exact mode.
+"""How well a model tells yes from no on the rows of all cities. Mode exact; with noise: `private_evaluate.py`.
 
 Leaves the city, once: rows by bin of the score, class and group; for each band of scores and group, sums of p and of (p - y)^2; rows by bin
-of each feature of a binned model. One holder moves one cell of each by 1 at most. With `slope`, a model of one column follows, the
-outcome on the log odds that were predicted (`glm.py`).
+of each feature of a binned model. One holder moves one cell of each by 1 at most. With `against`, the same histogram of another model, and
+then two sums of products (`paired.py`); by city, then a few numbers that a city made of itself (`of_cities.py`). With `slope`, a model of
+one column follows, the outcome on the log odds that were predicted (`glm.py`).
 
 Bins are equal on the scale of the probability, 1000 by default. What depends on the order inside a bin comes with the bound that holds
 for any order (`discrimination.py`).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field
-from scipy.special import logit, ndtri
+from scipy.special import logit
 
 from protocols.dictionary import MISSING, Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint
+from protocols.models import design, fixedpoint, of_cities, paired
 from protocols.models.answer import Fit
-from protocols.models.binning import Bins, Places, quantile_edges
+from protocols.models.binning import Bins, Places
 from protocols.models.design import Flags, Numbers
-from protocols.models.discrimination import Ranked, calibrated, difference, ranked, shifted
+from protocols.models.discrimination import calibrated, difference, ranked
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Fitting, Glm, GlmPlan
 from protocols.models.glm import plan as plan_glm
 from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
-from protocols.models.modelfile import Card, Linear, Monthly, Predictor, Reference, Trees
+from protocols.models.metrics import (
+    BANDS,
+    Metric,
+    banded,
+    calibration,
+    coefficient,
+    equal_bands,
+    over,
+    part_of,
+    printed_rows,
+    ranking,
+    shift,
+    statements,
+    z_of,
+)
+from protocols.models.modelfile import Card, Linear, ModelFile, Monthly, Predictor, Reference, Trees
+from protocols.models.of_cities import FIGURES, LEAST_CLASS, Own
 from protocols.models.scoring import adapted, scores
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
-from protocols.statistics.intervals import share
-from protocols.statistics.question import Names
-from protocols.statistics.rows import Row, Test, significant
+from protocols.statistics.question import Names, Release
+from protocols.statistics.rows import significant
 from protocols.yamltext import Flag, Real, Record, Whole
 
-BANDS: Final = 10
 EDGES: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)
-LEAST_CLASS: Final = 100  # events, and non-events, of a group or a city that is ranked by itself
+BINS: Final = 1000
+RANKS: Final = ("auc", "gini", "ks")
+CALIBRATION: Final = ("brier", "observed", "expected", "observed_expected", "calibration_in_the_large")
 LEAST_CELL: Final = 30  # rows in each cell of cut by class
 ODDS: Final = 30.0  # log odds are taken within these
 MARGIN: Final = "log_odds"
 EVENT: Final = "event"
+SCORES: Final = "scores"  # rounds, in their order, each where it is asked for
+PAIRS: Final = "pairs"
+CITIES: Final = "cities"
 
 
 class Evaluate(Record):
-    """The keys of a question `kind: evaluate`. cut: holders whose probability lies below it are approved; slope: of calibration."""
+    """The keys of a question `kind: evaluate`. against: a model that it is held against, on the rows that both score. bins: default 1000,
+    in mode dp 100. cut: holders whose probability lies below it are approved; slope: of calibration."""
 
     model: str
+    against: str | None = None
     by: Names = ()
-    bins: Annotated[Whole, Field(ge=BANDS, le=10_000)] = 1000
+    bins: Annotated[Whole, Field(ge=BANDS, le=10_000)] | None = None
     cut: Annotated[Real, Field(gt=0, lt=1)] | None = None
     slope: Flag = False
 
 
 class EvaluateAsk(Ask):
-    """A round about one model; its numbers are those of the model of one column once that is being fitted."""
+    """A round about one model, or two; they are left out where the study itself holds them. Its numbers are those of the model of one
+    column once that is being fitted. counts: of `pairs`, the pooled histogram of each model, classes end to end. reference: of `cities`."""
 
-    model: Predictor
+    model: Predictor | None = None
+    against: Predictor | None = None
+    counts: tuple[tuple[Whole, ...], ...] = ()
+    reference: Reference | None = None
 
 
 class Evaluating(Record):
-    """The state between two rounds. sums: decoded, of the first; slope: the state of the model of one column that follows."""
+    """The state between two rounds. sums: decoded; slope: the state of the model of one column that follows."""
 
     model: Predictor
+    against: Predictor | None = None
     round: Whole = 0
     chain: str
     sums: dict[str, Numbers] = Field(default_factory=dict)
@@ -73,30 +101,9 @@ class Evaluating(Record):
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One row of the answer. group: a code of `by`; none: all rows. low, high: what bins alone leave open, certain. std_error and interval:
-    sampling. obs_status: `z` where it is not defined, `u` where too few rows were scored; conf_status: `C` where a group is too small."""
-
-    measure: str
-    estimate: float | None
-    group: str | None = None
-    base: float | None = None
-    low: float | None = None
-    high: float | None = None
-    std_error: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    p_value: float | None = None
-    feature: str | None = None
-    verdict: str = ""
-    obs_status: str = ""
-    conf_status: str = ""
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """metrics: as rows. curve: (score, share of the others at or above it, share of the events), the corners of the ROC polygon.
-    reference: the scores in bands of equal shares, for later comparison."""
+    reference: the scores in bands of equal shares, for later comparison. cities: of each, by its place, what it told of itself."""
 
     metrics: tuple[Metric, ...]
     rows: int
@@ -106,6 +113,7 @@ class Evaluation:
     bands: tuple[tuple[float, float, float], ...]  # rows, mean p, share of events
     reference: Reference | None
     slope: Fit | None = None
+    cities: tuple[tuple[Metric, ...], ...] = ()
 
     def find(self, measure: str, group: str | None = None) -> Metric:
         return next(each for each in self.metrics if each.measure == measure and each.group == group)
@@ -113,7 +121,8 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class EvaluatePlan:
-    """model: where it is known when the evaluation is planned; none where an earlier question of the study fits it, on the same rows."""
+    """model, against: where they are known when the evaluation is planned; none where an earlier question of the study fits them, on the
+    same rows. as_of: of the rows. place: which of the cities answers, counted from 0."""
 
     question: Evaluate
     model: Predictor | None
@@ -123,24 +132,52 @@ class EvaluatePlan:
     study: str
     confidence: float
     follow: GlmPlan | None
+    against: Predictor | None = None
+    release: Release = "pooled"
+    as_of: date | None = None
+    place: int | None = None
+
+    def at(self, place: int) -> "EvaluatePlan":
+        """The same plan in one of the cities."""
+        return replace(self, place=place)
+
+    @property
+    def bins(self) -> int:
+        return self.question.bins or BINS
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """Of the rounds before a model of one column."""
+        pairs = (PAIRS,) if self.question.against is not None else ()
+        return (SCORES, *pairs, *(() if self.release == "pooled" else (CITIES,)))
 
     @property
     def most_rounds(self) -> int:
-        return 1 + (self.follow.most_rounds if self.follow else 0)
+        return len(self.purposes) + (self.follow.most_rounds if self.follow else 0)
 
     @property
     def most_cells(self) -> int:
         later = self.follow.most_cells if self.follow else 0
         features = sum(_features(self.model).values()) if self.model else 0
-        return max(fixedpoint.HEADER + 1 + len(self.groups) * (2 * self.question.bins + 4 * BANDS) + features, later)
+        other = 2 * self.bins + 4 if self.question.against is not None else 0
+        first = fixedpoint.HEADER + 1 + len(self.groups) * (2 * self.bins + 4 * BANDS) + features + other
+        return max(first, fixedpoint.HEADER + self.cities * len(FIGURES), later)
 
     @property
     def scope(self) -> str:
-        return "rows"
+        return "rows" if self.release == "pooled" else "city"
 
     @property
     def in_sample(self) -> bool:
-        return self.model is None
+        """Whether its rows may be those that the model was fitted on: those of the study itself, or of the same day."""
+        made = self.model.as_of if isinstance(self.model, ModelFile) else None
+        return self.model is None or (made is not None and made == self.as_of)
+
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Which files it evaluates, if any."""
+        both = (("evaluated", self.model), ("against", self.against))
+        return {key: stated(each) for key, each in both if isinstance(each, ModelFile)}
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -149,41 +186,84 @@ class EvaluatePlan:
 
     def _cuts(self, model: Predictor) -> Places:
         """Band edges as bins: those of the model's own reference, or public ones that are close where events are rare."""
-        if model.reference is not None and model.reference.grid == self.question.bins:
+        if model.reference is not None and model.reference.grid == self.bins:
             return np.array(model.reference.cuts, np.intp)
-        return np.unique([max(1, round(self.question.bins * each)) for each in EDGES])
+        return np.unique([max(1, round(self.bins * each)) for each in EDGES])
 
     def _first(self, model: Predictor) -> tuple[Block, ...]:
         groups, bands = len(self.groups), len(self._cuts(model)) + 1
-        features = {} if self.in_sample else _features(model)
-        return (
+        features = _features(self.model) if self.model else {}
+        found = [
             Block("left_out", 1),
-            Block("histogram", groups * 2 * self.question.bins),
+            Block("histogram", groups * 2 * self.bins),
             fixedpoint.block("predicted", groups * bands, 1.0, self.cities, self.most_rows),
             fixedpoint.block("squares", groups * bands, 1.0, self.cities, self.most_rows),
-            *((Block("features", sum(features.values())),) if features else ()),
-        )
+        ]
+        if features:
+            found.append(Block("features", sum(features.values())))
+        if self.question.against is not None:
+            found += [
+                Block("against", 2 * self.bins),
+                fixedpoint.block("against_predicted", 1, 1.0, self.cities, self.most_rows),
+                fixedpoint.block("against_squares", 1, 1.0, self.cities, self.most_rows),
+            ]
+        return tuple(found)
 
     # --- what is asked
 
-    def start(self, model: Predictor | None = None) -> Evaluating:
-        """model: of an earlier question, where none was planned with. Errors: `ConfigError MODEL_NOT_BINARY, MODEL_SCORE_COLUMN`."""
-        evaluated = self.model or model
+    def start(self, model: Predictor | None = None, against: Predictor | None = None) -> Evaluating:
+        """model, against: of an earlier question, where none was planned with. Errors: `ConfigError` MODEL_ABSENT, MODEL_NOT_BINARY,
+        MODEL_OUTCOMES, MODEL_VARIABLES."""
+        evaluated, other = self.model or model, self.against or against
         if evaluated is None:
             raise ConfigError("MODEL_ABSENT", id=self.question.model)
         _fits(self.question.model, evaluated, self.dictionary)
-        return Evaluating(model=evaluated.bare, chain=self.study)
+        if self.question.against is not None:
+            if other is None:
+                raise ConfigError("MODEL_ABSENT", id=self.question.against)
+            _fits(self.question.against, other, self.dictionary)
+            _alike(self.question, evaluated, other)
+        return Evaluating(model=evaluated.bare, against=other.bare if other else None, chain=self.study)
 
     def ask(self, state: Evaluating) -> EvaluateAsk | Done:
-        if state.round == 0:
-            layout = layout_digest(self._first(state.model))
-            first = Ask(round=0, purpose="scores", study=self.study, layout=layout, chain=state.chain)
-            return widened(EvaluateAsk, first, model=state.model)
-        asked = self.follow.ask(state.slope) if self.follow and state.slope else Done()
-        return asked if isinstance(asked, Done) else widened(EvaluateAsk, asked, model=state.model)
+        models: dict[str, Any] = {
+            "model": None if self.model else state.model,
+            "against": None if self.against else state.against,
+        }
+        if state.round >= len(self.purposes):
+            asked = self.follow.ask(state.slope) if self.follow and state.slope else Done()
+            return asked if isinstance(asked, Done) else widened(EvaluateAsk, asked, **models)
+        purpose = self.purposes[state.round]
+        plain_ask = Ask(round=state.round, purpose=purpose, study=self.study, layout="", chain=state.chain)
+        counts = [self._pooled(state).ravel().tolist(), state.sums["against"]] if purpose == PAIRS else []
+        models |= {
+            "counts": tuple(tuple(int(cell) for cell in each) for each in counts),
+            "reference": self._reference(state) if purpose == CITIES else None,
+        }
+        bare = widened(EvaluateAsk, plain_ask, **models)
+        return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
+
+    def _pooled(self, state: Evaluating) -> Reals:
+        """The histogram of the model, classes x bins, over all groups."""
+        cells = np.array(state.sums["histogram"]).reshape(len(self.groups), 2, self.bins)
+        return np.asarray(cells.sum(axis=0), np.float64)
+
+    def _reference(self, state: Evaluating) -> Reference | None:
+        """What scores of a city are held against: those that the model was made on, where its file says so; else those of all cities."""
+        own = state.model.reference
+        if self.model is not None and own is not None and own.grid == self.bins:
+            return own
+        return equal_bands(self._pooled(state).sum(axis=0))
 
     def blocks(self, ask: EvaluateAsk) -> tuple[Block, ...]:
-        return self._later.blocks(plain(ask)) if ask.round else self._first(ask.model)
+        if ask.round >= len(self.purposes):
+            return self._later.blocks(plain(ask))
+        match self.purposes[ask.round]:
+            case purpose if purpose == PAIRS:
+                return (fixedpoint.block("products", 2, 1.0, self.cities, self.most_rows),)
+            case purpose if purpose == CITIES:
+                return (Block("cities", self.cities * len(FIGURES)),)
+        return self._first(self._models(ask)[0])
 
     def length(self, ask: EvaluateAsk) -> int:
         return fixedpoint.length(self.blocks(ask))
@@ -197,36 +277,69 @@ class EvaluatePlan:
             raise PeerError("MODEL_ASK_FOREIGN")
         return self.follow
 
+    def _models(self, ask: EvaluateAsk) -> tuple[Predictor, ...]:
+        """One, or two. Errors: `PeerError MODEL_ASK_FOREIGN` where the ask leaves out what the study does not hold."""
+        found = [self.model or ask.model]
+        if self.question.against is not None:
+            found.append(self.against or ask.against)
+        models = tuple(each for each in found if each is not None)
+        if len(models) < len(found):
+            raise PeerError("MODEL_ASK_FOREIGN")
+        return models
+
     # --- in a city
 
     def measure(self, ask: EvaluateAsk, read: Read, rows: int) -> Sums:
         """read: columns of the city's own dictionary."""
-        model = ask.model
-        here = adapted(model, self.dictionary, read)
-        probability, log_odds, known = _scored(model, here, rows)
-        outcome = read(model.outcome)
-        used = known & outcome.known
-        if ask.round:
-            columns = {MARGIN: Column(log_odds, used), EVENT: outcome}
+        models = self._models(ask)
+        adapted_ = [adapted(each, self.dictionary, read) for each in models]
+        found = [scored(each, here, rows) for each, here in zip(models, adapted_, strict=True)]
+        outcome = read(models[0].outcome)
+        used = outcome.known & np.logical_and.reduce([known for _, _, known in found])
+        if ask.round >= len(self.purposes):
+            columns = {MARGIN: Column(found[0][1], used), EVENT: outcome}
             return self._later.measure(plain(ask), columns.__getitem__, rows)
-        y, p = outcome.values[used].astype(np.intp), probability[used]
-        place = np.minimum((p * self.question.bins).astype(np.intp), self.question.bins - 1)
-        group, cuts = self._group(read, rows)[used], self._cuts(model)
+        y, ps = outcome.values[used].astype(np.intp), [each[used] for each, _, _ in found]
+        places = [np.minimum((p * self.bins).astype(np.intp), self.bins - 1) for p in ps]
+        match self.purposes[ask.round]:
+            case purpose if purpose == PAIRS:
+                one, other = (np.array(each, float).reshape(2, self.bins) for each in ask.counts)
+                return Sums({"products": paired.products(one, other, y, (places[0], places[1]))})
+            case purpose if purpose == CITIES:
+                return Sums(self._binned(y, ps[0], places[0]))
+        group, cuts = self.group_of(read, rows)[used], self._cuts(models[0])
         groups, bands = len(self.groups), len(cuts) + 1
-        cell = (group * 2 + y) * self.question.bins + place
-        at = group * bands + np.searchsorted(cuts, place, side="right")
+        at = group * bands + np.searchsorted(cuts, places[0], side="right")
         sums = {
             "left_out": np.array([float(rows - used.sum())]),
-            "histogram": np.bincount(cell, minlength=groups * 2 * self.question.bins).astype(np.float64),
-            "predicted": np.bincount(at, weights=p, minlength=groups * bands),
-            "squares": np.bincount(at, weights=(p - y) ** 2, minlength=groups * bands),
+            "histogram": self._binned(y + 2 * group, ps[0], places[0], 2 * groups)["histogram"],
+            "predicted": np.bincount(at, weights=ps[0], minlength=groups * bands),
+            "squares": np.bincount(at, weights=(ps[0] - y) ** 2, minlength=groups * bands),
         }
-        if not self.in_sample and _features(model):
-            counts = [np.bincount(each.places(model.domain, here)[used], minlength=each.cells) for each in _bins(model)]
+        if self.model is not None and _features(self.model):
+            counts = [
+                np.bincount(each.places(models[0].domain, adapted_[0])[used], minlength=each.cells)
+                for each in _bins(self.model)
+            ]
             sums["features"] = np.concatenate(counts).astype(np.float64)
+        if len(models) > 1:
+            sums |= {
+                name.replace("histogram", "against"): each
+                for name, each in self._binned(y, ps[1], places[1], prefix="against_").items()
+            }
         return Sums(sums)
 
-    def _group(self, read: Read, rows: int) -> Places:
+    def _binned(self, y: Places, p: Reals, place: Places, rows: int = 2, prefix: str = "") -> dict[str, Reals]:
+        """Rows by class and bin; sums of p and of (p - y)^2."""
+        cells = np.bincount(y * self.bins + place, minlength=rows * self.bins)
+        return {
+            "histogram": cells.astype(np.float64),
+            f"{prefix}predicted": np.array([p.sum()]),
+            f"{prefix}squares": np.array([((p - y) ** 2).sum()]),
+        }
+
+    def group_of(self, read: Read, rows: int) -> Places:
+        """The place of each row in `groups`."""
         if not self.question.by:
             return np.zeros(rows, np.intp)
         given = read(self.question.by[0])
@@ -234,12 +347,22 @@ class EvaluatePlan:
 
     def encode(self, ask: EvaluateAsk, sums: Sums) -> Vector:
         """Errors: `PeerError MODEL_ASK_FOREIGN`."""
-        if ask.round:
+        if ask.round >= len(self.purposes):
             return self._later.encode(plain(ask), sums)
-        blocks = self._first(ask.model)
+        blocks = self.blocks(ask)
         if ask.study != self.study or ask.layout != layout_digest(blocks):
             raise PeerError("MODEL_ASK_FOREIGN")
-        return fixedpoint.encode(blocks, sums.values, self.cities)
+        values = self._slots(ask, sums) if self.purposes[ask.round] == CITIES else sums.values
+        return fixedpoint.encode(blocks, values, self.cities)
+
+    def _slots(self, ask: EvaluateAsk, sums: Sums) -> dict[str, Reals]:
+        """Zeros but in the city's own slot. Pre-condition: the sums are those of all its rows, and it knows its place."""
+        whole = np.zeros((self.cities, len(FIGURES)))
+        histogram, predicted, squares = (sums.values[name] for name in ("histogram", "predicted", "squares"))
+        own = Own(histogram.reshape(2, self.bins), float(predicted[0]), float(squares[0]))
+        if self.place is not None:
+            whole[self.place] = of_cities.slot(own, ask.reference, self.confidence)
+        return {"cities": whole}
 
     # --- what a total means
 
@@ -251,14 +374,15 @@ class EvaluatePlan:
         if state.slope is not None:
             slope = self._later.tell(state.slope, plain(ask), total)
             return state.model_copy(update={"round": slope.round, "chain": slope.chain, "slope": slope})
-        blocks = self._first(state.model)
+        blocks = self.blocks(expected)
         if len(total) != fixedpoint.length(blocks):
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
         found = fixedpoint.decode(blocks, total)
-        chain = chained(state.chain, ask, total)
-        first = None if self.follow is None else self.follow.start().model_copy(update={"round": 1, "chain": chain})
+        after, chain = state.round + 1, chained(state.chain, ask, total)
+        begins = self.follow is not None and after == len(self.purposes)
+        first = self._later.start().model_copy(update={"round": after, "chain": chain}) if begins else None
         sums = {name: tuple(values.tolist()) for name, values in found.values.items()}
-        return Evaluating(model=state.model, round=1, chain=chain, sums=sums, slope=first)
+        return state.model_copy(update={"round": after, "chain": chain, "sums": {**state.sums, **sums}, "slope": first})
 
     def seen(self, state: Evaluating) -> Seen | None:
         """A model is looked at, not estimated; what follows is a slope and a constant."""
@@ -268,24 +392,33 @@ class EvaluatePlan:
     # --- the answer
 
     def result(self, state: Evaluating) -> Result:
-        """`finalize` as results.json has it."""
+        """`finalize` as results.json has it. What is released by city alone says nothing of all rows but how many there are."""
         found, by = self.finalize(state), self.question.by[0] if self.question.by else ""
-        fit = {
+        fit: dict[str, Any] = {
             "converged": True,
             "rounds": state.round,
             "n": found.rows,
             "left_out": found.left_out,
             "in_sample": found.in_sample,
-            "curve": [[significant(each) for each in corner] for corner in found.curve],
-            "bands": [[significant(each) for each in band] for band in found.bands],
         }
-        rows = [row for each in found.metrics for row in _rows(each, by)]
-        return Result(rows=tuple(rows), tests=tuple(_tests(found.metrics, by)), fit=fit)
+        if self.release != "by_city":
+            fit["curve"] = [[significant(each) for each in corner] for corner in found.curve]
+            fit["bands"] = [[significant(each) for each in band] for band in found.bands]
+            if self.model is None and found.reference is not None:
+                fit["reference"] = found.reference.model_dump(mode="json")
+        fit |= self.files
+        metrics = () if self.release == "by_city" else found.metrics
+        rows = [row for each in metrics for row in printed_rows(each, by)]
+        cities = {
+            place: (tuple(row for each in told for row in printed_rows(each, "")), tuple(statements(told, "")))
+            for place, told in enumerate(found.cities)
+        }
+        return Result(rows=tuple(rows), tests=tuple(statements(metrics, by)), fit=fit, cities=cities)
 
     def finalize(self, state: Evaluating) -> Evaluation:
-        bins, cuts = self.question.bins, self._cuts(state.model)
+        cuts = self._cuts(state.model)
         bands = len(cuts) + 1
-        histogram = np.array(state.sums["histogram"]).reshape(len(self.groups), 2, bins)
+        histogram = np.array(state.sums["histogram"]).reshape(len(self.groups), 2, self.bins)
         predicted, squares = (np.array(state.sums[name]).reshape(-1, bands) for name in ("predicted", "squares"))
         pooled = histogram.sum(axis=0)
         left_out, rows = int(state.sums["left_out"][0]), int(pooled.sum())
@@ -295,10 +428,13 @@ class EvaluatePlan:
         if self.question.by and self.question.cut is not None:
             metrics += self._fairness(histogram)
         metrics += self._stability(state, pooled)
+        if state.against is not None:
+            metrics += self._compared(state, pooled)
         fit = self.follow.finalize(state.slope) if self.follow and state.slope else None
         for term, measure in (("intercept", "calibration_intercept"), (MARGIN, "calibration_slope")) if fit else ():
-            metrics.append(_coefficient(fit, term, measure))
-        counts = _banded(pooled, cuts)
+            metrics.append(coefficient(fit, term, measure))
+        counts = banded(pooled, cuts)
+        slots = np.array(state.sums.get("cities", ())).reshape(-1, len(FIGURES))
         return Evaluation(
             metrics=tuple(metrics),
             rows=rows,
@@ -312,28 +448,60 @@ class EvaluatePlan:
             ),
             reference=equal_bands(pooled.sum(axis=0)),
             slope=fit,
+            cities=tuple(tuple(of_cities.of_slot(slot.tolist())) for slot in slots),
+        )
+
+    def _compared(self, state: Evaluating, pooled: Reals) -> Iterator[Metric]:
+        """The other model on the same rows, and how far the first is from it."""
+        other, rows = np.array(state.sums["against"]).reshape(2, self.bins), float(pooled.sum())
+        here, there = ranked(pooled[1], pooled[0]), ranked(other[1], other[0])
+        yield from (
+            replace(each, measure=f"against_{each.measure}") for each in ranking(there, None, rows, self.confidence)
+        )
+        squares, predicted = (np.array(state.sums[f"against_{name}"]) for name in ("squares", "predicted"))
+        fitted = calibrated(squares, predicted, pooled[1].sum(keepdims=True), np.array([rows]), self.in_sample)
+        if fitted is None:
+            names = ("brier", "expected", "observed_expected")
+            yield from (Metric(f"against_{name}", None, base=0.0, obs_status="z") for name in names)
+        else:
+            share_ = part_of(float(pooled[1].sum()), rows, self.confidence)
+            yield Metric("against_brier", fitted.brier, base=rows)
+            yield Metric("against_expected", fitted.expected, base=rows)
+            yield over("against_observed_expected", share_, fitted.expected, None, rows)
+        if here is None or there is None:
+            yield Metric("auc_difference", None, base=rows, obs_status="z")
+            return
+        found = paired.apart(here, there, np.array(state.sums["products"]), pooled.sum(axis=1))
+        bound, error = here.auc_bound + there.auc_bound, float(np.sqrt(found.variance))
+        reach = z_of(self.confidence) * error
+        yield Metric(
+            "auc_difference",
+            found.difference,
+            base=rows,
+            low=max(-1.0, found.difference - bound),
+            high=min(1.0, found.difference + bound),
+            std_error=error,
+            ci_low=max(-1.0, found.difference - reach),
+            ci_high=min(1.0, found.difference + reach),
+            p_value=found.p_value,
         )
 
     def _of_rows(
         self, cuts: Places, counts: Reals, predicted: Reals, squares: Reals, group: str | None
     ) -> Iterator[Metric]:
         """What ranks and what calibrates. A group is answered for where it has 100 rows of each class."""
-        names = ("auc", "gini", "ks", "brier", "observed", "expected", "calibration_in_the_large", "hosmer_lemeshow")
+        names = (*RANKS, *CALIBRATION, "hosmer_lemeshow")
         rows, least = float(counts.sum()), float(counts.sum(axis=1).min())
         if group is not None and least < LEAST_CLASS:
             yield from (Metric(name, None, group, conf_status="C") for name in names)
             return
-        yield from _ranking(ranked(counts[1], counts[0]), group, rows, self.confidence)
-        banded = _banded(counts, cuts)
-        fitted = calibrated(squares, predicted, banded[1], banded.sum(axis=0), self.in_sample)
+        yield from ranking(ranked(counts[1], counts[0]), group, rows, self.confidence)
+        held = banded(counts, cuts)
+        fitted = calibrated(squares, predicted, held[1], held.sum(axis=0), self.in_sample)
         if fitted is None:
             yield from (Metric(name, None, group, base=0.0, obs_status="z") for name in names[3:])
             return
-        yield Metric("brier", fitted.brier, group, rows)
-        observed, low, high = _share(fitted.observed * rows, rows, self.confidence)
-        yield Metric("observed", observed, group, rows, ci_low=low, ci_high=high)
-        yield Metric("expected", fitted.expected, group, rows)
-        yield Metric("calibration_in_the_large", fitted.observed - fitted.expected, group, rows)
+        yield from calibration(fitted, group, rows, self.confidence)
         undefined = fitted.degrees <= 0
         yield Metric(
             "hosmer_lemeshow",
@@ -347,7 +515,7 @@ class EvaluatePlan:
     def _fairness(self, histogram: Reals) -> Iterator[Metric]:
         """Of each group with 30 rows in every cell of cut by class: approved, true and false positive rate, and their differences from the
         group with the most rows."""
-        place = round((self.question.cut or 0.0) * self.question.bins)
+        place = round((self.question.cut or 0.0) * self.bins)
         below, above = histogram[:, :, :place].sum(axis=2), histogram[:, :, place:].sum(axis=2)
         first = int(histogram.sum(axis=(1, 2)).argmax())
         told = [bool(min(below[g].min(), above[g].min()) >= LEAST_CELL) for g in range(len(self.groups))]
@@ -359,7 +527,7 @@ class EvaluatePlan:
                 "true_positive_rate": (yes, yes + low_yes),
                 "false_positive_rate": (no, no + low_no),
             }
-            return {name: (*_share(part, whole, self.confidence), whole) for name, (part, whole) in parts.items()}
+            return {name: (*part_of(part, whole, self.confidence), whole) for name, (part, whole) in parts.items()}
 
         for group, code in enumerate(self.groups):
             for name in ("approved", "true_positive_rate", "false_positive_rate"):
@@ -377,12 +545,12 @@ class EvaluatePlan:
                     yield Metric(apart, off, code, whole, ci_low=low, ci_high=high)
 
     def _stability(self, state: Evaluating, pooled: Reals) -> Iterator[Metric]:
-        """Of scores and of features, against the rows that the model was made on; nothing on those rows themselves."""
-        if self.in_sample:
+        """Of scores and of features, against the rows that the model was made on; nothing where the study fits it on these."""
+        if self.model is None:
             return
         model, reference = state.model, state.model.reference
-        if reference is not None and reference.grid == self.question.bins:
-            yield _shift("psi", np.array(reference.counts, float), _banded(pooled, self._cuts(model)).sum(axis=0), None)
+        if reference is not None and reference.grid == self.bins:
+            yield shift("psi", np.array(reference.counts, float), banded(pooled, self._cuts(model)).sum(axis=0), None)
         if not isinstance(model.fit, Card):
             return
         counts = np.split(np.array(state.sums["features"]), np.cumsum(list(_features(model).values()))[:-1])
@@ -390,11 +558,11 @@ class EvaluatePlan:
             rows = np.bincount(np.array(feature.place), weights=now, minlength=len(feature.card)).astype(np.float64)
             told = [number for number, each in enumerate(feature.card) if each.events is not None]
             before = np.array([(feature.card[n].events or 0) + (feature.card[n].nonevents or 0) for n in told], float)
-            yield _shift("csi", before, rows[told], feature.bins.name)
+            yield shift("csi", before, rows[told], feature.bins.name)
 
     def _curve(self, counts: Reals) -> tuple[tuple[float, float, float], ...]:
         """Corners only, from the highest score down."""
-        bins = self.question.bins
+        bins = self.bins
         others, events = counts.sum(axis=1)
         if not others or not events:
             return ()
@@ -422,118 +590,11 @@ def _features(model: Predictor) -> dict[str, int]:
     return {each.name: each.cells for each in _bins(model)}
 
 
-def _scored(model: Predictor, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
+def scored(model: Predictor, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
     """Probability, its log odds within +-30, and where there is one."""
     found = scores(model, read, rows)
     odds = found.margin if getattr(model.fit, "link", "logit") == "logit" else logit(found.mean)
     return found.mean, np.clip(odds, -ODDS, ODDS), found.known
-
-
-def _banded(counts: Reals, cuts: Places) -> Reals:
-    """Classes x bands."""
-    return np.add.reduceat(counts, np.concatenate([[0], cuts]), axis=-1)
-
-
-def equal_bands(counts: Reals) -> Reference | None:
-    """Ten bands of about equal shares, cut at edges of bins; None where all rows stand in one."""
-    cuts = tuple(int(each) for each in quantile_edges(range(1, len(counts)), counts, BANDS))
-    if not cuts:
-        return None
-    held = np.add.reduceat(counts, np.array([0, *cuts]))
-    return Reference(grid=len(counts), cuts=cuts, counts=tuple(int(each) for each in held))
-
-
-def _share(part: float, whole: float, confidence: float) -> tuple[float, float, float]:
-    """A share with Wilson's interval. Pre-condition: whole > 0."""
-    z = -float(ndtri((1 - confidence) / 2))
-    low, high = share(np.array([part]), np.array([whole]), np.zeros((2, 2)), z, True)
-    return float(part / whole), float(low[0]), float(high[0])
-
-
-def _ranking(found: Ranked | None, group: str | None, rows: float, confidence: float) -> Iterator[Metric]:
-    if found is None:
-        yield from (Metric(name, None, group, rows, obs_status="z") for name in ("auc", "gini", "ks"))
-        return
-    z, error = -float(ndtri((1 - confidence) / 2)), float(np.sqrt(found.variance))
-    for name, value, factor in (("auc", found.auc, 1.0), ("gini", found.gini, 2.0)):
-        reach, bound, least = factor * z * error, factor * found.auc_bound, 1.0 - factor
-        yield Metric(
-            name,
-            value,
-            group,
-            rows,
-            low=max(least, value - bound),
-            high=min(1.0, value + bound),
-            std_error=factor * error,
-            ci_low=max(least, value - reach),
-            ci_high=min(1.0, value + reach),
-        )
-    yield Metric("ks", found.ks, group, rows, low=found.ks, high=found.ks_high)
-
-
-def _shift(measure: str, before: Reals, now: Reals, feature: str | None) -> Metric:
-    """base: the noise floor."""
-    found = shifted(before, now)
-    if found is None:
-        return Metric(measure, None, feature=feature, obs_status="z")
-    status = "u" if found.adjusted else ""
-    return Metric(measure, found.index, base=found.floor, feature=feature, verdict=found.verdict, obs_status=status)
-
-
-def _rows(of: Metric, by: str) -> Iterator[Row]:
-    """A row, and beside it the certain bound of its error, or the floor of its noise. Of groups the measure says so."""
-    keys = {name: each for name, each in ((by, of.group), ("feature", of.feature)) if each is not None}
-    measure = of.measure if of.group is None else f"group_{of.measure}"
-
-    def printed(value: float | None) -> float | None:
-        return None if value is None else significant(value)
-
-    marks: dict[str, Any] = {"obs_status": of.obs_status, "conf_status": of.conf_status}
-    numbers: dict[str, Any] = {
-        "base": printed(of.base),
-        "se_noise": None if of.estimate is None else 0.0,
-        "se_sampling": printed(of.std_error),
-        "ci_low": printed(of.ci_low),
-        "ci_high": printed(of.ci_high),
-        "p_value": printed(of.p_value),
-    }
-    yield Row(measure, keys, estimate=printed(of.estimate), **numbers, **marks)
-    if of.estimate is not None and of.high is not None and of.low is not None:
-        yield Row(f"{measure}_bound", keys, estimate=printed(max(of.high - of.estimate, of.estimate - of.low)), **marks)
-
-
-def _tests(metrics: Sequence[Metric], by: str) -> Iterator[Test]:
-    """Statements about a whole table: how well bands fit, and whether scores or a feature have drifted."""
-    for each in metrics:
-        about: dict[str, Any] = {by: each.group} if each.group is not None else {}
-        if each.measure == "hosmer_lemeshow" and each.estimate is not None and each.p_value is not None:
-            values = {"statistic": significant(each.estimate), "df": each.base, "p_value": significant(each.p_value)}
-            yield Test(each.measure, about | values)
-        if each.verdict:
-            feature = {"feature": each.feature} if each.feature else {}
-            yield Test(f"{each.measure}_verdict", feature | {"verdict": each.verdict, "noise_floor": each.base})
-
-
-def _coefficient(fit: Fit | None, term: str, measure: str) -> Metric:
-    for each in fit.coefficients if fit else ():
-        if each.term == term:
-            low, high, error = each.ci_low, each.ci_high, each.std_error
-            return Metric(measure, each.estimate, std_error=error, ci_low=low, ci_high=high, p_value=each.p_value)
-    return Metric(measure, None, obs_status="x")
-
-
-def own(histogram: Reals) -> tuple[float, float, float] | None:
-    """What a city tells of itself, made on the node: AUC, KS and share of events, to 1e-3; None with fewer than 100 rows of a class.
-
-    histogram: classes (no, yes) x bins of its own rows.
-    """
-    others, events = histogram.sum(axis=1)
-    if min(others, events) < LEAST_CLASS:
-        return None
-    found = ranked(histogram[1], histogram[0])
-    if found is None:
-        return None
-    return round(found.auc, 3), round(found.ks, 3), round(float(events / (events + others)), 3)
 
 
 def _fits(name: str, model: Predictor, dictionary: Dictionary) -> None:
@@ -541,11 +602,44 @@ def _fits(name: str, model: Predictor, dictionary: Dictionary) -> None:
     if isinstance(model.fit, Linear) and model.fit.family != "binomial":
         raise ConfigError("MODEL_NOT_BINARY", id=name)
     design.known(dictionary, model.outcome, ("boolean",), "outcome")
-    adapted(model, dictionary, _nothing)
+    try:
+        adapted(model, dictionary, _nothing)
+    except ConfigError as fault:
+        raise ConfigError("MODEL_VARIABLES", id=name, names=fault.values["names"]) from None
+
+
+def _alike(question: Evaluate, one: Predictor, other: Predictor) -> None:
+    """Two models are held against each other where they say how likely the same event is."""
+    if one.outcome != other.outcome:
+        raise ConfigError(
+            "MODEL_OUTCOMES", id=question.model, other=question.against, one=one.outcome, two=other.outcome
+        )
+
+
+def stated(model: ModelFile) -> dict[str, Any]:
+    """Which file a model is, and where it came from."""
+    origin = {"id": model.id, "digest": model.digest, "study": model.study, "dictionary": model.dictionary}
+    return origin | {"as_of": model.as_of.isoformat(), "expires": model.expires.isoformat(), "rows": model.rows}
 
 
 def _nothing(name: str) -> Column:
     raise KeyError(name)
+
+
+def checked(question: Evaluate, dictionary: Dictionary, model: Predictor | None, against: Predictor | None) -> None:
+    """Errors: `ConfigError`, as `plan`."""
+    for name, each in ((question.model, model), (question.against or "", against)):
+        if each is not None:
+            _fits(name, each, dictionary)
+    if model is not None and against is not None:
+        _alike(question, model, against)
+    for name in question.by:
+        design.known(dictionary, name, design.CODED, "by")
+    if len(question.by) > 1:
+        raise ConfigError("STUDY_AXES", count=len(question.by), limit=1)
+    bins = question.bins or BINS
+    if question.cut is not None and abs(question.cut * bins - round(question.cut * bins)) > 1e-9:
+        raise ConfigError("MODEL_CUT", cut=f"{question.cut:g}", bins=bins)
 
 
 def plan(
@@ -556,19 +650,17 @@ def plan(
     study: str,
     model: Predictor | None = None,
     confidence: float = 0.95,
+    *,
+    against: Predictor | None = None,
+    release: Release = "pooled",
+    as_of: date | None = None,
 ) -> EvaluatePlan:
-    """model: as in `EvaluatePlan`.
+    """model, against, as_of: as in `EvaluatePlan`.
 
-    Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_CUT, MODEL_SCORE_COLUMN, STUDY_VARIABLE, MODEL_TYPE, STUDY_AXES.
+    Errors: `ConfigError` MODEL_NOT_BINARY, MODEL_OUTCOMES, MODEL_CUT, MODEL_VARIABLES, STUDY_VARIABLE, MODEL_TYPE, STUDY_AXES,
+    MODEL_PRECISION.
     """
-    if model is not None:
-        _fits(question.model, model, dictionary)
-    for name in question.by:
-        design.known(dictionary, name, design.CODED, "by")
-    if len(question.by) > 1:
-        raise ConfigError("STUDY_AXES", count=len(question.by), limit=1)
-    if question.cut is not None and abs(question.cut * question.bins - round(question.cut * question.bins)) > 1e-9:
-        raise ConfigError("MODEL_CUT", cut=f"{question.cut:g}", bins=question.bins)
+    checked(question, dictionary, model, against)
     follow = None
     if question.slope:
         ends = [f"{-ODDS:g}", f"{ODDS:g}"]
@@ -577,4 +669,5 @@ def plan(
         asked = Glm(family="binomial", outcome=EVENT, terms=(MARGIN,))
         domain = Dictionary.model_validate(tree, strict=False)
         follow = plan_glm(asked, domain, cities, most_rows, study, confidence=confidence)
-    return EvaluatePlan(question, model, dictionary, cities, most_rows, study, confidence, follow)
+    given = (question, model, dictionary, cities, most_rows, study, confidence, follow)
+    return EvaluatePlan(*given, against=against, release=release, as_of=as_of)

@@ -1,68 +1,129 @@
-"""The question `kind: evaluate`, whose rounds are those of `evaluate.py`.
+"""The question `kind: evaluate`, whose rounds are those of `evaluate.py`, in mode dp those of `private_evaluate.py`.
 
 Leaves the city, under masks: rows by bin of the score, class and group; by band of scores the sums of the probability and of the squared
-error; with `slope`, then the rounds of a regression on the score. In mode exact all of these sums are seen by the coordinator and by
-every city.
+error; with `against`, the histogram of another model, and in a second round two sums of products of placements; by city, in a round of its
+own, 18 whole numbers in thousandths that the city made of itself, in a slot that no other city fills (zeros with fewer than 100 events
+or non-events); with `slope`, then the rounds of a regression on the score. In mode exact all of these sums are seen by the coordinator and
+by every city. In mode dp they have noise, and are two: the histogram, and four totals.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import PlainSerializer
 
 from protocols.errors import ConfigError, HpfedError
-from protocols.models import evaluate
-from protocols.models.evaluate import Evaluate, EvaluateAsk, EvaluatePlan, Evaluating
-from protocols.models.interface import Ask, Model, Result
-from protocols.models.modelfile import Linear, Predictor, Weight
-from protocols.models.question import ManyRounds, Setting
+from protocols.models import evaluate, private_evaluate
+from protocols.models.evaluate import SCORES, Evaluate, EvaluateAsk, EvaluatePlan, Evaluating
+from protocols.models.interface import Ask, Draw, Model, Result
+from protocols.models.modelfile import Linear, ModelFile, Predictor, Weight
+from protocols.models.private_evaluate import PrivateEvaluatePlan
+from protocols.models.question import ManyRounds, Setting, supposed
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Domain
 from protocols.statistics.question import Fault, Release
 
+Files = Annotated[  # whole, with what is null in them: their digest is that of the file
+    dict[str, ModelFile],
+    PlainSerializer(lambda files: {name: each.model_dump(mode="json") for name, each in files.items()}),
+]
+
 
 class EvaluateQuestion(ManyRounds, Evaluate):
-    """About a model that another question of the study fits: its rows are those it was fitted on."""
+    """About a model that another question of the study fits, whose rows are those it was fitted on; or about a model file, which is a part
+    of the study. `files`: those, by what the study calls them (`evaluated.py` puts them there)."""
 
     EXAMPLE: ClassVar[Example] = Example({"id": "how_good", "kind": "evaluate", "model": "owners"}, holder={})
     ASK = EvaluateAsk
     STATE = Evaluating
+    MODES = ("dp", "exact")
 
     kind: Literal["evaluate"] = "evaluate"
+    files: Files | None = None
+
+    def _of_file(self, name: str | None) -> ModelFile | None:
+        return (self.files or {}).get(name or "")
 
     def named(self) -> tuple[str, ...]:
-        return (self.model,)
+        both = (self.model, *(() if self.against is None else (self.against,)))
+        return tuple(name for name in dict.fromkeys(both) if self._of_file(name) is None)
 
     def variables(self) -> tuple[str, ...]:
         return self.by
 
     def reads(self, domain: Domain) -> tuple[str, ...]:
-        """What the model reads, too."""
-        model = domain.questions.get(self.model)
-        return (*self.by, *(model.variables() if model is not None else ()))
+        """What the models read, too, and what they predict."""
+        found = list(self.by)
+        for name in self.named():
+            model = domain.questions.get(name)
+            found += model.variables() if model is not None else ()
+        for file in (self.files or {}).values():
+            found += (*file.needs, file.outcome)
+        return tuple(dict.fromkeys(found))
+
+    def releases(self, domain: Domain) -> tuple[Release, ...]:
+        return ("pooled", "by_city", "both") if domain.exact else ("pooled",)
 
     def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:
         yield from super().faults_beside(domain, release)
-        if not isinstance(domain.questions.get(self.model), ManyRounds) or self.model == self.id:
-            yield Fault("model", "MODEL_ABSENT", {"id": self.model})
-        elif domain.questions[self.model].kind == "hazard":  # its rows are months, and its outcome is of no holder
-            yield Fault("model", "MODEL_TOGETHER", {"key": "kind: evaluate", "other": "kind: hazard"})
+        what = None if domain.exact else private_evaluate.not_offered(self)
+        if what is not None:
+            yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} ({what})"})
+        for key, name in (("model", self.model), ("against", self.against)):
+            known = isinstance(domain.questions.get(name or ""), ManyRounds) and name != self.id
+            if name is not None and self._of_file(name) is None and not known:
+                yield Fault(key, "MODEL_ABSENT", {"id": name})
+            if (
+                name is not None and known and domain.questions[name].kind == "hazard"
+            ):  # its rows are months, of no outcome of a holder
+                yield Fault(key, "MODEL_TOGETHER", {"key": "kind: evaluate", "other": "kind: hazard"})
+        if self.against == self.model:
+            yield Fault(
+                "against", "MODEL_TOGETHER", {"key": f"model: {self.model}", "other": f"against: {self.against}"}
+            )
 
-    def planned(self, setting: Setting) -> EvaluatePlan:
+    def planned(self, setting: Setting) -> EvaluatePlan | PrivateEvaluatePlan:
         given = (setting.dictionary, setting.cities, setting.most_rows, setting.study)
-        return evaluate.plan(self, *given, confidence=setting.confidence)
+        plain = evaluate.plan(
+            self,
+            *given,
+            model=self._of_file(self.model),
+            against=self._of_file(self.against),
+            confidence=setting.confidence,
+            release=self.release or setting.domain.release,
+            as_of=setting.domain.as_of,
+        )
+        return plain if setting.domain.exact else private_evaluate.plan(plain, setting, self.id)
+
+    def draws(self, domain: Domain) -> tuple[Draw, ...]:
+        plan = self.planned(supposed(domain))
+        return plan.draws if isinstance(plan, PrivateEvaluatePlan) else ()
 
     def start(self, model: Model[Any, Any], given: Mapping[str, Result]) -> Evaluating:
-        found = given.get(self.model)
-        if found is None or not found.model or not isinstance(model, EvaluatePlan):
+        if not isinstance(model, EvaluatePlan | PrivateEvaluatePlan):
             raise ConfigError("MODEL_ABSENT", id=self.model)
-        return model.start(Predictor.model_validate_json(json.dumps(dict(found.model)), strict=True))
+        found = {name: _fitted(name, given.get(name)) for name in self.named()}
+        return model.start(found.get(self.model), found.get(self.against or ""))
 
-    def example_asks(self, model: EvaluatePlan) -> Sequence[Ask]:
-        """Of a model of the constant alone."""
+    def example_asks(self, model: EvaluatePlan | PrivateEvaluatePlan) -> Sequence[Ask]:
+        """Of each round before a slope, where a model of the constant alone stands for one that the study fits."""
         constant = Weight(term="intercept", estimate=-1.0, std_error=0.1)
         fit = Linear(family="binomial", link="logit", weights=(constant,), covariance=((0.01,),), error_bound=0.0)
-        asked = model.ask(model.start(Predictor(variables=(), outcome="owner", fit=fit)))
-        return [asked] if isinstance(asked, Ask) else []
+        stands = Predictor(variables=(), outcome="outcome", fit=fit)
+        common: dict[str, Any] = {"study": "", "layout": "", "chain": "", "model": stands, "against": stands}
+        purposes = model.purposes if isinstance(model, EvaluatePlan) else (SCORES,)
+        return [EvaluateAsk(round=number, purpose=purpose, **common) for number, purpose in enumerate(purposes)]
 
     def key_of(self, fault: HpfedError) -> str:
-        return "cut" if fault.code == "MODEL_CUT" else "by"
+        """By what the fault is about: a model that is named, else the key."""
+        named = {self.model: "model", self.against: "against"}
+        keys = {"MODEL_CUT": "cut", "MODEL_OUTCOMES": "against"}
+        return keys.get(fault.code) or named.get(str(fault.values.get("id")), "by")
+
+
+def _fitted(name: str, found: Result | None) -> Predictor:
+    """The model that an earlier question came to. Errors: `ConfigError MODEL_ABSENT` where it came to none."""
+    if found is None or not found.model:
+        raise ConfigError("MODEL_ABSENT", id=name)
+    return Predictor.model_validate_json(json.dumps(dict(found.model)), strict=True)

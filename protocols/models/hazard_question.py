@@ -7,7 +7,7 @@ coordinator and by every city.
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from protocols.errors import HpfedError
 from protocols.models import glm, hazard, private, private_hazard
@@ -78,9 +78,6 @@ class HazardQuestion(ManyRounds, Hazard):
 
     def discloses(self) -> tuple[str, ...]:
         return ("city_constants",) if self.city_effects == "fixed" else ()
-
-    def placed(self, model: Any, place: int) -> Any:
-        return model.at(place) if self.city_effects == "fixed" else model
 
     def asks_of(self, model: object) -> type[Ask]:
         return PrivateAsk if isinstance(model, PrivateHazard) else Ask

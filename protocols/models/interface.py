@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
 from math import isclose
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -88,6 +88,7 @@ class Result:
 
     rows, tests: as of every kind. coefficients, fit: of a regression; `fit` of any kind says `converged`, `rounds` and, where there is no
     answer, `cause`. model: what `OUT/models/<id>.json` says beside what all models say; empty where there is nothing to use again.
+    cities: rows and tests about single cities, by the place of the city in the plan, where these told something of themselves.
     """
 
     rows: tuple[Row, ...] = ()
@@ -95,6 +96,7 @@ class Result:
     coefficients: tuple[Mapping[str, Any], ...] = ()
     fit: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
+    cities: Mapping[int, tuple[tuple[Row, ...], tuple[Test, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,13 @@ class Model(Protocol[State, Asked]):
 
     def result(self, state: State) -> Result:
         """Pre-condition: nothing is left to ask."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A planned model that a city answers knowing which one it is, of the cities of the plan in their order, from 0."""
+
+    def at(self, place: int) -> Any: ...
 
 
 def agrees(ask: Ask, expected: Ask) -> bool:

@@ -356,7 +356,15 @@ class ModelFile(Predictor):
 
 
 def load(content: bytes, file: str, today: date) -> ModelFile:
-    """The model in the bytes of a file. Errors: `ConfigError` MODEL_FILE, MODEL_EXPIRED, and those of a schema, with the key."""
+    """The model in the bytes of a file. Errors: as `read`; `ConfigError MODEL_EXPIRED`."""
+    found = read(content, file)
+    if today > found.expires:
+        raise ConfigError("MODEL_EXPIRED", Place(file), id=found.id, expires=found.expires.isoformat())
+    return found
+
+
+def read(content: bytes, file: str) -> ModelFile:
+    """The model in the bytes of a file, past its day or not. Errors: `ConfigError` MODEL_FILE, and those of a schema, with the key."""
     if len(content) > MOST_BYTES:
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("文件过大", "it is too large"))
     try:
@@ -365,10 +373,7 @@ def load(content: bytes, file: str, today: date) -> ModelFile:
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("不是 JSON", "it is not JSON")) from None
     if not isinstance(tree, dict):
         raise ConfigError("MODEL_FILE", Place(file), problem=Both("不是映射", "it is no mapping"))
-    found = fit(ModelFile, Document(file, tree, {}))
-    if today > found.expires:
-        raise ConfigError("MODEL_EXPIRED", Place(file), id=found.id, expires=found.expires.isoformat())
-    return found
+    return fit(ModelFile, Document(file, tree, {}))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

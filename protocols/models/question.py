@@ -6,7 +6,7 @@ its question says which keys a study may write, what is wrong with them, and whi
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from protocols.dictionary import Dictionary
@@ -56,6 +56,10 @@ class ManyRounds(Question):
     def planned(self, setting: Setting) -> Model[Any, Any]:
         """Its model. Errors: `ConfigError` MODEL_…, for names, ranges and keys that do not go together."""
 
+    def releases(self, domain: Domain) -> tuple[Release, ...]:  # noqa: ARG002 most are of all cities together
+        """How its answer may be released."""
+        return ("pooled",)
+
     def draws(self, domain: Domain) -> tuple[Draw, ...]:  # noqa: ARG002 most kinds have no mode dp
         """Mode dp: all that its rounds release. Depends on study and dictionary alone."""
         return ()
@@ -67,10 +71,6 @@ class ManyRounds(Question):
     def discloses(self) -> tuple[str, ...]:
         """Keys of a policy's `models` without which no city answers: what its sums say beyond those of most."""
         return ()
-
-    def placed(self, model: Any, place: int) -> Any:  # noqa: ARG002 in most kinds every city does the same
-        """Its model in one of the cities, counted from 0."""
-        return model
 
     def example_asks(self, model: Any) -> Sequence[Ask]:  # noqa: ARG002 the first is what most show
         """One ask of each purpose, of its EXAMPLE: their layouts are shown on the page of what leaves a city."""
@@ -98,8 +98,11 @@ class ManyRounds(Question):
         """Modes and releases that the kind does not have."""
         if ("exact" if domain.exact else "dp") not in self.MODES:
             yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": self.kind})
-        if (self.release or release) != "pooled":
-            yield Fault("release", "MODEL_RELEASE", {"kind": self.kind})
+        if (self.release or release) not in self.releases(domain):
+            noised = not domain.exact and self.releases(replace(domain, exact=True)) != self.releases(domain)
+            yield Fault(
+                "release", "MODEL_RELEASE", {"kind": f"{self.kind} (privacy.mode: dp)" if noised else self.kind}
+            )
 
     def blocks(self, domain: Domain) -> Blocks:  # noqa: ARG002 it has none
         return {}

@@ -6,7 +6,7 @@ mode dp they have noise, and are few: moments, products of columns, and the scor
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 from protocols.errors import HpfedError
 from protocols.models import glm, private
@@ -69,9 +69,6 @@ class Regression(ManyRounds, Glm):
 
     def discloses(self) -> tuple[str, ...]:
         return ("city_constants",) if self.city_effects == "fixed" else ()
-
-    def placed(self, model: Any, place: int) -> Any:
-        return model.at(place) if self.city_effects == "fixed" else model
 
     def asks_of(self, model: object) -> type[Ask]:
         return PrivateAsk if isinstance(model, PrivatePlan) else Ask

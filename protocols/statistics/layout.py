@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from math import ceil, prod, sqrt
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -662,7 +662,8 @@ class Domain:
 
     `as_of` and `window`: those of the study; a kind that asks for months needs the one or the other (`months_of`).
     `cities`: who is in the sums that a question is finalized from, where that is known. `questions`: those of the study, by id.
-    `scopes`: of each city, who of its holders its files cover, in one word for all flags together.
+    `scopes`: of each city, who of its holders its files cover, in one word for all flags together. `release`: of questions that say
+    nothing else.
     """
 
     dictionary: Dictionary
@@ -672,6 +673,7 @@ class Domain:
     cities: tuple[str, ...] = ()
     questions: Mapping[str, Any] = field(default_factory=dict)
     scopes: Mapping[str, str] = field(default_factory=dict)
+    release: Literal["pooled", "by_city", "both"] = "pooled"
 
     def axis(self, name: str) -> Axis:
         """Codes of a category, boolean or derived category, then `_missing`. Pre-condition: the name was checked."""

@@ -267,7 +267,7 @@ def test_a_city_that_cannot_map_a_term_adds_nothing(tmp_path: Path) -> None:
         answers = rounds.offer(rig.present.post, rig.study, rig.present.signed, rig.present.ids)
         session = Session(agree(rig.study, tuple(answers.approvals), rig.present.post.roster))
         found = snapshot.open_for(rig.gate.station.home, rig.study.file.as_of)
-        read = fitting.Rows(found.batches, found.rows, 16, "east", rig.gate.station.cannot)
+        read = fitting.Rows(found.batches, found.rows, 16, "east", rig.gate.station.cannot, 0)
         turn = fitting.Turn(session, session.models.begin().asks)
         sums = fitting.measured(turn, read)
         assert not any(each.any() for each in sums["ages"].values.values())

@@ -11,11 +11,15 @@ from protocols.dictionary import Column
 from protocols.entropy import public_stream
 from protocols.errors import ConfigError, PeerError
 from protocols.models.discrimination import calibrated, ranked, shifted
-from protocols.models.evaluate import Evaluate, Evaluation, equal_bands, own, plan
+from protocols.models.evaluate import Evaluate, Evaluation, plan
+from protocols.models.interface import Done
+from protocols.models.metrics import equal_bands
 from protocols.models.modelfile import Linear, ModelFile, Reference, Weight
 from protocols.models.scoring import scores
+from protocols.statistics.question import Release
 from tests.models.data import Frame, dictionary
-from tests.models.rounds import STUDY, conversation, divided, filed
+from tests.models.federation import secure_sum
+from tests.models.rounds import STUDY, answer, conversation, divided, filed
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -287,13 +291,63 @@ def test_a_model_of_the_same_study_is_evaluated_in_sample() -> None:
     assert sum(found.reference.counts) == found.rows
 
 
-def test_a_city_tells_of_itself_in_three_digits_or_not_at_all() -> None:
-    score, yes = pooled(people(), logit())
-    events, others = counted(score, yes, 1000)
-    auc, ks, share = own(np.stack([others, events])) or (0, 0, 0)
-    assert auc == pytest.approx(auc_of(score, yes), abs=1.1e-3)
-    assert (auc, ks, share) == tuple(round(each, 3) for each in (auc, ks, share))
-    assert own(np.stack([others, np.minimum(events, 0)])) is None
+def told(cities: list[Frame], release: Release = "both") -> tuple[Any, Any]:
+    """An evaluation by city, each of which knows its place; and what its slots hold."""
+    most = max(each.rows for each in cities)
+    planned = plan(Evaluate(model="fit"), people().dictionary, len(cities), most, STUDY, release=release)
+    state = planned.start(logit())
+    while not isinstance(ask := planned.ask(state), Done):
+        state = planned.tell(
+            state, ask, secure_sum(answer(planned.at(place), ask, city) for place, city in enumerate(cities))
+        )
+    return planned, state
+
+
+def test_a_city_tells_of_itself_in_thousandths_in_a_slot_of_its_own() -> None:
+    cities = [*divided(people(), 3), people().take(np.arange(250)), people().take(np.arange(0))]
+    planned, state = told(cities)
+    found = planned.finalize(state)
+    every = np.concatenate([pooled(city, logit())[0] for city in cities])
+    bands = equal_bands(np.bincount((every * 1000).astype(int), minlength=1000).astype(float))
+    assert bands is not None
+    edges = np.array(bands.cuts)
+    before = np.bincount(np.searchsorted(edges, (every * 1000).astype(int), side="right"), minlength=len(edges) + 1)
+    for place, city in enumerate(cities[:3]):
+        score, yes = pooled(city, logit())
+        of = {each.measure: each for each in found.cities[place]}
+        assert of["auc"].estimate == pytest.approx(auc_of(score, yes), abs=1.1e-3)
+        assert of["ks"].estimate == pytest.approx(ks_of(score, yes), abs=5e-3)
+        assert of["brier"].estimate == pytest.approx(np.mean((score - yes) ** 2), abs=5.1e-4)
+        assert of["observed_expected"].estimate == pytest.approx(yes.mean() / score.mean(), abs=5.1e-4)
+        assert of["calibration_in_the_large"].estimate == pytest.approx(yes.mean() - score.mean(), abs=1.1e-3)
+        now = np.bincount(np.searchsorted(edges, (score * 1000).astype(int), side="right"), minlength=len(before))
+        shift = shifted(before.astype(float), now.astype(float))
+        assert shift is not None
+        assert of["psi"].estimate == pytest.approx(shift.index, abs=5.1e-4)
+        assert of["psi"].base is not None
+        assert shift.floor <= of["psi"].base < shift.floor + 1e-3, "the floor of its noise is never said to be lower"
+        assert all(
+            float(each.estimate or 0) * 1000 == pytest.approx(round(float(each.estimate or 0) * 1000))
+            for each in of.values()
+        )
+    for small in found.cities[3:]:
+        assert {each.conf_status for each in small} == {"C"}
+        assert {each.estimate for each in small} == {None}
+    assert [each.measure for each in small] == [each.measure for each in found.cities[0]], (
+        "a row of each measure all the same"
+    )
+    answer_ = planned.result(state)
+    assert list(answer_.cities) == [0, 1, 2, 3, 4]
+    assert {test.name for test in answer_.cities[0][1]} == {"psi_verdict"}
+
+
+def test_by_city_alone_says_nothing_of_all_rows_but_how_many_there_are() -> None:
+    planned, state = told(divided(people(), 3), "by_city")
+    found = planned.result(state)
+    assert (found.rows, found.tests) == ((), ())
+    assert "curve" not in found.fit
+    assert "bands" not in found.fit
+    assert len(found.cities) == 3
 
 
 @pytest.mark.parametrize(

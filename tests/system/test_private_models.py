@@ -17,12 +17,13 @@ from protocols.errors import ConfigError
 from tests.six import CITIES, Six, results, unsound
 
 QUESTION = "  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex]}\n"
+EVALUATED = QUESTION + "  - {id: good, kind: evaluate, model: stops, by: sex}\n"
 
 
-def test_a_regression_with_noise_is_charged_once_and_its_intervals_hold_the_pooled_fit(
+def test_a_regression_with_noise_and_its_evaluation_are_charged_once_and_intervals_hold_the_pooled_rows(
     six: Six, tmp_path: Path
 ) -> None:
-    outcome = six.ask(six.study(QUESTION), tmp_path, drops=("cc@masked:2",))
+    outcome = six.ask(six.study(EVALUATED), tmp_path, drops=("cc@masked:2",))
     found = results(outcome)
     entry = found["questions"]["stops"]
     rows = six.rows
@@ -46,6 +47,8 @@ def test_a_regression_with_noise_is_charged_once_and_its_intervals_hold_the_pool
         "stops: moments",
         "stops: products",
         *(f"stops: score {number}" for number in range(1, 6)),
+        "good: histogram",
+        "good: totals",
     ]
     assert Decimal("3.96") < privacy.epsilon_of(session.claim.cost.curve, Decimal("1e-6")) <= 4
     out = tmp_path / "out"
@@ -55,6 +58,18 @@ def test_a_regression_with_noise_is_charged_once_and_its_intervals_hold_the_pool
     assert "其中噪声" in page
     model = json.loads((out / "models" / "stops.json").read_bytes())
     assert np.array(model["fit"]["covariance"]).shape == (3, 3)
+
+    entry = found["questions"]["good"]
+    assert (entry["fit"]["rounds"], entry["fit"]["in_sample"], set(entry["fit"]["unsaid"])) == (
+        1,
+        True,
+        {"psi", "hosmer_lemeshow"},
+    )
+    said = {row["measure"]: row for row in entry["rows"] if row.get("sex") in (None, "female")}
+    share = float(y[whole].mean())
+    assert said["observed"]["ci_low"] < share < said["observed"]["ci_high"]
+    assert all(said[name]["se_noise"] > 0 for name in ("auc", "brier", "observed_expected", "group_observed"))
+    assert said["auc"]["ci_low"] < 0.52 < said["auc"]["ci_high"]
 
 
 def test_a_plan_warns_of_noise_and_refuses_a_fit_that_would_be_noise_alone(six: Six) -> None:

@@ -10,16 +10,17 @@ import pytest
 
 from protocols.dictionary import Column
 from protocols.errors import ConfigError
+from protocols.models.discrimination import ranked
 from protocols.models.modelfile import Card, ModelFile, Trees, load
 from protocols.models.scoring import scores
 from simulations import world
-from tests.models.test_evaluate import auc_of
-from tests.six import Six, results, rows_of, unsound
+from tests.models.test_evaluate import auc_of, counted
+from tests.six import CITIES, Six, results, rows_of, unsound
 
 QUESTIONS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex, product]}
   - {id: card, kind: scorecard, outcome: withdrew, features: [age, sex, product, amount], bins: 12}
   - {id: trees, kind: gbdt, outcome: withdrew, features: [age, product, amount], trees: 1, depth: 2}
-  - {id: how_good, kind: evaluate, model: stops, by: sex, cut: 0.3}
+  - {id: how_good, kind: evaluate, model: stops, by: sex, cut: 0.3, release: both}
   - {id: trees_good, kind: evaluate, model: trees}
   - {id: nothing, kind: scorecard, outcome: withdrew, features: [sex]}
   - {id: nothing_good, kind: evaluate, model: nothing}
@@ -74,6 +75,29 @@ def test_what_is_said_of_a_model_holds_for_the_pooled_rows(six: Six, outcome: wo
         has & six.rows["withdrew"].notna().to_numpy() & (six.rows["sex"] == "female").to_numpy(bool, na_value=False)
     )
     assert groups["female"] == pytest.approx((mean[inside] < 0.3).mean(), abs=1e-11)
+
+
+def test_each_city_tells_of_itself_in_its_own_slot(six: Six, outcome: world.Outcome, out: Path) -> None:
+    found = model(out, "stops")
+    for city in CITIES:
+        rows = {
+            row["measure"]: row for row in results(outcome)["questions"]["how_good"]["rows"] if row["scope"] == city
+        }
+        home = six.rows[six.rows["city"] == city].reset_index(drop=True)
+        mean, has = scored(found, home)
+        used = has & home["withdrew"].notna().to_numpy()
+        yes = (home["withdrew"] == "true").to_numpy()[used]
+        if min(yes.sum(), (~yes).sum()) < 100:
+            assert {(row["estimate"], row["conf_status"]) for row in rows.values()} == {(None, "C")}
+            continue
+        binned = ranked(*counted(mean[used], yes, 1000))
+        assert binned is not None
+        assert rows["auc"]["estimate"] == pytest.approx(binned.auc, abs=1.1e-3)
+        assert rows["observed_expected"]["estimate"] == pytest.approx(yes.mean() / mean[used].mean(), abs=5.1e-4)
+        assert rows["psi"]["base"] > 0
+    told = [test for test in results(outcome)["questions"]["how_good"]["tests"] if test["name"] == "psi_verdict"]
+    assert told
+    assert {test["verdict"] for test in told} == {"stable"}, "cities drawn alike have not drifted"
 
 
 def test_the_card_counts_the_pooled_rows_and_its_file_scores(six: Six, outcome: world.Outcome, out: Path) -> None:
