@@ -4,7 +4,7 @@ The sentence is about the term that stands farthest from 0 in its standard error
 Estimates without a mark alone are spoken of; a fit without an answer says why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import Final
@@ -48,9 +48,17 @@ class Drawing:
 
 def title(wording: Wording, question: Question) -> Markup:
     """Pre-condition: `TITLES` has its kind."""
-    return wording.say(
-        f"question_{question.kind}", of=wording.variable(str(question.asked.get(TITLES[question.kind], "")))
-    )
+    return wording.say(f"question_{question.kind}", of=about(wording, question))
+
+
+def about(wording: Wording, question: Question) -> str:
+    """The outcome, or the event: a variable, or some codes of one."""
+    asked = question.asked.get(TITLES[question.kind], "")
+    if not isinstance(asked, Mapping):
+        return wording.variable(str(asked))
+    name = str(asked.get("variable", ""))
+    codes = [str(asked["is"])] if asked.get("is") is not None else [str(each) for each in asked.get("in") or ()]
+    return f"{wording.variable(name)} = {' / '.join(wording.code(name, code) for code in codes)}"
 
 
 def table(wording: Wording, rows: Sequence[Numbered]) -> Grid:
@@ -117,7 +125,7 @@ def sentence(wording: Wording, question: Question) -> Markup:
     kind = RATIOS.get(str(question.asked.get("link") or LINKS.get(family, "")), "plain")
     ends = [each or 0.0 for each in (first.estimate, first.ci_low, first.ci_high)]
     shown = [significant(exp(each) if kind in ("odds", "ratio") else each) for each in ends]
-    of = wording.variable(str(question.asked.get(TITLES[question.kind], "")))
+    of = about(wording, question)
     values = {"term": wording.term(first.term), "of": of, "value": shown[0], "interval": span(shown[1], shown[2])}
     return wording.say(f"figure_glm_{kind}", **values, confidence=wording.percent())
 

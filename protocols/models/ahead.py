@@ -50,13 +50,16 @@ def next_month(model: Predictor, fit: Monthly, table: Table, meant: Dictionary, 
             return coming
         return read(name) if name in meant.known() else latest(rows, table.holders, name)
 
-    return column, _at_risk(rows, rows.columns[fit.months.event], table.holders)
+    own = meant.codes(f"{fit.months.table}.{fit.months.event}")
+    event, places = rows.columns[fit.months.event], [own.index(code) for code in fit.months.codes if code in own]
+    happened = event.known & np.isin(event.values.astype(np.int64), places)
+    return column, _at_risk(rows, happened, table.holders)
 
 
-def _at_risk(rows: EventRows, event: Column, holders: int) -> Flags:
+def _at_risk(rows: EventRows, happened: Flags, holders: int) -> Flags:
     watched, over = np.zeros(holders, bool), np.zeros(holders, bool)
     watched[rows.holder] = True
-    over[rows.holder[event.known & (event.values == 1)]] = True
+    over[rows.holder[happened]] = True
     return watched & ~over
 
 

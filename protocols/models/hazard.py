@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.special import ndtri, stdtrit
 
 from protocols.columns import Column, EventRows, month_text
 from protocols.dictionary import Boolean, Category, Code, Dictionary, Integer, Read, near
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, Unfit
+from protocols.filters import Word, Words
 from protocols.models import design, glm, saved
 from protocols.models.answer import Fit, published
 from protocols.models.effects import CityEffects
@@ -48,11 +49,30 @@ INTERCEPT: Final = "intercept"
 MOST_MONTHS: Final = 120
 
 
-class Hazard(Record):
-    """event: a boolean of an events table, `table.variable`. terms: variables of holders, variables of the table by their short name, and
-    `month`. opened: a date of the holder, from which months are counted. months: how many of these there are, from month 0."""
+class Happening(Record):
+    """A month in which a category of the events table has one of these codes."""
 
-    event: str
+    variable: str
+    is_: Word | None = Field(None, alias="is")
+    in_: Words | None = Field(None, alias="in", min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Happening":
+        if (self.is_ is None) == (self.in_ is None):
+            raise Unfit("恰好需要 is 或 in 之一", "needs either is or in")
+        return self
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        return self.in_ or (self.is_ or "",)
+
+
+class Hazard(Record):
+    """event: a boolean of an events table, `table.variable`, or some codes of a category of it. terms: variables of holders, variables of the
+    table by their short name, and `month`. opened: a date of the holder, from which months are counted. months: how many of these there
+    are, from month 0."""
+
+    event: str | Happening
     terms: Names = ()
     link: Literal["logit", "cloglog"] = "logit"
     baseline: Literal["month", "none"] = "month"
@@ -63,6 +83,11 @@ class Hazard(Record):
     errors: Literal["model", "robust", "hc0", "hc1"] | Clustered = "model"
     penalty: Ridge | None = None
     city_effects: CityEffects = "none"
+
+    @property
+    def happening(self) -> Happening:
+        """A boolean happens where it is true."""
+        return self.event if isinstance(self.event, Happening) else Happening(variable=self.event, **{"is": "true"})
 
     @property
     def regression(self) -> Glm:
@@ -91,19 +116,31 @@ class Months:
     last: int
     opened: str | None
     count: int
+    codes: tuple[str, ...] = ("true",)
+    places: tuple[int, ...] = (1,)
 
     @property
     def followed(self) -> Followed:
         """As a model file has it."""
         return Followed(
-            table=self.table, event=self.event, opened=self.opened, first=month_text(self.first), count=self.count
+            table=self.table,
+            event=self.event,
+            codes=self.codes,
+            opened=self.opened,
+            first=month_text(self.first),
+            count=self.count,
         )
+
+    def happened(self, rows: EventRows) -> Column:
+        """Whether it did in each row."""
+        given = rows.columns[self.event]
+        return Column(np.isin(given.values.astype(np.int64), self.places).astype(np.int8), given.known)
 
     def at_risk(self, events: EventRows, read: Read) -> tuple[EventRows, "Column"]:
         """The rows at risk, and the month of each, counted from 0. Pre-condition: rows of a holder stand together, months ascending."""
         rows = events.taken(events.month <= self.last)
-        event = rows.columns[self.event]
-        happened = event.known & (event.values.astype(np.int64) == 1)
+        event = self.happened(rows)
+        happened = event.known & (event.values == 1)
         before = np.cumsum(happened) - happened  # events in earlier rows, of all holders
         starts = (
             np.flatnonzero(np.r_[True, rows.holder[1:] != rows.holder[:-1]]) if len(rows.holder) else np.zeros(0, int)
@@ -125,7 +162,7 @@ class Months:
             **rows.columns,
             MONTH: month,
             HOLDER: Column(rows.holder, np.ones(len(rows.holder), bool)),
-            EVENT: rows.columns[self.event],
+            EVENT: self.happened(rows),
         }
 
         def column(name: str) -> Column:
@@ -256,6 +293,8 @@ class HazardPlan:
         """What scores the next month by this regression of person-months."""
         kept = {name: getattr(plain, name) for name in type(plain).model_fields if name != "kind"}
         outcome, inner = f"{self.months.table}.{self.months.event}", self.inner
+        if self.months.codes != ("true",):
+            outcome += f"[{'|'.join(self.months.codes)}]"
         fit = Monthly(**kept, months=self.months.followed)
         return saved.left(inner.design.variables, outcome, fit, inner.dictionary)
 
@@ -311,15 +350,24 @@ def plan(
 
     Errors: `ConfigError` STUDY_VARIABLE, MODEL_TYPE, MODEL_TOGETHER, and those of `glm.plan`.
     """
-    found = dictionary.event_of(question.event)
+    happening = question.happening
+    found = dictionary.event_of(happening.variable)
     if found is None or not found[1]:
         names = dictionary.event_names()
-        raise ConfigError("STUDY_VARIABLE", name=question.event, near=near(question.event, names))
+        raise ConfigError("STUDY_VARIABLE", name=happening.variable, near=near(happening.variable, names))
     table, event = found
     entry = dictionary.events[table]
     kind = entry.variables[event].type
-    if kind != "boolean":
-        raise ConfigError("MODEL_TYPE", name=question.event, kind=kind, types="boolean", where="event")
+    codes, types = (
+        dictionary.codes(f"{table}.{event}"),
+        ("boolean",) if isinstance(question.event, str) else design.CODED,
+    )
+    if kind not in types:
+        raise ConfigError("MODEL_TYPE", name=happening.variable, kind=kind, types=" / ".join(types), where="event")
+    for code in happening.codes:
+        if code not in codes:
+            raise ConfigError("STUDY_VARIABLE", name=code, near=near(code, codes))
+    places = tuple(codes.index(code) for code in happening.codes)
     if question.opened is not None:
         design.known(dictionary, question.opened, ("date",), "opened")
     if (question.opened is None) != (question.months is None):
@@ -330,7 +378,8 @@ def plan(
     if clustered not in ("city", HOLDER, *dictionary.known()):  # months of one holder lie in one cluster
         raise ConfigError("STUDY_VARIABLE", name=clustered, near=near(clustered, dictionary.known()))
     first, last = window
-    months = Months(table, event, first, last, question.opened, question.months or last - first + 1)
+    count = question.months or last - first + 1
+    months = Months(table, event, first, last, question.opened, count, happening.codes, places)
     dated = question.baseline == "month"
     reserved = {
         MONTH: _monthly(months) if dated else Integer(type="integer", range=(0, max(months.count - 1, 1))),

@@ -39,12 +39,14 @@ class HazardQuestion(ManyRounds, Hazard):
         named = [factor.variable for text in self.terms for factor in parse(text).factors]
         clustered = self.errors.cluster if isinstance(self.errors, glm.Clustered) else "city"
         beside = (self.opened, None if clustered in ("city", HOLDER) else clustered)
-        return tuple(dict.fromkeys((self.event, *(name for name in (*named, *beside) if name and name != MONTH))))
+        return tuple(
+            dict.fromkeys((self.happening.variable, *(name for name in (*named, *beside) if name and name != MONTH)))
+        )
 
     def reads(self, domain: Domain) -> tuple[str, ...]:
         """Variables of the events table by their full names."""
         dictionary = domain.dictionary
-        table, event = dictionary.event_of(self.event) or ("", "")
+        table, event = dictionary.event_of(self.happening.variable) or ("", "")
         holders = dictionary.known()
         others = [name if name in holders or "." in name else f"{table}.{name}" for name in self.variables()[1:]]
         return tuple(dict.fromkeys((f"{table}.{event}", *others)))
@@ -55,7 +57,7 @@ class HazardQuestion(ManyRounds, Hazard):
         return {}
 
     def _months(self, domain: Domain) -> Months:
-        found = domain.dictionary.event_of(self.event)
+        found = domain.dictionary.event_of(self.happening.variable)
         if (
             found is not None and domain.as_of is None and domain.window is None
         ):  # nobody has said yet: as many as a holder has
@@ -63,7 +65,7 @@ class HazardQuestion(ManyRounds, Hazard):
         return domain.months_of(None if found is None else found[0])
 
     def planned(self, setting: Setting) -> HazardPlan | PrivateHazard:
-        months = self._months(setting.domain) if setting.dictionary.event_of(self.event) else Months(0, 1)
+        months = self._months(setting.domain) if setting.dictionary.event_of(self.happening.variable) else Months(0, 1)
         made = hazard.plan(
             self,
             setting.dictionary,
@@ -89,7 +91,7 @@ class HazardQuestion(ManyRounds, Hazard):
     def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:
         """Of mode dp, links and keys that have no bound on what one holder changes."""
         yield from super().faults_beside(domain, release)
-        table = domain.dictionary.event_of(self.event) if not domain.exact else None
+        table = domain.dictionary.event_of(self.happening.variable) if not domain.exact else None
         what = None if table is None else private.not_offered(self.regression)
         if what is not None:
             yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} ({what})"})
@@ -104,5 +106,5 @@ class HazardQuestion(ManyRounds, Hazard):
 
     def key_of(self, fault: HpfedError) -> str:
         keys = {"MODEL_CLUSTERS_FEW": "errors", "MODEL_TOGETHER": "kind"}
-        named = {self.event: "event", self.opened: "opened"}
+        named = {self.happening.variable: "event", self.opened: "opened"}
         return keys.get(fault.code) or named.get(str(fault.values.get("name")), "terms")

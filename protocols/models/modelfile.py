@@ -117,11 +117,12 @@ class Linear(_Linear):
 
 
 class Followed(Record):
-    """Whose months a hazard is about: rows of `table` until `event` is true. Its months are `count` calendar months from `first` on, or,
-    where it is given, as many since `opened`, a date of the holder."""
+    """Whose months a hazard is about: rows of `table` until `event` has one of `codes`. Its months are `count` calendar months from `first`
+    on, or, where it is given, as many since `opened`, a date of the holder."""
 
     table: str
     event: str
+    codes: Annotated[Names, Field(min_length=1)]
     opened: str | None
     first: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
     count: Annotated[Whole, Field(ge=1)]

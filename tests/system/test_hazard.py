@@ -20,6 +20,7 @@ from tests.six import results, unsound
 QUESTIONS: Final = """  - {id: since, kind: hazard, event: stopped, terms: [sex, owner, state], opened: opened, months: 12}
   - {id: calendar, kind: hazard, event: contributions.stopped, terms: [owner, log1p(amount)], link: cloglog}
   - {id: line, kind: hazard, event: stopped, terms: [month, sex], baseline: none, errors: {cluster: holder}}
+  - {id: sealed, kind: hazard, event: {variable: contributions.state, is: sealed}, terms: [owner], baseline: none}
   - {id: home, kind: hazard, event: stopped, terms: [owner], baseline: none, city_effects: concentrated}
 """
 
@@ -100,6 +101,19 @@ def test_the_bundle_is_replayed_and_the_report_is_drawn(outcome: world.Outcome, 
     assert unsound(outcome, out) == {}
     for language in ("zh", "en"):
         assert "sex" in (out / f"report.{language}.html").read_text(encoding="utf-8")
+
+
+def test_codes_of_a_category_are_an_event(cities: Monthly, outcome: world.Outcome) -> None:
+    """The first month in which a holder is sealed, whether or not it had stopped."""
+    entry, rows = results(outcome)["questions"]["sealed"], cities.months.sort_values(["city", "id", "at"])
+    first = rows[rows["state"] == "sealed"].groupby("id")["at"].min().rename("first")
+    rows = rows.join(first, on="id").merge(cities.holders, on=["id", "city"])
+    kept = rows[(rows["at"] >= 0) & ~(rows["at"] > rows["first"])]
+    x = np.column_stack([np.ones(len(kept)), kept["owner"] == "true"]).astype(float)
+    reference = sm.GLM((kept["state"] == "sealed").to_numpy(float), x, family=sm.families.Binomial()).fit(tol=1e-13)
+    found = [each["estimate"] for each in entry["coefficients"]]
+    assert np.abs(np.array(found) - reference.params).max() <= 1e-8
+    assert entry["fit"]["events"] == (kept["state"] == "sealed").sum()
 
 
 def test_the_model_scores_the_next_month_of_who_is_still_at_risk(
