@@ -48,7 +48,10 @@ class SuperLink:
 
 @dataclass(frozen=True)
 class Gateway:
-    """The gateway in front of a SuperLink. `rate`: requests per second and peer address; `connections`: open at once from one."""
+    """The gateway in front of a SuperLink. `rate`: requests per second and peer address; `connections`: open at once from one.
+
+    `counted`: a file that it keeps saying what it answered; empty for none.
+    """
 
     host: str
     port: int
@@ -59,6 +62,7 @@ class Gateway:
     rate: int = 50
     connections: int = 64
     courier: bool = False
+    counted: str = ""
 
     def command(self) -> list[str]:
         """The command line."""
@@ -73,4 +77,5 @@ class Gateway:
             *("--rate", str(self.rate)),
             *("--connections", str(self.connections)),
             *(("--courier",) if self.courier else ()),
+            *(("--counted", self.counted) if self.counted else ()),
         ]

@@ -84,7 +84,7 @@ class Federation:
 
     superlink: SuperLink
     gateway: Gateway
-    keys: Mapping[str, str]
+    keys: dict[str, str]
     children: Mapping[str, Child]
     exchange: "FlowerExchange"
 
@@ -200,7 +200,8 @@ def served(run: Path) -> tuple[SuperLink, Gateway]:
     shown = (run / "served.pem", run / "served.key")
     superlink = SuperLink(free_port(), run / "ca.pem", *shown, run / "se.secret")
     most = 16 * MOST_CITIES
-    return superlink, Gateway(HOST, free_port(), *shown, superlink.address, superlink.ca, RATE, most)
+    counted = str(run / "counted.json")
+    return superlink, Gateway(HOST, free_port(), *shown, superlink.address, superlink.ca, RATE, most, counted=counted)
 
 
 def _way(own: Path, gateway: Gateway, ca: Path, socket_: Path) -> tuple[str, Path]:

@@ -28,10 +28,11 @@ from node import policy as policies
 from node.city import City
 from node.desk import Desk, nobody
 from node.gate import Gate
+from node.held import ROSTER
 from node.identity import identity
 from node.opened import opened
 from node.policy import Policy
-from node.station import ROSTER, station
+from node.station import station
 from protocols import messages, yamltext
 from protocols.approval import check_signed, sign_study
 from protocols.distribution import software

@@ -70,7 +70,9 @@ def identity_show(home: Home = HERE, lang: Lang = None, as_json: AsJson = False)
 @roster_app.command("add")
 def roster_add(
     file: Annotated[Path, typer.Argument(help="The enrolment of a city or an asker.")],
-    fingerprint: Annotated[str, typer.Option("--fingerprint", help="All eight groups, heard by telephone.")],
+    fingerprint: Annotated[
+        str, typer.Option("--fingerprint", help="All eight groups, heard by telephone; not for a new transport key.")
+    ] = "",
     home: Home = HERE,
     lang: Lang = None,
     as_json: AsJson = False,

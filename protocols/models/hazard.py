@@ -68,9 +68,9 @@ class Happening(Record):
 
 
 class Hazard(Record):
-    """event: a boolean of an events table, `table.variable`, or some codes of a category of it. terms: variables of holders, variables of the
-    table by their short name, and `month`. opened: a date of the holder, from which months are counted. months: how many of these there
-    are, from month 0."""
+    """event: a boolean of an events table, `table.variable`, or some codes of a category of it. terms: variables of holders, variables of
+    the table by their short name, and `month`. opened: a date of the holder, from which months are counted. months: how many of these
+    there are, from month 0."""
 
     event: str | Happening
     terms: Names = ()
