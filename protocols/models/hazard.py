@@ -87,7 +87,9 @@ class Hazard(Record):
     @property
     def happening(self) -> Happening:
         """A boolean happens where it is true."""
-        return self.event if isinstance(self.event, Happening) else Happening(variable=self.event, **{"is": "true"})
+        if isinstance(self.event, Happening):
+            return self.event
+        return Happening.model_validate({"variable": self.event, "is": "true"})
 
     @property
     def regression(self) -> Glm:

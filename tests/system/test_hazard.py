@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
+from coordinator import plan
+from coordinator.beforehand import Known
 from node import scores
 from protocols.models import modelfile
 from simulations import world
@@ -152,7 +154,10 @@ def test_the_model_scores_the_next_month_of_who_is_still_at_risk(
 
 def test_a_hazard_with_noise_is_charged_and_its_intervals_hold_the_pooled_fit(cities: Monthly, tmp_path: Path) -> None:
     asked = "  - {id: noisy, kind: hazard, event: stopped, terms: [month, owner], baseline: none}\n"
-    outcome = cities.ask(cities.study(asked, "dp"), tmp_path)
+    study = cities.study(asked, "dp")
+    planned = plan.planned(study, [Known(city=name) for name in monthly.CITIES], "folder", lambda _names: None, 1200)
+    assert 0 < plan.noise_of_models(planned)["noisy"] < 1
+    outcome = cities.ask(study, tmp_path)
     entry, table = results(outcome)["questions"]["noisy"], cities.at_risk
     design = np.column_stack([np.ones(len(table)), table["at"], table["owner"] == "true"]).astype(float)
     reference = sm.GLM((table["stopped"] == "1").to_numpy(float), design, family=sm.families.Binomial()).fit()
