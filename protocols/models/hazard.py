@@ -277,7 +277,14 @@ class HazardPlan:
         return self.inner.encode(ask, sums)
 
     def tell(self, state: Fitting, ask: Ask, total: Vector) -> Fitting:
-        return self.inner.tell(state, ask, total)
+        """Errors: as of `GlmPlan.tell`, by the name that the event has in the dictionary."""
+        try:
+            return self.inner.tell(state, ask, total)
+        except ConfigError as fault:
+            if fault.values.get("name") != EVENT:
+                raise
+            said = {**fault.values, "name": f"{self.months.table}.{self.months.event}"}
+            raise ConfigError(fault.code, **said) from None
 
     def seen(self, state: Fitting) -> Seen | None:
         return self.inner.seen(state)

@@ -45,11 +45,15 @@ class HazardQuestion(ManyRounds, Hazard):
 
     def reads(self, domain: Domain) -> tuple[str, ...]:
         """Variables of the events table by their full names."""
+        full = self.shortened(domain)
+        return tuple(dict.fromkeys(full.get(name, name) for name in self.variables()))
+
+    def shortened(self, domain: Domain) -> dict[str, str]:
+        """A name that holders have too is theirs."""
         dictionary = domain.dictionary
         table, event = dictionary.event_of(self.happening.variable) or ("", "")
-        holders = dictionary.known()
-        others = [name if name in holders or "." in name else f"{table}.{name}" for name in self.variables()[1:]]
-        return tuple(dict.fromkeys((f"{table}.{event}", *others)))
+        terms = [name for name in self.variables()[1:] if name not in dictionary.known() and "." not in name]
+        return {self.happening.variable: f"{table}.{event}"} | {name: f"{table}.{name}" for name in terms}
 
     def blocks(self, domain: Domain) -> Blocks:
         """None. Errors: `ConfigError STUDY_WINDOW` where the study does not say which months there are."""

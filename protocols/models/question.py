@@ -68,6 +68,10 @@ class ManyRounds(Question):
         """What its model asks with."""
         return self.ASK
 
+    def shortened(self, domain: Domain) -> Mapping[str, str]:  # noqa: ARG002 most kinds name variables as the dictionary does
+        """Names that it says in short, and what they are in full."""
+        return {}
+
     def discloses(self) -> tuple[str, ...]:
         """Keys of a policy's `models` without which no city answers: what its sums say beyond those of most."""
         return ()

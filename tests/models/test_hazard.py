@@ -193,6 +193,7 @@ def test_few_events_are_refused(convicts: World) -> None:
     with pytest.raises(ConfigError) as refused:
         walked(model, convicts)
     assert refused.value.code == "MODEL_TOO_FEW_EVENTS"
+    assert "stays.arrested" in refused.value.text("en")
 
 
 def few_of_many_months(few: int) -> tuple[Dictionary, tuple[Table, ...]]:
