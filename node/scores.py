@@ -42,10 +42,11 @@ class Scored:
 def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Language) -> Scored:
     """Scores the newest snapshot of the date in mapping.yaml. `out`: CSV, or Parquet by its ending; replaced whole or not at all.
 
-    Errors: `ConfigError` MODEL_SCORE_COLUMN and those of mapping and snapshot; `Refusal SNAPSHOT_DATE`.
+    Errors: `ConfigError` MODEL_SCORE_DICTIONARY, MODEL_SCORE_COLUMN and those of mapping and snapshot; `Refusal SNAPSHOT_DATE`.
     """
     means = mapping.load(folder)
     rows = snapshot.open_for(home, means.snapshot)
+    of_dictionary(model, means)
     meant, wanted = _means(model, means.meant, frozenset(rows.cannot))
     tables = rows.batches(wanted, BATCH) if wanted else iter((Table(rows.rows, {}, {}),))
     hashes = rows.holders() if rows.manifest.keyed else None
@@ -81,13 +82,13 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
 def _means(model: ModelFile, meant: Dictionary, cannot: frozenset[str]) -> tuple[Dictionary, list[str]]:
     """The dictionary that a model's variables are in, and what is read of the snapshot. Errors: `ConfigError MODEL_SCORE_COLUMN`."""
     if not isinstance(model.fit, Monthly):
-        adapted(model, meant, _unread, cannot)
+        adapted(model, meant, unread, cannot)
         return meant, sorted({given for name in model.needs for given in meant.needs(name)})
     wider, wanted = ahead.dictionary_of(model.fit, model.domain, meant), ahead.needed(model, model.fit, meant)
     lacking = {name for name in wanted if name in cannot or not meant.named(name)}
     if lacking:
         raise ConfigError("MODEL_SCORE_COLUMN", names=", ".join(sorted(lacking)))
-    adapted(model, wider, _unread)
+    adapted(model, wider, unread)
     return wider, sorted(wanted)
 
 
@@ -98,7 +99,15 @@ def _read(model: ModelFile, table: Table, means: mapping.Mapping) -> tuple[Read,
     return Reading(table, means.meant, means.snapshot), np.ones(table.holders, bool)
 
 
-def _unread(name: str) -> Column:
+def of_dictionary(model: ModelFile, means: mapping.Mapping) -> None:
+    """Errors: `ConfigError MODEL_SCORE_DICTIONARY` where the model is in the words of another dictionary than this city's, whatever their
+    versions."""
+    if means.meant.name.partition("@")[0] != model.dictionary.partition("@")[0]:
+        raise ConfigError("MODEL_SCORE_DICTIONARY", model=model.dictionary, city=means.meant.name)
+
+
+def unread(name: str) -> Column:
+    """Of no rows."""
     raise KeyError(name)
 
 

@@ -284,7 +284,7 @@ class HazardPlan:
             if fault.values.get("name") != EVENT:
                 raise
             said = {**fault.values, "name": f"{self.months.table}.{self.months.event}"}
-            raise ConfigError(fault.code, **said) from None
+            raise ConfigError(fault.code, None, (), **said) from None
 
     def seen(self, state: Fitting) -> Seen | None:
         return self.inner.seen(state)
