@@ -281,8 +281,8 @@ def log(home: Path, name: str) -> Path:
 LOG_BYTES: Final = 20 << 20
 
 
-def swept(home: Path) -> None:
-    """End what a supervisor that was killed left running. Pre-condition: this process holds the lock."""
+def swept(home: Path) -> bool:
+    """End what a supervisor that was killed left running; whether there was anything. Pre-condition: this process holds the lock."""
     left = read(home / STATE).get("children", {})
     own = [each["pid"] for each in left.values() if each.get("pid") and _of(home, each["pid"])]
     for pid in own:
@@ -298,6 +298,7 @@ def swept(home: Path) -> None:
         any(map(alive, own)) and time.monotonic() < end + 5
     ):  # one that not even that ends holds its port: said at the start
         time.sleep(0.05)
+    return bool(own)
 
 
 def _of(home: Path, pid: int) -> bool:
@@ -319,10 +320,16 @@ def alive(pid: int) -> bool:
 
 
 def stop(home: Path) -> bool:
-    """Ask the supervisor to end and wait for it; whether there was one. Errors: `ConfigError HOME_IN_USE` where it does not end."""
+    """Ask the supervisor to end and wait for it, or end what one that was killed left; whether there was anything.
+
+    Errors: `ConfigError HOME_IN_USE` where it does not end.
+    """
     pid = read(home / STATE).get("pid")
-    if not isinstance(pid, int) or not held(home):
+    if not isinstance(pid, int):
         return False
+    if not held(home):
+        with alone(home):
+            return swept(home)
     os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + STOPS_S
     while held(home):

@@ -272,9 +272,10 @@ def test_what_a_killed_supervisor_left_is_ended_and_strangers_are_not(tmp_path: 
     try:
         told = {"pid": 1, "children": {"superlink": {"pid": left.pid}, "gateway": {"pid": stranger.pid}, "engine": {}}}
         store.write(tmp_path / home.RUN, {supervisor.STATE.name: json.dumps(told).encode()})
-        supervisor.swept(tmp_path)
+        assert supervisor.stop(tmp_path)
         assert left.wait(10) == -signal.SIGTERM
         assert stranger.poll() is None
+        assert not supervisor.stop(tmp_path)
     finally:
         for each in (left, stranger):
             each.kill()
