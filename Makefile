@@ -6,7 +6,7 @@ export PYTHONNOUSERSITE := 1
 # Every branch of these is tested (tests/conftest.py). Only they are measured: tracing the rest would nearly double the time.
 ROOMS := protocols.ring protocols.noise protocols.secagg node.gate node.disclosure node.ledger node.policy
 
-.PHONY: demo test check bench audit docs requirements clean
+.PHONY: demo test check bench audit docs requirements wheelhouse clean
 
 demo: $(VENV)/demo.stamp ## six synthetic cities, one study, a report in Chinese and English
 	$(BIN)/hpfed-simulate demo --out demo
@@ -20,6 +20,7 @@ check: $(VENV)/test.stamp ## format, lint, types, import contracts, generated do
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pip --disable-pip-version-check check
 
 bench: $(VENV)/bench.stamp ## benchmarks beside their peers, measured in one run (installs the peers)
 	$(BIN)/hpfed-simulate bench
@@ -34,6 +35,11 @@ requirements: ## recompile the pinned requirements from pyproject.toml (needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --constraint requirements/build.in requirements/build.in -o requirements/demo.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra test --extra flower requirements/build.in --constraint requirements/demo.txt -o requirements/test.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --all-extras requirements/build.in --constraint requirements/test.txt -o requirements/all.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra flower --extra databases --constraint requirements/all.txt -o requirements/node.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra flower --constraint requirements/all.txt -o requirements/coordinator.txt
+
+wheelhouse: $(VENV)/demo.stamp ## every wheel for a machine without an index, x86_64 and aarch64, glibc 2.28 (in build/wheelhouse)
+	$(BIN)/python requirements/wheelhouse.py build/wheelhouse
 
 clean:
 	rm -rf $(VENV) demo build bench

@@ -10,7 +10,11 @@ import typer
 
 from coordinator.deployed.cli import identity_app, roster_app
 from coordinator.deployed.cli import init as init_home
+from coordinator.deployed.limits import limits
 from coordinator.deployed.run import collect, study_results, study_run, study_watch
+from coordinator.deployed.service import service_app
+from coordinator.deployed.serving import certificate_app, start, status, stop
+from coordinator.deployed.software import roster_software
 from coordinator.shell import HERE, AsJson, Home, Lang, guarded, printed, spoken
 
 if TYPE_CHECKING:
@@ -33,8 +37,15 @@ app.add_typer(asker_app, name="asker")
 app.add_typer(report_app, name="report")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
+roster_app.command("software")(roster_software)
+app.add_typer(service_app, name="service")
 app.command("init")(init_home)
+app.add_typer(certificate_app, name="certificate")
 app.command("collect")(collect)
+app.command("start")(start)
+app.command("stop")(stop)
+app.command("status")(status)
+app.command("limits")(limits)
 for name, command in (("run", study_run), ("watch", study_watch), ("results", study_results)):
     study_app.command(name)(command)
 

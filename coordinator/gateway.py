@@ -16,6 +16,8 @@ and content type come back. No redirect is followed.
 
 import argparse
 import asyncio
+import signal
+import socket
 import ssl
 import sys
 import time
@@ -29,6 +31,11 @@ from typing import Any, Final
 import httpx
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from coordinator.port import Counted
+from protocols.clock import wall_ms
+from protocols.logfile import Log, to_stderr
+from protocols.logged import Event
 
 FLEET: Final = (
     "activate-node",
@@ -75,13 +82,17 @@ def paths(courier: bool = False) -> frozenset[bytes]:
 
 @dataclass
 class Gateway:
-    """`counted`: requests of an address in the second `since`; `clock`: monotonic seconds; `refused`: is told of each."""
+    """`counted`: requests of an address in the second `since`; `clock`: monotonic seconds.
+
+    `refused`: is told of each; `answered`: of each request, its raw path and the status.
+    """
 
     upstream: httpx.AsyncClient
     allowed: frozenset[bytes]
     rate: int
     clock: Callable[[], float]
     refused: Callable[[int], None] = lambda _status: None
+    answered: Callable[[bytes, int], None] = lambda _path, _status: None
     ready: bool = False
     since: int = 0
     counted: Counter[str] = field(default_factory=Counter)
@@ -98,24 +109,26 @@ class Gateway:
             or [value for name, value in headers if name == b"content-type"] != [PROTOBUF]
             or sum(len(name) + len(value) for name, value in headers) > LARGEST_HEADERS
         ):
-            return await self._refuse(send, 404)
+            return await self._refuse(scope, send, 404)
         if not self._in_rate(scope["client"][0]):
-            return await self._refuse(send, 429)
+            return await self._refuse(scope, send, 429)
         body = await _body(receive)
         if body is None:
-            return await self._refuse(send, 413)
+            return await self._refuse(scope, send, 413)
         if not self.ready and not await self._healthy():
-            return await self._refuse(send, 503)
+            return await self._refuse(scope, send, 503)
         kept = [(name, value) for name, value in headers if name not in DROPPED and b"forwarded" not in name]
         try:
             answer = await self.upstream.post(scope["raw_path"].decode("ascii"), content=body, headers=kept)
         except httpx.TransportError:
-            return await self._refuse(send, 502)
+            return await self._refuse(scope, send, 502)
         kind = answer.headers.get("content-type", "application/octet-stream").encode("latin-1")
+        self.answered(scope["raw_path"], answer.status_code)
         return await _answer(send, answer.status_code, answer.content, kind)
 
-    async def _refuse(self, send: Send, status: int) -> None:
+    async def _refuse(self, scope: Scope, send: Send, status: int) -> None:
         self.refused(status)
+        self.answered(scope["raw_path"], status)
         await _answer(send, status, b"", b"text/plain")
 
     def _in_rate(self, address: str) -> bool:
@@ -187,6 +200,25 @@ def patient(connections: int) -> type[H11Protocol]:
     return Patient
 
 
+class Served(uvicorn.Server):
+    """The server, which reads its certificate again when it is told to (SIGHUP): connections from then on see the new one."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reread)
+
+    def reread(self) -> None:
+        """One that cannot be read changes nothing."""
+        config = self.config
+        with suppress(OSError):  # `ssl.SSLError` is one
+            files = (str(config.ssl_certfile), str(config.ssl_keyfile))
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                *files
+            )  # that they fit is seen before they are used
+            assert config.ssl is not None  # noqa: S101 this server has no other way
+            config.ssl.load_cert_chain(*files)
+
+
 def serve(arguments: list[str]) -> None:
     """The gateway process, until it is told to stop."""
     reads = argparse.ArgumentParser(prog="coordinator.gateway")
@@ -195,6 +227,7 @@ def serve(arguments: list[str]) -> None:
     for name in ("port", "rate", "connections"):
         reads.add_argument(f"--{name}", required=True, type=int)
     reads.add_argument("--courier", action="store_true")
+    reads.add_argument("--counted", type=Path, help="the file that says what was answered")
     told = reads.parse_args(arguments)
     trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusted.load_verify_locations(cadata=Path(told.superlink_ca).read_text(encoding="ascii"))
@@ -206,7 +239,16 @@ def serve(arguments: list[str]) -> None:
         follow_redirects=False,
         limits=httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=4.0),
     )
-    gateway = Gateway(upstream, paths(told.courier), told.rate, time.monotonic, _written)
+    log = Log(wall_ms, to_stderr)  # nothing that a stranger sent stands in it
+    gateway = Gateway(
+        upstream,
+        paths(told.courier),
+        told.rate,
+        time.monotonic,
+        refused=lambda status: log.say(Event.REFUSED, code=f"HTTP_{status}"),
+    )
+    if told.counted:
+        gateway.answered = Counted(told.counted, time.monotonic)
     config = uvicorn.Config(
         gateway,
         host=told.host,
@@ -223,12 +265,9 @@ def serve(arguments: list[str]) -> None:
         h11_max_incomplete_event_size=LARGEST_HEADERS,
         timeout_keep_alive=SLOW_S,
     )
-    uvicorn.Server(config).run()
-
-
-def _written(status: int) -> None:
-    """One line for the audit: nothing that a stranger sent stands in it."""
-    sys.stderr.write(f'{{"event": "refused", "status": {status}}}\n')
+    log.say(Event.STARTED)
+    Served(config).run()
+    log.say(Event.STOPPED)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class Run(Protocol):
     @property
     def task_id(self) -> int | None: ...
     @property
-    def nodes(self) -> Mapping[City, int]: ...
+    def nodes(self) -> Mapping[City, Sequence[int]]: ...
 
     def beat(self) -> None: ...
 
@@ -110,12 +110,12 @@ class Run(Protocol):
 
 @dataclass
 class CourierRun:
-    """The run that this process started and claimed. `present`: nodes that are online."""
+    """The run that this process started and claimed. `nodes`: of each city, one for each of its keys, the newest first."""
 
     grid: HttpGrid
     run_id: int
     task_id: int | None
-    nodes: Mapping[City, int]
+    nodes: Mapping[City, Sequence[int]]
 
     def beat(self) -> None:
         """Say that this run is alive. Errors: `ValueError` where the SuperLink says that it is not."""
@@ -188,8 +188,14 @@ def control_of(superlink: SuperLink) -> ControlHttpClient:
     return _client(ControlHttpClient, superlink, superlink.ca.read_bytes(), "hpfed")
 
 
-def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, int]:
-    """The node of each city's newest key. What is registered already stays; what is on no list goes.
+def other_version(lost: BaseException) -> bool:
+    """Whether a run could not be made because the SuperLink is of another version of Flower, which waiting does not change."""
+    answer = getattr(lost, "response", None)
+    return isinstance(answer, httpx.Response) and answer.status_code == httpx.codes.PRECONDITION_FAILED
+
+
+def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, list[int]]:
+    """The nodes of each city's keys, the newest first. What is registered already stays; what is on no list goes.
 
     A key that was once unregistered has no way back into this SuperLink: its city has no node until it shows another key, or the
     SuperLink begins anew.
@@ -201,12 +207,11 @@ def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str
     for key in there.keys() - wanted.keys():
         with suppress(httpx.HTTPStatusError):  # flwr answers 500 for a node that was never online
             control.UnregisterNode(UnregisterNodeRequest(node_id=there[key]))
-    found: dict[City, int] = {}
+    found: dict[City, list[int]] = {}
     for key, city in wanted.items():
-        if key in there:
-            found[city] = there[key]
-        elif key not in gone:
-            found[city] = control.RegisterNode(RegisterNodeRequest(public_key=key)).node_id
+        if key not in gone:
+            node = there.get(key) or control.RegisterNode(RegisterNodeRequest(public_key=key)).node_id
+            found.setdefault(city, []).insert(0, node)
     return found
 
 
@@ -275,7 +280,7 @@ class FlowerExchange:
                 online = set(run.grid.get_node_ids())
             except LOST:
                 return frozenset()
-        return frozenset(city for city, node in run.nodes.items() if node in online)
+        return frozenset(city for city, nodes in run.nodes.items() if not online.isdisjoint(nodes))
 
     def each(
         self, kind: str, requests: Mapping[City, bytes], timeout_s: float
@@ -392,10 +397,11 @@ class FlowerExchange:
         online = set(run.grid.get_node_ids())
         batch: list[tuple[_Letter, Message]] = []
         for letter in due:
-            node = run.nodes.get(letter.city)
-            if node is None:
+            nodes = run.nodes.get(letter.city, ())
+            node = next((each for each in nodes if each in online), None)  # a city changes its key when it comes to it
+            if not nodes:
                 self._settle(letter, Failure("not_enrolled"))
-            elif node not in online:
+            elif node is None:
                 self._failed(letter, "unreachable", now)
             else:
                 if batch and sum(len(each.content) for each, _ in batch) + len(letter.content) > LONG_BATCH:

@@ -22,7 +22,8 @@ from protocols.canonical import canonical
 from protocols.enrolment import Enrolment, fingerprint, read_enrolment, same_fingerprint
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, PeerError, Place
-from protocols.roster import DAY, Asker, City, Entries, Key, Roster, accept, self_declared, sign_roster
+from protocols.roster import DAY, Asker, City, Entries, Key, Roster, Software, accept, self_declared, sign_roster
+from protocols.rotation import Rotation, read_rotation
 from protocols.signed import FileType, public_of, unverified
 from protocols.yamltext import Record
 
@@ -92,6 +93,11 @@ def signed(home: Path) -> Roster:
     return found
 
 
+def versions(home: Path) -> list[Path]:
+    """Every roster that was signed, oldest first."""
+    return sorted((home / SIGNED).glob("*.json"), key=lambda path: int(path.stem))
+
+
 def following(home: Path) -> Entries:
     """What will be signed next: as it was changed, else as it stands. Errors: `ConfigError ROSTER_NONE`."""
     path, found = home / NEXT, held(home)
@@ -115,17 +121,24 @@ def add(home: Path, file: bytes, told: str, now: int) -> Added:
     """Put a city or an asker on the next roster. `told`: the fingerprint as it was heard.
 
     A city that is listed needs an enrolment signed by its key of before, or must be revoked first: its line, id and name stay, and so does
-    what its ledger has spent. Errors: `PeerError` FINGERPRINT and those of the file; `ConfigError` ROSTER_CITY_ACTIVE, ROSTER_KEY_USED.
+    what its ledger has spent. A new transport key of a city whose identity stays is signed by that one, and needs no telephone.
+
+    Errors: `PeerError` FINGERPRINT and those of the file; `ConfigError` ROSTER_CITY_ACTIVE, ROSTER_KEY_USED.
     """
-    if "city" in unverified(file, FileType.ENROLMENT):
+    content = unverified(file, FileType.ENROLMENT)
+    if "city" in content:
         return _add_city(home, read_enrolment(file), told, now)
+    if "coordinator" in content:
+        return _add_key(home, read_rotation(file), told, now)
     return _add_asker(home, askers.enrolment(file), told, now)
 
 
 def _add_city(home: Path, file: Enrolment, told: str, now: int) -> Added:
-    _heard(told, file.fingerprint, file.city)
     entries = following(home)
     listed = next((city for city in entries.cities if city.name == file.city), None)
+    if listed is not None and listed.state == "active" and listed.identity[-1].key == file.identity:
+        return _add_transport(home, entries, listed, file, now)
+    _heard(told, file.fingerprint, file.city)
     number = 1 + max((city.id for city in entries.cities), default=0) if listed is None else listed.id
     keys: tuple[Key, ...] = (_key(file.identity, now),)
     if listed is not None and listed.state == "active":
@@ -149,6 +162,34 @@ def _add_city(home: Path, file: Enrolment, told: str, now: int) -> Added:
     return Added("city", file.city, file.fingerprint)
 
 
+def _add_key(home: Path, file: Rotation, told: str, now: int) -> Added:
+    """The coordinator's key that follows the one in use; that one is good for the overlap, and what it opened is finished under it."""
+    found = fingerprint(bytes.fromhex(file.identity))
+    _heard(told, found, "coordinator")
+    entries = following(home)
+    current = entries.coordinator[-1]
+    if (file.coordinator, file.follows) != (entries.consortium, current.key):
+        raise ConfigError("ROTATION_FOLLOWS")
+    _fresh(home, entries, {file.identity}, set())
+    ends = _edited(current, until=min(current.until, now + OVERLAP_S))
+    _keep(home, _edited(entries, coordinator=(ends, _key(file.identity, now))))
+    return Added("coordinator", "coordinator", found)
+
+
+def _add_transport(home: Path, entries: Entries, listed: City, file: Enrolment, now: int) -> Added:
+    """The file is signed by the identity key that the roster lists. Both transport keys let its link in, for `OVERLAP_S` at most."""
+    _fresh(home, entries, set(), {file.transport})
+    city = _edited(listed, transport=(*listed.transport[-1:], file.transport), since=now)
+    _keep(home, _edited(entries, cities=tuple(city if each.id == city.id else each for each in entries.cities)))
+    return Added("transport", file.city, file.fingerprint)
+
+
+def _overlapped(city: City, now: int) -> City:
+    """Without the transport key of before, once both were there for long enough."""
+    over = len(city.transport) > 1 and now >= city.since + OVERLAP_S
+    return _edited(city, transport=city.transport[-1:]) if over else city
+
+
 def _add_asker(home: Path, file: askers.Enrolment, told: str, now: int) -> Added:
     found = fingerprint(bytes.fromhex(file.identity))
     _heard(told, found, file.id)
@@ -158,6 +199,13 @@ def _add_asker(home: Path, file: askers.Enrolment, told: str, now: int) -> Added
     others = tuple(each for each in entries.askers if each.id != file.id)
     _keep(home, _edited(entries, askers=tuple(sorted((*others, asker), key=lambda each: each.id))))
     return Added("asker", file.id, found)
+
+
+def reached(home: Path, addresses: Sequence[str], authority: str) -> None:
+    """Put where the gateway is reached, and the authority of its certificate, on the next roster; nothing where they stand there."""
+    entries = following(home)
+    if (entries.gateway, entries.ca) != (tuple(addresses), authority):
+        _keep(home, _edited(entries, gateway=tuple(addresses), ca=authority))
 
 
 def revoke(home: Path, name: str, reason: str, now: int) -> None:
@@ -175,6 +223,26 @@ def revoke(home: Path, name: str, reason: str, now: int) -> None:
         raise ConfigError("ROSTER_UNKNOWN", name=name, known=", ".join(known) or "-")
 
 
+def accept_software(home: Path, version: str, sha256: str, drop: Sequence[str]) -> tuple[Software, ...]:
+    """Put a version, if there is one, on the next roster beside those that stand there, without the versions to drop.
+
+    An empty list accepts any. Errors: `ConfigError ROSTER_SOFTWARE`.
+    """
+    entries = following(home)
+    kept = [each for each in entries.software if each.version not in drop]
+    unknown = set(drop) - {each.version for each in entries.software}
+    try:
+        added = [Software(version=version, sha256=sha256)] if version else []
+    except ValidationError:
+        unknown = {version}
+    if unknown:
+        known = ", ".join(each.version for each in entries.software) or "-"
+        raise ConfigError("ROSTER_SOFTWARE", name=min(unknown), known=known)
+    listed = tuple(dict.fromkeys((*kept, *added)))
+    _keep(home, _edited(entries, software=listed))
+    return listed
+
+
 def sign(home: Path, root: Ed25519PrivateKey, now: int, new_root: Ed25519PrivateKey | None = None) -> Roster:
     """Sign the next roster, and hold it. Without a change it is the same for another 90 days. `new_root`: the key that follows this one.
 
@@ -186,6 +254,7 @@ def sign(home: Path, root: Ed25519PrivateKey, now: int, new_root: Ed25519Private
             "ROSTER_OTHER_ROOT", found=fingerprint(public_of(root)), wanted=fingerprint(bytes.fromhex(entries.root))
         )
     keys = (root,) if new_root is None else (root, new_root)
+    entries = _edited(entries, cities=tuple(_overlapped(city, now) for city in entries.cities))
     entries = _edited(entries, issued=now, valid_until=now + VALID_S, root=public_of(keys[-1]).hex())
     made = sign_roster(entries, *keys)
     accept([made.file], root=public_of(root), stored=before, now=now)

@@ -8,7 +8,7 @@ acks/<city>                        the last acknowledgement of each city
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from protocols.roster import Roster
 from protocols.study import Study
 
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
+NUMBER: Final = "numbers.txt"
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
 
 
@@ -99,10 +100,24 @@ def store(study: Study, base: Path) -> Store:
 
 def numbers(base: Path, now: int) -> int:
     """The first message number of this run: above all of earlier ones, whatever the clock says."""
-    path = base / "numbers.txt"
-    first = max(int(path.read_text(encoding="utf-8")) if path.is_file() else 0, now * 1000)
-    write(base, {path.name: str(first + NUMBERS_AHEAD).encode()})
+    first = max(numbered(base) or 0, now * 1000)
+    keep_number(base, first + NUMBERS_AHEAD)
     return first
+
+
+def numbered(base: Path) -> int | None:
+    """The number below which all are used; None where none was kept."""
+    path = base / NUMBER
+    return int(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def keep_number(base: Path, number: int) -> None:
+    write(base, {NUMBER: str(number).encode()})
+
+
+def logs(base: Path) -> Iterator[Path]:
+    """Logs of every conversation that is not over."""
+    return (base / "runs").glob("*/*/*/log")
 
 
 def acks(base: Path, roster: Roster) -> dict[int, bytes]:

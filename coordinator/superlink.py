@@ -3,10 +3,15 @@
 Both listen where they are told to; in a deployment the SuperLink is on loopback, and only the gateway is reached from outside.
 """
 
+import socket
+import ssl
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 HOST: Final = "127.0.0.1"
 SECRET_BYTES: Final = 32
@@ -48,7 +53,10 @@ class SuperLink:
 
 @dataclass(frozen=True)
 class Gateway:
-    """The gateway in front of a SuperLink. `rate`: requests per second and peer address; `connections`: open at once from one."""
+    """The gateway in front of a SuperLink. `rate`: requests per second and peer address; `connections`: open at once from one.
+
+    `counted`: a file that it keeps saying what it answered; empty for none.
+    """
 
     host: str
     port: int
@@ -59,6 +67,7 @@ class Gateway:
     rate: int = 50
     connections: int = 64
     courier: bool = False
+    counted: str = ""
 
     def command(self) -> list[str]:
         """The command line."""
@@ -73,4 +82,29 @@ class Gateway:
             *("--rate", str(self.rate)),
             *("--connections", str(self.connections)),
             *(("--courier",) if self.courier else ()),
+            *(("--counted", self.counted) if self.counted else ()),
         ]
+
+
+def healthy(superlink: SuperLink) -> Callable[[], bool]:
+    """Whether it says that it is."""
+    trusted = ssl.create_default_context(cafile=str(superlink.ca))
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted))
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return bool(opener.open(f"https://{superlink.address}/health", timeout=2).status == 200)
+        return False
+
+    return answers
+
+
+def listens(host: str, port: int) -> Callable[[], bool]:
+    """Whether something takes connections there."""
+
+    def answers() -> bool:
+        with suppress(OSError), socket.create_connection((host, port), 1):
+            return True
+        return False
+
+    return answers

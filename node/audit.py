@@ -63,6 +63,7 @@ class Event(StrEnum):
     FAILED = "failed"
     TORN = "torn"
     LEDGER = "ledger"
+    ROTATED = "rotated"  # the holder key
 
 
 class Line(Record):

@@ -9,9 +9,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from node.deployed.checks import config_app, doctor, software
 from node.deployed.cli import identity_app, roster_app
 from node.deployed.cli import init as init_home
-from node.deployed.run import answer, start
+from node.deployed.host import start, status, stop
+from node.deployed.run import answer
+from node.deployed.service import service_app
 from node.shell import HERE, AsJson, Folder, Home, Lang, guarded, home_of, printed, spoken
 
 app = typer.Typer(
@@ -31,8 +34,14 @@ app.add_typer(officer_app, name="officer")
 app.add_typer(audit_app, name="audit")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
+app.add_typer(service_app, name="service")
 app.command("init")(init_home)
+app.add_typer(config_app, name="config")
 app.command("start")(start)
+app.command("status")(status)
+app.command("stop")(stop)
+app.command("doctor")(doctor)
+app.command("software")(software)
 app.command("answer")(answer)
 
 KeyFile = Annotated[Path, typer.Option("--key", help="Your own key, a file.", envvar="HPFED_OFFICER_KEY")]
@@ -511,7 +520,7 @@ def _key(file: Path) -> Any:
 def _sheet(folder: Path, home: Path | None, wanted: str, now: int) -> Any:
     """Errors: `ConfigError REQUEST_UNKNOWN` where not exactly one study goes by that name."""
     from node import city, ledger, mapping, policy, sheet
-    from node.station import ROSTER
+    from node.held import ROSTER
     from protocols import yamltext
     from protocols.errors import ConfigError
     from protocols.roster import self_declared
@@ -713,3 +722,7 @@ def _restore_text(value: dict[str, Any], language: str) -> str:
 def main() -> None:
     """The console script."""
     app()
+
+
+if __name__ == "__main__":
+    main()

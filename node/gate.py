@@ -47,9 +47,10 @@ from node.city import said as stated_by
 from node.cohorts import Cohort, Cohorts
 from node.desk import Desk, Request
 from node.disclosure import Bools
+from node.held import keep_roster
 from node.ledger import COUNTED, SESSION, SUM, Approved, Claim, Ledger, Reservation
 from node.policy import Policy, decide
-from node.station import Station, keep_roster
+from node.station import Station
 from protocols import facts, messages
 from protocols.answerable import shortages
 from protocols.approval import Allowance, Approval, check_asker, sign_approval

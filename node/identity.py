@@ -8,11 +8,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocols.entropy import Entropy, exactly
 
 KEY = Path("identity") / "ed25519.key"
+HANDED = "CREDENTIALS_DIRECTORY"  # in the environment: where a service manager puts what it alone can read
+
+
+def place(home: Path) -> Path:
+    """Where this process finds the identity key: handed over by a service manager (`LoadCredential=`), or else in the home."""
+    handed = os.environ.get(HANDED)
+    if handed and (Path(handed) / KEY.name).is_file():
+        return Path(handed) / KEY.name
+    return home / KEY
 
 
 def identity(home: Path, entropy: Entropy) -> Ed25519PrivateKey:
     """The identity key under `home`, made from 32 bytes of `entropy` if there is none yet. File mode 0600, folder 0700."""
-    path = home / KEY
+    path = place(home)
     if not path.exists():
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.parent.mkdir(exist_ok=True, mode=0o700)
@@ -37,7 +46,7 @@ def key_file(path: Path, entropy: Entropy) -> Ed25519PrivateKey:
 
 def public(home: Path) -> bytes:
     """The 32 bytes of the public identity key under `home`; empty where there is none yet."""
-    path = home / KEY
+    path = place(home)
     if not path.is_file():
         return b""
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes()).public_key().public_bytes_raw()

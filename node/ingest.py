@@ -78,6 +78,7 @@ if TYPE_CHECKING:
 
 INGEST: Final = 1  # raised when the same files would give another snapshot
 PERSON: Final = b"hpfed-holder-1"
+HOLDER_KEY: Final = Path("secrets") / "holder.key"
 KEY_SIZE: Final = 32
 MOST_PLACES: Final = 20
 AMOUNTS: Final = ("integer", "money")  # kinds of event variables that add up within a month
@@ -117,20 +118,25 @@ class Ingested:
 
 def holder_key(home: Path, entropy: Entropy) -> bytes:
     """The secret that names this city's holders: 32 bytes in `secrets/holder.key`, made once, readable by its owner alone."""
-    path = home / "secrets" / "holder.key"
+    path = home / HOLDER_KEY
     if not path.exists():
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(exactly(entropy, KEY_SIZE))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        fresh_holder_key(path, entropy)
     key = path.read_bytes()
     if len(key) != KEY_SIZE:
         raise ConfigError("HOLDER_KEY", Place(str(path)), size=KEY_SIZE)
     return key
+
+
+def fresh_holder_key(path: Path, entropy: Entropy) -> None:
+    """A new key at `path`, whole or not at all, in place of the one that is there."""
+    fresh = path.with_suffix(".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(exactly(entropy, KEY_SIZE))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def holder(key: bytes, text: str) -> bytes:

@@ -9,7 +9,9 @@ from typing import Final
 UNAUTHORISED: Final = (
     41  # exit status: the SuperLink does not know the key (any more); a roster says whether that is for good
 )
+INCOMPATIBLE: Final = 42  # exit status: the SuperLink has another version of Flower
 STEPPED: Final = 1.5  # idle waits grow by this factor
+IDLE_HINTS: Final = 2.0  # a hint is for a link that answers; an idle one waits at least twice as long
 ACTIVE_S: Final = 30.0  # a link that answered so recently asks often
 
 
@@ -17,8 +19,10 @@ ACTIVE_S: Final = 30.0  # a link that answered so recently asks often
 class Way:
     """Everything a link needs, and all it may read: the fleet address, its authority, the transport key, the gate's socket.
 
-    `node`: a file with the id that the SuperLink knew this link by, so that a killed one is let in at once. `proxy`: an HTTPS proxy of
-    this city, or empty. `answer_s`: how long the gate may take.
+    `node`: a file with the id that the SuperLink knew this link by, so that a killed one is let in at once; beside it `heard` and
+    `answered` are touched when the SuperLink was heard, and when an answer was sent. `proxy`: an HTTPS proxy of this city, or empty.
+    `answer_s`: how long the gate may take. `at_once`: requests that the gate has from this link. `home`: where its log
+    goes, empty for standard error alone. `metrics`: the port of loopback with its figures, 0 for none.
     """
 
     address: str
@@ -30,6 +34,13 @@ class Way:
     idle_s: float = 5.0
     proxy: str = ""
     answer_s: float = 7 * 86_400.0
+    at_once: int = 2
+    home: str = ""
+    metrics: int = 0
+
+    def beside(self, name: str) -> Path:
+        """Another file of the link's own folder."""
+        return Path(self.node).with_name(name)
 
     def write(self, path: Path) -> None:
         """As a file for the process; it holds no secret."""
@@ -42,7 +53,7 @@ class Way:
 
 def command(way: Path) -> list[str]:
     """The command line of a link process."""
-    return [sys.executable, "-m", "node.link_flower", str(way)]
+    return [sys.executable, "-P", "-m", "node.link_flower", str(way)]
 
 
 @dataclass(frozen=True)
@@ -66,4 +77,5 @@ class Pace:
         """The pace after one more question that nothing came of."""
         if now - self.answered < ACTIVE_S:
             return replace(self, wait_s=self.hint_s or self.active_s)
-        return replace(self, wait_s=min(self.idle_s, max(self.wait_s, self.active_s) * STEPPED))
+        idle_s = max(self.idle_s, self.hint_s * IDLE_HINTS)
+        return replace(self, wait_s=min(idle_s, max(self.wait_s, self.hint_s, self.active_s) * STEPPED))

@@ -19,8 +19,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
@@ -35,25 +36,30 @@ from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectUnavailableError
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.logger import FLOWER_LOGGER
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import RunNotRunningException
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.fleet_http_connection import http_request_response
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from node import serve
-from node.link import UNAUTHORISED, Pace, Way
+from node import link_port, serve
+from node.link import INCOMPATIBLE, UNAUTHORISED, Pace, Way
+from node.running import ANSWERED, HEARD, when_left
 from node.transport import read as read_key
+from protocols.clock import wall_ms
 from protocols.errors import HpfedError
 from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
+from protocols.logfile import Log, Rotated, folder_of, silent, to_stderr, uncaught
+from protocols.logged import Event, of_flower
 from protocols.messages import peek
 
-AT_ONCE: Final = 2  # requests that one link has at the gate
 HELD: Final = 8  # requests that one link has taken and not answered
 WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 5.0)  # between tries of a SuperLink that is away
 AWAY_S: Final = 60.0  # a link that heard nothing for so long begins anew
 GATE: Final = "gate"  # the constant text of an error reply: nothing of a fault leaves
 BUSY_WAIT_S: Final = 5.0
+SHOWN_S: Final = 1.0
 
 Keys = tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey]
 
@@ -74,6 +80,17 @@ class Fleet:
     confirm: Callable[[int, str], None]
 
 
+@dataclass(frozen=True)
+class Heard:
+    """Stands in for the handlers of Flower's logger: what it says becomes lines of our log, which keep its level and a number."""
+
+    log: Log
+    level: int = 20  # INFO
+
+    def handle(self, record: Any) -> None:
+        self.log.keep(of_flower(f"{record.levelname} {record.getMessage()}", wall_ms(), "info"))
+
+
 @dataclass
 class Link:
     """Takes requests, has the gate answer them, and sends the answers. `fingerprints`: requests that the gate has and has not answered."""
@@ -82,14 +99,16 @@ class Link:
     way: Way
     pace: Pace
     heard: float
+    log: Log = field(default_factory=silent)
     fingerprints: set[bytes] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    shown: dict[Path, float] = field(default_factory=dict)
 
     def work(self, stopped: threading.Event) -> None:
         """Until `stopped`, or until the SuperLink was away for `AWAY_S`."""
         held = threading.Semaphore(HELD)
         tries = 0
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(self.way.at_once) as pool:
             while not stopped.is_set():
                 held.acquire()
                 try:
@@ -105,6 +124,7 @@ class Link:
                     tries += 1
                     continue
                 tries, self.heard = 0, time.monotonic()
+                self.touch(HEARD)
                 if taken is None:
                     held.release()
                     with self.lock:
@@ -113,6 +133,13 @@ class Link:
                     stopped.wait(wait_s)
                     continue
                 pool.submit(self.answered, *taken).add_done_callback(lambda _: held.release())
+
+    def touch(self, what: Path) -> None:
+        """Let others see by the date of a file that something happened, at most once a second."""
+        if time.monotonic() >= self.shown.get(what, 0.0) + SHOWN_S:
+            self.shown[what] = time.monotonic()
+            with suppress(OSError):  # a full disk stops no link
+                self.way.beside(what.name).touch()
 
     def taken(self) -> tuple[Message, bytes | None] | None:
         """The next request and the envelope in it, None where there is none in it; None if there is no request."""
@@ -170,10 +197,14 @@ class Link:
         refused = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, GATE)
         if content is None:
             return Message(refused, reply_to=message)
+        began = time.monotonic()
         try:
             reply = self._asked(content, min(self.way.answer_s, message.metadata.ttl))
         except serve.GateAwayError:
+            self.log.say(Event.GATE_AWAY, content)
             return Message(refused, reply_to=message)
+        taken = int(1000 * (time.monotonic() - began))
+        self.log.say(Event.SILENT if reply is None else Event.ANSWERED, content if reply is None else reply, ms=taken)
         values = {"none": {}} if reply is None else records(reply)
         return Message(RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message)
 
@@ -184,6 +215,7 @@ class Link:
             try:
                 return serve.ask(Path(self.way.gate), content, max(1.0, until - time.monotonic()))
             except serve.GateBusyError:
+                self.log.say(Event.GATE_BUSY, content)
                 if time.monotonic() + BUSY_WAIT_S > until:
                     raise serve.GateAwayError from None
                 time.sleep(BUSY_WAIT_S)
@@ -196,6 +228,7 @@ class Link:
             asked_for, session = self.fleet.send(reply, get_object_tree(reply), 0.0)
             for name in asked_for & wanted.keys():
                 self.fleet.push_object(run, session, name, wanted[name].deflate())
+            self.touch(ANSWERED)
 
 
 def _hint(content: bytes | None) -> float:
@@ -214,13 +247,24 @@ def _client(way: Way, keys: Keys, ca: bytes) -> FleetHttpClient:
     )
 
 
-def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event) -> None:
+def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event, log: Log) -> None:
     """Wait until the SuperLink lets this key in; on return it believes the node offline. Says goodbye for a link that was killed first.
+
+    What the gateway's first answer has for a date goes into the log: how far this clock is ahead.
 
     The connection would end the process on the first no. Errors: `httpx.HTTPStatusError` for a no that waiting does not change.
     """
     node = Path(way.node)
+    dated = threading.Event()
+
+    def date(answer: httpx.Response) -> None:
+        ahead = ahead_ms(answer.headers.get("date", ""), wall_ms())
+        if ahead is not None and not dated.is_set():
+            dated.set()
+            log.say(Event.CLOCK, ms=ahead)
+
     with _client(way, keys, ca) as client:
+        client._client.event_hooks = {"response": [date]}
         if node.is_file():
             with suppress(httpx.HTTPError, ValueError):
                 client.DeactivateNode(DeactivateNodeRequest(node_id=int(node.read_text(encoding="ascii"))))
@@ -234,6 +278,8 @@ def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event) -> None:
                 node_id = client.ActivateNode(request).node_id
             except httpx.TransportError:
                 pass
+            except SystemExit:  # flwr ends the process where the two have different versions, and says so with status 1
+                os._exit(INCOMPATIBLE)
             except httpx.HTTPStatusError as no:
                 # not (yet) known here, or believed online; the gateway or the SuperLink is away, or is not let in so often
                 if no.response.status_code not in (401, 412, 429, 500, 502, 503, 504):
@@ -244,11 +290,19 @@ def let_in(way: Way, keys: Keys, ca: bytes, stopped: threading.Event) -> None:
             stopped.wait(WAITS_S[min(tries, len(WAITS_S) - 1)])
 
 
-def carry(way: Way, stopped: threading.Event) -> None:
+def ahead_ms(date: str, now_ms: int) -> int | None:
+    """How far this clock is ahead of a date as HTTP writes it, whose seconds are whole; None for what is no date."""
+    try:
+        return now_ms - int(parsedate_to_datetime(date).timestamp()) * 1000 - 500
+    except ValueError:
+        return None
+
+
+def carry(way: Way, stopped: threading.Event, log: Log) -> None:
     """Be this city's link until `stopped`, or until the SuperLink was away for long."""
     private = read_key(Path(way.key))
     keys, ca = (private, private.public_key()), Path(way.ca).read_bytes()
-    let_in(way, keys, ca, stopped)
+    let_in(way, keys, ca, stopped, log)
     if stopped.is_set():
         return
     with http_request_response(way.address, False, ca, keys, max_retries=0) as calls:
@@ -257,7 +311,9 @@ def carry(way: Way, stopped: threading.Event) -> None:
         part = node.with_suffix(".part")
         part.write_text(str(fleet.node_id), encoding="ascii")
         part.rename(node)
-        Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic()).work(stopped)
+        log.say(Event.CONNECTED)
+        Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic(), log).work(stopped)
+        log.say(Event.DISCONNECTED)
 
 
 def main(arguments: list[str]) -> int:
@@ -268,10 +324,23 @@ def main(arguments: list[str]) -> int:
             del os.environ[name]
     if way.proxy:
         os.environ["HTTPS_PROXY"] = way.proxy
-    stopped = threading.Event()
+    figures, stopped = link_port.figures(), threading.Event()
+    log = Log(wall_ms, to_stderr, figures.heard, *((Rotated(folder_of(Path(way.home)), "link"),) if way.home else ()))
+    FLOWER_LOGGER.handlers[:] = [Heard(log)]  # type: ignore[list-item]  # a handler has more, which nobody calls
+    sys.excepthook = uncaught(log)
+    log.say(Event.STARTED)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     signal.signal(signal.SIGINT, _unauthorised)  # from flwr, to its own process
-    carry(way, stopped)
+    when_left(stopped.set)
+    with ExitStack() as stack:
+        if way.metrics:
+            with suppress(OSError):  # another link of this host has the port: figures are no reason to be away
+                stack.enter_context(link_port.listening(figures, Path(way.gate), way.metrics))
+        try:
+            carry(way, stopped, log)
+        finally:
+            way.beside(HEARD.name).unlink(missing_ok=True)
+    log.say(Event.STOPPED)
     return 0
 
 

@@ -12,9 +12,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.city import City
+from node.held import ROSTER, held, keep_roster
 from node.identity import KEY, identity, key_file, public
-from node.station import ROSTER, keep_roster
-from node.transport import transport
+from node.transport import following, transport
 from protocols.enrolment import fingerprint, same_fingerprint, sign_enrolment
 from protocols.entropy import Entropy
 from protocols.errors import ConfigError, PeerError, Place
@@ -37,6 +37,14 @@ def rotation(city: City, home: Path, entropy: Entropy) -> bytes:
     path = home / NEXT
     fresh = _key(path) if path.exists() else key_file(path, entropy)
     return sign_enrolment(city.city, city.code, fresh, transport(home, entropy), before=identity(home, entropy))
+
+
+def transport_rotation(city: City, home: Path, entropy: Entropy) -> bytes:
+    """The file by which a new transport key follows the one in use, signed by the identity key and by the new one. It is used from the
+    roster on that lists it. Errors: `ConfigError KEY_NONE`."""
+    if not public(home):
+        raise ConfigError("KEY_NONE", Place(str(home / KEY)))
+    return sign_enrolment(city.city, city.code, identity(home, entropy), following(home, entropy))
 
 
 def _key(path: Path) -> Ed25519PrivateKey:
@@ -62,12 +70,6 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.rename(path)
-
-
-def held(home: Path) -> Roster | None:
-    """The roster that this city has accepted."""
-    path = home / ROSTER
-    return self_declared(path.read_bytes()) if path.is_file() else None
 
 
 def accepted(home: Path, files: Sequence[bytes], told: str | None, now: int) -> Roster:

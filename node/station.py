@@ -1,10 +1,8 @@
 """Who this city is, as its gate needs it: folder, home, keys, place on the roster, and what its mapping cannot give."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from node import mapping
 from node.city import City
@@ -15,8 +13,6 @@ from protocols.entropy import Entropy
 from protocols.errors import Refusal
 from protocols.messages import Identity
 from protocols.roster import Roster
-
-ROSTER: Final = Path("roster.json")  # the newest roster that this city has accepted, in its home
 
 
 @dataclass(frozen=True)
@@ -38,16 +34,6 @@ class Station:
     def size_class(self) -> int:
         """Most rows, as declared on the roster."""
         return self.roster.cities[self.identity.id].size_class
-
-
-def keep_roster(home: Path, roster: Roster) -> None:
-    """The newest roster that this city has accepted, whole or not at all."""
-    part = home / f"{ROSTER.name}.part"
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(roster.file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(home / ROSTER)
 
 
 def station(city: City, means: mapping.Mapping, home: Path, roster: Roster, entropy: Entropy) -> Station:

@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, Place
+from protocols.roster import Roster
 
 KEY: Final = Path("transport") / "ec384.key"
+NEXT: Final = KEY.with_name("next.key")  # a key that no roster lists yet
 CURVE: Final = ec.SECP384R1()
 ORDER: Final = int(
     "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16
@@ -28,7 +30,27 @@ def transport(home: Path, entropy: Entropy) -> ec.EllipticCurvePrivateKey:
 
     Errors: `ConfigError TRANSPORT_KEY` for a file that holds no key of this curve.
     """
-    path = home / KEY
+    return _made(home / KEY, entropy)
+
+
+def following(home: Path, entropy: Entropy) -> ec.EllipticCurvePrivateKey:
+    """The key that will follow the one in use, made if there is none yet. Errors: as `transport`."""
+    return _made(home / NEXT, entropy)
+
+
+def followed(home: Path, roster: Roster) -> bool:
+    """Use the new key from the roster on that lists it. Whether it did. Errors: as `transport`."""
+    path = home / NEXT
+    if not path.is_file():
+        return False
+    mine = public(read(path))
+    if not any(mine in each.transport for each in roster.entries.cities if each.state == "active"):
+        return False
+    path.rename(home / KEY)
+    return True
+
+
+def _made(path: Path, entropy: Entropy) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = 1 + int.from_bytes(exactly(entropy, 56), "big") % (
@@ -59,3 +81,9 @@ def read(path: Path) -> ec.EllipticCurvePrivateKey:
 def public(key: ec.EllipticCurvePrivateKey) -> str:
     """What the roster lists: the compressed point (X9.62) in hex."""
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint).hex()
+
+
+def listed(home: Path) -> str:
+    """The public transport key under `home`, as the roster lists it; empty where there is none yet."""
+    path = home / KEY
+    return public(read(path)) if path.is_file() else ""

@@ -150,7 +150,7 @@ class Refusal(HpfedError):
         self, code: str, /, at: Place | None = None, also: Iterable[HpfedError] = (), **values: object
     ) -> None:
         super().__init__(code, at, also, **values)
-        if code == "LEDGER_LOCKED":
+        if code in ("LEDGER_LOCKED", "NODE_RUNNING"):
             self.exit_code = 1
 
 
@@ -2116,9 +2116,269 @@ CODES: Final[dict[str, Texts]] = {
     ),
     "GATE_AWAY": _t(
         "本市的网关没有运行",
-        "请先运行 hpfed-node start --only gate，并保持到本轮结束",
+        "请先运行 hpfed-node start，并保持到本轮结束",
         "the gate of this city is not running",
-        "Run hpfed-node start --only gate first, and leave it up until the round is over",
+        "Run hpfed-node start first, and leave it up until the round is over",
+    ),
+    # --- a host that runs
+    "SOFTWARE_ALTERED": _t(
+        "本机安装的 hpfed 有 {count} 个文件与安装记录（RECORD）不符，首个为 {name}",
+        "请从可信的安装包重新安装，查明是谁改动了文件",
+        "{count} installed files of hpfed differ from what its installation recorded, the first is {name}",
+        "Install it again from a package you trust, and find out who changed the files",
+    ),
+    "PACKAGES_ALTERED": _t(
+        "这些依赖包的文件与其安装记录（RECORD）不符：{names}",
+        "请按带哈希的清单重新安装（--require-hashes），查明是谁改动了文件",
+        "files of these packages differ from what their installation recorded: {names}",
+        "Install them again from the list with hashes (--require-hashes), and find out who changed them",
+    ),
+    "SOFTWARE_MIXED": _t(
+        "另有发行包把文件装进了 {packages} 之一：{names}",
+        "请卸载这些发行包，或把 hpfed 装入单独的虚拟环境",
+        "other distributions have put files into one of {packages}: {names}",
+        "Uninstall them, or give hpfed a virtual environment of its own",
+    ),
+    "SOFTWARE_UNLISTED": _t(
+        "名册认可的软件版本是 {accepted}，本机的 {version} sha256:{sha256} 不在其中",
+        "请安装名册认可的版本，或请根密钥持有方把本版本列入名册",
+        "the roster accepts software {accepted}, and not the {version} sha256:{sha256} of this host",
+        "Install an accepted version, or have the holder of the root key accept this one",
+    ),
+    "ROSTER_SOFTWARE": _t(
+        "{name!r} 不是名册认可的版本，或没有给出它的摘要",
+        "认可新版本须加 --sha256（对方运行 hpfed-node software 可得）；名册已认可：{known}",
+        "{name!r} is no version that the roster accepts, or its digest was not given",
+        "To accept a new one add --sha256, as hpfed-node software prints it there; the roster accepts: {known}",
+    ),
+    "SOFTWARE_UNRECORDED": _t(
+        "hpfed 以可编辑方式安装，安装记录不含其文件",
+        "在运行的主机上请用安装包安装",
+        "hpfed is installed in editable form: no record of its files exists",
+        "On a host in service install it from a package",
+    ),
+    "CLOCK_OFF": _t(
+        "本机时钟{which}了 {seconds} 秒",
+        "请校时（NTP）；超过 {limit} 秒时双方的报文都不被接受",
+        "clock is {seconds} s {which} the coordinator",
+        "Set NTP; beyond {limit} s no message of either side is accepted",
+    ),
+    "GATEWAY_AWAY": _t(
+        "{address} 没有应答",
+        "请检查出站网络与防火墙是否放行该地址；需经代理时设 config.yaml 的 link.proxy；也可能是协调方停机",
+        "{address} does not answer",
+        "See that network and firewall let this address out, or set link.proxy in config.yaml; or the coordinator is down",
+    ),
+    "GATEWAY_CERTIFICATE": _t(
+        "{address} 出示的证书{why}",
+        "不要绕过。请核对名册是否为本联合体的最新一版；不是则 roster accept，是则告知协调方",
+        "the certificate of {address} {why}",
+        "Do not work around it. See that the roster is the newest of this consortium: if not, roster accept; if so, tell the coordinator",
+    ),
+    "GATEWAY_CERTIFICATE_ENDS": _t(
+        "{address} 的证书还有 {days} 天到期",
+        "请提醒协调方更换证书",
+        "the certificate of {address} ends in {days} days",
+        "Tell the coordinator to renew it",
+    ),
+    "GATEWAY_ADDRESS": _t(
+        "名册上的网关地址 {address!r} 不是 主机:端口",
+        "请根密钥持有方更正名册",
+        "the gateway {address!r} of the roster is no HOST:PORT",
+        "The holder of the root key should correct the roster",
+    ),
+    "GATEWAY_NONE": _t(
+        "名册上没有网关地址或其 CA",
+        "联合体用文件传递时运行 hpfed-node start --only gate 与 answer 即可；否则请根密钥持有方在名册上写明",
+        "the roster names no gateway, or no authority for it",
+        "Over files, hpfed-node start --only gate and answer are all there is; else the holder of the root key should put it on the roster",
+    ),
+    "ROSTER_ENDS": _t(
+        "名册还有 {days} 天到期",
+        "请提醒根密钥持有方签发新一版；过期后不开新会话",
+        "the roster ends in {days} days",
+        "Remind the holder of the root key to sign a new one; after it no conversation is opened",
+    ),
+    "NODE_REVOKED": _t(
+        "名册第 {version} 版吊销了本市：{reason}",
+        "请与协调方联系；重新登记用新的两把密钥，账本与预算不变",
+        "roster {version} revokes this city: {reason}",
+        "Talk to the coordinator; to enrol again takes two new keys, and ledger and budget stay as they are",
+    ),
+    "NODE_KEY_UNLISTED": _t(
+        "名册上的本市{key}密钥不是本机的这一把",
+        "已更换密钥时请取得新一版名册；否则恢复密钥备份，或重新登记",
+        "the {key} key of this city on the roster is not the one that this host has",
+        "After a rotation get the newest roster; else restore the key from its backup, or enrol again",
+    ),
+    "HOLDER_HISTORY": _t(
+        "更换对象密钥后，同一人在新旧快照中名称不同，无法再与此前的精确研究比对：此后凡须与之比对的精确研究都会被拒绝",
+        "确要更换时加 --accept-history-loss，之后重新 ingest；已花的预算不变",
+        "with a new holder key no exact study can be held against earlier ones, and those that have to be are declined from then on",
+        "If that is meant add --accept-history-loss, and ingest again; what was spent stays spent",
+    ),
+    "NODE_RUNNING": _t(
+        "这个主目录上已有节点在运行（进程 {pid}）",
+        "一个主目录只运行一个节点；用 hpfed-node status 查看，用 hpfed-node stop 结束",
+        "a node is running on this home already (process {pid})",
+        "One node runs per home; hpfed-node status shows it, hpfed-node stop ends it",
+    ),
+    "NODE_STAYS": _t(
+        "进程 {pid} 在 {seconds} 秒内没有结束",
+        "请查看其输出；必要时由其启动者结束它",
+        "process {pid} did not end within {seconds} s",
+        "Look at what it said; whoever started it may end it by force",
+    ),
+    "SOCKET_PATH": _t(
+        "套接字路径有 {length} 字节，操作系统至多允许 {limit} 字节",
+        "请把主目录放在较短的路径下，例如 --home /srv/hpfed",
+        "the path of the socket has {length} bytes; the operating system takes {limit}",
+        "Use a home with a shorter path, such as --home /srv/hpfed",
+    ),
+    "DISK_LOW": _t(
+        "磁盘可用 {free} MiB，应不少于 {needed} MiB",
+        "请清理磁盘；磁盘写满时本市不送出任何内容",
+        "{free} MiB of disk are free, {needed} MiB should be",
+        "Make room; on a full disk nothing leaves this city",
+    ),
+    "LINK_SILENT": _t(
+        "链路 {seconds} 秒没有收到协调方的回应",
+        "请运行 hpfed-node status；并请协调方确认网关在运行、本市的传输密钥已注册",
+        "the link has heard nothing of the coordinator for {seconds} s",
+        "Run hpfed-node status, and ask the coordinator whether its gateway is up and this city's transport key registered",
+    ),
+    "ROUND_TRIP": _t(
+        "还没有协调方的报文到达过本市网关",
+        "协调方看到链路后会先核对名册；稍后再查，仍无则请协调方查看",
+        "no message of the coordinator has reached this city's gate yet",
+        "The coordinator compares rosters with a link that it sees; look again later, and if there is still none ask it",
+    ),
+    "COURIER_ISOLATION": _t(
+        "有 flower-supernode 以 --isolation subprocess 与网关同机运行：它会执行对方送来的代码",
+        "请改用 --isolation process，或用 hpfed-node start 的直连",
+        "a flower-supernode with --isolation subprocess runs beside the gate: it runs code that others ship",
+        "Use --isolation process, or the direct link of hpfed-node start",
+    ),
+    "FILES_ROUNDS": _t(
+        "用文件传递时，多轮研究不实用：{studies}",
+        "每轮须往返三次；请改用网络链路，或只问单轮问题",
+        "over files, studies of many rounds are impractical: {studies}",
+        "Each round takes three trips; use a link, or ask questions of one round",
+    ),
+    "LINK_UNKNOWN": _t(
+        "协调方的 SuperLink 不认本市的传输密钥",
+        "协调方刚启动时稍候即可；否则请其确认名册已签发、引擎在运行，本市未被吊销",
+        "the SuperLink of the coordinator does not know this city's transport key",
+        "After its start wait a little; else ask whether the roster is signed, the engine runs, and this city is not revoked",
+    ),
+    "SUPERLINK_VERSION": _t(
+        "协调方的 SuperLink 与本机的 Flower 版本不同（本机 {version}）",
+        "双方须用同一次版本（1.41）：请安装名册认可的 hpfed 版本",
+        "the SuperLink of the coordinator has another version of Flower than this host ({version})",
+        "Both need the same minor version (1.41): install the hpfed that the roster accepts",
+    ),
+    # --- a coordinator's host
+    "ADDRESS": _t(
+        "{text!r} 不是地址",
+        "写作 主机名:端口，例如 hpf.example.cn:8443",
+        "{text!r} is no address",
+        "Write HOST:PORT, for example hpf.example.cn:8443",
+    ),
+    "HOME_NO_ADDRESS": _t(
+        "这里还没有网关地址",
+        "新建时运行 hpfed-coordinator init --name … --address 主机名:端口；已有联合体用 certificate renew --address",
+        "no gateway address is set up here",
+        "Run hpfed-coordinator init --name … --address HOST:PORT, or, for a consortium that stands, certificate renew --address",
+    ),
+    "HOME_IN_USE": _t(
+        "另一个进程（{pid}）正在此目录中运行",
+        "用 hpfed-coordinator stop 结束它，或用 --home 指明另一个目录",
+        "another process ({pid}) runs in this home",
+        "End it with hpfed-coordinator stop, or name another home with --home",
+    ),
+    "ENGINE_AWAY": _t(
+        "引擎没有运行",
+        "请先运行 hpfed-coordinator start；没有网络时用 --files 以文件传递",
+        "the engine is not running",
+        "Run hpfed-coordinator start first, or carry files with --files",
+    ),
+    "ENGINE_FAULT": _t(
+        "程序出错，这项研究没有结果",
+        "详见该文件；已记的费用不会重复计算，可再运行一次",
+        "the program failed, and this study has no answer",
+        "That file says more; what was charged is not charged twice, and the study may be run again",
+    ),
+    "PORT_TAKEN": _t(
+        "{address} 已被另一个进程占用",
+        "请结束该进程，或在该文件中改用另一个端口",
+        "another process listens at {address}",
+        "End it, or choose another port in that file",
+    ),
+    "DISK_FULL": _t(
+        "磁盘只剩 {free} MiB，至少要有 {needed} MiB",
+        "请清出空间后再运行",
+        "the disk has {free} MiB left and {needed} MiB are needed",
+        "Make room, then run it again",
+    ),
+    "CERTIFICATE_UNREADABLE": _t(
+        "网关证书无法读取",
+        "请运行 hpfed-coordinator certificate renew",
+        "the gateway's certificate cannot be read",
+        "Run hpfed-coordinator certificate renew",
+    ),
+    "CERTIFICATE_EXPIRED": _t(
+        "网关证书已过期 {days} 天，各市无法连接",
+        "请运行 hpfed-coordinator certificate renew",
+        "the gateway's certificate expired {days} days ago, and no city can connect",
+        "Run hpfed-coordinator certificate renew",
+    ),
+    "CERTIFICATE_NAMES": _t(
+        "网关证书写的是 {names}，没有地址 {address}",
+        "请运行 hpfed-coordinator certificate renew",
+        "the gateway's certificate is for {names} and not for {address}",
+        "Run hpfed-coordinator certificate renew",
+    ),
+    "ROSTER_CA": _t(
+        "名册上的证书机构不是本机的，各市无法连接",
+        "请由根密钥持有方运行 hpfed-coordinator roster sign，并送各市采用",
+        "the roster names another authority than this host has, and no city can connect",
+        "The holder of the root key should run hpfed-coordinator roster sign, and the cities accept the new roster",
+    ),
+    "ROSTER_OVER": _t(
+        "名册已过期，各市不再开始新的会话",
+        "请由根密钥持有方运行 hpfed-coordinator roster sign",
+        "the roster has expired, and cities begin nothing new",
+        "The holder of the root key should run hpfed-coordinator roster sign",
+    ),
+    "ENGINE_VERSION": _t(
+        "{name} 的 SuperLink 是另一版 Flower",
+        "请用 requirements 中固定的 flwr 版本，并运行 hpfed-coordinator stop、start",
+        "the SuperLink at {name} is another version of Flower",
+        "Install flwr as requirements pin it, then run hpfed-coordinator stop and start",
+    ),
+    "STUDY_CITIES": _t(
+        "名册上没有 {names}，或已吊销",
+        "请改正研究的 cities.names，或先登记该市",
+        "the roster has no {names}, or revoked them",
+        "Correct cities.names of the study, or enrol the city first",
+    ),
+    "KEY_UNLISTED": _t(
+        "名册没有列出本机的协调方密钥",
+        "请恢复 identity/ 的备份",
+        "the roster lists none of the coordinator's keys that are here",
+        "Restore identity/ from a backup",
+    ),
+    "ROTATION_FOLLOWS": _t(
+        "该文件所接续的不是协调方现用的密钥",
+        "请在协调方重新运行 identity rotate",
+        "the file does not follow the key that the coordinator uses",
+        "Run identity rotate at the coordinator again",
+    ),
+    "WAIT": _t(
+        "{text!r} 不是时长",
+        "写作 30s、90m、12h 或 14d",
+        "{text!r} is no time",
+        "Write 30s, 90m, 12h or 14d",
     ),
     # --- simulated worlds
     "SIMULATE_OUT": _t(

@@ -6,12 +6,16 @@ arrives in t + 1, as in a world in one process, so that both give the same bytes
 
 import json
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from node.serve import Answer, listening
+from node.watched import remaining, watched
 from protocols import messages
+from protocols.clock import wall_ms
 from protocols.errors import HpfedError
+from protocols.logfile import Log, to_stderr
 from protocols.roster import self_declared
 from simulations import world
 
@@ -28,7 +32,8 @@ def main(arguments: list[str]) -> int:
     )
     try:
         with opened as gate, listening(Path(told["socket"])) as served:
-            served.answer(gate.answer if clock.virtual is None else following(gate.answer), clock)
+            answer = gate.answer if clock.virtual is None else following(gate.answer)
+            served.answer(watched(answer, Log(wall_ms, to_stderr), time.monotonic), clock, remaining(gate.ledger))
     except HpfedError as fault:
         sys.stderr.write(fault.text("en") + "\n")
         return 3

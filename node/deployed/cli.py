@@ -90,6 +90,9 @@ def identity_show(folder: Folder = HERE, home: Home = None, lang: Lang = None, a
 @identity_app.command("rotate")
 def identity_rotate(
     out: Annotated[Path, typer.Option("--out", help="The file that the coordinator needs.")] = Path("rotate.json"),
+    link: Annotated[
+        bool, typer.Option("--transport", help="The transport key instead: nobody need be telephoned.")
+    ] = False,
     folder: Folder = HERE,
     home: Home = None,
     lang: Lang = None,
@@ -97,7 +100,8 @@ def identity_rotate(
 ) -> None:
     """Make a new identity key that follows the one in use, and the file that says so, signed by both. `roster accept` puts it to use.
 
-    The ledger stays with the city: a new key is no new budget.
+    Both are valid for 30 days at most. The ledger stays with the city: a new key is no new budget. With --transport it is the key that
+    lets the link in; the link uses it from its next start on.
 
     Example:  hpfed-node identity rotate --out rotate.json
     """
@@ -107,7 +111,8 @@ def identity_rotate(
         from protocols.enrolment import read_enrolment
         from protocols.entropy import operating_system
 
-        file = membership.rotation(city.load(folder), home_of(folder, home), operating_system)
+        made = membership.transport_rotation if link else membership.rotation
+        file = made(city.load(folder), home_of(folder, home), operating_system)
         part = out.with_name(f"{out.name}.part")
         part.write_bytes(file)
         part.rename(out)
@@ -116,6 +121,35 @@ def identity_rotate(
         zh = f"{found.city}  新指纹 {found.fingerprint}  {out}"
         en = f"{found.city}  new fingerprint {found.fingerprint}  {out}"
         printed(value, as_json, lambda: zh if spoken(lang) == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
+@identity_app.command("rotate-holder-key")
+def rotate_holder_key(
+    accepted: Annotated[
+        bool, typer.Option("--accept-history-loss", help="Exact studies can be held against earlier ones no more.")
+    ] = False,
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new key that names this city's holders in its own home. Stop the gate first, and ingest again afterwards.
+
+    Example:  hpfed-node identity rotate-holder-key --accept-history-loss
+    """
+
+    def work() -> None:
+        from node import holders
+        from protocols.entropy import operating_system
+        from protocols.errors import ConfigError
+
+        if not accepted:
+            raise ConfigError("HOLDER_HISTORY")
+        holders.rotate(home_of(folder, home), now=now(), entropy=operating_system)
+        zh, en = "已更换对象密钥：请重新 ingest", "the holder key is a new one: ingest again"
+        printed({"rotated": True}, as_json, lambda: zh if spoken(lang) == "zh" else en)
 
     guarded(lang, as_json, work)
 
@@ -138,10 +172,12 @@ def roster_accept(
 
     def work() -> None:
         from node import city, membership
+        from node.transport import followed
 
         where, here, at = home_of(folder, home), city.load(folder), now()
         found = membership.accepted(where, [file.read_bytes() for file in files], root, at)
         fresh = membership.followed(where, here, found, at)
+        fresh = followed(where, found) or fresh
         mine = membership.listed(where, here, found, at)
         value = {
             "consortium": found.entries.consortium,
@@ -170,13 +206,12 @@ def roster_show(folder: Folder = HERE, home: Home = None, lang: Lang = None, as_
     """
 
     def work() -> None:
-        from node import membership
-        from node.station import ROSTER
+        from node.held import ROSTER, held
         from protocols import roster_text
         from protocols.errors import ConfigError, Place
 
         where = home_of(folder, home)
-        found = membership.held(where)
+        found = held(where)
         if found is None:
             raise ConfigError("ROSTER_FIRST", Place(str(where / ROSTER)))
         value = roster_text.value(found.entries, found)

@@ -1,55 +1,11 @@
-"""`hpfed-node start --only gate` and `answer`: the gate of this city, and what is carried to it by hand."""
+"""`hpfed-node answer`: what is carried to this city's gate by hand."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from node.deployed.cli import now
 from node.shell import HERE, AsJson, Folder, Home, Lang, guarded, home_of, printed, spoken
-
-SOCKET = Path("run") / "gate.sock"
-
-
-def start(
-    only: Annotated[str, typer.Option("--only", help="gate: the gate behind its socket.")],
-    folder: Folder = HERE,
-    home: Home = None,
-    lang: Lang = None,
-    as_json: AsJson = False,
-) -> None:
-    """Keep this city's gate open, without any network, until it is ended. Its secrets are in memory: leave it up through a round.
-
-    Example:  hpfed-node start --only gate
-    """
-
-    def work() -> None:
-        import signal
-
-        from node import city, mapping, membership, policy
-        from node.desk import nobody
-        from node.opened import opened
-        from node.serve import listening
-        from node.station import ROSTER, station
-        from protocols.entropy import operating_system
-        from protocols.errors import ConfigError, Place
-
-        if only != "gate":
-            raise ConfigError("NOT_YET", thing=f"--only {only}")
-        where, here = home_of(folder, home), city.load(folder)
-        rules, means = policy.load(folder, loose=here.synthetic or here.open_data), mapping.load(folder)
-        held = membership.held(where)
-        if held is None:
-            raise ConfigError("ROSTER_FIRST", Place(str(where / ROSTER)))
-        who = station(here, means, where, held, operating_system)
-        streams = {"entropy": operating_system, "ledger_entropy": operating_system}
-        with opened(who, rules, nobody, **streams, now=now()) as gate, listening(where / SOCKET) as served:
-            signal.signal(signal.SIGTERM, lambda *_: served.stop())
-            zh, en = f"{here.city} 的网关已打开", f"the gate of {here.city} is open"
-            printed({"city": here.city, "gate": "open"}, as_json, lambda: zh if spoken(lang) == "zh" else en)
-            served.answer(gate.answer, now)
-
-    guarded(lang, as_json, work)
 
 
 def answer(
@@ -67,6 +23,7 @@ def answer(
 
     def work() -> None:
         from node import carried, city
+        from node.running import SOCKET
         from node.serve import ask
         from protocols.errors import ConfigError, Place
 

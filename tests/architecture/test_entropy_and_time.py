@@ -51,7 +51,11 @@ def draws(module: Module) -> list[str]:
 
 
 def reads_the_clock(module: Module) -> list[str]:
-    if module.name.endswith(".cli") or module.name in ("simulations.world", "simulations.federation"):
+    if module.name.endswith(".cli") or module.name in (
+        "simulations.world",
+        "simulations.federation",
+        "protocols.clock",
+    ):
         return []
     return [f"{module.at(node)} uses {name}" for node, name in module.uses() if belongs(name, CLOCKS)]
 
@@ -62,6 +66,13 @@ def test_nothing_draws_but_through_the_entropy_it_is_given() -> None:
 
 def test_nothing_reads_the_clock_but_the_shells() -> None:
     assert broken(reads_the_clock) == []
+
+
+def test_the_clock_of_the_log_is_read_by_programs_alone() -> None:
+    """`protocols.clock` is for the entry points of processes; what decides or computes is told the time."""
+    entries = ("coordinator.gateway", "node.link_flower", "coordinator.deployed.", "node.deployed.", "simulations.")
+    readers = {module.name for module in modules() if "protocols.clock" in module.imports}
+    assert {name for name in readers if not name.startswith(entries) and not name.endswith(".cli")} == set()
 
 
 def test_no_shell_draws_with_anything_but_the_entropy_module() -> None:

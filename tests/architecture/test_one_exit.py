@@ -26,7 +26,12 @@ TRANSPORTS = (
     "flwr",
     "coordinator.exchange",
 )
-CARRIERS = ("node.serve", "node.link_")  # the processes around the gate: bytes in, bytes out, no data
+CARRIERS = (
+    "node.serve",
+    "node.link_",
+    "node.reach",
+)  # around the gate: bytes in, bytes out, no data; `reach` asks a gateway for its time
+KEEPER = "node.keeping"  # starts gate and link, and again: no transport, no data
 SHELL = "node.cli"
 OUTGOING = (
     "protocols.messages.seal",
@@ -51,7 +56,7 @@ def one_exit(module: Module) -> list[str]:
             found.append(f"{module.at(node)} draws noise")
         if belongs(name, ROWS[-1:]):
             found.append(f"{module.at(node)} turns rows into cells")
-        if module.name.startswith(CARRIERS) and belongs(name, ROWS):
+        if module.name.startswith((*CARRIERS, KEEPER)) and belongs(name, ROWS):
             found.append(f"{module.at(node)} carries bytes and reads rows: {name}")
     if module.name != SHELL:
         spoken = [
@@ -66,7 +71,7 @@ def one_exit(module: Module) -> list[str]:
     found += [
         f"{module.name} runs programs or foreign code"
         for name in sorted(module.imports)
-        if belongs(name, ("subprocess", "ctypes"))
+        if belongs(name, ("subprocess", "ctypes")) and (module.name, name) != (KEEPER, "subprocess")
     ]
     return found
 
@@ -100,6 +105,12 @@ def test_the_gate_itself_knows_no_transport() -> None:
 def test_a_second_exit_is_found(text: str) -> None:
     assert one_exit(Module("node.export", text))
     assert one_exit(Module("node.connectors.csv", text))
+
+
+@pytest.mark.parametrize("text", ["import socket", "import ctypes", "from node import snapshot\nsnapshot.open_for"])
+def test_what_starts_the_processes_of_a_city_carries_nothing_itself(text: str) -> None:
+    assert one_exit(Module("node.keeping", text))
+    assert not one_exit(Module("node.keeping", "import subprocess"))
 
 
 def test_the_gate_returns_bytes_in_one_method_alone() -> None:

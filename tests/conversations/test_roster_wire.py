@@ -9,8 +9,8 @@ import pytest
 from coordinator import rounds
 from coordinator.renewal import spread
 from node.audit import Event
+from node.held import ROSTER
 from node.identity import identity as key_in
-from node.station import ROSTER
 from protocols import messages
 from protocols.messages import Kind, Matter
 from protocols.roster import DAY, Roster, self_declared, sign_roster

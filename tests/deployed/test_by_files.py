@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from coordinator import cli as coordinator
-from node import city, ingest, mapping, membership, policy
+from node import city, ingest, mapping, policy
 from node import cli as node
-from node.deployed.run import SOCKET
 from node.desk import nobody
+from node.held import held as newest
 from node.opened import opened
+from node.running import SOCKET
 from node.serve import Served, listening
 from node.station import station
 from protocols import messages
@@ -46,7 +47,7 @@ def gate(name: str, clock: Clock) -> Iterator[None]:
 
     def serve() -> None:
         home, here = folder / ".hpfed", city.load(folder)
-        roster = membership.held(home)
+        roster = newest(home)
         assert roster is not None
         who = station(here, mapping.load(folder), home, roster, operating_system)
         rules = policy.load(folder, loose=here.synthetic)
@@ -69,7 +70,7 @@ def gate(name: str, clock: Clock) -> Iterator[None]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    for module in ("coordinator.deployed.cli", "coordinator.deployed.run", "node.deployed.cli", "node.deployed.run"):
+    for module in ("coordinator.deployed.cli", "coordinator.deployed.run", "node.deployed.cli"):
         monkeypatch.setattr(f"{module}.now", found)
     monkeypatch.setattr("node.cli._now", found)
     return found

@@ -11,7 +11,7 @@ from coordinator import cli as coordinator
 from coordinator import roster as books
 from node import cli as node
 from node import membership
-from node.station import ROSTER
+from node.held import ROSTER
 from node.transport import transport
 from protocols.canonical import canonical
 from protocols.enrolment import fingerprint, read_enrolment, same_fingerprint, sign_enrolment
@@ -222,3 +222,56 @@ def test_a_roster_that_expired_is_renewed_and_an_expired_one_is_not_accepted(pla
         membership.accepted(place / "late", [first.file], told, NOW + 90 * DAY)
     assert (late.value.code, (place / "late").exists()) == ("ROSTER_EXPIRED", False)
     assert books.sign(place / "hub", root, NOW + 90 * DAY).in_force(NOW + 91 * DAY)
+
+
+def test_the_next_roster_accepts_software_by_its_digest_and_drops_it_again(place: Path) -> None:
+    words = ("roster", "software", "--home", "hub")
+    own = at(node, "software")
+    assert at(coordinator, *words) == {"own": own, "accepted": []}
+    assert at(coordinator, *words, own["version"])["accepted"] == [own]
+    other = {"version": "9.0.0", "sha256": "ab" * 32}
+    assert at(coordinator, *words, "9.0.0", "--sha256", "sha256:" + "ab" * 32)["accepted"] == [own, other]
+    at(coordinator, "roster", "sign", "--home", "hub")
+    assert [each.model_dump() for each in books.signed(place / "hub").entries.software] == [own, other]
+    assert at(coordinator, *words, "--drop", own["version"])["accepted"] == [other]
+    assert code(coordinator, *words, "9.0.1") == 2  # nobody knows its digest
+    assert code(coordinator, *words, "--drop", "8.0.0") == 2
+    assert at(coordinator, *words)["accepted"] == [other]
+    assert at(coordinator, *words, "--drop", "9.0.0")["accepted"] == []
+
+
+def test_a_transport_key_follows_another_without_a_telephone_and_the_old_one_goes_after_a_month(place: Path) -> None:
+    root = at(coordinator, "identity", "show", "--home", "hub")["root"]
+    added("east")
+    at(coordinator, "roster", "sign", "--home", "hub")
+    city, home = ("--folder", "cities/east"), place / "cities/east/.hpfed"
+    at(node, "roster", "accept", "hub/roster.json", "--root", root, *city)
+    before = at(node, "identity", "show", *city)
+    at(node, "identity", "rotate", "--transport", "--out", "rotate.json", *city)
+    assert at(node, "identity", "show", *city) == before  # in use until a roster lists the new one
+    adds = ("roster", "add", "rotate.json", "--home", "hub")
+    assert at(coordinator, *adds)["kind"] == "transport"
+    assert code(coordinator, *adds) == 2  # once is once
+    at(coordinator, "roster", "sign", "--home", "hub")
+    (listed,) = books.signed(place / "hub").entries.cities
+    assert (len(listed.identity), listed.transport[0], len(listed.transport)) == (1, before["transport"], 2)
+    assert at(node, "roster", "accept", "hub/roster.json", *city)["new_key"]
+    after = at(node, "identity", "show", *city)
+    assert (after["identity"], after["transport"]) == (before["identity"], listed.transport[1])
+    assert not (home / "transport/next.key").exists()
+    key = books.key_of(place / "hub/root/ed25519.key")
+    kept = [
+        len(books.sign(place / "hub", key, listed.since + days * DAY).entries.cities[0].transport) for days in (29, 30)
+    ]
+    assert kept == [2, 1]
+    assert code(coordinator, *adds) == 2  # nor does a key come back later
+
+
+def test_a_new_transport_key_is_taken_from_the_listed_identity_alone(place: Path) -> None:
+    added("east")
+    at(coordinator, "roster", "sign", "--home", "hub")
+    other, link = key("thief"), transport(place / "other", seeded("b"))
+    Path("stolen.json").write_bytes(sign_enrolment("east", "000000", other, link))
+    told = read_enrolment(Path("stolen.json").read_bytes()).fingerprint
+    assert code(coordinator, "roster", "add", "stolen.json", "--home", "hub") == 5  # nobody was telephoned
+    assert code(coordinator, "roster", "add", "stolen.json", "--fingerprint", told, "--home", "hub") == 2

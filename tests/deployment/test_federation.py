@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,9 +14,17 @@ from typing import Any, Final
 import pytest
 
 from coordinator.exchange import Attended, Failure, exchange
+from coordinator.port import counted
+from coordinator.watched import Watched
+from node.held import ROSTER
 from node.link import UNAUTHORISED
-from node.station import ROSTER
+from node.serve import Stats, stats
 from protocols import study as studies
+from protocols.clock import wall_ms
+from protocols.logfile import Log
+from protocols.logged import Event, Line
+from protocols.measured import COORDINATOR, Figures
+from protocols.messages import Kind
 from protocols.roster import self_declared
 from simulations import world
 from simulations.children import command_of, descendants, until
@@ -28,16 +37,33 @@ POLICY: Final = (
 )
 
 
+CANARY: Final = 481_000  # yuan, and more for each row
 # --- a study
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """Four cities that answer a study in mode exact."""
-    gates.write(tmp_path / "cities", rows=40, study=EXACT, cities=CITIES)
-    for city in CITIES:
-        (tmp_path / "cities" / city / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    """Four cities that answer a study in mode exact; their rows are full of canaries."""
+    gates.write(
+        tmp_path / "cities", rows=40, study=EXACT + "  - {id: balance, kind: mean, of: balance}\n", cities=CITIES
+    )
+    with (tmp_path / "cities" / "dictionary.yaml").open("a", encoding="utf-8") as file:
+        file.write("  balance: {type: money, unit: CNY, range: [0, 800000]}\n")
+    for at, city in enumerate(CITIES):
+        place = tmp_path / "cities" / city
+        (place / "policy.yaml").write_text(POLICY, encoding="utf-8")
+        with (place / "mapping.yaml").open("a", encoding="utf-8") as file:
+            file.write("  balance: {from: main.balance, unit: 元}\n")
+        head, *rows = (place / "data" / "rows.csv").read_text(encoding="utf-8").splitlines()
+        rows = [f"CANARY{row},{CANARY + 100 * at + number}.37,王金丝雀{number}" for number, row in enumerate(rows)]
+        (place / "data" / "rows.csv").write_text("\n".join([f"{head},balance,name", *rows]) + "\n", encoding="utf-8")
     return tmp_path
+
+
+def canaries(said: str) -> list[str]:
+    """Those that stand in a text: parts of keys, names, and amounts in yuan or fen."""
+    amount = rf"(?<![0-9a-f]){CANARY // 1000}\d\d\d(?:\.?37)?(?![0-9a-f])"  # and no part of a digest
+    return re.findall(rf"(?i)canary|王|金丝雀|{amount}", said)
 
 
 @pytest.mark.usefixtures("watching")
@@ -48,13 +74,20 @@ def test_four_real_nodes_give_the_bytes_of_one_process_and_connect_to_nothing_bu
 ) -> None:
     asked = studies.load(tiny / "cities" / "study.yaml")
     seen: dict[str, set[tuple[str, int]]] = {"link": set(), "gate": set()}
+    said, engine, figures = dict[str, list[bytes]](), list[Line](), Figures(COORDINATOR)
 
     @contextmanager
     def watched(sockets: Any) -> Iterator[Any]:
         with stage.links(sockets) as link:
-            yield link
+            yield Watched(link, Log(wall_ms, engine.append, figures.heard))
         for city in CITIES:
             seen["link"] |= peers(stage.federation.children[city].pid)
+            assert stats(sockets[city], 5) == Stats(0, 0, 1.0)  # mode exact costs no epsilon
+            said[city] = [
+                sockets[city].with_suffix(".said").read_bytes(),
+                stage.federation.children[city].said.read_bytes(),
+            ]
+        said["host"] = [stage.federation.children[name].said.read_bytes() for name in ("superlink", "gateway")]
 
     here = world.run(asked, tiny / "cities", tiny / "here", seed=3)
     there = world.run(asked, tiny / "cities", tiny / "there", seed=3, links=watched)
@@ -63,6 +96,29 @@ def test_four_real_nodes_give_the_bytes_of_one_process_and_connect_to_nothing_bu
     assert there.missing == ()
     assert {port for _, port in seen["link"]} == {stage.federation.gateway.port}
     assert {address for address, _ in seen["link"]} == {LOOPBACK}
+    # Every process of it has written lines, and none of them, nor a figure, holds anything of a row.
+    assert len(canaries((tiny / "cities" / "east" / "data" / "rows.csv").read_text(encoding="utf-8"))) > 100
+    counted(figures, Path(stage.federation.gateway.counted))
+    kept = {name: captured(*each) for name, each in said.items()}
+    text = "".join(each.text() + "\n" for each in (*engine, *(line for lines in kept.values() for line in lines)))
+    assert canaries(text + figures.text()) == []
+    assert canaries("".join(part.decode() for each in said.values() for part in each)) == []
+    for path in stage.federation.children["superlink"].said.parent.rglob("*"):
+        assert not path.is_file() or canaries(path.read_bytes().decode("latin-1")) == [], path.name
+    for city in CITIES:
+        gate, link = ([each.step for each in captured(part) if each.event is Event.ANSWERED] for part in said[city])
+        assert (gate.count(Kind.MASKED), Kind.MASKED in link) == (1, True)
+    assert {each.event for each in kept["host"]} >= {Event.FLWR, Event.STARTED}
+    assert figures.value("hpfed_exchange_seconds", "deliver") is not None
+    assert (figures.value("hpfed_gateway_requests_total", "push-messages", "200") or 0) >= len(CITIES)
+
+
+def captured(*said: bytes) -> list[Line]:
+    """What is kept of what processes wrote."""
+    kept: list[Line] = []
+    for each in said:
+        Log(wall_ms, kept.append).capture(each.splitlines())
+    return kept
 
 
 @dataclass
@@ -158,7 +214,7 @@ def test_a_node_that_is_unregistered_is_cut_off_until_a_superlink_that_was_kille
     child, superlink = federation.children["north"], federation.children["superlink"]
     ends = child.ends
     with control(stage) as client:
-        client.UnregisterNode(UnregisterNodeRequest(node_id=run.nodes["north"]))
+        client.UnregisterNode(UnregisterNodeRequest(node_id=run.nodes["north"][0]))
     assert until(lambda: child.ends > ends, 10.0)
     assert child.status == UNAUTHORISED
     calls: list[bytes] = []

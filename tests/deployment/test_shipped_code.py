@@ -33,7 +33,7 @@ def test_a_hostile_bundle_is_never_fetched_and_its_messages_get_a_constant_no(st
     }
     with stage.answering(answer):
         names: list[str] = []
-        for node, (kind, said) in zip(run.nodes.values(), [*sent.items()] * 2, strict=True):
+        for (node,), (kind, said) in zip(run.nodes.values(), [*sent.items()] * 2, strict=True):
             about = Metadata(
                 run.run_id, "", 1, node, "", "", flower_now().timestamp(), TIME_S, kind, src_task_id=run.task_id
             )

@@ -11,7 +11,7 @@ import pytest
 from coordinator import askers
 from coordinator import cli as coordinator
 from node import cli as node
-from node.station import ROSTER
+from node.held import ROSTER
 from protocols import messages
 from protocols.errors import ConfigError, PeerError
 from protocols.roster import self_declared

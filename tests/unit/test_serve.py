@@ -105,6 +105,29 @@ def test_a_socket_is_taken_over_from_the_dead_and_not_from_the_living(path: Path
         assert ask(path, b"x", 5) == b"x"
 
 
+def test_a_gate_that_is_to_end_answers_what_is_open_and_no_longer_than_it_may(path: Path) -> None:
+    left, began = [3], time.monotonic()
+    with listening(path) as served:
+
+        def answer(content: bytes, _now: int) -> bytes:
+            left[0] -= 1
+            return content
+
+        thread = threading.Thread(target=served.answer, args=(answer, lambda: 7))
+        thread.start()
+        draining = threading.Thread(target=served.drain, args=(lambda: left[0] > 0, 20.0))
+        draining.start()
+        while left[0]:
+            assert ask(path, b"x", 5) == b"x"
+        draining.join(5)
+        thread.join(5)
+        assert [each.is_alive() for each in (draining, thread)] == [False, False]
+    assert time.monotonic() - began < 5
+    with listening(path) as served:
+        served.drain(lambda: True, 0.2)
+        served.answer(lambda content, _now: content, lambda: 7)  # it has ended already
+
+
 def test_a_transport_key_is_made_once_and_the_roster_lists_its_point(tmp_path: Path) -> None:
     made = transport.transport(tmp_path, seeded("key"))
     again = transport.transport(tmp_path, seeded("another"))
@@ -130,10 +153,16 @@ def test_a_link_asks_often_while_it_answers_then_less_and_less_and_follows_a_hin
     assert waits == sorted(waits)
     assert waits[0] == pytest.approx(0.3)
     assert waits[-1] == 5.0
-    assert pace.after_answer(200.0, 8.5).next(201.0).wait_s == 8.5
+    hinted = pace.after_answer(200.0, 8.5)
+    assert hinted.next(201.0).wait_s == 8.5
+    for _ in range(5):
+        hinted = hinted.next(200.0 + ACTIVE_S + 1)
+        assert 8.5 < hinted.wait_s <= 17.0
+    assert hinted.wait_s == 17.0  # of 341 cities: an idle one asks half as often as one that answers
 
 
 def test_a_way_is_read_as_it_was_written(tmp_path: Path) -> None:
-    way = Way("127.0.0.1:1", "ca", "key", "gate", "node", idle_s=1.5)
+    way = Way("127.0.0.1:1", "ca", "key", "gate", "home/node", idle_s=1.5)
     way.write(tmp_path / "way")
     assert Way.read(tmp_path / "way") == way
+    assert way.beside("heard") == Path("home/heard")
