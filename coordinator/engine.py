@@ -31,6 +31,7 @@ from coordinator import store as stores
 from coordinator.carriers import Carried, Mixed
 from coordinator.exchange import Attended, City, Exchange, Failure
 from coordinator.turns import Turn, Turns
+from protocols.dictionary import Words
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system
 from protocols.errors import ConfigError, HpfedError, Place, said
@@ -132,7 +133,7 @@ class Watched:
 class Engine:
     """All studies of one coordinator. `link`: carries and says who is there; `renew`: is called when the roster has changed.
 
-    `free`: bytes that are left on the disk. `wait`: sleeps.
+    `free`: bytes that are left on the disk. `wait`: sleeps. `names`: what cities are shown under; `seeded`: nothing of it is real.
     """
 
     home: Path
@@ -144,6 +145,8 @@ class Engine:
     free: Callable[[Path], int] = supervisor.free_bytes
     wait: Callable[[float], None] = time.sleep
     fault: Callable[[], HpfedError | None] = lambda: None
+    names: Mapping[str, Words] = field(default_factory=dict)
+    seeded: bool = False
     roster: Roster = field(init=False)
     seen: frozenset[City] = frozenset()
     holds: dict[City, int] = field(default_factory=dict)  # the version of the roster that a city said it has
@@ -301,7 +304,7 @@ class Engine:
                     turn.give()
                     post.identity = identity(self.home, self.roster)
                     found = ways.anew()
-                kept = answering.kept(post, found, store, {})
+                kept = answering.kept(post, found, store, self.names, seeded=self.seeded)
                 answering.told(post, found, kept, store)
             if found is not None:
                 asking.outdated(found, left)
