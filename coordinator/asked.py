@@ -3,6 +3,7 @@
     <home>/asked/<asker>-<digest>.<run>/
         task.json                              what `study run` was told
         study.yaml, dictionary.yaml, study.sig.json    copies: the asker's files may change or go
+        model.1, model.2 …                     copies of the model files that it evaluates
         without.json                           cities that nobody waits for any more
         state.json                             what the run waits for now; of the engine
         run.jsonl                              what happened, a line each; of the engine
@@ -28,6 +29,7 @@ from protocols.study import Study, Written
 FOLDER: Final = Path("asked")
 TASK: Final = "task.json"
 SIGNED: Final = "study.sig.json"
+MODEL: Final = "model."
 WAIT_S: Final = 14 * 86_400  # for approvals
 
 
@@ -90,14 +92,20 @@ class Asked:
         return (self.folder / SIGNED).read_bytes()
 
     @property
+    def written(self) -> Written:
+        """The copies of what people wrote."""
+        models = sorted(self.folder.glob(f"{MODEL}*"), key=lambda path: int(path.name.removeprefix(MODEL)))
+        study, dictionary, *evaluated = (self.folder / "study.yaml", self.folder / "dictionary.yaml", *models)
+        return Written(study.read_bytes(), dictionary.read_bytes(), tuple(path.read_bytes() for path in evaluated))
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         path = self.folder / "run.jsonl"
         return [json.loads(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
 
     def study(self) -> Study:
         """The run that was asked. Errors: `ConfigError`, as of loading; STUDY_CHANGED where the copy is not what was asked."""
-        written = Written(*((self.folder / name).read_bytes() for name in ("study.yaml", "dictionary.yaml")))
-        found = split.stated(studies.from_files(written, exact=self.task.exact))
+        found = split.stated(studies.from_files(self.written, exact=self.task.exact))
         if found.digest != self.task.study:
             raise ConfigError("STUDY_CHANGED", Place(str(self.folder)))
         return found.at(self.task.run) if found.runs > 1 else found
@@ -144,6 +152,7 @@ def ask(home: Path, study: Study, task: Task, signed: bytes) -> Asked:
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     files = {"study.yaml": study.written.study, "dictionary.yaml": study.written.dictionary, SIGNED: signed}
+    files |= {f"{MODEL}{number}": model for number, model in enumerate(study.written.models, 1)}
     write(fresh, {**files, TASK: json.dumps(vars(task)).encode()})
     try:
         fresh.rename(folder)

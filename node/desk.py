@@ -174,7 +174,7 @@ class Desk:
         held = known.get(study)
         waiting = [name for name, each in known.items() if each.state == "pending" and each.until > request.at]
         if state == "pending" and study not in waiting and len(waiting) >= most_pending:
-            raise Refusal("BUSY", limit=most_pending, key="limits.pending_studies")
+            raise Refusal("BUSY", limit=most_pending, key="policy.yaml: limits.pending_studies")
         settled = [name for name, each in known.items() if name not in waiting and name != study]
         for name in settled[: max(0, len(settled) + 1 - MOST_SETTLED)]:
             self._forget(name)

@@ -3,7 +3,6 @@
 Every function here looks at one thing and is told the time. What would make a node refuse to start is the same fault here and there.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,16 +11,14 @@ from typing import Any, Final, Literal
 
 from node.reach import DAY, REFUSE_S, WARN_S, clock, reach_any
 from node.running import SEEN_S
+from node.space import MIB, NEEDED, free
 from protocols.distribution import Installed, check
 from protocols.errors import Both, ConfigError, HpfedError, PeerError, Refusal
-from protocols.messages import LARGEST
 from protocols.roster import Roster, Software
 from protocols.study import Study
 
 ROSTER_DAYS: Final = 14
 CERTIFICATE_DAYS: Final = 30
-MIB: Final = 1 << 20
-DISK_BYTES: Final = (1 << 30) + 3 * LARGEST
 SUPERNODE: Final = b"flower-supernode"
 
 NAMES: Final = {
@@ -165,11 +162,10 @@ def node(state: Mapping[str, Any] | None, heard: int | None, answered: int | Non
 
 def disk(home: Path) -> Finding:
     """Whether there is room for the books, and for the vectors of a study."""
-    there = next(each for each in (home, *home.absolute().parents) if each.exists())
-    free = shutil.disk_usage(there).free
-    if free < DISK_BYTES:
-        return Finding("disk", "fail", ConfigError("DISK_LOW", free=free // MIB, needed=DISK_BYTES // MIB))
-    return _ok("disk", f"可用 {free // MIB:,} MiB", f"{free // MIB:,} MiB free")
+    left = free(home)
+    if left < NEEDED:
+        return Finding("disk", "fail", ConfigError("DISK_LOW", free=left // MIB, needed=NEEDED // MIB))
+    return _ok("disk", f"可用 {left // MIB:,} MiB", f"{left // MIB:,} MiB free")
 
 
 def courier(commands: Iterable[bytes]) -> Finding:

@@ -30,7 +30,7 @@ it is the one word `declined:disclosure`. What does not open is dropped with an 
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -39,7 +39,7 @@ from typing import Final
 
 import numpy as np
 
-from node import disclosure, evidence, fitting, snapshot
+from node import disclosure, evidence, fitting, snapshot, space
 from node.attest import allowances, attestation
 from node.audit import Event, Line
 from node.city import added
@@ -107,7 +107,8 @@ class OneSum:
 
 @dataclass
 class Gate:
-    """One city's gate. `station`: who this city is; `desk`: what was asked, and what officers signed about it.
+    """One city's gate. `station`: who this city is; `desk`: what was asked, and what officers signed about it. `room`: whether the disk
+    has room for one more conversation.
 
     `under`: of each conversation that was open when a newer roster came, the roster of its plan, which it keeps to the end.
     """
@@ -119,6 +120,7 @@ class Gate:
     desk: Desk
     talks: dict[bytes, Talk] = field(default_factory=dict)
     under: dict[bytes, Roster] = field(default_factory=dict)
+    room: Callable[[], bool] = lambda: True
 
     def renew(self, roster: Roster, now: int) -> None:
         """Hold a newer roster, which `protocols.roster.accept` let in. New plans must be made on it.
@@ -461,7 +463,9 @@ class Gate:
 
     def _reserve(self, claim: Claim, study: Study, now: int, following: int = 0) -> Reservation:
         """Hold what a run may cost: with the first of a repeat, all of them, for as long as its approval holds. A session is held run by
-        run."""
+        run. On a disk that is nearly full nothing is."""
+        if not self.room():
+            raise Refusal("BUSY", limit=space.NEEDED // space.MIB, key="MiB of free disk")
         runs = range(1, study.runs + 1) if study.runs > 1 and claim.part == SUM else ()
         until = self.ledger.approval(study.digest, now).expires if runs else 0
         return self.ledger.reserve(claim, now=now, runs=runs, until=until, following=following)

@@ -591,7 +591,7 @@ class Ledger:
             raise Refusal("BUDGET_RETRIES", count=count, limit=retries)
         since = self._at(now) - DAY
         if sum(each.at > since for each in self._book.reservations.values()) >= a_day:
-            raise Refusal("BUSY", limit=a_day, key="limits.conversations_per_day")
+            raise Refusal("BUSY", limit=a_day, key="policy.yaml: limits.conversations_per_day")
 
     def _check_budget(self, claim: Claim, cost: privacy.Cost, year: int) -> None:
         """`year`: the one that it will be charged to."""

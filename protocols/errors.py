@@ -1353,9 +1353,9 @@ CODES: Final[dict[str, Texts]] = {
         "Ask the next revision of the study",
     ),
     "BUSY": _t(
-        "本市已达上限 {limit}（policy.yaml：{key}）",
+        "本市已达上限 {limit}（{key}）",
         "请稍后再试",
-        "this city is at its limit of {limit} (policy.yaml: {key})",
+        "this city is at its limit of {limit} ({key})",
         "Try again later",
     ),
     "LEDGER_BROKEN": _t(

@@ -60,7 +60,7 @@ def study_run(
         study = _study(file, exact, number)
         if number >= study.runs:
             raise ConfigError("RUN_UNKNOWN", run=number, last=study.runs - 1)
-        if out is None and (place is not None or not detach):
+        if out is None and not (detach and (place is None or by_files)):
             raise typer.BadParameter("a folder for the result is needed", param_hint="--out")
         if by_files and place is None:
             raise typer.BadParameter("the folder of the exchange is needed", param_hint="--files")

@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from protocols.roster import Roster
 
 STOP_S = 90.0
-GATE_S = 1.0  # for the gate to say how it is
+GATE_S = 3.0  # for the gate to say how it is
 BESIDE = "127.0.0.1"  # where a stock SuperNode listens, and its link asks
 
 
@@ -86,6 +87,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
     from node.opened import opened
     from node.running import SOCKET, when_left
     from node.serve import DRAIN_S, listening
+    from node.space import room
     from node.station import station
     from node.watched import remaining, watched
     from protocols.clock import wall_ms
@@ -108,6 +110,7 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
         when_left(served.stop)
         zh, en = f"{here.city} 的网关已打开", f"the gate of {here.city} is open"
         printed({"city": here.city, "gate": "open"}, as_json, lambda: zh if spoken(lang) == "zh" else en)
+        gate.room = partial(room, home)
         log = log_of(home, "gate", wall_ms)
         sys.excepthook = uncaught(log)
         log.say(Event.STARTED)

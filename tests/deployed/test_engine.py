@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,17 @@ def test_a_study_that_was_asked_is_answered_once_and_every_message_has_a_number_
         numbers = [peek(content).seq for _, city, content in made.sent if city == "east"]
         assert numbers == sorted(set(numbers))
         assert {peek(content).poll_s for _, _, content in made.sent} == {0.2}
+
+
+def test_a_run_keeps_copies_of_all_that_people_wrote(tmp_path: Path) -> None:
+    with town(tmp_path / "cities") as made:
+        wrote = made.study.written
+        assert wrote is not None
+        wrote = replace(wrote, models=tuple(b"%d" % number for number in range(12)))
+        run = asked.ask(made.home, replace(made.study, written=wrote), made.asks().task, b"signed")
+        run.ended()
+        again = asked.ask(made.home, replace(made.study, written=wrote), run.task, b"signed")
+        assert (again.written, again.signed) == (wrote, b"signed")
 
 
 def test_a_study_waits_for_officers_and_for_a_city_that_is_away(tmp_path: Path) -> None:

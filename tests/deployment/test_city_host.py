@@ -28,11 +28,18 @@ from protocols.roster import DAY, Entries, Roster
 from protocols.signed import public_of
 from simulations.children import descendants, until
 from tests import gates
-from tests.deployment.stage import TIME_S, Stage
+from tests.deployment.stage import TIME_S, Stage, peers
 from tests.system.test_programs import called
 
 CITY: Final = "uptown"
 BACK_S: Final = 40.0  # on a busy machine; a SuperLink that was not told goodbye believes a killed node online for 60 s
+NETWORK: Final = (
+    "_ssl.",
+    "/flwr/",
+    "/grpc/",
+    "_httptools",
+    "uvloop",
+)  # what a network client brings into a process on Linux
 NODE: Final = [sys.executable, "-P", "-m", "node.cli"]
 
 # Which processes the node has started, only /proc tells.
@@ -166,6 +173,11 @@ def test_a_node_runs_and_survives_what_is_killed_and_stops(hub: Hub, monkeypatch
 
     pids = hub.children()
     assert sorted(pids.values()) == sorted(descendants(node.pid))
+    assert (peers(pids["gate"]), {port for _, port in peers(pids["link"])}) == (
+        set(),
+        {hub.stage.federation.gateway.port},
+    )
+    assert not [each for each in NETWORK if each in Path(f"/proc/{pids['gate']}/maps").read_text(encoding="utf-8")]
     began = time.monotonic()
     os.kill(pids["link"], signal.SIGKILL)
     assert until(lambda: hub.children().get("link") not in (None, pids["link"]), TIME_S)

@@ -24,6 +24,7 @@ from node import doctor, reach, running, settings, transport
 from node.deployed import host
 from node.link import INCOMPATIBLE, UNAUTHORISED, Way, command
 from node.serve import LONGEST_PATH, fitting, listening
+from node.space import room
 from protocols.distribution import Installed, altered_dependencies, check, looked_at
 from protocols.entropy import seeded
 from protocols.errors import ConfigError, HpfedError, PeerError, Refusal
@@ -408,6 +409,7 @@ def test_a_disk_that_is_nearly_full_fails(tmp_path: Path, monkeypatch: pytest.Mo
     found = doctor.disk(tmp_path)
     assert (found.level, found.value()["code"]) == ("fail", "DISK_LOW")
     assert "1024 MiB" in found.line("zh")
+    assert not room(tmp_path)
 
 
 def test_a_socket_whose_path_is_too_long_for_the_system_says_so(tmp_path: Path) -> None:

@@ -373,6 +373,13 @@ def test_a_budget_that_is_used_up_refuses_before_a_row_is_read(tiny: Rig, monkey
     assert aborted(tiny, opening(tiny, plan)) == abort_number("BUDGET_RETRIES")
 
 
+def test_on_a_disk_that_is_nearly_full_nothing_is_reserved(tiny: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = tiny.plan(tiny.approved()[1])
+    tiny.gate.room = lambda: False
+    monkeypatch.setattr(tiny.gate.ledger, "reserve", lambda *_, **__: pytest.fail("it was reserved"))
+    assert aborted(tiny, opening(tiny, plan)) == abort_number("BUSY")
+
+
 def test_an_acknowledgement_of_other_books_is_a_rolled_back_ledger(tiny: Rig) -> None:
     answers, agreement = tiny.approved()
     rounds.summed(tiny.present.post, agreement, answers, {}).conversation.receipts()
