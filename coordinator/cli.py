@@ -31,10 +31,12 @@ study_app = typer.Typer(help="Studies.", no_args_is_help=True)
 dictionary_app = typer.Typer(help="Dictionaries.", no_args_is_help=True)
 asker_app = typer.Typer(help="Those who ask.", no_args_is_help=True)
 report_app = typer.Typer(help="Reports.", no_args_is_help=True)
+model_app = typer.Typer(help="Models, once they are fitted.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 app.add_typer(dictionary_app, name="dictionary")
 app.add_typer(asker_app, name="asker")
 app.add_typer(report_app, name="report")
+app.add_typer(model_app, name="model")
 app.add_typer(roster_app, name="roster")
 app.add_typer(identity_app, name="identity")
 roster_app.command("software")(roster_software)
@@ -383,6 +385,40 @@ def dictionary_codebook(
         printed(files, as_json, lambda: "\n".join(files))
 
     guarded(lang, as_json, work)
+
+
+@model_app.command("accept")
+def model_accept(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    votes: Annotated[list[Path], typer.Argument(help="Votes of cities, from hpfed-node validate.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the signed acceptance goes.")],
+    home: Home = HERE,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a model that more than half of the cities said yes to. Without a majority: exit 3. A vote that does not hold: exit 5.
+
+    Example:  hpfed-coordinator model accept interruption.json votes/*.json --out accepted.json
+    """
+
+    def work() -> None:
+        from coordinator import roster
+        from coordinator.deployed.cli import now
+        from protocols import vote
+        from protocols.models import modelfile
+
+        found, held = modelfile.read(model.read_bytes(), str(model)), roster.signed(home)
+        said = [vote.read_vote(each.read_bytes(), held) for each in votes]
+        done = vote.accepted(found, said, held, now())
+        out.write_bytes(vote.sign_acceptance(done, roster.key_of(home / roster.IDENTITY)))
+        yes = sum(word == "yes" for word in done.votes.values())
+        zh, en = (
+            f"{len(done.votes)} 座城市中 {yes} 座同意；已写入 {out}",
+            f"{yes} of {len(done.votes)} cities said yes; written to {out}",
+        )
+        printed(done.model_dump(mode="json"), as_json, lambda: zh if spoken(lang) == "zh" else en)
+
+    guarded(lang, as_json, work, peer=5)
 
 
 @report_app.command("build")

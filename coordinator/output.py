@@ -66,7 +66,7 @@ def write(
         ]  # its compression is the machine's, so that it may differ elsewhere
         files |= sealer.sealed(files, again)
     placed = _placed(out, files)
-    for path in (*out.glob("tables/*.csv"), *out.glob("models/*.json"), *out.glob("bundle/**/*")):
+    for path in (*out.glob("tables/*.csv"), *out.glob("models/*"), *out.glob("bundle/**/*")):
         if path.is_file() and path not in placed:
             path.unlink()
     for folder in (*sorted(out.glob("bundle/**/"), reverse=True), out / "bundle"):
@@ -88,10 +88,12 @@ def made(results: "Results") -> dict[str, bytes]:
 
 
 def pages(results: "Results") -> dict[str, bytes]:
-    """Reports and tables: the same bytes on every machine. (How a workbook is compressed depends on the machine.)"""
+    """Reports, tables and model cards: the same bytes on every machine. (How a workbook is compressed depends on the machine.)"""
+    from coordinator import modelcard
     from coordinator.report import html, tables
 
     files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}
+    files |= modelcard.files(results)
     return files | {f"tables/{name}.csv": tables.table(results, name) for name in results.questions}
 
 

@@ -138,6 +138,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
     covered = {roster.name(city): opened.approvals[city].scope for city in survivors}
     domain = replace(study.domain, scopes={city: each.word for city, each in covered.items()})
     cannot = {roster.name(city): opened.approvals[city].cannot for city in survivors}
+    left = models(opened, roster)
     questions = {}
     for number, question in enumerate(study.file.questions):
         release = study.release_of(question)
@@ -156,6 +157,7 @@ def answers(opened: Opened, roster: Roster) -> dict[str, Any]:
                 **fits.entry(
                     opened.fits.get(question.id), {place: name for place, name in placed.items() if name in able}
                 ),
+                **fits.part(study, question, left),
             }
             continue
         alone = bool(study.workload.blocks[question.id])  # else it asks for nothing that a city would answer by itself
@@ -199,7 +201,8 @@ def models(opened: Opened, roster: Roster) -> dict[str, bytes]:
     """The models of its many-round questions, by path under OUT."""
     study = opened.agreement.study
     cannot = {roster.name(city): opened.approvals[city].cannot for city in opened.survivors}
-    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many})
+    least = max(opened.approvals[city].min_cell for city in opened.survivors)
+    return fits.files(study, opened.fits, {each.id: study.able(each, cannot) for each in study.many}, least)
 
 
 def _covered(answer: Answer, question: Question, study: Study, over: Withheld | None) -> Answer:

@@ -65,6 +65,14 @@ def unlike(name: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> 
     for part in ("keys", "rows", "tests", "coefficients", "fit"):
         if "fit" in expected and not near(found.get(part), expected[part]):
             yield PeerError("BUNDLE_NUMBERS", at=Place(file), question=f"{name}.{part}")
+    if "fit" in expected and not near(_of_model(found), _of_model(expected)):
+        yield PeerError("BUNDLE_NUMBERS", at=Place(file), question=f"{name}.model")
+
+
+def _of_model(entry: Mapping[str, Any]) -> Any:
+    """Without the digest: the last digits of a model are those of the machine that wrote its file."""
+    part = entry.get("model")
+    return {key: each for key, each in part.items() if key != "digest"} if isinstance(part, dict) else part
 
 
 def near(one: Any, other: Any) -> bool:

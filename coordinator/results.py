@@ -318,6 +318,22 @@ class Fit(BaseModel):
         return self.__pydantic_extra__ or {}
 
 
+class ModelPart(Read):
+    """The file of a model under OUT, by the digest of its bytes. means: its outcome in words; reads: variables of a row that it scores."""
+
+    file: str
+    kind: str = ""
+    digest: Digest
+    version: int = 1
+    parent: Digest | None = None
+    as_of: str
+    expires: str
+    outcome: str
+    means: Label
+    reads: tuple[str, ...] = ()
+    rows: int
+
+
 class Question(Read):
     kind: str
     number: int = 0  # its place in the study file: canonical JSON sorts the ids
@@ -336,6 +352,7 @@ class Question(Read):
     tests: tuple[Test, ...] = ()
     coefficients: tuple[Coefficient, ...] = ()
     fit: Fit | None = None
+    model: ModelPart | None = None
 
     @model_validator(mode="after")
     def _rows_fit(self) -> "Question":

@@ -37,6 +37,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from coordinator import release, replay
+from coordinator.fits import path_of
 from coordinator.own import own_cells
 from coordinator.release import Missing, Opened
 from coordinator.results import Results
@@ -495,6 +496,7 @@ class _Look:
         many = {each.id for each in study.many}
         if many and not fits:
             yield Note("session_not_given")
+        yield from self._models(tree)
         for name in sorted(tree.keys() & expected.keys() & many):
             yield from replay.unlike(name, tree[name], expected[name])
         for name in sorted(tree.keys() & expected.keys() - many):
@@ -531,6 +533,16 @@ class _Look:
             if not replay.near(parse_canonical(self._content(file), file), parse_canonical(made, file)):
                 raise _differs(file, "model", path)
         return fits
+
+    def _models(self, tree: Mapping[str, Any]) -> Iterator[PeerError]:
+        """The files of models that results.json names have the bytes that it names."""
+        for name in sorted(tree):
+            model = tree[name].get("model")
+            if model is None:
+                continue
+            path = str(model["file"])
+            if path != path_of(name) or digest(self._content(path)) != model["digest"]:
+                yield _differs(manifest.RESULTS, f"questions.{name}.model", path_of(name))
 
     def _own(self) -> dict[int, Vector] | None:
         """What each city answered by itself, from its signed messages; None where they are too large for a bundle.

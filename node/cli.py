@@ -4,6 +4,7 @@ Every command works on the city folder in which it is run (or `--folder`), and o
 `.hpfed` in that folder. Everything that computes is imported inside the command that needs it.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -697,6 +698,119 @@ def score(
         zh = f"{done.rows:,} 行，其中 {done.without:,} 行缺值而无评分；已写入 {out}"
         en = f"{done.rows:,} rows, of which {done.without:,} lack a value and have no score; written to {out}"
         printed(value, as_json, lambda: zh if language == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
+def recalibrate(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the new version goes.")],
+    method: Annotated[
+        Literal["intercept", "slope"], typer.Option("--method", help="What changes: the constant, or its slope too.")
+    ] = "intercept",
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a model's probabilities right for this city, by its own rows. The ranking stays, and so does the new version: here.
+
+    Example:  hpfed-node recalibrate interruption.json --out interruption.local.json
+    """
+
+    def work() -> None:
+        from node import recalibrate as local
+        from protocols.models import modelfile
+
+        found = modelfile.read(model.read_bytes(), str(model))
+        done = local.recalibrate(found, folder, home_of(folder, home), out, method)
+        figures = {"rows": done.rows, "constant": done.constant, "slope": done.slope}
+        ratios = {"before": done.before, "after": done.after}
+        new = {"model": found.id, "version": done.made.version, "digest": done.made.digest, "parent": found.digest}
+        zh = f"{done.rows:,} 行；实际/预测由 {done.before:.3f} 变为 {done.after:.3f}；第 {done.made.version} 版已写入 {out}"
+        en = (
+            f"{done.rows:,} rows; observed/expected was {done.before:.3f} and is {done.after:.3f}; "
+            f"version {done.made.version} written to {out}"
+        )
+        printed({**new, "out": str(out), **figures, **ratios}, as_json, lambda: zh if spoken(lang) == "zh" else en)
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
+def validate(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the signed vote goes: no figure of this city is in it.")],
+    against: Annotated[Path | None, typer.Option("--against", help="The model file in use.")] = None,
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a model on this city's own rows, and sign a yes or a no to it. The figures stay here.
+
+    Example:  hpfed-node validate interruption.json --against last-year.json --out vote.json
+    """
+
+    def work() -> None:
+        from dataclasses import asdict
+        from datetime import UTC, datetime
+
+        from node import identity, monitor, validate
+        from protocols.errors import ConfigError, Place
+        from protocols.models import modelfile
+        from protocols.vote import sign_vote
+
+        at, where = _now(), home_of(folder, home)
+        today = datetime.fromtimestamp(at, UTC).date()
+        if not identity.public(where):
+            raise ConfigError("KEY_NONE", Place(str(where)))
+        found = modelfile.load(model.read_bytes(), str(model), today)
+        other = None if against is None else modelfile.read(against.read_bytes(), str(against))
+        done = validate.validate(found, other, folder, where, at)
+        monitor.private(out, sign_vote(done.vote, _key(where / identity.KEY)))
+        figures = {"model": asdict(done.model), "against": None if done.against is None else asdict(done.against)}
+        value = {"vote": done.vote.vote, "digest": found.digest, "out": str(out), "figures": figures}
+        words = {"yes": ("同意", "yes"), "no": ("不同意", "no"), "cannot_tell": ("无法判断", "cannot tell")}
+        zh, en = words[done.vote.vote]
+        printed(value, as_json, lambda: f"{zh}；已写入 {out}" if spoken(lang) == "zh" else f"{en}; written to {out}")
+
+    guarded(lang, as_json, work)
+
+
+@app.command()
+def monitor(
+    model: Annotated[Path, typer.Argument(help="A model file, from OUT/models.")],
+    since: Annotated[str, typer.Option("--since", help="The first month, YYYY-MM: what later ones are held against.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the figures go too, as JSON.")] = None,
+    folder: Folder = HERE,
+    home: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whether a model still fits this city, month by month: a light, shifts, missing values, observed over expected. All of it stays here.
+
+    Example:  hpfed-node monitor interruption.json --since 2026-01 --out drift.json
+    """
+
+    def work() -> None:
+        from datetime import UTC, datetime
+
+        from node import monitor as drifting
+        from protocols.errors import ConfigError, json_text
+        from protocols.models import modelfile
+
+        language: Literal["zh", "en"] = "zh" if spoken(lang) == "zh" else "en"
+        if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", since) is None:
+            raise ConfigError("MODEL_SINCE", since=since)
+        today = datetime.fromtimestamp(_now(), UTC).date()
+        found = modelfile.load(model.read_bytes(), str(model), today)
+        watched = drifting.watch(found, folder, home_of(folder, home), since)
+        value = watched.as_json(found)
+        if out is not None:
+            drifting.private(out, json_text(value, indent=2).encode())
+        printed(value, as_json, lambda: "\n".join(drifting.lines(watched, language)))
 
     guarded(lang, as_json, work)
 

@@ -17,6 +17,7 @@ import numpy as np
 from node import mapping, snapshot
 from node.engine import engine
 from protocols.dictionary import Column, Reading, Table
+from protocols.errors import ConfigError
 from protocols.models.modelfile import Card, Linear, ModelFile, Taken
 from protocols.models.scoring import REASONS, Adapted, adapted, points, scores
 
@@ -38,11 +39,12 @@ class Scored:
 def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Language) -> Scored:
     """Scores the newest snapshot of the date in mapping.yaml. `out`: CSV, or Parquet by its ending; replaced whole or not at all.
 
-    Errors: `ConfigError` MODEL_SCORE_COLUMN and those of mapping and snapshot; `Refusal SNAPSHOT_DATE`.
+    Errors: `ConfigError` MODEL_SCORE_DICTIONARY, MODEL_SCORE_COLUMN and those of mapping and snapshot; `Refusal SNAPSHOT_DATE`.
     """
     means = mapping.load(folder)
     rows = snapshot.open_for(home, means.snapshot)
-    adapted(model, means.meant, _unread, frozenset(rows.cannot))
+    of_dictionary(model, means)
+    adapted(model, means.meant, unread, frozenset(rows.cannot))
     wanted = sorted({given for name in model.needs for given in means.meant.needs(name)})
     tables = rows.batches(wanted, BATCH) if wanted else iter((Table(rows.rows, {}, {}),))
     hashes = rows.holders() if rows.manifest.keyed else None
@@ -74,7 +76,15 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
     return Scored(first, without, **odd)
 
 
-def _unread(name: str) -> Column:
+def of_dictionary(model: ModelFile, means: mapping.Mapping) -> None:
+    """Errors: `ConfigError MODEL_SCORE_DICTIONARY` where the model is in the words of another dictionary than this city's, whatever their
+    versions."""
+    if means.meant.name.partition("@")[0] != model.dictionary.partition("@")[0]:
+        raise ConfigError("MODEL_SCORE_DICTIONARY", model=model.dictionary, city=means.meant.name)
+
+
+def unread(name: str) -> Column:
+    """Of no rows."""
     raise KeyError(name)
 
 

@@ -2703,6 +2703,66 @@ CODES: Final[dict[str, Texts]] = {
         "the model needs {names}, which this city does not have, or has as another type",
         "Map it in mapping.yaml, then run hpfed-node ingest",
     ),
+    "MODEL_SCORE_DICTIONARY": _t(
+        "模型用的是字典 {model}，本市的数据用的是 {city}",
+        "请用同一字典拟合的模型：名称相同的变量在另一本字典里可能是别的意思",
+        "the model is in the words of {model}, and this city's rows are in those of {city}",
+        "Use a model of the same dictionary: a variable of the same name may mean something else in another",
+    ),
+    "VOTE_CITY": _t(
+        "{who} 不在名册上、已吊销，或对自己的模型投票",
+        "只计名册上其他城市的票",
+        "{who} is not on the roster, takes part no more, or voted on a model of its own",
+        "Only votes of the other cities of the roster count",
+    ),
+    "VOTE_OTHER": _t(
+        "{who} 投票的是另一个模型",
+        "请该市用同一个模型文件重新运行 hpfed-node validate",
+        "the vote of {who} is about another model",
+        "Ask it to run hpfed-node validate on the same model file",
+    ),
+    "VOTE_TWICE": _t(
+        "{who} 有两张票",
+        "每市只留一张",
+        "there are two votes of {who}",
+        "Keep one of each city",
+    ),
+    "VOTE_NO_MAJORITY": _t(
+        "模型 {id}：{of} 座城市中 {yes} 座同意，未过半数，不予签署",
+        "请查明反对的原因，重新校准或重新拟合",
+        "the model {id}: {yes} of {of} cities said yes, which is no majority; nothing is signed",
+        "Find out why the others did not, and recalibrate it or fit it anew",
+    ),
+    "MODEL_RECALIBRATE": _t(
+        "模型 {id} 不能这样重新校准：{why}",
+        "请改用另一种方法，或用新的数据重新拟合",
+        "the model {id} cannot be recalibrated so: {why}",
+        "Use the other method, or fit it anew on later data",
+    ),
+    "MODEL_FEW_OUTCOMES": _t(
+        "模型 {id} 有评分且结果已知的行中，发生者或未发生者少于 {least}",
+        "请等到行数足够，或与其他城市一起重新校准（kind: evaluate 的 recalibrate）",
+        "among rows that the model {id} scores and whose outcome is known there are fewer than {least} events, or others",
+        "Wait until there are more, or recalibrate it together with other cities (`recalibrate` of kind: evaluate)",
+    ),
+    "MODEL_MONTHS": _t(
+        "从 {since} 起没有快照",
+        "请先运行 hpfed-node ingest；每月一次，快照日期写在 mapping.yaml",
+        "there is no snapshot of {since} or later",
+        "Run hpfed-node ingest first: once a month, the date of the snapshot being that of mapping.yaml",
+    ),
+    "MODEL_SINCE": _t(
+        "{since} 不是月份",
+        "请写成 YYYY-MM，如 2026-01",
+        "{since} is not a month",
+        "Write it as YYYY-MM, such as 2026-01",
+    ),
+    "MODEL_MONITOR": _t(
+        "监测记录读不出，或属于另一个模型",
+        "请恢复备份；删除此文件则从现有快照重新计数",
+        "the counts of earlier months cannot be read, or are of another model",
+        "Restore a backup; without this file, months are counted again from the snapshots that are left",
+    ),
 }
 
 

@@ -31,6 +31,8 @@ class FileType(StrEnum):
     ROSTER = "roster"
     ENROLMENT = "enrolment"
     DECISION = "decision"
+    VOTE = "vote"
+    ACCEPTANCE = "acceptance"
 
     @property
     def media(self) -> str:

@@ -4,10 +4,10 @@ The sentence is about the term that stands farthest from 0 in its standard error
 Estimates without a mark alone are spoken of; a fit without an answer says why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import Final
+from typing import Any, Final
 
 from markupsafe import Markup
 
@@ -153,7 +153,23 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
             )
     if further.get("left_out"):
         said.append(wording.say("note_fit_left_out", count=fixed(float(further["left_out"]), 0)))
-    return tuple(said)
+    return (*said, *_influence(wording, further.get("influence", ())))
+
+
+def _influence(wording: Wording, told: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:
+    """How far the fit would move without each city; which of them have to be looked at."""
+    if not told:
+        return
+    listed = [
+        f"{wording.city(each['city'])} {fixed(each['estimate'], 1)}" for each in told if each["estimate"] is not None
+    ]
+    yield wording.say("note_fit_influence", cities=wording.listed(listed))
+    marked = [each["city"] for each in told if each["marked"] and each["estimate"] is not None]
+    if marked:
+        yield wording.say("note_fit_influence_marked", cities=wording.cities(marked))
+    unknown = [each["city"] for each in told if each.get("cause") == "cannot_tell"]
+    if unknown:
+        yield wording.say("note_fit_influence_unknown", cities=wording.cities(unknown))
 
 
 def _of_noise(wording: Wording, question: Question) -> tuple[Markup, ...]:

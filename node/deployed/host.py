@@ -143,7 +143,8 @@ def _way(home: Path, roster: "Roster", link: str) -> Path:
     from importlib.util import find_spec
 
     from node import settings
-    from node.transport import KEY, SECRET, followed
+    from node.transport import KEY, claims, followed
+    from protocols.entropy import operating_system
     from protocols.errors import ConfigError, HpfedError, Place
 
     entries, found = roster.entries, settings.load(home, os.environ)
@@ -162,7 +163,7 @@ def _way(home: Path, roster: "Roster", link: str) -> Path:
         address = entries.gateway[0]  # the link waits for it
     way = _told(home, address, entries.ca, found)
     if link == "supernode":
-        way = replace(way, supernode=f"{BESIDE}:{found.link.supernode}", secret=str(home / SECRET), at_once=1)
+        way = replace(way, supernode=f"{BESIDE}:{found.link.supernode}", secret=str(claims(home, operating_system)), at_once=1)
     way.write(path := way.beside("link.json"))
     return path
 

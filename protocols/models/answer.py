@@ -14,7 +14,15 @@ from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Result
 from protocols.statistics.rows import significant
 
-SELDOM: Final = ("alpha", "alpha_error", "heterogeneity", "events", "path", "kkt_residual")  # said of what has them
+SELDOM: Final = (
+    "alpha",
+    "alpha_error",
+    "heterogeneity",
+    "influence",
+    "events",
+    "path",
+    "kkt_residual",
+)  # said of what has them
 _UP: Final = Context(prec=2, rounding=ROUND_CEILING)
 Cause = Literal["", "separation", "no_convergence", "no_descent", "perfect", "underdispersed", "few_cities"]
 
@@ -65,6 +73,18 @@ class Heterogeneity:
 
 
 @dataclass(frozen=True)
+class Influence:
+    """How far a fit would move without one city, as the city itself tells: the largest change of a coefficient in its standard errors, to
+    0.1; none where what is left does not determine them, or it has no rows. place: among the cities of the plan, from 0. marked: above
+    2, or it cannot tell."""
+
+    place: int
+    estimate: float | None
+    marked: bool
+    cause: Literal["", "cannot_tell", "no_rows"] = ""
+
+
+@dataclass(frozen=True)
 class Fit:
     """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
 
@@ -100,6 +120,7 @@ class Fit:
     alpha: float | None = None
     alpha_error: float | None = None
     heterogeneity: tuple[Heterogeneity, ...] = ()
+    influence: tuple[Influence, ...] = ()
     events: int | None = None
     selected: tuple[Selected, ...] = ()
     path: tuple[Stopped, ...] = ()

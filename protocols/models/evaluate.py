@@ -21,7 +21,7 @@ from scipy.special import logit
 
 from protocols.dictionary import MISSING, Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint, of_cities, paired
+from protocols.models import design, fixedpoint, of_cities, paired, saved
 from protocols.models.answer import Fit
 from protocols.models.binning import Bins, Places
 from protocols.models.design import Flags, Numbers
@@ -47,6 +47,7 @@ from protocols.models.metrics import (
 )
 from protocols.models.modelfile import Card, Linear, ModelFile, Predictor, Reference, Trees
 from protocols.models.of_cities import FIGURES, LEAST_CLASS, Own
+from protocols.models.recalibrate import Method, possible, recalibrated
 from protocols.models.scoring import adapted, scores
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
@@ -69,7 +70,8 @@ CITIES: Final = "cities"
 
 class Evaluate(Record):
     """The keys of a question `kind: evaluate`. against: a model that it is held against, on the rows that both score. bins: default 1000,
-    in mode dp 100. cut: holders whose probability lies below it are approved; slope: of calibration."""
+    in mode dp 100. cut: holders whose probability lies below it are approved; slope: of calibration; recalibrate: make a new version of
+    the model by the constant, or the constant and slope, that these rows have."""
 
     model: str
     against: str | None = None
@@ -77,6 +79,7 @@ class Evaluate(Record):
     bins: Annotated[Whole, Field(ge=BANDS, le=10_000)] | None = None
     cut: Annotated[Real, Field(gt=0, lt=1)] | None = None
     slope: Flag = False
+    recalibrate: Method | None = None
 
 
 class EvaluateAsk(Ask):
@@ -413,7 +416,17 @@ class EvaluatePlan:
             place: (tuple(row for each in told for row in printed_rows(each, "")), tuple(statements(told, "")))
             for place, told in enumerate(found.cities)
         }
-        return Result(rows=tuple(rows), tests=tuple(statements(metrics, by)), fit=fit, cities=cities)
+        told = tuple(statements(metrics, by))
+        return Result(rows=tuple(rows), tests=told, fit=fit, cities=cities, model=self._new(state, found.slope))
+
+    def _new(self, state: Evaluating, slope: Fit | None) -> dict[str, Any]:
+        """The model with its log odds put right, where that was asked for and came out. Errors: `ConfigError MODEL_RECALIBRATE`."""
+        method, name = self.question.recalibrate, self.question.model
+        if method is None or slope is None or not slope.converged:
+            return {}
+        possible(state.model, method, name)
+        by = {each.term: each.estimate for each in slope.coefficients}
+        return saved.written(recalibrated(state.model, by["intercept"], by.get(MARGIN, 1.0), name))
 
     def finalize(self, state: Evaluating) -> Evaluation:
         cuts = self._cuts(state.model)
@@ -432,7 +445,8 @@ class EvaluatePlan:
             metrics += self._compared(state, pooled)
         fit = self.follow.finalize(state.slope) if self.follow and state.slope else None
         for term, measure in (("intercept", "calibration_intercept"), (MARGIN, "calibration_slope")) if fit else ():
-            metrics.append(coefficient(fit, term, measure))
+            if term == "intercept" or self.question.recalibrate != "intercept":
+                metrics.append(coefficient(fit, term, measure))
         counts = banded(pooled, cuts)
         slots = np.array(state.sums.get("cities", ())).reshape(-1, len(FIGURES))
         return Evaluation(
@@ -642,6 +656,16 @@ def checked(question: Evaluate, dictionary: Dictionary, model: Predictor | None,
         raise ConfigError("MODEL_CUT", cut=f"{question.cut:g}", bins=bins)
 
 
+def _recalibrates(question: Evaluate, model: Predictor | None, release: Release) -> None:
+    """Errors: `ConfigError` MODEL_TOGETHER, MODEL_RECALIBRATE."""
+    if question.recalibrate == "intercept" and question.slope:
+        raise ConfigError("MODEL_TOGETHER", key="recalibrate: intercept", other="slope")
+    if release == "by_city":
+        raise ConfigError("MODEL_TOGETHER", key="recalibrate", other="release: by_city")
+    if model is not None:
+        possible(model, question.recalibrate or "slope", question.model)
+
+
 def plan(
     question: Evaluate,
     dictionary: Dictionary,
@@ -662,11 +686,14 @@ def plan(
     """
     checked(question, dictionary, model, against)
     follow = None
-    if question.slope:
+    if question.recalibrate is not None:
+        _recalibrates(question, model, release)
+    if question.slope or question.recalibrate is not None:
         ends = [f"{-ODDS:g}", f"{ODDS:g}"]
         variables = {MARGIN: {"type": "number", "range": ends}, EVENT: {"type": "boolean"}}
         tree = {"dictionary": "calibration", "version": 1, "variables": variables}
-        asked = Glm(family="binomial", outcome=EVENT, terms=(MARGIN,))
+        beside: dict[str, Any] = {"offset": MARGIN} if question.recalibrate == "intercept" else {"terms": (MARGIN,)}
+        asked = Glm(family="binomial", outcome=EVENT, **beside)
         domain = Dictionary.model_validate(tree, strict=False)
         follow = plan_glm(asked, domain, cities, most_rows, study, confidence=confidence)
     given = (question, model, dictionary, cities, most_rows, study, confidence, follow)

@@ -22,7 +22,7 @@ from protocols.models.private_evaluate import PrivateEvaluatePlan
 from protocols.models.question import ManyRounds, Setting, supposed
 from protocols.statistics.example import Example
 from protocols.statistics.layout import Domain
-from protocols.statistics.question import Fault, Release
+from protocols.statistics.question import Fault, Question, Release
 
 Files = Annotated[  # whole, with what is null in them: their digest is that of the file
     dict[str, ModelFile],
@@ -55,12 +55,22 @@ class EvaluateQuestion(ManyRounds, Evaluate):
     def reads(self, domain: Domain) -> tuple[str, ...]:
         """What the models read, too, and what they predict."""
         found = list(self.by)
-        for name in self.named():
-            model = domain.questions.get(name)
-            found += model.variables() if model is not None else ()
-        for file in (self.files or {}).values():
-            found += (*file.needs, file.outcome)
+        for each in self._above(domain).values():
+            found += each.variables()
+            for file in (each.files or {}).values() if isinstance(each, EvaluateQuestion) else ():
+                found += (*file.needs, file.outcome)
         return tuple(dict.fromkeys(found))
+
+    def _above(self, domain: Domain) -> dict[str, Question]:
+        """This question and all that it is about: models, and what these recalibrate, each once."""
+        found: dict[str, Question] = {self.id: self}
+        waiting = [self.id]
+        while waiting:
+            for name in found[waiting.pop()].named():
+                if name not in found and name in domain.questions:
+                    found[name] = domain.questions[name]
+                    waiting.append(name)
+        return found
 
     def releases(self, domain: Domain) -> tuple[Release, ...]:
         return ("pooled", "by_city", "both") if domain.exact else ("pooled",)
@@ -72,6 +82,9 @@ class EvaluateQuestion(ManyRounds, Evaluate):
             yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} ({what})"})
         for key, name in (("model", self.model), ("against", self.against)):
             known = isinstance(domain.questions.get(name or ""), ManyRounds) and name != self.id
+            other = domain.questions.get(name or "")
+            if isinstance(other, EvaluateQuestion):  # only what it recalibrated is a model, and not in a circle
+                known = known and other.recalibrate is not None and self.id not in other._above(domain)
             if name is not None and self._of_file(name) is None and not known:
                 yield Fault(key, "MODEL_ABSENT", {"id": name})
         if self.against == self.model:

@@ -86,7 +86,7 @@ class GlmPlan:
     def most_rounds(self) -> int:
         if self.question.sparse is not None:
             return 2 + MOST_PATH
-        return 2 + self._most_steps * (2 if self.question.firth else 1)
+        return 2 + self._most_steps * (2 if self.question.firth else 1) + self.question.influence
 
     @property
     def _most_steps(self) -> int:
@@ -143,6 +143,9 @@ class GlmPlan:
             shape=state.shape,
             inverse=state.inverse,
         )
+        if state.purpose == "influence":
+            inverse, variances = GlmAnswer(self.city, self.confidence, self.labels).around(state)
+            bare = bare.model_copy(update={"inverse": inverse, "between": variances})
         return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
 
     def constants(self, state: Fitting) -> Constants:
@@ -168,6 +171,8 @@ class GlmPlan:
                 return self._on_moments(state, found, rounding)
             case "step":
                 return self._on_step(state, found, rounding)
+            case "influence":
+                return self._on_influence(state, found)
             case _:
                 return self._on_final(state, found, rounding)
 
@@ -425,7 +430,12 @@ class GlmPlan:
         ):  # nothing is left to estimate an error from
             return state.model_copy(update={"purpose": "done", "cause": "perfect", "named": (self.outcome.name,)})
         final = {name: tuple(values.tolist()) for name, values in found.values.items()}
-        return state.model_copy(update={"purpose": "done", "final": final, "roundings": found.parts})
+        then = "influence" if self.question.influence else "done"
+        return state.model_copy(update={"purpose": then, "final": final, "roundings": found.parts})
+
+    def _on_influence(self, state: Fitting, found: Total) -> Fitting:
+        told = {name: tuple(found[name].tolist()) for name in ("influence", "told")}
+        return state.model_copy(update={"purpose": "done", "final": {**state.final, **told}, "inverse": ()})
 
     # --- the answer
 

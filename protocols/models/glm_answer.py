@@ -16,6 +16,7 @@ from protocols.models.fixedpoint import Reals
 from protocols.models.glm_city import GlmCity
 from protocols.models.glm_keys import FEW_CLUSTERS, Clustered, Glm, Ridge, Sparse
 from protocols.models.interface import Ask
+from protocols.models.leaving import told
 from protocols.models.newton import Fitting, square
 from protocols.models.sparse import residual
 
@@ -138,8 +139,21 @@ class GlmAnswer:
             rms_error=certificate.rms,
             shrunken=self.question.penalty is not None,
             few_clusters=clusters is not None and clusters < MANY_CLUSTERS,
+            influence=told(sums) if self.question.influence else (),
             obs_status="u" if doubtful else "",
         )
+
+    def around(self, state: Fitting) -> tuple[Numbers, Numbers]:
+        """At the final point: the inverse of the information that a city is taken out of (upper triangle, of z), and the variances of the
+        coefficients."""
+        n, p = state.sums[0], len(state.point)
+        pearson = state.final["pearson"][0]
+        dispersion = pearson / (n - p) if self.law.dispersed or self.question.dispersion == "pearson" else 1.0
+        back = self.constants(state).back(state.columns) * self.outcome.half
+        at = self._at(state, pearson)
+        variances = np.diag(back @ self._covariance(state, at, n, p, dispersion) @ back.T)
+        inverse = np.linalg.inv(at.observed)
+        return tuple(inverse[np.triu_indices(p)].tolist()), tuple(variances.tolist())
 
     def _at(self, state: Fitting, pearson: float) -> Evaluated:
         """The final sums as the certificate reads them, a ridge included."""

@@ -13,7 +13,7 @@ from scipy.special import gammaln, polygamma, psi
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint
+from protocols.models import design, fixedpoint, leaving
 from protocols.models.design import Design, Piece
 from protocols.models.effects import Constants, solved
 from protocols.models.families import Law, Mean
@@ -82,13 +82,15 @@ class GlmCity:
         linear, quadratic = max(p, every.linear(p)), max(p * (p + 1) // 2, every.quadratic(p))
         first = 3 + self.cities + 2 * (p - 1) + 2 * (2 * (p - 1) + 4)
         last = 3 + 2 * (2 + 2 * linear + 3 * quadratic + 3 + 3 + 3 + p)
-        return fixedpoint.HEADER + max(first, last)
+        return fixedpoint.HEADER + max(first, last, 2 * self.cities if self.question.influence else 0)
 
     # --- layout
 
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         """The layout of an answer. Errors: `ConfigError MODEL_PRECISION`, naming the column with the widest public range."""
         pieces = self.design.pieces
+        if ask.purpose == "influence":
+            return leaving.blocks(self.cities)
         if ask.purpose == "standardise":
             largest, widest = 1.0, self.outcome
         else:
@@ -183,6 +185,8 @@ class GlmCity:
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         """Float64 sums over the rows of a batch. Pre-condition: the ask follows from the study and its totals (`protect.follows`)."""
         used = self.reading.used(read, rows)
+        if ask.purpose == "influence":  # the score and the observed information of its own rows, which stay
+            return self._evaluated(ask.model_copy(update={"purpose": "step", "observed": True, "inverse": ()}), used)
         return self.moments(used) if ask.purpose == "standardise" else self._evaluated(ask, used)
 
     def moments(self, used: Used) -> Sums:
@@ -278,12 +282,27 @@ class GlmCity:
             values["places"] = np.zeros(self.cities)
             if self.place is not None and values["rows"][0] > 0:
                 values["places"][self.place] = 1.0
+        if ask.purpose == "influence":
+            values = dict(self._leaving(ask, values))
         if "city" in values:
             at = ask.places.index(self.place) if self.place in ask.places else 0
             rows = float(values["frequency"][0])
             values["meat"] = self.constants(ask).cells(np.outer(values["city"], values["city"]), at)
             values["clusters"] = np.array([1.0 if rows else 0.0])
         return fixedpoint.encode(blocks, values, self.cities)
+
+    def _leaving(self, ask: Ask, values: Mapping[str, Reals]) -> Mapping[str, Reals]:
+        """Its own cells of an `influence`; zeros where it has no rows. Errors: `PeerError MODEL_ASK_FOREIGN` without a place."""
+        if self.place is None:
+            raise PeerError("MODEL_ASK_FOREIGN")
+        if not values["frequency"][0]:
+            return {name: np.zeros(self.cities) for name in ("influence", "told")}
+        p = len(ask.point)
+        whole = np.asarray(np.linalg.inv(square(np.array(ask.inverse), p)), np.float64)
+        own = square(values["information"], p)
+        back = self.constants(ask).back(ask.columns) * self.outcome.half
+        moved = leaving.moved(whole, own, values["score"], back, np.sqrt(np.array(ask.between)))
+        return leaving.cells(self.place, self.cities, moved)
 
 
 def _firth(inverse: tuple[float, ...], z: Reals, weights: Reals, mean: Mean) -> Reals:

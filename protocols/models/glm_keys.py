@@ -53,7 +53,8 @@ class Sparse(Record):
 
 
 class Glm(Record):
-    """errors: `robust` is `hc1`. alpha: of the negative binomial, `estimate` for the value of the largest likelihood."""
+    """errors: `robust` is `hc1`. alpha: of the negative binomial, `estimate` for the value of the largest likelihood. influence: each city
+    tells how far the coefficients would move without it."""
 
     family: Family
     link: Link | None = None
@@ -68,6 +69,7 @@ class Glm(Record):
     errors: Literal["model", "robust", "hc0", "hc1"] | Clustered = "model"
     penalty: Ridge | Firth | Sparse | None = None
     city_effects: CityEffects = "none"
+    influence: Flag = False
 
     @property
     def law(self) -> Law:
@@ -157,6 +159,9 @@ def _together(question: Glm) -> None:
         ("penalty: lasso", "errors"): sparse is not None and question.errors != "model",
         ("penalty: lasso", "terms: []"): sparse is not None and not question.terms,
         ("strength", "steps"): sparse is not None and (sparse.strength is None) == (sparse.steps is None),
+        ("influence", effects): question.influence and question.city_effects != "none",
+        ("influence", "alpha: estimate"): question.influence and question.estimates_alpha,
+        ("influence", "penalty"): question.influence and (question.firth or sparse is not None),
         ("kind: lasso", "mix"): sparse is not None and (sparse.kind == "lasso") != (sparse.mix == 1),
         ("penalty: firth", f"{question.family} {question.law.link}"): question.firth and question.law.link != "logit",
     }

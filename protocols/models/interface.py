@@ -32,7 +32,8 @@ class Ask(Record):
     purpose: a word of the kind. layout: digest of the blocks of the answer; chain: digest of all earlier asks and totals. Of regressions,
     point: coefficients of z, the constant first; null: the constant of the model without terms, where an offset makes it a fit of its own;
     observed: the curvature asked for. places: cities with a constant of their own. shape: log of a dispersion that is estimated.
-    inverse: of the information, upper triangle. between: variances between cities; `point` are then the units of weights.
+    inverse: of the information, upper triangle. between: variances between cities; `point` are then the units of weights. With purpose
+    `influence`: the variances of the coefficients.
     """
 
     round: Whole

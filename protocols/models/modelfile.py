@@ -12,11 +12,12 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from protocols.canonical import canonical, digest
 from protocols.dictionary import Dictionary
 from protocols.errors import Both, ConfigError, Place
+from protocols.filters import Filter
 from protocols.models.binning import Bins, Edges, Names
 from protocols.models.design import NUMERIC, Design, range_of
 from protocols.models.families import LINKS, Family, Link
@@ -293,18 +294,21 @@ class Predictor(Record):
 
 
 class ModelFile(Predictor):
-    """study: digest of the study that it answered; run: which of a repeat, from 0. parent: of the model that it recalibrates. as_of: date
-    of its rows; expires: the last day on which it scores. rows: pooled; cities: whose rows they are."""
+    """study: digest of the study that it answered; run: which of a repeat, from 0. version: 1, one more with each recalibration; parent:
+    digest of the model that it recalibrates. as_of: date of its rows; expires: the last day on which it scores. cohort: whom it is about,
+    every filter of them. rows: pooled; cities: whose rows they are."""
 
     model: Literal["hpf-model@1"] = FORMAT
     id: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
     study: Sha
     run: Annotated[Whole, Field(ge=0)] = 0
+    version: Annotated[Whole, Field(ge=1)] = 1
     parent: Sha | None = None
     dictionary: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}@[0-9]{1,6}$")]
     dictionary_digest: Sha
     as_of: date
     expires: date
+    cohort: tuple[Filter, ...] = ()
     cities: Names
     rows: Annotated[Whole, Field(ge=1)]
 
@@ -316,6 +320,11 @@ class ModelFile(Predictor):
     @property
     def digest(self) -> str:
         return digest(self.content)
+
+    @field_serializer("cohort")
+    def _as_written(self, cohort: tuple[Any, ...]) -> list[Any]:
+        """In the words of a study."""
+        return [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in cohort]
 
     @model_validator(mode="after")
     def _dated(self) -> "ModelFile":

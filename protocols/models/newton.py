@@ -54,7 +54,7 @@ class Fitting(Record):
     """
 
     round: Whole = 0
-    purpose: Literal["standardise", "step", "final", "done"] = "standardise"
+    purpose: Literal["standardise", "step", "final", "influence", "done"] = "standardise"
     chain: str
     columns: Columns = Columns()
     dropped: tuple[str, ...] = ()

@@ -95,6 +95,7 @@ def not_offered(question: Glm) -> str | None:
         "errors": None if question.errors == "model" else "robust",
         "penalty": question.penalty and question.penalty.kind,
         "city_effects": None if question.city_effects == "none" else question.city_effects,
+        "influence": "true" if question.influence else None,
     }
     return next((f"{key}: {value}" for key, value in keys.items() if value is not None), None)
 

@@ -67,6 +67,7 @@ WHY: Final = {
 def not_offered(question: Evaluate) -> str | None:
     """The key of an evaluation that mode dp does not have; None if it has all."""
     keys = {"against": question.against, "cut": question.cut, "slope": question.slope or None}
+    keys["recalibrate"] = question.recalibrate
     fine = question.bins if (question.bins or 0) > MOST_BINS else None
     return next((f"{key}: {value}" for key, value in (keys | {"bins": fine}).items() if value is not None), None)
 

@@ -1,7 +1,8 @@
 """The question `kind: glm`: a generalised linear model, whose rounds are those of `glm.py`.
 
 Leaves the city, under masks, per round: how many rows, sums of the columns, of their squares and of the outcome; then, at coefficients that
-all cities were told, deviance, score and information. In mode exact all of these sums are seen by the coordinator and by every city. In
+all cities were told, deviance, score and information. With `influence`, at last, one number of its own: how far the coefficients would
+move without it, in standard errors, to 0.1. In mode exact all of these sums are seen by the coordinator and by every city. In
 mode dp they have noise, and are few: moments, products of columns, and the score at five points (`private.py`).
 """
 

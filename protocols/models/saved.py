@@ -13,7 +13,11 @@ EXACT: Final = ("edges", "range")  # public numbers, the same on every machine
 
 def left(names: Iterable[str], outcome: str, fit: Linear | Card | Trees, dictionary: Dictionary) -> dict[str, Any]:
     """What scores by this fit, as JSON. Its numbers have 12 digits: the last ones of a float are another machine's."""
-    found = Predictor(variables=taken(dictionary, names), outcome=outcome, fit=fit)
+    return written(Predictor(variables=taken(dictionary, names), outcome=outcome, fit=fit))
+
+
+def written(found: Predictor) -> dict[str, Any]:
+    """What scores, as JSON, with 12 digits."""
     made: dict[str, Any] = _rounded(found.model_dump(mode="json"))
     return made
 

@@ -9,7 +9,7 @@ end, in the order of the study.
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from protocols.canonical import canonical, digest, parse_canonical
 from protocols.errors import ConfigError, HpfedError, PeerError
 from protocols.models import protect
+from protocols.models.fixedpoint import MOST_DIGITS
 from protocols.models.interface import Ask, Done, Model, Result, Seen, agrees
 from protocols.models.question import ManyRounds, Setting
 from protocols.ring import Vector
@@ -71,12 +72,14 @@ def read_round(content: bytes) -> Round:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where every question stands after so many rounds. `asks`: those of the next round; of no question when all are over."""
+    """Where every question stands after so many rounds. `asks`: those of the next round; of no question when all are over. `digits`: the
+    fewest binary digits after the point that a real number of its rounds had; of none where all were whole."""
 
     round: int
     states: Mapping[str, Record]
     ended: Mapping[str, HpfedError]
     asks: Asks
+    digits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -121,7 +124,7 @@ class Models:
 
         Errors: `PeerError MODEL_NOT_REPLAYABLE` where it is no total of these asks.
         """
-        states, ended = dict(at.states), dict(at.ended)
+        states, ended, digits = dict(at.states), dict(at.ended), dict(at.digits)
         for name, part in self.parts(asks, total).items():
             model = self.models[name]
             try:
@@ -132,11 +135,13 @@ class Models:
             except BROKEN:
                 ended[name] = ConfigError("MODEL_NUMBERS", name=name)
                 continue
+            real = [each.digits for each in model.blocks(asks[name]) if each.digits]
+            digits |= {name: min(*real, digits.get(name, MOST_DIGITS))} if real else {}
             seen = model.seen(states[name])
             crowded = None if seen is None else protect.crowded(name, seen, protect.SHIPPED)
             if crowded is not None:
                 ended[name] = crowded
-        return self._onward(Progress(at.round + 1, states, ended, {}))
+        return self._onward(Progress(at.round + 1, states, ended, {}, digits))
 
     def _onward(self, at: Progress) -> Progress:
         """The next asks. Questions that wait for others begin when these are over."""
@@ -145,7 +150,7 @@ class Models:
             waits = self._waits(name)
             if name in ended or any(each in asks or each not in {*states, *ended} for each in waits):
                 continue
-            model, now = self.models[name], Progress(at.round, states, ended, {})
+            model, now = self.models[name], Progress(at.round, states, ended, {}, at.digits)
             try:
                 if name not in states:
                     given = {each: self.result(now, each) for each in waits}
@@ -157,7 +162,8 @@ class Models:
                 ended[name] = ConfigError("MODEL_NUMBERS", name=name)
             else:
                 asks |= {} if isinstance(ask, Done) else {name: ask}
-        return Progress(at.round, states, ended, {name: asks[name] for name in self.models if name in asks})
+        asked = {name: asks[name] for name in self.models if name in asks}
+        return Progress(at.round, states, ended, asked, at.digits)
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
@@ -243,7 +249,9 @@ class Models:
         fault = at.ended.get(name)
         if fault is None:
             try:
-                return self.models[name].result(at.states[name])
+                found = self.models[name].result(at.states[name])
+                digits = {"fixed_point": at.digits[name]} if name in at.digits else {}
+                return replace(found, fit={**found.fit, **digits})
             except ConfigError as late:
                 fault = late
         return _without(fault, at.round)

@@ -41,6 +41,7 @@ GLMS: Final[dict[str, Glm]] = {
     "glm_random": Glm(**LOGIT, city_effects="random"),
     "glm_firth": Glm(**LOGIT, penalty=Firth(kind="firth")),
     "glm_alpha": Glm(**COUNTS, alpha="estimate"),
+    "glm_influence": Glm(**LOGIT, influence=True),
     "glm_lasso": Glm(**LOGIT, penalty=Sparse(kind="lasso", steps=3)),
 }
 SURVIVAL: Final[dict[str, Any]] = {"duration": "month", "event": "stopped", "terms": ("age",)}

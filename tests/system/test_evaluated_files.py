@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from coordinator import change, output, rounds
+from coordinator import change, modelcard, output, rounds
 from coordinator.cli import app
+from coordinator.results import Results
 from coordinator.verify import verify
 from node import ledger, policy, sheet
 from protocols import evaluated, manifest
 from protocols.canonical import canonical
 from protocols.errors import ConfigError, PeerError
-from protocols.models.modelfile import load
+from protocols.models.modelfile import load, read
 from protocols.study import from_wire
 from simulations import world
 from tests.six import Six, results, rows_of, unsound
@@ -29,6 +30,9 @@ FITS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms:
 ASKS = """  - {id: again, kind: evaluate, model: models/stops.json, against: models/fewer.json, release: both}
   - {id: small, kind: glm, family: binomial, outcome: withdrew, terms: [sex]}
   - {id: champion, kind: evaluate, model: small, against: models/stops.json}
+  - {id: put_right, kind: evaluate, model: models/too_high.json, recalibrate: intercept}
+  - {id: now_right, kind: evaluate, model: put_right}
+  - {id: straight, kind: evaluate, model: put_right, recalibrate: slope}
 """
 
 
@@ -41,6 +45,9 @@ def fitted(six: Six, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if path.startswith("models/"):
             (out / path).parent.mkdir(exist_ok=True)
             (out / path).write_bytes(content)
+    high = json.loads((out / "models" / "fewer.json").read_bytes())
+    high["fit"]["weights"][0]["estimate"] += 0.5
+    (out / "models" / "too_high.json").write_text(json.dumps(high), encoding="utf-8")
     return out / "models"
 
 
@@ -94,6 +101,56 @@ def test_two_models_are_held_against_each_other_on_the_pooled_rows(outcome: worl
     assert rows["psi"]["base"] > 0
     ((found,),) = [rows_of(outcome, "champion", "auc_difference")]
     assert found["se_sampling"] > 0
+
+
+def test_a_model_that_promises_too_much_is_put_right_by_all_cities_together(
+    fitted: Path, outcome: world.Outcome, out: Path
+) -> None:
+    found = results(outcome)["questions"]
+    high = read((fitted / "too_high.json").read_bytes(), "too_high")
+    new = load((out / "models" / "put_right.json").read_bytes(), "put_right", date(2022, 6, 1))
+    assert (new.version, new.parent) == (2, high.digest)
+    held = {
+        name: {row["measure"]: row["estimate"] for row in found[name]["rows"]} for name in ("put_right", "now_right")
+    }
+    assert held["put_right"]["observed_expected"] < 0.95
+    assert held["put_right"]["calibration_intercept"] == pytest.approx(-0.5, abs=1e-6)
+    assert "calibration_slope" not in held["put_right"]
+    assert held["now_right"]["observed_expected"] == pytest.approx(1.0, abs=1e-9)
+    off = held["put_right"]["auc_bound"] + held["now_right"]["auc_bound"]  # the same ranking, in other bins
+    assert abs(held["now_right"]["auc"] - held["put_right"]["auc"]) <= off
+    cards = {card.id: card for card in modelcard.of(Results.load(out))}
+    assert high.digest in cards["put_right"].parent.en
+    assert cards["put_right"].kind == "glm"
+    assert {each.question for each in cards["put_right"].metrics or ()} == {"now_right", "straight"}
+    again = load((out / "models" / "straight.json").read_bytes(), "straight", date(2022, 6, 1))
+    assert (again.version, again.parent) == (3, new.digest)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (
+            "recalibrate: intercept}\n  - {id: more, kind: evaluate, model: again, by: sex}\n  - {id: plain, kind: evaluate, model: more",
+            "MODEL_ABSENT",
+        ),
+        ("recalibrate: intercept, slope: true", "MODEL_TOGETHER"),
+        ("recalibrate: slope, release: by_city", "MODEL_TOGETHER"),
+        ("recalibrate: both", "SCHEMA_VALUE"),
+    ],
+)
+def test_a_recalibration_that_says_two_things_is_refused(six: Six, fitted: Path, asked: str, code: str) -> None:
+    assert fitted.is_dir()
+    with pytest.raises(ConfigError) as caught:
+        six.study(f"  - {{id: again, kind: evaluate, model: models/stops.json, {asked}}}\n", "", "exact")
+    assert caught.value.code == code
+
+
+def test_models_that_recalibrate_each_other_are_refused(six: Six) -> None:
+    ring = "  - {{id: {0}, kind: evaluate, model: {1}, recalibrate: slope}}\n"
+    with pytest.raises(ConfigError) as caught:
+        six.study("".join(ring.format(*each) for each in ("ab", "bc", "ca")), "", "exact")
+    assert caught.value.code == "MODEL_ABSENT"
 
 
 def changed(fitted: Path, how: Callable[[dict[str, Any]], Any]) -> bytes:

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from coordinator import plan, plan_text
+from coordinator import modelcard, plan, plan_text
 from coordinator.beforehand import Beforehand, Known, StandIn, people
+from coordinator.results import Results
 from node import ledger
 from protocols import privacy
 from protocols.errors import ConfigError
@@ -58,6 +59,11 @@ def test_a_regression_with_noise_and_its_evaluation_are_charged_once_and_interva
     assert "其中噪声" in page
     model = json.loads((out / "models" / "stops.json").read_bytes())
     assert np.array(model["fit"]["covariance"]).shape == (3, 3)
+    (card,) = modelcard.of(Results.load(out))
+    assert (card.mode, card.budget and card.budget.epsilon, card.certificate.digits) == ("dp", 4.0, None)
+    assert [each.se_noise for each in card.terms or ()] == [each["se_noise"] for each in entry["coefficients"]]
+    assert [each.name for each in card.cities] == entry["cities"]
+    assert not [value for value in json.loads(card.content).values() if value in ("", None, [], {})]
 
     entry = found["questions"]["good"]
     assert (entry["fit"]["rounds"], entry["fit"]["in_sample"], set(entry["fit"]["unsaid"])) == (

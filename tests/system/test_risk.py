@@ -1,5 +1,7 @@
 """A scorecard, trees and their evaluation in one study, end to end: over real gates, beside each other, checked again from the bundle."""
 
+import json
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coordinator import modelcard, output
+from coordinator.modelcard import ModelCard
+from coordinator.results import Results
+from coordinator.verify import verify
 from protocols.dictionary import Column
 from protocols.errors import ConfigError
 from protocols.models.discrimination import ranked
@@ -17,7 +23,7 @@ from simulations import world
 from tests.models.test_evaluate import auc_of, counted
 from tests.six import CITIES, Six, results, rows_of, unsound
 
-QUESTIONS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex, product]}
+QUESTIONS = """  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex, product], influence: true}
   - {id: card, kind: scorecard, outcome: withdrew, features: [age, sex, product, amount], bins: 12}
   - {id: trees, kind: gbdt, outcome: withdrew, features: [age, product, amount], trees: 1, depth: 2}
   - {id: how_good, kind: evaluate, model: stops, by: sex, cut: 0.3, release: both}
@@ -134,6 +140,89 @@ def test_what_has_no_answer_says_why(outcome: world.Outcome, out: Path) -> None:
     assert found["nothing"]["fit"]["cause"] == "MODEL_NO_FEATURE"
     assert found["nothing_good"]["fit"]["cause"] == "MODEL_ABSENT"
     assert not (out / "models" / "nothing.json").exists()
+
+
+def test_every_city_tells_how_far_the_fit_would_move_without_it(outcome: world.Outcome, out: Path) -> None:
+    told = results(outcome)["questions"]["stops"]["fit"]["influence"]
+    assert [each["city"] for each in told] == list(CITIES)
+    assert all(0 < each["estimate"] < 4 and each["marked"] == (each["estimate"] > 2) for each in told)
+    page = (out / "report.en.html").read_text(encoding="utf-8")
+    assert f"{told[0]['city']} {told[0]['estimate']:.1f}" in page
+
+
+def test_with_noise_no_city_tells_its_influence(six: Six) -> None:
+    asked = QUESTIONS.splitlines()[0]
+    with pytest.raises(ConfigError) as caught:
+        six.study(asked + "\n", "", "dp")
+    assert caught.value.code == "MODEL_DP_NOT_OFFERED"
+    assert "influence" in str(caught.value)
+
+
+def test_every_model_that_scores_has_a_card_with_no_empty_field(outcome: world.Outcome, out: Path) -> None:
+    found = results(outcome)["questions"]
+    named = {path.name.removesuffix(".card.json") for path in (out / "models").glob("*.card.json")}
+    assert named == {name for name, each in found.items() if "model" in each} == {"stops", "card", "trees"}
+    for name in named:
+        tree = json.loads((out / "models" / f"{name}.card.json").read_bytes())
+        assert not [place for place, value in values(tree) if value in ("", None, [], {})]
+        card = ModelCard.model_validate_json((out / "models" / f"{name}.card.json").read_bytes())
+        assert card.content == (out / "models" / f"{name}.card.json").read_bytes()
+        assert card.digest == model(out, name).digest
+        for language in ("zh", "en"):
+            page = (out / "models" / f"{name}.card.{language}.md").read_text(encoding="utf-8")
+            assert card.digest in page
+            assert all(each.text(language) in page.replace("\\", "") for each in card.limits)
+
+
+def test_every_figure_of_a_card_is_one_of_the_results(outcome: world.Outcome, out: Path) -> None:
+    found = results(outcome)["questions"]
+    by = {each.id: each for each in modelcard.of(Results.load(out))}
+    terms = by["stops"].terms
+    assert terms is not None
+    told = [(each.term, each.estimate, each.std_error, each.error_bound) for each in terms]
+    assert told == [
+        tuple(each[key] for key in ("term", "estimate", "std_error", "error_bound"))
+        for each in found["stops"]["coefficients"]
+    ]
+    fit = found["stops"]["fit"]
+    certificate = by["stops"].certificate
+    assert (certificate.digits, certificate.bound) == (fit["fixed_point"], fit["coefficient_error_bound"])
+    assert certificate.digits is not None
+    assert 28 <= certificate.digits <= 40
+    metrics = by["stops"].metrics
+    assert metrics is not None
+    rows = {(row["measure"], row.get("sex")): row for row in found["how_good"]["rows"] if row["scope"] == "pooled"}
+    for each in metrics:
+        group = (each.group or {}).get("sex")
+        row = rows[each.measure, group]
+        assert (each.estimate, each.interval) == (row["estimate"], interval_of(row))
+        bound = rows.get((f"{each.measure}_bound", group))
+        assert each.bound == (bound["estimate"] if bound else None)
+    assert {each.measure for each in metrics} >= {"auc", "ks", "brier", "group_auc"}
+    assert by["stops"].fairness is None, "the model reads sex: it is not kept for fairness alone"
+    assert by["trees"].fairness is None
+    assert by["card"].metrics is None
+    assert "尚未检验" in by["card"].doubts[0].zh
+
+
+def test_a_card_that_says_otherwise_does_not_verify(outcome: world.Outcome, tmp_path: Path) -> None:
+    assert unsound(outcome, tmp_path) == {}
+    (path,) = (tmp_path / "models").glob("stops.card.en.*")
+    path.write_text(path.read_text(encoding="utf-8").replace("decisions", "refusals"), encoding="utf-8")
+    failed = [step.name for step in verify(tmp_path, None, output.made) if not step.holds]
+    assert "files" in failed
+
+
+def values(tree: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    yield at, tree
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, each in pairs:
+        yield from values(each, f"{at}.{key}")
+
+
+def interval_of(row: dict[str, Any]) -> tuple[float, float] | None:
+    low, high = row.get("ci_low"), row.get("ci_high")
+    return None if low is None or high is None else (low, high)
 
 
 def test_an_evaluation_of_no_model_of_the_study_is_refused_beforehand(six: Six) -> None:

@@ -128,6 +128,9 @@ def test_what_cannot_be_scored_is_refused_and_leaves_no_file(tmp_path: Path) -> 
     expired = score(place, model(place, expires=date(2026, 2, 1)), out, "--lang", "en")
     assert expired.exit_code == 2
     assert "valid until 2026-02-01" in expired.stderr
+    foreign = score(place, model(place, dictionary="another-one@1"), out, "--lang", "en")
+    assert foreign.exit_code == 2
+    assert "the words of another-one@1" in foreign.stderr
     absent = score(place, tmp_path / "none.json", out)
     assert absent.exit_code == 2
     (place / "mapping.yaml").write_text(KEYED + MAPPING.split("  amount")[0], encoding="utf-8")
