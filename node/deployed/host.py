@@ -163,7 +163,9 @@ def _way(home: Path, roster: "Roster", link: str) -> Path:
         address = entries.gateway[0]  # the link waits for it
     way = _told(home, address, entries.ca, found)
     if link == "supernode":
-        way = replace(way, supernode=f"{BESIDE}:{found.link.supernode}", secret=str(claims(home, operating_system)), at_once=1)
+        way = replace(
+            way, supernode=f"{BESIDE}:{found.link.supernode}", secret=str(claims(home, operating_system)), at_once=1
+        )
     way.write(path := way.beside("link.json"))
     return path
 
