@@ -296,9 +296,10 @@ def given(grid: Grid, held: Roster) -> GivenRun:
             told.add(node)
         for reply in grid.pull_messages(set(asked)) if asked else ():
             node = asked.pop(reply.metadata.reply_to_message_id)
-            said = None if reply.has_error() else reply.content.config_records.get(RECORD, {}).get(NUMBER)
-            if isinstance(said, int) and 0 <= said < len(names):
-                named[node] = names[said]
+            said = None if reply.has_error() else reply.content.get(RECORD)
+            number = said.get(NUMBER) if isinstance(said, ConfigRecord) else None
+            if isinstance(number, int) and 0 <= number < len(names):
+                named[node] = names[number]
         if told and not asked and settled is None:
             settled = time.monotonic() + SETTLES_S
         time.sleep(LOOKS_S[0])

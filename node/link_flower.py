@@ -68,7 +68,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.fleet_http_connection import http_request_response
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from node import link_port, serve, simulated
+from node import link_port, serve
 from node.link import INCOMPATIBLE, UNAUTHORISED, Pace, Way
 from node.running import ANSWERED, HEARD, SOCKET, when_left
 from node.transport import read as read_key
@@ -87,6 +87,7 @@ BUSY_WAIT_S: Final = 5.0
 SHOWN_S: Final = 1.0
 BEAT_S: Final = 10.0  # a SuperNode takes a task away after 30 s without
 CALL_S: Final = 30.0
+HOMES: Final = "HPFED_SIMULATION_HOMES"  # in the environment: the homes that `hpfed-simulate prepare` made
 PARTITION: Final = "partition-id"  # in the configuration of a simulated node: its number
 
 Keys = tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey]
@@ -467,16 +468,25 @@ def courier(way: Way, stopped: threading.Event, log: Log) -> None:
 def query(message: Message, context: Context) -> Message:
     """Hand an envelope to the gate of this city's home (HPFED_HOME), or, in a simulation, to that of the home with the node's number."""
     found = [dict(each) for each in message.content.values() if isinstance(each, ConfigRecord)]
-    homes, number = os.environ.get(simulated.HOMES), context.node_config.get(PARTITION)
-    numbered = homes is not None and isinstance(number, int)
-    if numbered and found == [{}]:
+    content = content_of(found) if len(found) == len(message.content) else None
+    homes, number = os.environ.get(HOMES), context.node_config.get(PARTITION)
+    if homes is None or not isinstance(number, int):
+        gate = Path(os.environ.get("HPFED_HOME", ".hpfed")) / SOCKET
+    elif found == [{}]:
         return Message(RecordDict({RECORD: ConfigRecord({NUMBER: number})}), reply_to=message)
-    content, gate = content_of(found) if len(found) == len(message.content) else None, Path()
-    try:
-        gate = simulated.gate(Path(homes or ""), number) if numbered else Path(os.environ["HPFED_HOME"]) / SOCKET
-    except (serve.GateAwayError, KeyError):
-        content = None
+    else:
+        gate = _simulated(Path(homes), number)
     return replied(message, content, gate, message.metadata.ttl, silent())
+
+
+def _simulated(homes: Path, number: int) -> Path:
+    """Where the gate of a simulated node listens; nowhere if it does not open."""
+    from node import simulated  # a link process has nothing that starts another
+
+    try:
+        return simulated.gate(homes, number)
+    except serve.GateAwayError:
+        return homes
 
 
 def main(arguments: list[str]) -> int:

@@ -7,18 +7,15 @@ are open once, so a gate is in no worker: every worker reaches it by its socket,
 import fcntl
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from node.running import KEPT
-from node.serve import GateAwayError
+from node.serve import GateAwayError, stats
 
-HOMES: Final = "HPFED_SIMULATION_HOMES"  # in the environment: the homes that `hpfed-simulate prepare` made
 TOLD: Final = "gate.json"  # in each home: what the gate of that city is told
 PROGRAM: Final = "simulations.gate_process"
 OPENS_S: Final = 60.0
@@ -62,10 +59,11 @@ def _start(told: Path, path: Path) -> None:
 
 def listens(path: Path) -> bool:
     """Whether a gate is behind a socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, suppress(OSError):
-        line.connect(str(path))
-        return True
-    return False
+    try:
+        stats(path, OPENS_S)
+    except GateAwayError:
+        return False
+    return True
 
 
 def close() -> None:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
@@ -18,6 +18,7 @@ from flwr.app.message import make_message
 from flwr.cli.build import build_fab_from_files
 from flwr.common.config import get_fab_config
 from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp.grid import Grid
 from flwr.supercore.run import Run
 
 from coordinator import link_flower as host
@@ -42,14 +43,17 @@ RUN: Final = Run.create_empty(run_id=7)
 
 
 @dataclass
-class Calls:
-    """Flower's grid, whose nodes are calls of the client app. `lost`: numbers of nodes that never answer."""
+class Calls(Grid):
+    """A grid of Flower's, whose nodes are calls of the client app. `lost`: numbers of nodes that never answer."""
 
     nodes: int
     lost: frozenset[int] = frozenset()
-    run: Run = field(default_factory=lambda: RUN)
     waiting: dict[str, Message] = field(default_factory=dict)
     asked: list[Message] = field(default_factory=list)
+
+    @property
+    def run(self) -> Run:
+        return RUN
 
     def get_node_ids(self) -> list[int]:
         return [FIRST - number for number in range(self.nodes)]
@@ -65,6 +69,15 @@ class Calls:
             self.waiting[each.metadata.message_id] = each
         return [each.metadata.message_id for each in pushed]
 
+    def set_run(self, run: Run) -> NoReturn:
+        raise NotImplementedError
+
+    def create_message(self, *_arguments: Any, **_more: Any) -> NoReturn:
+        raise NotImplementedError
+
+    def send_and_receive(self, *_arguments: Any, **_more: Any) -> NoReturn:
+        raise NotImplementedError
+
     def pull_messages(self, names: Iterable[str]) -> list[Message]:
         found = []
         for name in [each for each in names if each in self.waiting]:
@@ -76,7 +89,7 @@ class Calls:
 
 
 def context(config: dict[str, Any], number: int | None = None) -> Context:
-    own = {} if number is None else {"partition-id": number, "num-partitions": 3}
+    own: dict[str, Any] = {} if number is None else {"partition-id": number, "num-partitions": 3}
     return Context(run_id=RUN.run_id, node_id=1, node_config=own, state=RecordDict(), run_config=config)
 
 
@@ -125,7 +138,7 @@ def test_a_client_app_hands_an_envelope_to_the_gate_of_its_home_and_everything_e
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path_factory.mktemp("h")
-    monkeypatch.delenv(simulated.HOMES, raising=False)
+    monkeypatch.delenv(city.HOMES, raising=False)
     sent = RecordDict({"hpf": ConfigRecord({"e": b"asked"})})
     strange = [RecordDict({"hpf": ConfigRecord({})}), RecordDict({"hpf": ConfigRecord({"e": "text"})}), RecordDict()]
     no = Error(2, "gate")
@@ -148,8 +161,8 @@ def test_a_client_app_hands_an_envelope_to_the_gate_of_its_home_and_everything_e
 def test_a_simulated_node_whose_home_is_not_there_is_a_city_that_crashed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(simulated.HOMES, str(tmp_path))
-    run = host.GivenRun(Calls(1), RUN.run_id, None, {"east": (FIRST,)})  # type: ignore[arg-type]  # it has the methods
+    monkeypatch.setenv(city.HOMES, str(tmp_path))
+    run = host.GivenRun(Calls(1), RUN.run_id, None, {"east": (FIRST,)})
     link = host.FlowerExchange(lambda: run)
     assert exchange(link, "ping", {"east": b"who", "west": b"who"}, 5.0) == {
         "east": Failure("crashed"),
