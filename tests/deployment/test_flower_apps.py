@@ -8,7 +8,9 @@ import json
 import threading
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -22,7 +24,7 @@ from flwr.serverapp.grid import Grid
 from flwr.supercore.run import Run
 
 from coordinator import link_flower as host
-from coordinator import split
+from coordinator import roster, split
 from coordinator.exchange import Failure, exchange
 from node import link_flower as city
 from node import simulated
@@ -33,9 +35,10 @@ from protocols.errors import ConfigError
 from protocols.flower import MESSAGE_TYPE
 from simulations import cli as simulate
 from simulations import world
+from simulations.gate_process import following
 from tests import gates
 from tests.architecture.source import ROOT
-from tests.deployment.stage import told
+from tests.deployment.stage import in_thread, told
 from tests.system.test_programs import called
 
 FIRST: Final = 4_000_000_000  # of the node ids, which say nothing about numbers
@@ -95,18 +98,25 @@ def context(config: dict[str, Any], number: int | None = None) -> Context:
 
 @pytest.fixture
 def ready(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Three tiny cities, prepared as for Flower's simulation engine, whose gates are processes."""
+    """Three tiny cities, prepared as for Flower's simulation engine. Two gates listen already; the client app starts the third."""
     place = tmp_path_factory.mktemp("f")
     monkeypatch.chdir(place)
     gates.write(place / "cities")
     done = called(simulate, "prepare", "cities/study.yaml", "--cities", "cities", "--out", "r", "--seed", 5, "--json")
     assert done.exit_code == 0, done.stderr
-    for name, value in json.loads(done.stdout)["environment"].items():
+    around = json.loads(done.stdout)["environment"]
+    for name, value in around.items():
         monkeypatch.setenv(name, value)
-    try:
+    homes, base = Path(around[city.HOMES]), Path(around["HPFED_HOME"])
+    held, clock, source = roster.signed(base), world.Clock(world.SEEDED_START), world.source_of(5)
+    with ExitStack() as stack:
+        stack.callback(simulated.close)
+        for name in gates.CITIES[:2]:
+            party = world.party_of(place / "cities" / name)
+            opens = partial(world.gate, party, held, homes, base, clock(), source, by_hand=False)
+            stack.enter_context(in_thread(opens, homes / name / "gate.sock", clock, following))
         yield place
-    finally:
-        simulated.close()
+    assert simulated.STARTED == {}
 
 
 def config(place: Path, **more: Any) -> dict[str, Any]:
@@ -118,6 +128,7 @@ def test_flower_s_own_command_gives_the_result_of_one_process_with_the_same_seed
     """Server app, client app and gates in processes; noise is the cities' own, and a seed makes it the same. Asked again it asks nobody."""
     grid = Calls(3)
     host.app(grid, context(config(ready)))
+    assert [told.parent.name for told in simulated.STARTED] == [gates.CITIES[2]]
     study = split.stated(studies.load(ready / "cities" / "study.yaml"))
     here = world.run(study, ready / "cities", ready / "here", seed=5)
     results = (ready / "out" / "results.json").read_bytes()

@@ -8,11 +8,10 @@ of a coordinator's host.
 import json
 import sqlite3
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,9 +25,8 @@ from coordinator.deployed.cli import now
 from coordinator.engine import Engine
 from coordinator.exchange import Attended, Failure
 from coordinator.store import store
-from node.gate import Gate
 from node.ledger import FILE
-from node.serve import GateAwayError, Served, listening, stats
+from node.serve import GateAwayError, stats
 from protocols import messages
 from protocols import study as studies
 from protocols.approval import sign_study
@@ -39,7 +37,7 @@ from simulations import world
 from simulations.children import Child, all_of
 from simulations.federation import Place, folder, own_environment
 from tests import gates
-from tests.deployment.stage import CITIES, Stage
+from tests.deployment.stage import CITIES, Stage, in_thread
 
 VICTIM: Final = "south"
 PROCESSES: Final = ("gate", "link", "superlink", "gateway", "engine")
@@ -52,11 +50,8 @@ MOMENTS: Final = {  # the request at which it happens, and whether before it is 
     "reveal": ("confirms", False),
     "count": ("count", False),
 }
-ALWAYS: Final = (
-    ("link", "spent"),
-    ("superlink", "masked sent"),
-    ("gateway", "confirm"),
-)  # others: other tests, or `-m slow`
+# Of the others always, in other tests: a gate when its vector has left, an engine at every step, link and SuperLink in an exchange.
+ALWAYS: Final = (("gateway", "confirm"),)
 BACK_S: Final = 90.0
 RETRIES: Final = 2  # of a policy
 STUDY: Final = (
@@ -171,30 +166,9 @@ def town(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tow
         for party in found:
             opens = partial(world.gate, party, held, homes, base, clock(), source, by_hand=False)
             made.gates[party.city.city] = stack.enter_context(ExitStack())
-            made.gates[party.city.city].enter_context(listens(opens, stage.sockets[party.city.city], clock))
+            made.gates[party.city.city].enter_context(in_thread(opens, stage.sockets[party.city.city], clock))
         yield made
         made.mended()
-
-
-@contextmanager
-def listens(opens: Callable[[], AbstractContextManager[Gate]], path: Path, clock: Callable[[], int]) -> Iterator[None]:
-    """A gate in a thread, which its books want to be the one that opened them."""
-    ready, served_ = threading.Event(), list[Served]()
-
-    def serve() -> None:
-        with opens() as gate, listening(path) as served:
-            served_.append(served)
-            ready.set()
-            served.answer(gate.answer, clock)
-
-    answers = threading.Thread(target=serve)
-    answers.start()
-    assert ready.wait(BACK_S)
-    try:
-        yield
-    finally:
-        served_[0].stop()
-        answers.join()
 
 
 @pytest.fixture(scope="module")
