@@ -29,6 +29,7 @@ from protocols.study import Study, Written
 FOLDER: Final = Path("asked")
 TASK: Final = "task.json"
 SIGNED: Final = "study.sig.json"
+OVER: Final = "over.json"
 MODEL: Final = "model."
 WAIT_S: Final = 14 * 86_400  # for approvals
 
@@ -72,7 +73,7 @@ class Asked:
     @property
     def over(self) -> dict[str, Any] | None:
         """How it ended; None while it has not."""
-        path = self.folder / "over.json"
+        path = self.folder / OVER
         return dict(json.loads(path.read_bytes())) if path.is_file() else None
 
     @property
@@ -132,7 +133,7 @@ class Asked:
         if fault is not None:
             words = {"code": fault.code, "zh": said(fault, "zh"), "en": said(fault, "en")}
             told = {"exit": fault.exit_code, "missing": list(missing), "error": words}
-        write(self.folder, {"over.json": json.dumps(told, ensure_ascii=False).encode()})
+        write(self.folder, {OVER: json.dumps(told, ensure_ascii=False).encode()})
 
 
 def folder_of(home: Path, study: Study) -> Path:
@@ -170,5 +171,5 @@ def read(folder: Path) -> Asked:
 
 def found(home: Path) -> list[Asked]:
     """Every run that was asked and is not over, in the order of their names."""
-    listed = [path for path in sorted((home / FOLDER).glob("[!.]*")) if (path / TASK).is_file()]
-    return [each for each in map(read, listed) if each.over is None]
+    listed = sorted((home / FOLDER).glob("[!.]*"))
+    return [read(path) for path in listed if (path / TASK).is_file() and not (path / OVER).is_file()]

@@ -8,6 +8,7 @@ acks/<city>                        the last acknowledgement of each city
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,7 @@ from protocols.roster import Roster
 from protocols.study import Study
 
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
+_WRITING: Final = threading.Lock()
 NUMBER: Final = "numbers.txt"
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
 
@@ -133,12 +135,13 @@ def missing(results: bytes) -> tuple[Missing, ...]:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name, content in files.items():
-        part = folder / f"{name}.part"
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(folder / name)
+    """Each file whole or not at all, one after the other: studies of one engine write the same ones."""
+    with _WRITING:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, content in files.items():
+            part = folder / f"{name}.part"
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(folder / name)

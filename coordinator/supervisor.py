@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -91,8 +92,10 @@ class Host:
 
 def checked(home: Path, only: Piece | None, now: int) -> Host:
     """A home whose processes, or one of them, can be started. Errors: `ConfigError` of what has to be put right first: HOME_NO_ADDRESS,
-    ROSTER_UNSIGNED, CERTIFICATE_…, ROSTER_CA, PORT_TAKEN, DISK_FULL."""
+    FLOWER_MISSING, ROSTER_UNSIGNED, CERTIFICATE_…, ROSTER_CA, PORT_TAKEN, DISK_FULL."""
     found = Host.of(home)
+    if only != "gateway" and find_spec("flwr") is None:
+        raise ConfigError("FLOWER_MISSING")
     if only in (None, "engine"):
         held = roster.signed(home)
         roster.key_of(home / roster.IDENTITY)

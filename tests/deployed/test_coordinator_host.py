@@ -140,6 +140,10 @@ def test_each_thing_that_keeps_a_host_from_starting_is_one_line_that_says_what_t
     with supervisor.alone(hub), pytest.raises(ConfigError) as twice, supervisor.alone(hub):
         pass
     assert twice.value.code == "HOME_IN_USE"
+    monkeypatch.setattr(supervisor, "find_spec", lambda _name: None)
+    assert refused(*begin) == (2, "FLOWER_MISSING")
+    monkeypatch.undo()
+    monkeypatch.chdir(hub.parent)
     monkeypatch.setattr(supervisor, "free_bytes", lambda _home: 5 << 20)
     assert refused(*begin) == (2, "DISK_FULL")
     monkeypatch.undo()

@@ -1,6 +1,7 @@
 """Studies that an engine was asked, over gates of this process: waiting, late cities, crashes, a key that follows another."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from coordinator.store import Store, store
 from node import ingest
 from node.identity import identity as key_in
 from protocols import study as studies
+from protocols.approval import sign_study
 from protocols.enrolment import fingerprint
 from protocols.entropy import operating_system, seeded
 from protocols.errors import ConfigError
@@ -138,6 +140,38 @@ def test_a_run_keeps_copies_of_all_that_people_wrote(tmp_path: Path) -> None:
         run.ended()
         again = asked.ask(made.home, replace(made.study, written=wrote), run.task, b"signed")
         assert (again.written, again.signed) == (wrote, b"signed")
+
+
+def test_studies_that_are_asked_at_once_are_all_answered_and_their_numbers_do_not_cross(tmp_path: Path) -> None:
+    """Each in a thread of its own, two with a conversation at a time."""
+    with town(tmp_path / "cities") as made:
+        own, serial = made.each, threading.Lock()
+
+        def each(kind: str, requests: Mapping[str, bytes], timeout_s: float) -> Iterator[tuple[str, bytes | Failure]]:
+            with serial:  # a gate takes one request at a time
+                replies = list(own(kind, requests, timeout_s))
+            yield from replies
+
+        made.each = each  # type: ignore[method-assign]  # the line of this town
+        asker, runs = key_in(made.home / "askers" / "analyst", gates.nothing), []
+        for name in ("tiny-one", "tiny-two", "tiny-three", "tiny-four"):
+            text = (tmp_path / "cities" / "study.yaml").read_text(encoding="utf-8").replace("tiny-study", name)
+            (tmp_path / "cities" / f"{name}.yaml").write_text(
+                text.replace("epsilon: 1.0", "epsilon: 0.5"), encoding="utf-8"
+            )
+            study = split.stated(studies.load(tmp_path / "cities" / f"{name}.yaml"))
+            told = Task(name, study.digest, 1, exact=False, asked=made.clock())
+            runs.append(asked.ask(made.home, study, told, sign_study(study, asker)))
+        served = made.engine(conversations=2)
+        served.tick()
+        for thread in served.playing.values():
+            thread.join(60)
+        assert [run.over for run in runs] == [{"exit": 0, "missing": []}] * 4
+        assert made.states() == [["answered"] * 4] * 3
+        for city in gates.CITIES:
+            numbers = [peek(content).seq for _, name, content in made.sent if name == city]
+            assert len(set(numbers)) == len(numbers)
+        assert {gate.station.roster.entries.version for gate in made.world.link.gates.values()} == {1}
 
 
 def test_a_study_waits_for_officers_and_for_a_city_that_is_away(tmp_path: Path) -> None:
