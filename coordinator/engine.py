@@ -25,18 +25,36 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from coordinator import answering, asked, asking, byhand, offering, renewal, roster, rotation, rounds, supervisor
+from coordinator import (
+    answering,
+    asked,
+    asking,
+    byhand,
+    offering,
+    port,
+    renewal,
+    roster,
+    rotation,
+    rounds,
+    superlink,
+    supervisor,
+    watched,
+)
 from coordinator import home as homes
 from coordinator import store as stores
 from coordinator.carriers import Carried, Mixed
 from coordinator.exchange import Attended, City, Exchange, Failure
 from coordinator.turns import Turn, Turns
+from protocols.clock import wall_ms
 from protocols.dictionary import Words
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system
 from protocols.errors import ConfigError, HpfedError, Place, said
+from protocols.logfile import Log, Rotated, folder_of, silent, to_stderr
+from protocols.logged import About, Event
+from protocols.measured import Figures
 from protocols.messages import Identity, Stamp
-from protocols.roster import COORDINATOR, Roster, self_declared
+from protocols.roster import COORDINATOR, DAY, Roster, self_declared
 from protocols.study import Study
 
 LOCK: Final = homes.RUN / "engine.lock"
@@ -133,7 +151,8 @@ class Watched:
 class Engine:
     """All studies of one coordinator. `link`: carries and says who is there; `renew`: is called when the roster has changed.
 
-    `free`: bytes that are left on the disk. `wait`: sleeps. `names`: what cities are shown under; `seeded`: nothing of it is real.
+    `free`: bytes that are left on the disk. `wait`: sleeps. `alive`: whether there is a courier run. `names`: what cities are shown under;
+    `seeded`: nothing of it is real.
     """
 
     home: Path
@@ -145,6 +164,8 @@ class Engine:
     free: Callable[[Path], int] = supervisor.free_bytes
     wait: Callable[[float], None] = time.sleep
     fault: Callable[[], HpfedError | None] = lambda: None
+    log: Log = field(default_factory=silent)
+    alive: Callable[[], bool] = lambda: True
     names: Mapping[str, Words] = field(default_factory=dict)
     seeded: bool = False
     roster: Roster = field(init=False)
@@ -188,6 +209,7 @@ class Engine:
             self.roster = newest
             for post in self._posts.values():
                 post.roster = newest
+        self.log.say(Event.ROSTER)
         self.renew()
 
     def tell(self) -> None:
@@ -198,6 +220,7 @@ class Engine:
             fault = ConfigError("ROSTER_OVER", Place(str(self.home / roster.ROSTER)))
         told = {
             "pid": os.getpid(),
+            "run": self.alive(),
             "cities": len(transport(self.roster)),
             "seen": sorted(self.seen),
             "studies": [{"study": each.task.named, "digest": each.task.study, **each.state} for each in open_],
@@ -230,8 +253,10 @@ class Engine:
     def _brought(self, cities: Sequence[int]) -> None:
         try:
             self.bring(cities)
-        except (OSError, HpfedError) as lost:
-            sys.stderr.write(f"{lost!r}\n")
+        except HpfedError as lost:
+            self.log.fault(lost)
+        except OSError:
+            self.log.say(Event.FAULT, code="FILE_SYSTEM")
 
     def bring(self, cities: Sequence[int]) -> None:
         """Give cities the newest roster, link by link from the one that they hold. Who holds it already is not asked."""
@@ -262,13 +287,15 @@ class Engine:
             try:
                 return self.play(run)
             except HpfedError as fault:
+                self.log.fault(fault)
                 return run.ended(fault)
-            except OSError as lost:
-                sys.stderr.write(f"{lost!r}\n")
+            except OSError:
+                self.log.say(Event.FAULT, code="FILE_SYSTEM")
                 with suppress(OSError):
                     run.waits(asked.State("disk", self.clock()))
                 self.wait(BUSY_S)
             except Exception:  # a bug: the other studies go on
+                self.log.say(Event.BUG)
                 traceback.print_exc()
                 return run.ended(ConfigError("ENGINE_FAULT", Place(str(self.home / homes.RUN / "engine.log"))))
 
@@ -305,6 +332,7 @@ class Engine:
                     post.identity = identity(self.home, self.roster)
                     found = ways.anew()
                 kept = answering.kept(post, found, store, self.names, seeded=self.seeded)
+                self.log.say(Event.RELEASED, About(study=study.digest))
                 answering.told(post, found, kept, store)
             if found is not None:
                 asking.outdated(found, left)
@@ -436,7 +464,7 @@ def main(arguments: list[str]) -> int:
 
 def _served(home: Path) -> NoReturn:
     from coordinator.deployed.cli import now
-    from coordinator.link_flower import FlowerExchange
+    from coordinator.link_flower import FlowerExchange, quiet
 
     def over(_number: int, _frame: FrameType | None) -> NoReturn:
         (home / supervisor.ENGINE).unlink(missing_ok=True)
@@ -447,15 +475,53 @@ def _served(home: Path) -> NoReturn:
     signal.signal(signal.SIGHUP, lambda *_: None)  # the roster is looked at twice a second anyway
     line = Line(supervisor.Host.of(home))
     roster.signed(home)
-    link = FlowerExchange(line.connect)
-    most = line.host.config.engine.conversations
-    engine = Engine(home, link, now, operating_system, most, renew=link.renew, fault=lambda: line.fault)
-    while True:
-        try:
-            engine.tick()
-        except OSError as lost:  # a full disk: said, and looked at again
-            sys.stderr.write(f"{lost!r}\n")
-        time.sleep(TICK_S)
+    figures = port.figures()
+    log = Log(wall_ms, to_stderr, Rotated(folder_of(home), "engine"), figures.heard)
+    quiet(log)
+    log.say(Event.STARTED)
+    link = FlowerExchange(line.connect, log)
+    told = line.host.config.engine
+    engine = Engine(
+        home,
+        watched.Watched(link, log),
+        now,
+        operating_system,
+        told.conversations,
+        renew=link.renew,
+        fault=lambda: line.fault,
+        log=log,
+        alive=lambda: link.alive,
+    )
+
+    answers = superlink.healthy(line.host.superlink)
+
+    def look(made: Figures) -> dict[str, bool]:
+        return {"superlink": answers(), **looked(made, engine)}
+
+    with ExitStack() as stack:
+        if told.metrics:
+            with suppress(OSError):  # somebody has the port: figures are no reason to be away
+                stack.enter_context(port.listening(figures, look, told.metrics))
+        while True:
+            try:
+                engine.tick()
+            except OSError:  # a full disk: said, and looked at again
+                log.say(Event.FAULT, code="FILE_SYSTEM")
+            time.sleep(TICK_S)
+
+
+def looked(made: Figures, engine: Engine) -> dict[str, bool]:
+    """Put what an engine knows into the figures; what has to hold for a study to be asked."""
+    now, entries = engine.clock(), engine.roster.entries
+    states = [city.state for city in entries.cities]
+    for state, number in (("active", states.count("active")), ("revoked", states.count("revoked"))):
+        made.put("hpfed_cities", number, state=state)
+    made.put("hpfed_cities", len(engine.seen), state="present")
+    made.put("hpfed_roster_days_left", max(0, entries.valid_until - now) // DAY)
+    with suppress(HpfedError):
+        made.put("hpfed_cert_days_left", homes.shown(engine.home).days_left(now))
+    port.counted(made, engine.home / port.COUNTED)
+    return {"run": engine.alive(), "roster": engine.roster.in_force(now)}
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from coordinator.port import Counted
 from protocols.clock import wall_ms
-from protocols.logfile import Log, to_stderr
+from protocols.logfile import Log, Rotated, to_stderr
 from protocols.logged import Event
 
 FLEET: Final = (
@@ -228,6 +228,7 @@ def serve(arguments: list[str]) -> None:
         reads.add_argument(f"--{name}", required=True, type=int)
     reads.add_argument("--courier", action="store_true")
     reads.add_argument("--counted", type=Path, help="the file that says what was answered")
+    reads.add_argument("--log", type=Path, help="the folder of the log")
     told = reads.parse_args(arguments)
     trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusted.load_verify_locations(cadata=Path(told.superlink_ca).read_text(encoding="ascii"))
@@ -239,7 +240,8 @@ def serve(arguments: list[str]) -> None:
         follow_redirects=False,
         limits=httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=4.0),
     )
-    log = Log(wall_ms, to_stderr)  # nothing that a stranger sent stands in it
+    # Nothing that a stranger sent stands in it.
+    log = Log(wall_ms, to_stderr, *((Rotated(told.log, "gateway"),) if told.log else ()))
     gateway = Gateway(
         upstream,
         paths(told.courier),

@@ -17,11 +17,13 @@ from cryptography import x509
 from pydantic import Field
 
 from coordinator.certificates import Certified, authority, certificate
+from coordinator.port import COUNTED, PORT
 from coordinator.store import write
 from coordinator.superlink import HOST, SECRET_BYTES, Gateway, SuperLink
 from protocols import yamltext
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, Place
+from protocols.logfile import folder_of
 from protocols.roster import DAY
 from protocols.yamltext import Flag, Record, Whole
 
@@ -57,9 +59,10 @@ class SuperLinkConfig(Record):
 
 
 class EngineConfig(Record):
-    """How many conversations go on at once."""
+    """How many conversations go on at once, and the port of loopback with its figures, 0 for none."""
 
     conversations: Annotated[Whole, Field(ge=1, le=64)] = 8
+    metrics: Annotated[Whole, Field(ge=0, le=65_535)] = PORT
 
 
 class Config(Record):
@@ -162,7 +165,18 @@ def gateway(home: Path, found: Config) -> Gateway:
     """The gateway of this home."""
     tls, behind, own = home.resolve() / "tls", superlink(home, found), found.gateway
     shown = (tls / "gateway.pem", tls / "gateway.key")
-    return Gateway(own.host, own.port, *shown, behind.address, behind.ca, own.rate, own.connections, own.courier)
+    return Gateway(
+        own.host,
+        own.port,
+        *shown,
+        behind.address,
+        behind.ca,
+        own.rate,
+        own.connections,
+        own.courier,
+        counted=str(home.resolve() / COUNTED),
+        log=str(folder_of(home.resolve())),
+    )
 
 
 @dataclass(frozen=True)
@@ -213,6 +227,6 @@ def _text(found: Config) -> str:
         f'gateway: {{host: "{own.host}", port: {own.port}, rate: {own.rate}, connections: {own.connections}, '
         f"courier: {str(own.courier).lower()}}}",
         f'superlink: {{port: {behind.port}, database: "{behind.database}"}}',
-        f"engine: {{conversations: {found.engine.conversations}}}",
+        f"engine: {{conversations: {found.engine.conversations}, metrics: {found.engine.metrics}}}",
     ]
     return "\n".join(lines) + "\n"

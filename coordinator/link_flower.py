@@ -47,6 +47,7 @@ from flwr.supercore.date import now as flower_now
 from flwr.supercore.error import FlowerError
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
+from flwr.supercore.logger import FLOWER_LOGGER
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supercore.run import RunNotRunningException
@@ -58,6 +59,8 @@ from coordinator.superlink import SuperLink
 from protocols.entropy import operating_system
 from protocols.errors import ConfigError
 from protocols.flower import MESSAGE_TYPE, NUMBER, RECORD, content_of, records
+from protocols.logfile import Heard, Log, silent
+from protocols.logged import Event
 from protocols.messages import LARGEST
 from protocols.roster import Roster
 
@@ -236,6 +239,11 @@ def _direct(client: C, ca: bytes) -> C:
     return client
 
 
+def quiet(log: Log) -> None:
+    """What Flower says in this process goes into the log of it, and nowhere else."""
+    FLOWER_LOGGER.handlers[:] = [Heard(log)]  # type: ignore[list-item]  # a handler has more, which nobody calls
+
+
 def _about(run_id: int, node: int, ttl_s: float, task_id: int | None) -> Metadata:
     """What stands on a message to a node."""
     return Metadata(
@@ -348,8 +356,8 @@ class FlowerExchange:
     One thread carries for all calls. `late`: replies that nobody waited for any more.
     """
 
-    def __init__(self, connect: Callable[[], Run]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Run], log: Log | None = None) -> None:
+        self._connect, self._log = connect, log or silent()
         self._changed, self._looking = threading.Condition(), threading.Lock()
         self._letters: list[_Letter] = []
         self._by_id: dict[str, _Letter] = {}
@@ -359,6 +367,11 @@ class FlowerExchange:
         self.runs = 0
         self._thread = threading.Thread(target=self._carry, name="hpfed-exchange", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a run."""
+        return self._run is not None
 
     def present(self) -> frozenset[City]:
         """Cities whose link the SuperLink has heard within the last minute."""
@@ -440,6 +453,7 @@ class FlowerExchange:
                 if self._run is None:
                     self._run = self._connect()
                     self.runs += 1
+                    self._log.say(Event.RUN)
                     self._anew()
                     beaten = now
                 if now >= beaten + BEAT_S:
@@ -466,6 +480,7 @@ class FlowerExchange:
         with self._looking:
             run, self._run = self._run, None
             if run is not None:
+                self._log.say(Event.RUN_LOST)
                 with suppress(*LOST):
                     run.close()
 
@@ -559,6 +574,7 @@ class FlowerExchange:
         with self._changed:
             if letter not in self._letters:
                 self.late += 1
+                self._log.say(Event.LATE, letter.content, city=letter.city)
                 return
             self._letters.remove(letter)
             letter.settled = True

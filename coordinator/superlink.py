@@ -55,7 +55,7 @@ class SuperLink:
 class Gateway:
     """The gateway in front of a SuperLink. `rate`: requests per second and peer address; `connections`: open at once from one.
 
-    `counted`: a file that it keeps saying what it answered; empty for none.
+    `counted`: a file that it keeps saying what it answered; `log`: the folder of its log. Empty for none.
     """
 
     host: str
@@ -68,6 +68,7 @@ class Gateway:
     connections: int = 64
     courier: bool = False
     counted: str = ""
+    log: str = ""
 
     def command(self) -> list[str]:
         """The command line."""
@@ -83,6 +84,7 @@ class Gateway:
             *("--connections", str(self.connections)),
             *(("--courier",) if self.courier else ()),
             *(("--counted", self.counted) if self.counted else ()),
+            *(("--log", self.log) if self.log else ()),
         ]
 
 

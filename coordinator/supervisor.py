@@ -3,7 +3,7 @@
     <home>/run/lock             held by the process that keeps them
     <home>/run/state.json       its process id, and how each child stands (`protocols/supervision.py`)
     <home>/run/engine.json      what the engine says of itself, and when
-    <home>/run/<child>.log      what a child writes on stderr
+    <home>/run/<child>.log      what gateway and engine write on stderr; of the SuperLink's lines, level and number stand in log/
 
 Children are ended by their own ids. Those that a killed supervisor left are ended by the next one, told from strangers by their home.
 """
@@ -16,20 +16,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any, Final, Literal
 
 from coordinator import home as homes
 from coordinator import roster
 from coordinator.store import write
 from coordinator.superlink import Gateway, SuperLink, healthy, listens
+from protocols.clock import wall_ms
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, Place
 from protocols.flower import environment
+from protocols.logfile import log_of
 from protocols.supervision import Child, Supervision, World, keep, value
 
 Piece = Literal["superlink", "gateway", "engine"]
@@ -204,10 +207,15 @@ class Kept:
         if name == "engine":
             (self.host.home / ENGINE).unlink(missing_ok=True)
         piece: Piece = next(each for each in PIECES if each == name)
+        command, around = self.host.command(piece), self.host.environment(os.environ)
+        if piece == "superlink":
+            self.started[name] = heard(command, around)
+            Thread(target=logged, args=(self.host.home, self.started[name]), daemon=True).start()
+            return self.started[name]
         with log(self.host.home, name).open("ab") as said:
             self.started[name] = subprocess.Popen(  # noqa: S603 our own programs
-                self.host.command(piece),
-                env=self.host.environment(os.environ),
+                command,
+                env=around,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -229,6 +237,36 @@ class Kept:
             if name in self.pids:
                 with suppress(ProcessLookupError):
                     os.kill(self.pids[name], signal.SIGHUP)
+
+
+def heard(command: Sequence[str], around: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """A program of others, whose lines are read and not kept as they are."""
+    return subprocess.Popen(  # noqa: S603 our own configuration
+        command,
+        env=around,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def logged(home: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Keep levels and codes of a SuperLink's lines until it ends."""
+    assert process.stdout is not None  # noqa: S101 it was asked for
+    with process.stdout as lines:
+        log_of(home, "superlink", wall_ms).capture(lines)
+
+
+def captured(host: Host, around: Mapping[str, str]) -> int:
+    """The SuperLink alone, for a service manager: this process keeps its lines, hands signals on, and returns its status, as shells have it
+    (128 and more for a signal)."""
+    process = heard(host.command("superlink"), around)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.terminate())
+    logged(host.home, process)
+    status = process.wait()
+    return status if status >= 0 else 128 - status
 
 
 def log(home: Path, name: str) -> Path:
@@ -334,6 +372,11 @@ def status(home: Path, now: int) -> dict[str, Any]:
         "seen": said.get("seen", []) if ok["engine"] else [],
         "studies": said.get("studies", []) if ok["engine"] else [],
         "fault": said.get("fault") if ok["engine"] else None,
+        "checks": {
+            "superlink": ok["superlink"],
+            "run": ok["engine"] and bool(said.get("run")),
+            "roster": signed is not None and signed.in_force(now),
+        },
         "roster_days_left": (signed.entries.valid_until - now) // 86_400 if signed else None,
         "certificate_days_left": certificate.days_left(now),
     }

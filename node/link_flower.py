@@ -75,8 +75,8 @@ from node.transport import read as read_key
 from protocols.clock import wall_ms
 from protocols.errors import HpfedError
 from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, NUMBER, RECORD, content_of, records
-from protocols.logfile import Log, Rotated, folder_of, silent, to_stderr, uncaught
-from protocols.logged import Event, of_flower
+from protocols.logfile import Heard, Log, Rotated, folder_of, silent, to_stderr, uncaught
+from protocols.logged import Event
 from protocols.messages import peek
 
 HELD: Final = 8  # requests that one link has taken and not answered
@@ -107,17 +107,6 @@ class Fleet:
     pull_object: Callable[[int, str], bytes]
     push_object: Callable[[int, str, str, bytes], None]
     confirm: Callable[[int, str], None]
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Stands in for the handlers of Flower's logger: what it says becomes lines of our log, which keep its level and a number."""
-
-    log: Log
-    level: int = 20  # INFO
-
-    def handle(self, record: Any) -> None:
-        self.log.keep(of_flower(f"{record.levelname} {record.getMessage()}", wall_ms(), "info"))
 
 
 @dataclass
@@ -348,7 +337,8 @@ def carry(way: Way, stopped: threading.Event, log: Log) -> None:
         part.rename(node)
         log.say(Event.CONNECTED)
         Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic(), log).work(stopped)
-        log.say(Event.DISCONNECTED)
+        if not stopped.is_set():
+            log.say(Event.DISCONNECTED)
 
 
 # --- tasks of a stock SuperNode
@@ -356,11 +346,12 @@ def carry(way: Way, stopped: threading.Event, log: Log) -> None:
 
 @dataclass
 class Task:
-    """A task that was claimed: a client that may speak of it, the node and the run that it is of."""
+    """A task that was claimed: a client that may speak of it, the node and the run that it is of. `taken`: its message is here."""
 
     client: RuntimeHttpClient
     node: Node
     run: int
+    taken: bool = False
 
 
 @dataclass
@@ -407,6 +398,7 @@ class Courier:
     def confirm(self, _run: int, message: str) -> None:
         task = self.tasks[message]
         make_confirm_message_received_fn_protobuf(task.client.ConfirmMessageReceived, task.node, task.run)(message)
+        task.taken = True
 
     def send(self, reply: Message, tree: Any, _seconds: float) -> tuple[set[str], str]:
         """A reply with all its objects, and the end of its task."""
@@ -428,7 +420,7 @@ class Courier:
         """Until `stopped`, say of every open task that somebody is at it: a city reads its rows for longer than a SuperNode waits."""
         while not stopped.wait(BEAT_S):
             with self.lock:
-                open_ = list(self.tasks.values())
+                open_ = [task for task in self.tasks.values() if task.taken]
             for task in open_:
                 with suppress(httpx.HTTPError, RuntimeError):  # it was answered meanwhile
                     task.client.SendTaskHeartbeat(SendTaskHeartbeatRequest())

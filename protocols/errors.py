@@ -2589,6 +2589,12 @@ CODES: Final[dict[str, Texts]] = {
         "in the sum of {name} the smallest class is below this city's {limit} (policy.yaml: {key})",
         "Merge codes, or ask the city",
     ),
+    "POLICY_MODELS": _t(
+        "本市不作答 {name}：policy.yaml 中 {key} 为 false",
+        "请改用不需此项的写法（cox 用 stratify: city，回归用 city_effects: concentrated），或与该市商议",
+        "this city does not answer {name}: {key} is false in policy.yaml",
+        "Ask without it (cox with stratify: city, a regression with city_effects: concentrated), or ask the city",
+    ),
     "MODEL_TRANSCRIPT": _t(
         "本市不作答多轮模型：policy.yaml 中 models.open_transcript 为 false",
         "请去掉该问题，或请本市允许各轮合计随询问给出",
@@ -2642,6 +2648,18 @@ CODES: Final[dict[str, Texts]] = {
         "请给出递增的边界，或先在词典中归并",
         "{name} has more than {limit} bins, or edges that do not rise",
         "Give rising edges, or band it in the dictionary first",
+    ),
+    "MODEL_SPECIAL": _t(
+        "{name} 的特殊值不是其代码，或不是其取值范围内的数字，或没有留下普通取值",
+        "请列出部分代码，或取值范围内的数字",
+        "the special values of {name} are no codes of it, or no numbers of its public range, or leave no other",
+        "List some of its codes, or numbers of its range",
+    ),
+    "MODEL_EXPORT": _t(
+        "这个模型无法这样导出：{problem}",
+        "logit、线性、poisson、gamma 的 glm 与 scorecard 导出为 scikit-learn，gbdt 导出为 XGBoost",
+        "this model cannot be exported that way: {problem}",
+        "A logit, linear, poisson or gamma glm and a scorecard go to scikit-learn, a gbdt to XGBoost",
     ),
     "MODEL_NOT_BINARY": _t(
         "模型 {id} 的结果不是“是/否”，没有 AUC 与校准可言",

@@ -47,8 +47,10 @@ def start(
         from protocols.errors import ConfigError, Place
 
         if only is not None:
-            command = supervisor.checked(home, only, now()).command(only)
-            around = supervisor.Host.of(home).environment(os.environ)
+            host = supervisor.checked(home, only, now())
+            command, around = host.command(only), host.environment(os.environ)
+            if only == "superlink":
+                raise typer.Exit(supervisor.captured(host, around))
             os.execve(command[0], command, around)  # noqa: S606 our own programs
         with supervisor.alone(home):
             supervisor.swept(home)
