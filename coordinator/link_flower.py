@@ -77,6 +77,10 @@ CALL_S: Final = 30.0
 STARTS_S: Final = 120.0  # until every node of a simulation has said its number
 SETTLES_S: Final = 5.0  # after the last of them, for one that is late
 LONG_BATCH: Final = 8 << 20  # bytes that are pushed in one go
+MANY: Final = (
+    16  # messages that are: a link that has a message before its parts are pushed waits for them, and not for long
+)
+AGAIN_CITY_S: Final = 0.1  # and so much longer for each city: the more there are, the less often each is told to look
 BUNDLE_DATE: Final = (2026, 1, 1, 0, 0, 0)
 
 # Flower's error of a message: ours, and whether it may be over at once.
@@ -509,7 +513,8 @@ class FlowerExchange:
             elif node is None:
                 self._failed(letter, "unreachable", now)
             else:
-                if batch and sum(len(each.content) for each, _ in batch) + len(letter.content) > LONG_BATCH:
+                long = sum(len(each.content) for each, _ in batch) + len(letter.content) > LONG_BATCH
+                if batch and (long or len(batch) == MANY):
                     self._push(run, batch, now)
                     batch = []
                 batch.append((letter, self._message(run, node, letter)))
@@ -528,7 +533,7 @@ class FlowerExchange:
                 continue
             with self._changed:
                 self._by_id[name] = letter
-            letter.last, letter.due = "timed_out", now + letter.again_s
+            letter.last, letter.due = "timed_out", now + max(letter.again_s, AGAIN_CITY_S * len(run.nodes))
             letter.again_s *= 2
 
     def _message(self, run: Run, node: int, letter: _Letter) -> Message:

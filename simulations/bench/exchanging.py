@@ -1,8 +1,9 @@
 """One exchange and a whole study over our links, against Flower as it comes: three nodes, TLS, node authentication, loopback.
 
-Larger ones of ours stand after that, alone, and are held against three cities. Both federations stand at the same time and exchange in turn; a figure is the median of the rounds. The peer's study is as many of its
+Both federations stand at the same time and exchange in turn; a figure is the median of the rounds. The peer's study is as many of its
 exchanges as ours makes; that product is computed, and the line says so. Memory of a node is that of all its processes. Processes that wait
-for work take a little of each other's time on both sides.
+for work take a little of each other's time on both sides. Larger federations of ours stand after that, alone, and are held against
+three cities.
 """
 
 import importlib.util

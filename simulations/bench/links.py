@@ -8,12 +8,13 @@ process take from each other counts.
 import importlib.util
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from coordinator.exchange import exchange
+from coordinator.exchange import Failure, exchange
 from coordinator.superlink import healthy
 from node.link import Way
 from node.serve import listening
@@ -29,7 +30,9 @@ from simulations.children import Child, all_of, until
 
 CITIES: Final = 341
 PAYLOAD: Final = bytes(1024)
-MODEL_S: Final = 0.064 + 0.038  # a city, of one SuperLink: its twelve requests, and what it waits for its turn
+MODEL_S: Final = (
+    35 / 341
+)  # a city: twelve requests of 5.3 ms each at the SuperLink, and the pace that keeps it from being busy
 THERE_S: Final = 240.0
 TIME_S: Final = 300.0
 
@@ -68,10 +71,12 @@ def lines(quick: bool = False) -> Iterator[Line]:
         took = time.perf_counter() - began
         stopped.set()
         answered = sum(each == PAYLOAD for each in found.values())
+        said = Counter(each.reason for each in found.values() if isinstance(each, Failure))
+        failures = ", ".join(f"{reason} {times}" for reason, times in sorted(said.items()))
         note = f"all of them there after {there_s:.0f} s; superlink {resident(child.pid):.0f} MiB"
         model = max(1.0, MODEL_S * count)
         yield line(f"links, {count} cities, 1 KiB", "s", took, model, "the model", 1.5, "less", note)
-        yield line(f"links, {count} cities, answers", "cities", answered, count, "all of them", 1, "more")
+        yield line(f"links, {count} cities, answers", "cities", answered, count, "all of them", 1, "more", failures)
         for each in links:
             each.join(federation.STARTS_S)
 
