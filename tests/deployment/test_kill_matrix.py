@@ -121,20 +121,17 @@ class Town:
         children = self.mortal if process == "gate" else self.stage.federation.children
         children[VICTIM if process in ("gate", "link") else process].kill()
 
+    def linked(self) -> bool:
+        """Every link is there."""
+        return self.stage.exchange.present() >= set(CITIES)
+
     def whole(self) -> bool:
         """Everything runs."""
         try:
             answers = [stats(path, 1.0) for path in self.stage.sockets.values()]
         except GateAwayError:
             return False
-        return len(answers) == len(CITIES) and self.stage.exchange.present() >= set(CITIES)
-
-    def mended(self) -> None:
-        """Wait until everything runs. Asking who is there costs the SuperLink as much as a link does."""
-        end = time.monotonic() + BACK_S
-        while not self.whole():
-            assert time.monotonic() < end
-            time.sleep(0.5)
+        return len(answers) == len(CITIES) and self.linked()
 
     def entries(self, city: str, study: Study) -> list[dict[str, object]]:
         """What the books of a city say of a study."""
@@ -168,7 +165,7 @@ def town(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tow
             made.gates[party.city.city] = stack.enter_context(ExitStack())
             made.gates[party.city.city].enter_context(in_thread(opens, stage.sockets[party.city.city], clock))
         yield made
-        made.mended()
+        mended(made.linked)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +179,14 @@ def mortal(town: Town) -> Iterator[None]:
         town.mortal[VICTIM] = Child(command, own_environment(), run / "said")
         with all_of([town.mortal[VICTIM]]):
             yield
+
+
+def mended(holds: Callable[[], bool]) -> None:
+    """Wait until it holds. Asking who is there costs the SuperLink as much as a link does."""
+    end = time.monotonic() + BACK_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def look(engine: Engine, seconds: float) -> None:
@@ -221,7 +226,7 @@ def test_a_kill_costs_at_most_the_city_that_was_killed_and_no_vector_is_charged_
 ) -> None:
     if process == "gate":
         request.getfixturevalue("mortal")
-    town.mended()
+    mended(town.whole)
     study, line, answered = played(town, process, moment)
     assert line.done
     assert set(answered) <= set(CITIES)
