@@ -230,8 +230,8 @@ def test_a_kill_costs_at_most_the_city_that_was_killed_and_no_vector_is_charged_
     study, line, answered = played(town, process, moment)
     assert line.done
     assert set(answered) <= set(CITIES)
-    if process != "gate":  # no secret is lost: it costs time
-        assert answered == list(CITIES)
+    if process != "gate":  # no secret is lost: it costs time, and where a step has too little of it, the round
+        assert answered in (list(CITIES), [])
     for vectors in line.left.values():
         assert len(vectors) == 1  # the same bytes, however often they were asked for
     for city in CITIES:
