@@ -194,7 +194,7 @@ class GlmCity:
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         """Float64 sums over the rows of a batch. Pre-condition: the ask follows from the study and its totals (`protect.follows`)."""
-        if self.scope != "rows":
+        if self.scope != "rows" or self.unit:  # rows of one holder are counted as one, and may not be cut apart
             return self._measured(ask, read, rows)
         return in_pieces(self.reading.variables, read, rows, lambda near, size: self._measured(ask, near, size))
 

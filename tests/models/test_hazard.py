@@ -13,7 +13,7 @@ import statsmodels.api as sm
 from protocols.columns import Column, EventRows
 from protocols.dictionary import Dictionary, Reading, Table
 from protocols.errors import ConfigError
-from protocols.models import protect
+from protocols.models import protect, rows
 from protocols.models.glm import Clustered, Limits
 from protocols.models.hazard import Hazard, HazardPlan, plan
 from protocols.models.interface import Done, Sums
@@ -237,8 +237,9 @@ def seen_of(few: int, question: Hazard, limits: Limits = OPEN) -> Any:
     return model.seen(state), state, sums, cities
 
 
-def test_a_code_that_few_holders_have_in_many_months_is_counted_by_holders() -> None:
-    """Six owners have some fifty months: by months a cell of fifty, by holders one of six."""
+def test_a_code_that_few_holders_have_in_many_months_is_counted_by_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six owners have some fifty months: by months a cell of fifty, by holders one of six. No holder is cut where rows are."""
+    monkeypatch.setattr(rows, "NEAR", 7)
     seen, state, sums, cities = seen_of(6, Hazard(event="stopped", terms=("owner", "sex", "late"), baseline="none"))
     assert (seen.rows, seen.carriers) == (180, state.units[1])
     assert state.rows > 900, "months"
