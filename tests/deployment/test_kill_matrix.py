@@ -50,8 +50,6 @@ MOMENTS: Final = {  # the request at which it happens, and whether before it is 
     "reveal": ("confirms", False),
     "count": ("count", False),
 }
-# Of the others always, in other tests: a gate when its vector has left, an engine at every step, link and SuperLink in an exchange.
-ALWAYS: Final = (("gateway", "confirm"),)
 BACK_S: Final = 90.0
 RETRIES: Final = 2  # of a policy
 STUDY: Final = (
@@ -215,12 +213,11 @@ def played(town: Town, process: str, moment: str) -> tuple[Study, Killing, list[
     return study, line, json.loads(store(study, town.base).results())["cities"]["answered"]
 
 
-def cell(process: str, moment: str) -> object:
-    marks = () if (process, moment) in ALWAYS else pytest.mark.slow  # each takes seconds: something is started again
-    return pytest.param(process, moment, marks=marks, id=f"{process} {moment}")
-
-
-@pytest.mark.parametrize(("process", "moment"), [cell(process, moment) for process in PROCESSES for moment in MOMENTS])
+# A quarter of an hour: in each cell something is started again. What every run of the tests kills: a gate whose vector has left, an engine at
+# every step, a link and the SuperLink in an exchange (test_federation, tests/deployed/test_engine).
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("process", PROCESSES)
 def test_a_kill_costs_at_most_the_city_that_was_killed_and_no_vector_is_charged_twice(
     town: Town, process: str, moment: str, request: pytest.FixtureRequest
 ) -> None:
