@@ -90,10 +90,11 @@ def made(results: "Results") -> dict[str, bytes]:
 def pages(results: "Results") -> dict[str, bytes]:
     """Reports, tables and model cards: the same bytes on every machine. (How a workbook is compressed depends on the machine.)"""
     from coordinator import modelcard
-    from coordinator.report import html, tables
+    from coordinator.report import html, sheets, tables
 
     files = {f"report.{each}.html": html.render(results, each).encode() for each in LANGUAGES}
     files |= modelcard.files(results)
+    files |= {f"tables/{name}.{sheets.END}.csv": sheets.table(results, name) for name in sheets.carded(results)}
     return files | {f"tables/{name}.csv": tables.table(results, name) for name in results.questions}
 
 

@@ -44,6 +44,7 @@ COLUMNS: Final = (
     "contrast",
 )
 STATUSES: Final = ("obs_status", "conf_status")
+TERM: Final = "term"  # the key whose codes are columns of a regression
 INDICATOR: Final = "indicator"  # the key that says which other question of the study a row is about
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -376,14 +377,14 @@ class Question(Read):
 
     @property
     def tabled(self) -> "Question":
-        """With its coefficients as rows, one per term, for whoever shows or writes a table."""
-        if not self.coefficients:
+        """With its coefficients as rows, one per term, before rows of its own, for whoever shows or writes a table."""
+        if not self.coefficients or TERM in self.keys:
             return self
         rows = tuple(
             Row(measure="coefficient", **each.model_dump(exclude_none=True) | {"estimate": each.estimate})
             for each in self.coefficients
         )
-        return self.model_copy(update={"keys": ("term",), "rows": rows})
+        return self.model_copy(update={"keys": (TERM, *self.keys), "rows": (*rows, *self.rows)})
 
     @property
     def of_centres(self) -> bool:

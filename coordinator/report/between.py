@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from coordinator.report import grids
+from coordinator.report import grids, modelled
 from coordinator.report.findings import MOST, Finding, differs, findings, interval, leads, number, prose
 from coordinator.report.grids import Compared
 from coordinator.report.numbers import Printed, factor, fixed, printed, significant, span
@@ -29,13 +29,14 @@ LEVELS = 2
 
 
 def opening(wording: Wording, questions: dict[str, Question]) -> tuple[Finding, ...]:
-    """The sentences of the first page: those that no single city could state, the farthest TGI after them, then all others."""
+    """The sentences of the first page: those that no single city could state, of models too, the farthest TGI after them, then all
+    others."""
     between = tuple(_between(wording, questions))
     single = {name: each for name, each in questions.items() if not any(key.startswith(OF_CITIES) for key in each.keys)}
     others = findings(wording, single)
     if between:
         others = tuple(sorted(others, key=lambda each: questions[each.question].kind != "tgi"))
-    return (*between, *others)[:MOST]
+    return (*between, *modelled.sentences(wording, questions), *others)[:MOST]
 
 
 def _between(wording: Wording, questions: Mapping[str, Question]) -> Iterator[Finding]:

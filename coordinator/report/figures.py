@@ -9,7 +9,7 @@
 | boxes, step curves, dots with intervals | every pooled `quantiles`, `survival`, `association` that fits one (`orders.py`) |
 | profiles | every `kmeans`, cluster by cluster (`clusters.py`) |
 | lines, tiles | every question by month that can be read so (months.py) |
-| a forest of intervals | every regression (fits.py), last |
+| a forest of intervals; ROC, calibration, gains | every regression (fits.py); evaluations and boosted trees (risk.py), last |
 
 A picture never stands alone: its table holds the same numbers with their errors and marks, and takes its place where none could be
 drawn. Doubtful indices are grey in it and withheld cells hatched, holders without a value are not in it, and the sentence above it is
@@ -22,10 +22,11 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from coordinator.report import ages, charts, clusters, fits, months, orders
+from coordinator.report import ages, charts, clusters, fits, months, orders, risk
 from coordinator.report import grids as layout
 from coordinator.report.findings import leads
 from coordinator.report.grids import Cell, Grid, Group, Line
+from coordinator.report.listing import Drawn
 from coordinator.report.numbers import error, factor, fixed, printed, span, tint
 from coordinator.report.wording import Wording
 from coordinator.results import POOLED, UNKNOWN, Question, Row
@@ -146,13 +147,26 @@ def parts(wording: Wording, questions: Questions, chosen: Questions | None = Non
 
 
 def _fitted(wording: Wording, questions: Questions) -> Iterator[Figure]:
+    """Forests in the order of the study, with the months of a hazard; then what stands side by side, a ROC curve and its calibration; and
+    last the gains."""
     for name, question in questions.items():
-        found = fits.drawing(wording, question) if question.coefficients else None
-        if found is not None:
-            scopes, of = (POOLED,), (name,)
-            yield Figure(
-                f"fig-{name}", 0, "fit", found.title, found.sentence, found.twin, name, scopes, of, False, found.plan
-            )
+        if question.coefficients:
+            for end, look, found in (
+                ("", "fit", fits.drawing(wording, question)),
+                ("-baseline", "baseline", fits.baseline(wording, question)),
+            ):
+                if found is not None:
+                    yield _of_model(name, f"fig-{name}{end}", look, found)
+    for kind in ("evaluate", "gbdt"):
+        for name, question in questions.items():
+            for each in risk.drawings(wording, question) if question.kind == kind and risk.shaped(question) else ():
+                yield _of_model(name, f"fig-{name}-{each.look}", each.look, each)
+
+
+def _of_model(name: str, anchor: str, look: str, found: fits.Drawing | Drawn) -> Figure:
+    wide = found.plan is not None and found.plan.width > charts.WIDTH
+    scopes = found.twin.scopes or (POOLED,)
+    return Figure(anchor, 0, look, found.title, found.sentence, found.twin, name, scopes, (name,), wide, found.plan)
 
 
 def _monthly(wording: Wording, questions: Questions, number: int) -> Iterator[Figure]:

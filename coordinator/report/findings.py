@@ -35,10 +35,11 @@ NEARLY_ALL = 0.9  # a code that nearly everybody has is no news
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence, and the question whose table it was read from."""
+    """One sentence, and the question whose table it was read from. `look`: of the figure that shows it, where that is not its first."""
 
     text: Markup
     question: str
+    look: str = ""
 
 
 def findings(wording: Wording, questions: dict[str, Question]) -> tuple[Finding, ...]:

@@ -111,6 +111,10 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
     heat map."""
     if comparison(question):
         return tuple(replace(compared_grid(wording, each), folded=True) for each in compared(wording, question))
+    if _judged(question):
+        from coordinator.report import risk  # it is made of the parts below
+
+        return tuple(risk.tables(wording, question, list(enumerate(question.rows))))
     made: list[Grid] = []
     together = _cities(wording, question)
     for scope in question.scopes():
@@ -131,7 +135,16 @@ def grids(wording: Wording, question: Question, pictured: Collection[str] = ()) 
 
 def cities_left_out(wording: Wording, question: Question) -> bool:
     """Whether numbers of single cities are in the CSV alone."""
-    return len(question.scopes()) > 1 and not comparison(question) and not _cities(wording, question)
+    if comparison(question) or _judged(question):
+        return False
+    return len(question.scopes()) > 1 and not _cities(wording, question)
+
+
+def _judged(question: Question) -> bool:
+    """Whether it is an evaluation, whose table of cities has all of them together beside each."""
+    from coordinator.report import risk  # as above
+
+    return question.kind == "evaluate" and bool(question.rows) and risk.shaped(question)
 
 
 def _cities(wording: Wording, question: Question) -> tuple[Grid, ...]:
@@ -191,10 +204,12 @@ def _tables(wording: Wording, question: Question, rows: list[Numbered], city: st
         return clusters.tables(wording, question, rows, city)
     if own := orders.tables(wording, question, rows, city):
         return own
-    if question.coefficients:
-        from coordinator.report import fits  # the same
+    from coordinator.report import fits, risk  # the same
 
-        return [fits.table(wording, rows)]
+    if question.coefficients:
+        return fits.tables(wording, question, rows)
+    if question.rows and risk.shaped(question):
+        return risk.tables(wording, question, rows)
     if question.kind == "mean" and question.keys:
         return _means(wording, question, rows, city)
     if question.kind == "moments":

@@ -14,10 +14,11 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from coordinator.report import clusters, figures, fits, months, orders, stated
+from coordinator.report import cards, clusters, figures, fits, modelled, months, orders, risk, sheets, stated
 from coordinator.report import grids as layout
 from coordinator.report.between import opening
 from coordinator.report.figures import Figure
+from coordinator.report.findings import Finding
 from coordinator.report.grids import Grid
 from coordinator.report.numbers import delta, epsilon, fixed, printed, significant
 from coordinator.report.wording import KINDS, Wording, scrubbed, shorter, strings
@@ -122,6 +123,9 @@ class MarkLine:
     more: Markup
 
 
+SHOWING: Final = ("heat", "fit", "roc", "gain")  # figures that show all that a sentence is read from
+OWN_TABLES: Final = ("roc", "calibration")  # figures whose numbers stand in no table of the questions
+SLOTS: Final = "slots"  # as figures of cities are released that travel in the secure sum, each in a place of its own
 OF_CENTRES: Final = "facts"  # how figures of centres were released: by themselves
 Pair = tuple[Markup, object]
 _ALWAYS: Final = tuple(
@@ -149,7 +153,7 @@ def render(results: Results, language: Language) -> str:
         badges=_badges(clean),
         meta=_meta(wording),
         strip=_strip(wording, whole, questions),
-        findings=tuple((each, _see(wording, each.question, sections)) for each in opening(wording, whole)),
+        findings=tuple((each, _see(wording, each, sections)) for each in opening(wording, whole)),
         cannot=_cannot(wording, questions),
         chapters=tuple(
             Chapter(part.name, _plates(wording, questions, part.figures, sections)) for part in parts if part.figures
@@ -158,6 +162,8 @@ def render(results: Results, language: Language) -> str:
             wording.say(f"part_{part.name}") for part in parts if not part.figures and part.name in _ALWAYS
         ),
         sections=sections,
+        cards=cards.shown(wording, clean),
+        modelled=any(each.kind in fits.TITLES for each in questions.values()),
         reading=wording.say("note_error", confidence=wording.percent()),
         contents=len(sections) > MANY_QUESTIONS,
         lead=lead(clean, questions),
@@ -336,6 +342,8 @@ def _cannot(wording: Wording, questions: Mapping[str, Question]) -> tuple[Markup
     said.append(_marked(wording, _judged(questions)))
     if release(questions.values()) == "pooled":
         said.append(wording.say("cannot_cities"))
+    if modelled.scores(questions):
+        said.append(wording.say("cannot_scores"))
     return (*said, wording.say("cannot_cause"))
 
 
@@ -400,15 +408,16 @@ def _plates(
     """The numbers of a picture stand once on the page: below a heat map, of the others in the tables of the questions."""
     made, tables = [], {each.name: each.tables for each in sections}
     for figure in drawn:
-        released = wording.content.questions[figure.question].release
+        released = _released(questions[figure.question])
         said = dict.fromkeys(
             notice(wording, "" if scope == POOLED else wording.city(scope), released) for scope in figure.scopes
         )
         if figure.picture is None:
             said[wording.say("figure_missing")] = None
         label = wording.say("figure_numbers", number=figure.number)
-        pictured = figure.look == "heat" and figure.picture is not None
-        twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if pictured else figure.twin
+        heat = figure.look == "heat" and figure.picture is not None
+        pictured = heat or figure.look in OWN_TABLES
+        twin = layout.details(wording, questions[figure.question], figure.scopes[0]) if heat else figure.twin
         see = tuple((f"q-{name}", each.label) for name in figure.sources for each in tables[name][:1])
         shown = pictured or figure.picture is None or len(see) < len(figure.sources)
         table = Table(label, twin, (), _key(wording, twin)) if shown else None
@@ -416,13 +425,13 @@ def _plates(
     return tuple(made)
 
 
-def _see(wording: Wording, question: str, sections: Iterable[Section]) -> tuple[str, Markup] | None:
-    """Where a sentence was read from: the heat map of its question, else the first table; the anchor and its name."""
-    section = next(each for each in sections if each.name == question)
-    heat = next((each for each in section.shown if each.look == "heat"), None)
-    if heat:
-        return heat.name, wording.say("figure_see", number=heat.number)
-    return (f"q-{question}", wording.say("finding_see", table=section.tables[0].label)) if section.tables else None
+def _see(wording: Wording, finding: Finding, sections: Iterable[Section]) -> tuple[str, Markup] | None:
+    """Where a sentence was read from: the picture of its question that shows all of it, else the first table; the anchor and its name."""
+    section = next(each for each in sections if each.name == finding.question)
+    seen = next((each for each in section.shown if each.look in ([finding.look] if finding.look else SHOWING)), None)
+    if seen:
+        return seen.name, wording.say("figure_see", number=seen.number)
+    return (f"q-{section.name}", wording.say("finding_see", table=section.tables[0].label)) if section.tables else None
 
 
 def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterable[Figure]) -> tuple[Section, ...]:
@@ -440,16 +449,18 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             *_merged(wording, question),
             *_broken(wording, question),
             *stated.notes(wording, question),
-            *(clusters.notes(wording, question) if clusters.fits(question) else fits.notes(wording, question)),
+            *_of_fit(wording, question),
         ]
         if not question.rows and question.fit is None:
             notes.append(wording.say("note_empty"))
+        if sheets.is_card(question):
+            notes.append(wording.say("note_card_file", file=f"tables/{name}.{sheets.END}.csv"))
         if size > room:
             notes.append(wording.say("note_too_long", count=f"{len(question.rows):,}"))
             grids = ()
         room -= size if grids else 0
         file = wording.say("note_csv", file=f"tables/{name}.csv")
-        released = OF_CENTRES if question.of_centres else question.release
+        released = _released(question)
         tables = tuple(
             Table(_named(wording, place, part), grid, _notes(wording, grid, file, released), _key(wording, grid))
             for part, grid in enumerate(grids, 1)
@@ -458,13 +469,25 @@ def _sections(wording: Wording, questions: Mapping[str, Question], drawn: Iterab
             notes.append(wording.say("note_cities_csv", file=f"tables/{name}.csv"))
         wide = (
             question.kind == "mean"
-            or bool(question.coefficients)
+            or question.kind in fits.TITLES
             or any(grid.look != "list" or len(grid.stubs) > 1 for grid in grids)
         )
         made.append(
             Section(name, title(wording, question), tables, layout.tests(wording, question), tuple(notes), wide, of)
         )
     return tuple(_paired(made))
+
+
+def _released(question: Question) -> str:
+    if question.kind == "evaluate" and question.release != "pooled":
+        return SLOTS
+    return OF_CENTRES if question.of_centres else question.release
+
+
+def _of_fit(wording: Wording, question: Question) -> tuple[Markup, ...]:
+    if clusters.fits(question):
+        return clusters.notes(wording, question)
+    return risk.notes(wording, question) if risk.shaped(question) else fits.notes(wording, question)
 
 
 def _broken(wording: Wording, question: Question) -> tuple[Markup, ...]:
@@ -555,6 +578,8 @@ def notice(wording: Wording, city: str, released: str) -> Markup:
     exact = wording.content.privacy.mode == "exact"
     if released == OF_CENTRES:
         return wording.say("notice_facts")
+    if released == SLOTS:
+        return wording.say("notice_slots" if city else "notice_pooled")
     if not city:
         kind = "pooled" if released == "pooled" else "both_exact" if exact else "both"
         return wording.say(f"notice_{kind}")

@@ -11,9 +11,14 @@ from typing import Final, Literal
 from coordinator.results import Row
 
 MINUS: Final = "\u2212"
-SHARES: Final = frozenset(
-    ("share", "row_share", "column_share", "total_share", "variance_share", "survival", "change", "change_year")
-)
+RATES: Final = (  # of an evaluated model
+    "observed", "expected", "calibration_in_the_large", "approved", "true_positive_rate", "false_positive_rate",
+    "approved_difference", "true_positive_rate_difference", "false_positive_rate_difference",
+)  # fmt: skip
+SHARES: Final = frozenset((
+    "share", "row_share", "column_share", "total_share", "variance_share", "survival", "hazard", "change", "change_year",
+    *RATES, *(f"{whose}_{rate}" for whose in ("group", "against") for rate in RATES),
+))  # fmt: skip
 WHOLE: Final = frozenset(("count", "total", "quantile", "at_risk", "rank", "median", "points", "events", "nonevents"))
 NOTHING: Final = 1e-12  # smaller estimates are what floats leave of 0
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from coordinator.results import Content, Question, Results
+from coordinator.results import TERM, Content, Question, Results
 from protocols.errors import Language
 from protocols.facts import FACT
 from protocols.filters import All, Any_, Leaf, Not
@@ -48,8 +48,14 @@ KINDS: Final = (
     "compare",
     "kmeans",
     "glm",
+    "scorecard",
+    "gbdt",
+    "evaluate",
+    "cox",
+    "hazard",
+    "ordinal",
+    "multinomial",
 )  # with texts of their own; any other is shown as a plain list
-TERM: Final = "term"  # the key whose codes are columns of a regression
 INTERCEPT: Final = "intercept"
 COLUMN: Final = re.compile(
     r"(?:(?P<how>log1p|log|sqrt|square)\()?(?P<name>(?:city\.)?[a-z][a-z0-9_]*)\)?(?:\[(?P<code>[^\]]+)\])?"

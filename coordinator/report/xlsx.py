@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from markupsafe import Markup
 
-from coordinator.report import html
+from coordinator.report import html, sheets
 from coordinator.report.numbers import delta, epsilon
 from coordinator.report.wording import LANGUAGES, Wording, scrubbed, shorter
 from coordinator.results import Question, Results, Row, Scalar
@@ -27,6 +27,7 @@ MOST_ROWS: Final = 20_000  # of one sheet; the CSV file has them all
 LONGEST_NAME: Final = 31  # of a sheet
 LONGEST_TEXT: Final = 32_000  # of a cell
 ABOUT: Final = "说明 About"
+CARD: Final = " card"  # behind the name of a question, the sheet of its scorecard: no id holds a space
 RESERVED: Final = frozenset(("history",))  # a name that spreadsheets keep for themselves
 WIDE: Final = 60  # characters: the widest column
 EARLIEST: Final = datetime(1980, 1, 1)
@@ -48,9 +49,19 @@ def workbook(results: Results) -> bytes:
         bold = book.add_format({"bold": True, "valign": "top"})
         wrapped = book.add_format({"text_wrap": True, "valign": "top"})
         names = sheet_names(tuple(clean.questions))
-        _about(book.add_worksheet(ABOUT), clean, names, head, bold, wrapped)
+        cards = sheet_names(tuple(sheets.carded(clean)), CARD)
+        _about(
+            book.add_worksheet(ABOUT),
+            clean,
+            names | {name: f"{names[name]} / {card}" for name, card in cards.items()},
+            head,
+            bold,
+            wrapped,
+        )
         for name, question in clean.questions.items():
             _question(book.add_worksheet(names[name]), clean, name, question, bold)
+            if name in cards:
+                _card(book.add_worksheet(cards[name]), clean, name, question)
     return space.getvalue()
 
 
@@ -63,17 +74,33 @@ def _created(results: Results) -> datetime:
     return max(at, EARLIEST)
 
 
-def sheet_names(questions: tuple[str, ...]) -> dict[str, str]:
-    """A sheet's name for each question: its id, cut to 31 characters; no two alike, none that spreadsheets keep for themselves."""
-    taken, names = set(RESERVED), {}
+def sheet_names(questions: tuple[str, ...], end: str = "") -> dict[str, str]:
+    """A sheet's name for each question: its id and `end`, cut to 31 characters; no two alike, none that spreadsheets keep."""
+    taken, names, most = set(RESERVED), {}, LONGEST_NAME - len(end)
     for question in questions:
-        name, number = question[:LONGEST_NAME], 1
+        name, number = question[:most] + end, 1
         while name in taken:
             number += 1
-            name = f"{question[: LONGEST_NAME - 1 - len(str(number))]}_{number}"
+            name = f"{question[: most - 1 - len(str(number))]}_{number}{end}"
         taken.add(name)
         names[question] = name
     return names
+
+
+def _card(sheet: "Worksheet", results: Results, name: str, question: Question) -> None:
+    """A scorecard: a line per bin."""
+    lines = list(sheets.lines(results, question))
+    widths = [len(head) + 3 for head in sheets.COLUMNS]
+    for number, line in enumerate(lines, 1):
+        for column, value in enumerate(line):
+            widths[column] = max(widths[column], min(WIDE, _write(sheet, number, column, value)))
+    for column, wide in enumerate(widths):
+        sheet.set_column(column, column, wide)
+    sheet.freeze_panes(1, 0)
+    heads = [{"header": head} for head in sheets.COLUMNS]
+    sheet.add_table(
+        0, 0, len(lines), len(heads) - 1, {"name": f"card_{name}", "style": "Table Style Light 1", "columns": heads}
+    )
 
 
 def _about(

@@ -31,8 +31,12 @@ def test_the_price_of_noise_is_said_and_stands_in_the_table(language: Language) 
     assert f"{asked.fit.further['widened']:.3g}"[:3] in price
     assert "AIC" in unsaid
     (grid,) = grids.grids(wording, asked.tabled)
-    assert grid.heads[-1] == {"zh": "其中噪声", "en": "Of noise"}[language]
-    assert all(cell.number for line in grid.groups[0].lines for cell in line.cells)
+    assert (
+        grid.heads[-2:] == {"zh": ("其中噪声", "噪声占方差"), "en": ("Of noise", "Noise, part of variance")}[language]
+    )
+    first, *slopes = grid.groups[0].lines
+    assert all(cell.number for line in slopes for cell in line.cells)
+    assert [cell.number for cell in first.cells].count("") == 1, "a constant is no ratio of odds"
 
 
 @both

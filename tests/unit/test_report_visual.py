@@ -19,11 +19,12 @@ import pytest
 from coordinator.report.html import render
 from coordinator.report.wording import LANGUAGES
 from coordinator.results import Results
+from tests.vectors.report.risk import risk
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "report"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTHS = (1100, 390)
-FILES = ("results.json", "exact.json")
+FILES = {"results.json": 3, "exact.json": 3, "risk": 14}  # and the pictures of each
 # Runs outside of the pages, which allow no script: measures each of them in its frame.
 PROBE = """
 <script>addEventListener("load", () => {
@@ -72,7 +73,7 @@ def measured(folder: Path, program: str, narrow_print: bool = False) -> dict[tup
     """Every page at every width, in one start of the browser. `narrow_print`: the print rules on A4 paper instead."""
     cases, frames = [], []
     for file in FILES:
-        results = Results.load(VECTORS / file)
+        results = Results.of(risk()) if file == "risk" else Results.load(VECTORS / file)
         for language in LANGUAGES:
             page = render(results, language)
             for width in (695,) if narrow_print else WIDTHS:  # 695 px: A4 less its margins
@@ -113,7 +114,7 @@ def test_no_page_is_wider_than_its_window_and_no_text_is_cut_off(folder: Path) -
         assert seen["boxes"] > 400, at
         assert seen["clipped"] == [], at
         assert seen["outside"] == [], at
-        assert seen["pictures"] == 3, at
+        assert seen["pictures"] == FILES[file], at
         assert seen["beyond"] == [], at
         assert seen["overlaid"] == [], at
         assert seen["smallest"] >= 9.5, at
