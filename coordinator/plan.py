@@ -23,7 +23,7 @@ from protocols import pld, privacy
 from protocols.answerable import shortages
 from protocols.errors import Both, ConfigError, Place
 from protocols.filters import decimal
-from protocols.models import private
+from protocols.models import private, private_card
 from protocols.noise import UNIT
 from protocols.plan import OWN_BYTES, Agreement, between
 from protocols.privacy import Event
@@ -589,7 +589,8 @@ def noise_of_models(plan: Planned) -> dict[str, float]:
     if plan.study.exact or not plan.people:
         return {}
     models = Session(plan.agreement).models.models
-    found = {name: each.ratio(plan.people) for name, each in models.items() if isinstance(each, private.PrivatePlan)}
+    with_noise = (private.PrivatePlan, private_card.PrivateCardPlan)
+    found = {name: each.ratio(plan.people) for name, each in models.items() if isinstance(each, with_noise)}
     return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 

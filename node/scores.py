@@ -23,6 +23,7 @@ from protocols.models.scoring import REASONS, Adapted, adapted, points, scores
 
 Language = Literal["zh", "en"]
 BATCH: Final = 1 << 18
+HEXADECIMAL: Final = "replace(((high::UHUGEINT * 18446744073709551616::UHUGEINT + low)::UUID)::VARCHAR, '-', '')"
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,17 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
                     lines["high"], lines["low"] = hashes[first : first + table.holders].view(">u8").astype(np.uint64).T
                 connection.register("batch", lines)
                 verb = "INSERT INTO scored" if first else "CREATE TABLE scored AS"
-                texts_of = {"texts": texts} if isinstance(model.fit, Card) else {}
-                connection.execute(f"{verb} SELECT {_columns(model, hashes is not None)} FROM batch", texts_of)
+                connection.execute(f"{verb} FROM batch")
                 connection.unregister("batch")
                 first, without = first + table.holders, without + lacking
                 for name, found in counted.items():
                     found.update(getattr(here.odd, name))
-            how = "(FORMAT parquet)" if out.suffix == ".parquet" else "(FORMAT csv, HEADER)"
-            connection.execute(f"COPY scored TO $file {how}", {"file": str(work / "scored")})
+            plain = "(FORMAT parquet, COMPRESSION uncompressed)"  # digits of hashes do not become fewer
+            how = plain if out.suffix == ".parquet" else "(FORMAT csv, HEADER)"
+            values = {"file": str(work / "scored")} | ({"texts": texts} if isinstance(model.fit, Card) else {})
+            connection.execute(
+                f"COPY (SELECT {_columns(model, hashes is not None)} FROM scored) TO $file {how}", values
+            )
         (work / "scored").chmod(0o600)
         (work / "scored").replace(out)
     odd = {name: {each: number for each, number in sorted(found.items()) if number} for name, found in counted.items()}
@@ -94,9 +98,9 @@ def _reason(of: Taken, language: Language) -> str:
 
 
 def _columns(model: ModelFile, keyed: bool) -> str:
-    """What is selected from a batch. Names are ours."""
+    """What is written of numbers. Names are ours. A hash is written as the digits of a UUID, which is the quickest way to hexadecimal."""
     expected = isinstance(model.fit, Linear) and model.fit.family != "binomial"
-    found = ["row", *(["printf('%016x%016x', high, low) AS holder"] if keyed else [])]
+    found = ["row", *([f"{HEXADECIMAL} AS holder"] if keyed else [])]
     found.append(f"mean AS {'expected' if expected else 'probability'}")
     if isinstance(model.fit, Card):
         found += ["points", *(f"$texts[reason_{place}] AS reason_{place}" for place in range(1, REASONS + 1))]

@@ -2534,6 +2534,18 @@ CODES: Final[dict[str, Texts]] = {
         "{name} has more than {limit} bins, or edges that do not rise",
         "Give rising edges, or band it in the dictionary first",
     ),
+    "MODEL_SPECIAL": _t(
+        "{name} 的特殊值不是其代码，或不是其取值范围内的数字，或没有留下普通取值",
+        "请列出部分代码，或取值范围内的数字",
+        "the special values of {name} are no codes of it, or no numbers of its public range, or leave no other",
+        "List some of its codes, or numbers of its range",
+    ),
+    "MODEL_EXPORT": _t(
+        "这个模型无法这样导出：{problem}",
+        "logit、线性、poisson、gamma 的 glm 与 scorecard 导出为 scikit-learn，gbdt 导出为 XGBoost",
+        "this model cannot be exported that way: {problem}",
+        "A logit, linear, poisson or gamma glm and a scorecard go to scikit-learn, a gbdt to XGBoost",
+    ),
     "MODEL_NOT_BINARY": _t(
         "模型 {id} 的结果不是“是/否”，没有 AUC 与校准可言",
         "请评估 binomial 的 glm、scorecard 或 gbdt",

@@ -78,7 +78,8 @@ def _texts(value: Any) -> Iterator[str]:
             yield value
         case tuple() | list():
             for item in value:
-                yield from _texts(item)
+                if type(item) is not float and type(item) is not int:  # long lists are of numbers
+                    yield from _texts(item)
         case dict():
             for key, item in value.items():
                 yield from _texts(key)

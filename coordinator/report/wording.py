@@ -170,7 +170,7 @@ class Wording:
 
     def label(self, variable: str, code: str) -> str:
         """The label of a code: that of the results, else a word for `_missing`, true and false, else the code."""
-        if code in ("_missing", "_outside"):
+        if code in ("_missing", "_outside", "_special"):
             return str(self.say(f"code{code}"))
         words = self.content.words.variables.get(variable)
         if words is None and variable == TERM:

@@ -33,6 +33,8 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `kmeans.py` | the question `kind: kmeans`, in both modes; its rounds are blocks of counts and amounts |
 | `surrogate.py` | where clusters may lie, from tables of pairs of variables alone |
 | `binning.py`, `optimal.py` | bins that all cities share, and the best ones of a scorecard |
+| `evidence.py` | weights of evidence of counts, with and without noise, and the card made of them |
+| `private_card.py` | scorecards in mode dp |
 | `scorecard.py` | bins, weights of evidence, points |
 | `gbdt.py`, `xgb.py` | boosted trees, and XGBoost's format of them |
 | `evaluate.py`, `discrimination.py` | how well a model tells yes from no, from histograms |

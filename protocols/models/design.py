@@ -181,8 +181,8 @@ def known(dictionary: Dictionary, name: str, types: Sequence[str], where: str) -
 
 
 def amounts(dictionary: Dictionary, name: str, given: Column) -> Reals:
-    """A number, money in yuan, or 0/1 of a boolean as float64; anything where it is not known."""
-    values = given.values.astype(np.float64)
+    """A number, money in yuan, or 0/1 of a boolean as float64; anything where it is not known. Not to be written to."""
+    values = given.values.astype(np.float64, copy=False)
     return values / 100 if dictionary.type_of(name) == "money" else values
 
 
@@ -259,33 +259,42 @@ class Design:
 
     def matrix(self, read: Read, rows: int) -> tuple[Reals, Flags]:
         """The columns of a batch, rows x pieces, and which rows know every term. Pure and row by row."""
-        made: list[Reals] = []
-        whole = np.ones(rows, bool)
+        made = np.empty((rows, len(self.pieces)), order="F")  # each column in one piece of memory
+        whole, at = np.ones(rows, bool), 0
         for term in self.terms:
-            blocks = [self._values(factor, read(factor.variable)) for factor in term.factors]
-            knows = np.logical_and.reduce([read(factor.variable).known for factor in term.factors])
-            block = blocks[0]
-            for further in blocks[1:]:
-                block = (block[:, :, None] * further[:, None, :]).reshape(rows, block.shape[1] * further.shape[1])
-            made.append(np.where(knows[:, None], block, 0.0))
-            whole &= knows
+            given = [read(factor.variable) for factor in term.factors]
+            blocks = [self._values(factor, each) for factor, each in zip(term.factors, given, strict=True)]
+            knows = given[0].known if len(given) == 1 else np.logical_and.reduce([each.known for each in given])
+            every = bool(knows.all())
+            for columns in product(*blocks):
+                column = columns[0]
+                for further in columns[1:]:
+                    column = column * further
+                made[:, at] = column if every else np.where(knows, column, 0.0)
+                at += 1
+            if not every:
+                whole &= knows
         if self.missing == "indicator":
-            made += [(~read(name).known).astype(np.float64)[:, None] for name in self.variables]
+            for name in self.variables:
+                made[:, at] = ~read(name).known
+                at += 1
             whole[:] = True
-        return np.concatenate([np.zeros((rows, 0)), *made], axis=1), whole
+        return made, whole
 
-    def _values(self, factor: Factor, given: Column) -> Reals:
+    def _values(self, factor: Factor, given: Column) -> Sequence[Reals]:
+        """The columns of a factor."""
         codes = _codes(factor, self.dictionary)
         if not codes:
-            low, _ = range_of(self.dictionary, factor.variable)
-            values = np.where(given.known, amounts(self.dictionary, factor.variable, given), low)
-            return _transformed(factor.how, values)[:, None]
+            values = amounts(self.dictionary, factor.variable, given)
+            if not given.known.all():
+                values = np.where(given.known, values, range_of(self.dictionary, factor.variable)[0])
+            return (_transformed(factor.how, values),)
         if factor.how == "bands":
             edges = np.array([float(cut) for cut in factor.cuts])
             place = np.searchsorted(edges, amounts(self.dictionary, factor.variable, given), side="right")
         else:
             place = given.values.astype(np.int64)
-        return np.asarray(place[:, None] == np.arange(1, len(codes)), np.float64)
+        return [(place == code).astype(np.float64) for code in range(1, len(codes))]
 
 
 def _check(factor: Factor, dictionary: Dictionary) -> None:
@@ -351,10 +360,12 @@ class Columns(Record):
 
     def standardised(self, matrix: Reals) -> Reals:
         """rows x (1 + columns), the constant first."""
-        out = np.ones((len(matrix), 1 + len(self.groups)))
+        out = np.empty((len(matrix), 1 + len(self.groups)), order="F")
+        out[:, 0] = 1.0
         for number, group in enumerate(self.groups):
             column = matrix[:, group[0]] if len(group) == 1 else matrix[:, list(group)].sum(axis=1)
-            out[:, 1 + number] = (column - self.centre[number]) / self.scale[number]
+            np.subtract(column, self.centre[number], out=out[:, 1 + number])
+            out[:, 1 + number] /= self.scale[number]
         return out
 
     def back(self) -> Reals:

@@ -28,7 +28,7 @@ LINKS: Final[dict[Family, tuple[Link, ...]]] = {  # the default first
 _ROOT: Final = 1 / np.sqrt(2 * np.pi)
 
 
-def _xlogy(x: Reals, y: Reals) -> Reals:
+def _xlogy(x: Reals | float, y: Reals) -> Reals:
     """x log y, and 0 where x is."""
     return np.asarray(xlogy(x, y), np.float64)
 
@@ -115,6 +115,10 @@ class Law:
                 mu = 1 / eta
                 return Mean(mu, one, -mu * mu, -one, none)
 
+    def mu(self, eta: Reals) -> Reals:
+        """The mean alone."""
+        return np.asarray(expit(np.clip(eta, -700, 700))) if self.link == "logit" else self.mean(eta).mu
+
     def inside(self, eta: Reals) -> bool:
         """Whether every eta has a mean: the inverse link needs eta > 0."""
         return bool(np.all(np.isfinite(eta))) and (self.link != "inverse" or bool(np.all(eta > 0)))
@@ -139,6 +143,9 @@ class Law:
             case "gaussian":
                 return np.asarray(np.square(y - mu), np.float64)
             case "binomial":
+                yes = y == 1
+                if np.all(yes | (y == 0)):  # no share: one logarithm a row
+                    return -2 * _xlogy(1.0, np.where(yes, mu, at.rest))
                 return 2 * (_xlogy(y, y) - _xlogy(y, mu) + _xlogy(1 - y, 1 - y) - _xlogy(1 - y, at.rest))
             case "poisson":
                 return 2 * (_xlogy(y, y) - _xlogy(y, mu) - (y - mu))

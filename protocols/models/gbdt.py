@@ -25,11 +25,10 @@ from protocols.models import binning, design, fixedpoint
 from protocols.models.binning import MOST_BINS, Bins, Edges, Places, all_bins, leaves, quantile_edges, searching
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
-from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.modelfile import Tree, Trees
 from protocols.models.saved import left
 from protocols.models.scoring import leaves_of, missing_places, places_of, trees_margin
-from protocols.models.staged import widened
 from protocols.ring import Vector
 from protocols.statistics.question import Names
 from protocols.statistics.rows import Row, significant
@@ -165,18 +164,8 @@ class GbdtPlan:
     def ask(self, state: Boosting) -> GbdtAsk | Done:
         if state.stage == "done":
             return Done()
-        bare = Ask(round=state.round, purpose=state.stage, study=self.study, layout="", chain=state.chain)
-        ask = widened(
-            GbdtAsk,
-            bare,
-            stage=state.stage,
-            edges=state.edges,
-            base=state.base,
-            trees=state.trees,
-            growing=state.growing,
-            nodes=state.asked,
-        )
-        return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
+        named = ("stage", "edges", "base", "trees", "growing")
+        return asked(GbdtAsk, self.study, state, named, self.blocks, purpose=state.stage, nodes=state.asked)
 
     def blocks(self, ask: GbdtAsk) -> tuple[Block, ...]:
         if ask.stage == "leaves":
@@ -209,17 +198,19 @@ class GbdtPlan:
             counts = [np.bincount(each.places(self.dictionary, read)[known], minlength=each.cells) for each in fine]
             return Sums(found | ({"leaves": np.concatenate(counts).astype(np.float64)} if counts else {}))
         every = self.bins(ask.edges)
-        places = places_of(every, self.dictionary, read)[:, known]
+        places = places_of(every, self.dictionary, read)
+        if not known.all():
+            places, yes = places[:, known], yes[known]
         missing = missing_places(every)
         p = expit(trees_margin(ask.trees, ask.base, places, missing))
-        g, h = p - yes[known], np.maximum(p * (1 - p), LEAST_HESSIAN)
+        g, h = p - yes, np.maximum(p * (1 - p), LEAST_HESSIAN)
         number = np.full(len(ask.growing.feature), -1)
         number[list(ask.nodes)] = np.arange(len(ask.nodes))
         node = number[leaves_of(ask.growing, places, missing)]
         inside = node >= 0
-        return Sums(
-            _sums(node[inside], places[:, inside], g[inside], h[inside], [each.cells for each in every], len(ask.nodes))
-        )
+        if not inside.all():
+            node, places, g, h = node[inside], places[:, inside], g[inside], h[inside]
+        return Sums(_sums(node, places, g, h, [each.cells for each in every], len(ask.nodes)))
 
     def encode(self, ask: GbdtAsk, sums: Sums) -> Vector:
         """Errors: `PeerError MODEL_ASK_FOREIGN`."""
@@ -271,7 +262,7 @@ class GbdtPlan:
                 ]
                 held.append(_node(sibling, *rest))
         growing, last = _Growing(state.growing, self.question), state.level + 1 >= self.question.depth
-        asked: list[tuple[int, Node | None, int | None]] = []
+        open_: list[tuple[int, Node | None, int | None]] = []
         for each in sorted(held, key=lambda one: one.node):
             split = self._best(each, self.bins(state.edges))
             if split is None:
@@ -283,10 +274,10 @@ class GbdtPlan:
                 if sums[2] >= 2 * self.least_rows
             ]
             if wide and not last:
-                asked.append((wide[0], each if len(wide) == 2 else None, wide[1] if len(wide) == 2 else None))
+                open_.append((wide[0], each if len(wide) == 2 else None, wide[1] if len(wide) == 2 else None))
         tree = growing.tree()
-        if asked:
-            nodes, parents, siblings = (tuple(each) for each in zip(*asked, strict=True))
+        if open_:
+            nodes, parents, siblings = (tuple(each) for each in zip(*open_, strict=True))
             update = {
                 "growing": tree,
                 "level": state.level + 1,
@@ -353,7 +344,8 @@ def _sums(node: Places, places: Places, g: Reals, h: Reals, cells: Sequence[int]
 
 
 def _node(number: int, g: Reals, h: Reals, n: Reals) -> Node:
-    return Node(node=number, g=tuple(g.tolist()), h=tuple(h.tolist()), n=tuple(n.tolist()))
+    """Of sums that were decoded: finite numbers, which are not looked at one by one."""
+    return Node.model_construct(node=number, g=tuple(g.tolist()), h=tuple(h.tolist()), n=tuple(n.tolist()))
 
 
 def _split(feature: int, sums: Reals, question: Gbdt, least: float) -> Split | None:

@@ -31,7 +31,7 @@ from protocols.models.glm_keys import Glm as Glm
 from protocols.models.glm_keys import Ridge as Ridge
 from protocols.models.glm_keys import Sparse as Sparse
 from protocols.models.glm_keys import check, of_cities
-from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, asked, chained
 from protocols.models.newton import MOST_STEPS as MOST_STEPS
 from protocols.models.newton import NEAR, PERFECT, SMALL_STEP, Places, Stop
 from protocols.models.newton import Fitting as Fitting
@@ -129,24 +129,11 @@ class GlmPlan:
         """Errors: `ConfigError MODEL_PRECISION` where a block would be too coarse."""
         if state.purpose == "done":
             return Done()
-        bare = Ask(
-            round=state.round,
-            purpose=state.purpose,
-            study=self.study,
-            layout="",
-            chain=state.chain,
-            columns=state.columns,
-            point=state.point,
-            null=state.null,
-            observed=state.observed,
-            places=state.places,
-            shape=state.shape,
-            inverse=state.inverse,
-        )
-        if state.purpose == "influence":
-            inverse, variances = GlmAnswer(self.city, self.confidence, self.labels).around(state)
-            bare = bare.model_copy(update={"inverse": inverse, "between": variances})
-        return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
+        named = ("purpose", "columns", "point", "null", "observed", "places", "shape", "inverse")
+        if state.purpose != "influence":
+            return asked(Ask, self.study, state, named, self.blocks)
+        inverse, variances = GlmAnswer(self.city, self.confidence, self.labels).around(state)
+        return asked(Ask, self.study, state, named[:-1], self.blocks, inverse=inverse, between=variances)
 
     def constants(self, state: Fitting) -> Constants:
         return Constants(self.question.city_effects, state.places)
@@ -164,8 +151,8 @@ class GlmPlan:
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
         found = fixedpoint.decode(blocks, total)
         rounding = {each.name: found.parts * each.rounding for each in blocks}
-        asked = {name: getattr(ask, name) for name in ("columns", "point", "null", "shape", "inverse")}
-        state = state.model_copy(update={"round": state.round + 1, "chain": chained(state.chain, ask, total), **asked})
+        with_ = {name: getattr(ask, name) for name in ("columns", "point", "null", "shape", "inverse")}
+        state = state.model_copy(update={"round": state.round + 1, "chain": chained(state.chain, ask, total), **with_})
         match ask.purpose:
             case "standardise":
                 return self._on_moments(state, found, rounding)

@@ -21,7 +21,7 @@ from protocols.models.fixedpoint import Block, Reals, TooCoarse
 from protocols.models.glm_keys import Glm
 from protocols.models.interface import Ask, Sums, layout_digest
 from protocols.models.newton import square
-from protocols.models.rows import Rows, Used, null
+from protocols.models.rows import Rows, Used, in_pieces, null
 from protocols.ring import Vector
 
 
@@ -184,6 +184,11 @@ class GlmCity:
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         """Float64 sums over the rows of a batch. Pre-condition: the ask follows from the study and its totals (`protect.follows`)."""
+        if self.scope != "rows":
+            return self._measured(ask, read, rows)
+        return in_pieces(self.reading.variables, read, rows, lambda near, size: self._measured(ask, near, size))
+
+    def _measured(self, ask: Ask, read: Read, rows: int) -> Sums:
         used = self.reading.used(read, rows)
         if ask.purpose == "influence":  # the score and the observed information of its own rows, which stay
             return self._evaluated(ask.model_copy(update={"purpose": "step", "observed": True, "inverse": ()}), used)

@@ -24,7 +24,7 @@ from protocols.errors import ConfigError, HpfedError, PeerError
 from protocols.models import surrogate
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import Block
-from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.question import ManyRounds, Setting
 from protocols.ring import Vector
 from protocols.statistics import intervals, marks, measures
@@ -236,10 +236,7 @@ class Clustering:
         if state.settled or state.round > self.question.rounds:
             return Done()
         purpose = CENTRES if state.round else PAIRS
-        ask = Ask(
-            round=state.round, purpose=purpose, study=self.setting.study, layout="", chain=state.chain, point=state.centres
-        )  # fmt: skip
-        return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
+        return asked(Ask, self.setting.study, state, (), self.blocks, purpose=purpose, point=state.centres)
 
     def tell(self, state: Clusters, ask: Ask, total: Vector) -> Clusters:
         """Errors: `PeerError MODEL_NOT_REPLAYABLE` if the ask does not follow from the state."""

@@ -21,7 +21,7 @@ from protocols.models.design import Columns, Design, Flags, Moments, Numbers
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
 from protocols.models.glm import MOST_ERROR
 from protocols.models.glm_answer import MOST_LEFT_OUT, WIDE_ERROR
-from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.newton import MOST_STEPS, SMALL_STEP, Fitting, Limits
 from protocols.ring import Vector
 
@@ -156,17 +156,7 @@ class LikelihoodPlan:
         """Errors: `ConfigError MODEL_PRECISION` where a block would be too coarse."""
         if state.purpose == "done":
             return Done()
-        bare = Ask(
-            round=state.round,
-            purpose=state.purpose,
-            study=self.study,
-            layout="",
-            chain=state.chain,
-            columns=state.columns,
-            point=state.point,
-            places=state.places,
-        )
-        return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
+        return asked(Ask, self.study, state, ("purpose", "columns", "point", "places"), self.blocks)
 
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         """Errors: `ConfigError MODEL_PRECISION`, naming the column with the widest public range."""
@@ -233,8 +223,8 @@ class LikelihoodPlan:
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
         found = fixedpoint.decode(blocks, total)
         rounding = {each.name: found.parts * each.rounding for each in blocks}
-        asked = {"columns": ask.columns, "point": ask.point}
-        state = state.model_copy(update={"round": state.round + 1, "chain": chained(state.chain, ask, total), **asked})
+        with_ = {"columns": ask.columns, "point": ask.point}
+        state = state.model_copy(update={"round": state.round + 1, "chain": chained(state.chain, ask, total), **with_})
         if ask.purpose == "standardise":
             return self._on_moments(state, found, rounding)
         if found.overflow:

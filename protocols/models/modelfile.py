@@ -26,6 +26,7 @@ from protocols.yamltext import Document, Faults, Flag, Real, Record, Whole, fit
 FORMAT: Final = "hpf-model@1"
 MOST_BYTES: Final = 32 << 20
 MOST_BANDS: Final = 10
+MOST_LEAVES: Final = 64
 Reals: TypeAlias = Edges
 Wholes: TypeAlias = tuple[Whole, ...]
 Flags: TypeAlias = tuple[Flag, ...]
@@ -186,6 +187,8 @@ class Tree(Record):
         ]
         if size == 0 or any(len(each) != size for each in lists) or sorted(children) != list(range(1, size)):
             raise Faults([((), Both("不是一棵树", "is not a tree"))])
+        if size > 2 * MOST_LEAVES - 1:
+            raise Faults([((), Both(f"叶子多于 {MOST_LEAVES} 个", f"has more than {MOST_LEAVES} leaves"))])
         if any(min(self.left[number], self.right[number]) <= number for number in inner):
             raise Faults([(("left",), Both("子节点须排在父节点之后", "must come after their parent"))])
         return self
@@ -201,6 +204,8 @@ class Trees(Record):
 
     @model_validator(mode="after")
     def _known(self) -> "Trees":
+        if any(each.special for each in self.features):
+            raise Faults([(("features",), Both("不可有特殊值", "cannot have special values"))])
         for number, tree in enumerate(self.trees):
             for feature, place in zip(tree.feature, tree.bin, strict=True):
                 if feature >= len(self.features) or (feature >= 0 and not 0 < place <= self.features[feature].values):

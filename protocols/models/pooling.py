@@ -25,7 +25,7 @@ from protocols.models.design import Columns, Numbers
 from protocols.models.fixedpoint import Block, Reals, Total
 from protocols.models.glm import GlmPlan
 from protocols.models.glm_answer import WIDE_ERROR
-from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.newton import FAR
 from protocols.models.rows import Used
 from protocols.ring import Vector
@@ -89,17 +89,7 @@ class PooledPlan:
     def ask(self, state: Pooling) -> Ask | Done:
         if state.purpose == "done":
             return Done()
-        bare = Ask(
-            round=state.round,
-            purpose=state.purpose,
-            study=self.study,
-            layout="",
-            chain=state.chain,
-            columns=state.columns,
-            point=state.unit,
-            between=state.between,
-        )
-        return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
+        return asked(Ask, self.study, state, ("purpose", "columns", "between"), self.blocks, point=state.unit)
 
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         if ask.purpose == "standardise":
@@ -138,7 +128,7 @@ class PooledPlan:
 
     def _local(self, columns: Columns, used: Used) -> tuple[Reals, Reals, Reals] | None:
         """Coefficients of x in the units of `_units`, their variances, and how weights are spread over rows. None if there is no fit."""
-        law, z = self.inner.law, columns.standardised(used.matrix)
+        law, z = self.inner.law, np.ascontiguousarray(columns.standardised(used.matrix))
         n, p = len(used.y), z.shape[1]
         weight, total = used.weight, float(used.weight.sum())
         y = float(weight @ used.y)

@@ -10,7 +10,7 @@ coefficient's own error is (docs/adr/0081). Steps use the information of a made-
 is no line search and no stop that data decide. The estimate is the mean of where the last three scores point, each by its budget.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -25,10 +25,11 @@ from protocols.models import design, private_answer, saved
 from protocols.models.design import Columns, Design, Flags, Numbers, Piece
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Glm, GlmPlan
-from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, chained, layout_digest
+from protocols.models.interface import Ask, Done, Draw, Result, Seen, Sums, agrees, asked, chained, layout_digest
 from protocols.models.modelfile import Linear, Weight
 from protocols.models.private_answer import DIAGONAL, Curve, Population, Released
 from protocols.models.question import Setting
+from protocols.models.rows import in_pieces
 from protocols.ring import Vector
 from protocols.yamltext import Record, Whole
 
@@ -295,18 +296,8 @@ class PrivatePlan:
     def ask(self, state: PrivateFit) -> PrivateAsk | Done:
         if state.round >= len(self.purposes):
             return Done()
-        bare = PrivateAsk(
-            round=state.round,
-            purpose=self.purposes[state.round],
-            study=self.setting.study,
-            layout="",
-            chain=state.chain,
-            columns=state.columns,
-            point=state.point,
-            outcome=state.outcome,
-            whiten=state.whiten,
-        )
-        return bare.model_copy(update={"layout": layout_digest(self.blocks(bare))})
+        named, purpose = ("columns", "point", "outcome", "whiten"), self.purposes[state.round]
+        return asked(PrivateAsk, self.setting.study, state, named, self.blocks, purpose=purpose)
 
     def blocks(self, ask: Ask) -> tuple[Block, ...]:
         return tuple(Block(name, cells) for name, cells in self._cells(ask.purpose))
@@ -321,10 +312,16 @@ class PrivatePlan:
 
     def measure(self, ask: PrivateAsk, read: Read, rows: int) -> Sums:
         """Whole numbers, which float64 adds exactly."""
+        names = (*self.design.variables, self.question.outcome)
+        return in_pieces(names, read, rows, lambda near, size: self._of_rows(ask, near, size))
+
+    def _of_rows(self, ask: PrivateAsk, read: Read, rows: int) -> Sums:
         matrix, whole = self.design.matrix(read, rows)
         whole &= read(self.question.outcome).known
         low, high = (np.array([getattr(piece, end) for piece in self.design.pieces]) for end in ("low", "high"))
-        x = np.clip(np.nan_to_num(matrix[whole]), low, high)
+        x = matrix if whole.all() else matrix.T[:, whole].T
+        np.nan_to_num(x, copy=False)
+        np.clip(x, low, high, out=x)
         y = design.amounts(self.dictionary, self.question.outcome, read(self.question.outcome))[whole]
         y = np.clip(np.nan_to_num(y), self.plain.outcome.low, self.plain.outcome.high)
         if ask.purpose == MOMENTS:
@@ -349,7 +346,8 @@ class PrivatePlan:
         outcome = np.rint(np.clip(y, 0, 1) * self.counted).sum()
         if self.gaussian:
             z = np.column_stack([z, np.clip(y, -OUTCOME, OUTCOME)])
-        whole = np.rint(z * factor[:, None] * (1 << GRID))
+        whole = z * (factor * (1 << GRID))[:, None]
+        np.rint(whole, out=whole)
         square = (whole.T @ whole)[np.triu_indices(self.wide)]
         beside = [len(z) * self.counted, left_out * self.counted, *([] if self.gaussian else [outcome])]
         return Sums({"cells": square, "beside": np.array(beside, np.float64)})
@@ -395,9 +393,9 @@ class PrivatePlan:
         expected = self.ask(state)
         if isinstance(expected, Done) or not agrees(ask, expected) or len(total) != self.length(ask):
             raise PeerError("MODEL_NOT_REPLAYABLE", round=ask.round)
-        asked = {"columns": ask.columns, "point": ask.point, "outcome": ask.outcome, "whiten": ask.whiten}
+        with_ = {"columns": ask.columns, "point": ask.point, "outcome": ask.outcome, "whiten": ask.whiten}
         after = {"round": state.round + 1, "chain": chained(state.chain, ask, total)}
-        state = state.model_copy(update={**asked, **after})
+        state = state.model_copy(update={**with_, **after})
         cells = total.astype(np.float64)
         if ask.purpose == MOMENTS:
             return self._on_moments(state, dict(zip(self._measured, cells / (1 << UNITS[MOMENTS]), strict=True)))
@@ -558,11 +556,16 @@ class PrivatePlan:
 def plan(plain: GlmPlan, setting: Setting, name: str) -> PrivatePlan:
     """Errors: `ConfigError MODEL_DP_TOO_NOISY` where the noise is known, and even with all rows that cities can have it is too much."""
     made = PrivatePlan(plain, setting, name)
-    rows = setting.cities * setting.most_rows
-    ratio = made.ratio(rows)
-    if ratio is not None and ratio > TOO_NOISY:
-        raise too_noisy(name, ratio, rows)
+    worth(name, made.ratio, setting)
     return made
+
+
+def worth(name: str, ratio: Callable[[float], float | None], setting: Setting) -> None:
+    """Errors: `ConfigError MODEL_DP_TOO_NOISY` as `plan`, by the ratio for so many rows."""
+    rows = setting.cities * setting.most_rows
+    found = ratio(rows)
+    if found is not None and found > TOO_NOISY:
+        raise too_noisy(name, found, rows)
 
 
 def too_noisy(name: str, ratio: float, rows: int) -> ConfigError:

@@ -1,17 +1,20 @@
 """From the rows of one city to the numbers that a regression adds up. Nothing here sees another city."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
-from protocols.dictionary import Dictionary, Read
+from protocols.dictionary import Column, Dictionary, Read
 from protocols.models import design
 from protocols.models.design import Design, Flags, Piece
 from protocols.models.families import Law
 from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Sums
 from protocols.yamltext import Record
+
+NEAR: Final = 1 << 14  # rows of a piece
 
 
 class Weights(Record):
@@ -51,6 +54,16 @@ class Rows:
     weights: Weights | None = None
     cluster: str = ""
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What is read."""
+        beside = (
+            *(self.offset.variables if self.offset else ()),
+            self.weights.of if self.weights else "",
+            self.cluster,
+        )
+        return tuple(dict.fromkeys((self.outcome.name, *self.design.variables, *(name for name in beside if name))))
+
     def used(self, read: Read, rows: int) -> Used:
         matrix, whole = self.design.matrix(read, rows)
         name = self.outcome.name
@@ -70,9 +83,10 @@ class Rows:
             whole &= read(self.cluster).known
         left_out = int(rows - whole.sum())
         kept: Flags = whole & (frequency > 0) & (analytic > 0)  # a row of no weight is none
-        return Used(
-            matrix[kept], y[kept], offset[kept], frequency[kept], (frequency * analytic)[kept], cluster[kept], left_out
-        )
+        weight = frequency * analytic
+        if kept.all():
+            return Used(matrix, y, offset, frequency, weight, cluster, left_out)
+        return Used(matrix.T[:, kept].T, y[kept], offset[kept], frequency[kept], weight[kept], cluster[kept], left_out)
 
     def moments(self, used: Used, outcome: Reals) -> Sums:
         """Round 0. outcome: what is added up of it."""
@@ -88,6 +102,21 @@ class Rows:
                 "outcome": outcome,
             }
         )
+
+
+def in_pieces(names: Sequence[str], read: Read, rows: int, measure: Callable[[Read, int], Sums]) -> Sums:
+    """What is measured of rows that may be cut anywhere, added up over pieces that stay near the processor. names: what is read."""
+    if rows <= NEAR:
+        return measure(read, rows)
+    held = {name: read(name) for name in names}
+    found: Sums | None = None
+    for first in range(0, rows, NEAR):
+        part = slice(first, first + NEAR)
+        near = {name: Column(each.values[part], each.known[part]) for name, each in held.items()}
+        sums = measure(near.__getitem__, min(NEAR, rows - first))
+        found = sums if found is None else found + sums
+    assert found is not None  # noqa: S101 there are rows
+    return found
 
 
 def null(law: Law, constant: float, used: Used) -> Reals:

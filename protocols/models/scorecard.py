@@ -4,66 +4,50 @@ Leaves the city: rows by leaf of the public range, for numbers whose edges are n
 features in one vector (one round); then the rounds of a model of the weights of evidence (`glm.py`). One holder moves one cell of each
 feature by 1.
 
-woe of a bin: ln of its share of the others (non-events) over its share of the events, so that every coefficient of the event's log odds is
-negative where the card is right. A bin that lacks a class has 0.5 added to both, and is marked.
-
-Source: N. Siddiqi, Credit Risk Scorecards, chapters 6 and 7.
+What counts mean, and how points are made of them, stands in `evidence.py`; the same in mode dp in `private_card.py`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from pydantic import Field
 
-from protocols.dictionary import MISSING, Column, Dictionary, Read
+from protocols.dictionary import Column, Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import binning, design, fixedpoint, glm
-from protocols.models.answer import Cause, Fit, published
+from protocols.models import binning, design, evidence, fixedpoint, glm
+from protocols.models.answer import Cause, Coefficient, Fit, published
 from protocols.models.binning import MOST_BINS, Bins, Edges, all_bins, leaves, quantile_edges, searching
+from protocols.models.evidence import LEAST_CLASS, LEAST_VALUE, Binned, Poor
 from protocols.models.fixedpoint import HEADER, Block, Reals, Total
 from protocols.models.glm import Fitting, Glm, GlmPlan, Limits
-from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, chained, layout_digest
-from protocols.models.modelfile import Card, CardBin, CardFeature, Points, Weight
-from protocols.models.optimal import Division, Least, Trend, division
+from protocols.models.interface import Ask, Done, Result, Seen, Sums, agrees, asked, chained, layout_digest
+from protocols.models.modelfile import Card, Points, Weight
+from protocols.models.optimal import Trend
 from protocols.models.saved import left
 from protocols.models.staged import plain, widened
 from protocols.ring import Vector
 from protocols.statistics.question import Names
-from protocols.statistics.rows import Row, significant
+from protocols.statistics.rows import significant
 from protocols.yamltext import Flag, Record, Whole
 
 MOST_ROUNDS: Final = 40
-LEAST_SHARE: Final = 0.05
-LEAST_CLASS: Final = 20
-LEAST_VALUE: Final = 0.02
-LEAST_TOLD: Final = 10  # rows of a bin of the missing that has weight and is shown
-Counts = tuple[Whole, ...]
 Stage = Literal["leaves", "histogram", "fit", "done"]
 
 
 class Scorecard(Record):
-    """The keys of a question `kind: scorecard`. bins: pre-bins of a number, or edges by name, others 20 of equal shares. trend: of the
-    event's share from bin to bin of a number, for all or by name."""
+    """The keys of a question `kind: scorecard`. bins: pre-bins of a number, or edges by name, others 20 of equal shares. special: by
+    name, codes or numbers that have one bin of their own. trend: of the event's share from bin to bin of a number, for all or by name."""
 
     outcome: str
     features: Annotated[Names, Field(min_length=1)]
     bins: Annotated[Whole, Field(ge=2, le=MOST_BINS)] | dict[str, Edges] = 20
+    special: dict[str, Names] = Field(default_factory=dict)
     trend: Trend | dict[str, Trend] = "auto"
     points: Points = Points()
     drop_wrong_sign: Flag = False
-
-
-class Binned(Record):
-    """A feature in its bins. place: of each pre-bin, the missing last, its bin; events, others: of each bin, the missing last."""
-
-    bins: Bins
-    place: Counts
-    events: Counts
-    others: Counts
 
 
 class CardAsk(Ask):
@@ -74,8 +58,8 @@ class CardAsk(Ask):
     binned: tuple[Binned, ...] = ()
 
 
-class Carding(Record):
-    """The state between two rounds. histogram: events, then others, of all pre-bins. left_out, wrong: features, with why."""
+class CardState(Record):
+    """The state between two rounds, in both modes. poor, wrong: features, with why."""
 
     round: Whole = 0
     chain: str
@@ -85,8 +69,11 @@ class Carding(Record):
     values: dict[str, float] = Field(default_factory=dict)
     rows: Whole = 0
     unknown: Whole = 0
-    poor: dict[str, Literal["value", "bins"]] = Field(default_factory=dict)
+    poor: dict[str, Poor] = Field(default_factory=dict)
     wrong: tuple[str, ...] = ()
+
+
+class Carding(CardState):
     fit: Fitting | None = None
     cause: Cause | Literal["rounds"] = ""
 
@@ -106,63 +93,6 @@ class CardAnswer:
     rows: int
     unknown: int
     rounds: int
-
-
-# --- what counts mean
-
-
-def evidence(events: Sequence[int], others: Sequence[int]) -> tuple[Reals, Reals, tuple[bool, ...]]:
-    """Of each bin, the missing last: woe, its part of the information value, and whether 0.5 was added. The missing count where they are
-    told; they have no weight where there are fewer than 10."""
-    e, o = np.array(events, np.float64), np.array(others, np.float64)
-    told = np.append(np.ones(len(e) - 1, bool), e[-1] + o[-1] >= LEAST_TOLD)
-    adjusted = told & ((e == 0) | (o == 0))
-    half = np.where(adjusted, 0.5, 0.0)
-    p, q = (e + half) / e.sum(), (o + half) / o.sum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        woe = np.where(told, np.log(q / p), 0.0)
-    return woe, np.where(told, (q - p) * woe, 0.0), tuple(bool(each) for each in adjusted)
-
-
-def binned(bins: Bins, events: Reals, others: Reals, trend: Trend) -> tuple[Binned | None, float]:
-    """The best bins of a feature and its information value; no bins where fewer than two have enough. events, others: of its pre-bins.
-
-    Codes are divided in the order of their share of events, where every union of neighbours keeps the order.
-    """
-    e, o = events[:-1], others[:-1]
-    least = Least(LEAST_SHARE * float(events.sum() + others.sum()), LEAST_CLASS, LEAST_CLASS)
-    order = np.arange(bins.values)
-    if bins.codes:
-        pooled = e.sum() / max(e.sum() + o.sum(), 1.0)
-        share = np.where(e + o > 0, e / np.maximum(e + o, 1), pooled)  # a code of nobody stands in the middle
-        order = np.argsort(share, kind="stable")
-    found: Division | None = division(e[order], o[order], least, "none" if bins.codes else trend)
-    if found is None or len(found.starts) < 2:
-        return None, 0.0
-    place = np.zeros(bins.cells, np.intp)
-    place[order] = np.searchsorted(np.array(found.starts), np.arange(bins.values), side="right") - 1
-    place[-1] = len(found.starts)
-    sums = [np.bincount(place, weights=each, minlength=len(found.starts) + 1) for each in (events, others)]
-    inside = [tuple(int(each) for each in counts) for counts in sums]
-    made = Binned(bins=bins, place=tuple(place.tolist()), events=inside[0], others=inside[1])
-    return made, float(evidence(made.events, made.others)[1].sum())
-
-
-def _labels(of: Binned) -> tuple[str, ...]:
-    """Of each bin: its codes, or its interval; the missing last."""
-    bins, inside = of.bins, max(of.place)
-    if bins.codes:
-        joined = [
-            ", ".join(c for c, at in zip(bins.codes, of.place, strict=False) if at == number)
-            for number in range(inside)
-        ]
-        return (*joined, MISSING)
-    edges = [
-        edge
-        for edge, (at, after) in zip(bins.edges, zip(of.place, of.place[1:], strict=False), strict=False)
-        if at != after
-    ]
-    return (*binning.labels(edges), MISSING)
 
 
 # --- the plan
@@ -186,11 +116,13 @@ class ScorecardPlan:
 
     @property
     def most_cells(self) -> int:
-        searched = 2 + len(self.searched) * (binning.LEAVES + 1)
-        cells = sum(len(self.dictionary.codes(name)) or MOST_BINS for name in self.question.features)
+        searched = 1 + sum(each.cells for each in self.leaves)
         p = 1 + len(self.question.features)
         fitting = 2 * (p * (p + 1) // 2 + p + 8) + 4 * p
-        return HEADER + max(searched, 1 + 2 * (cells + len(self.question.features)), fitting)
+        return HEADER + max(searched, 1 + 2 * sum(map(self._most_bins, self.question.features)), fitting)
+
+    def _most_bins(self, name: str) -> int:
+        return (len(self.dictionary.codes(name)) or MOST_BINS) + 1 + bool(self.question.special.get(name))
 
     @property
     def scope(self) -> str:
@@ -209,7 +141,12 @@ class ScorecardPlan:
         return searching(self.question.features, self.written, self.dictionary)
 
     def bins(self, edges: Mapping[str, Edges]) -> tuple[Bins, ...]:
-        return all_bins(self.question.features, self.written, edges, self.dictionary)
+        return all_bins(self.question.features, self.written, edges, self.dictionary, self.question.special)
+
+    @cached_property
+    def leaves(self) -> tuple[Bins, ...]:
+        """Of the features whose edges are to be found."""
+        return tuple(leaves(self.dictionary, name, self.question.special.get(name, ())) for name in self.searched)
 
     # --- what is asked
 
@@ -221,17 +158,14 @@ class ScorecardPlan:
         if state.stage == "done":
             return Done()
         if state.stage == "fit" and state.fit is not None:
-            asked = self._logit(state.binned).ask(state.fit)
-            return asked if isinstance(asked, Done) else widened(CardAsk, asked, stage="fit", binned=state.binned)
-        bare = Ask(round=state.round, purpose=state.stage, study=self.study, layout="", chain=state.chain)
-        ask = widened(CardAsk, bare, stage=state.stage, edges=state.edges)
-        return ask.model_copy(update={"layout": layout_digest(self.blocks(ask))})
+            of_fit = self._logit(state.binned).ask(state.fit)
+            return of_fit if isinstance(of_fit, Done) else widened(CardAsk, of_fit, stage="fit", binned=state.binned)
+        return asked(CardAsk, self.study, state, ("stage", "edges"), self.blocks, purpose=state.stage)
 
     def blocks(self, ask: CardAsk) -> tuple[Block, ...]:
         match ask.stage:
             case "leaves":
-                cells = sum(leaves(self.dictionary, name).cells for name in self.searched)
-                return (Block("unknown", 1), Block("leaves", cells))
+                return (Block("unknown", 1), Block("leaves", sum(each.cells for each in self.leaves)))
             case "histogram":
                 cells = sum(each.cells for each in self.bins(ask.edges))
                 return (Block("unknown", 1), Block("events", cells), Block("others", cells))
@@ -246,17 +180,21 @@ class ScorecardPlan:
 
     def _logit(self, features: Sequence[Binned]) -> GlmPlan:
         """The model of the weights of evidence, over a dictionary of its own. Errors: `PeerError MODEL_ASK_FOREIGN` without features."""
-        if not features:
-            raise PeerError("MODEL_ASK_FOREIGN")
-        variables: dict[str, object] = {_EVENT: {"type": "boolean"}}
+        variables: dict[str, dict[str, object]] = {}
         for each in features:
-            woe, _, _ = evidence(each.events, each.others)
+            woe, _, _ = each.evidence()
             ends = [f"{np.floor(woe.min() * 8) / 8 - 0.125:.3f}", f"{np.ceil(woe.max() * 8) / 8 + 0.125:.3f}"]
             variables[each.bins.name] = {"type": "number", "range": ends}
-        tree = {"dictionary": "weights-of-evidence", "version": 1, "variables": variables}
-        terms = tuple(each.bins.name for each in features)
+        return self.logit(variables)
+
+    def logit(self, variables: Mapping[str, Mapping[str, object]]) -> GlmPlan:
+        """The model of columns of these entries of a dictionary. Errors: `PeerError MODEL_ASK_FOREIGN` without any."""
+        if not variables:
+            raise PeerError("MODEL_ASK_FOREIGN")
+        entries = {EVENT: {"type": "boolean"}, **variables}
+        tree = {"dictionary": "weights-of-evidence", "version": 1, "variables": entries}
         return glm.plan(
-            Glm(family="binomial", outcome=_EVENT, terms=terms, collinear="drop"),
+            Glm(family="binomial", outcome=EVENT, terms=tuple(variables), collinear="drop"),
             Dictionary.model_validate(tree, strict=False),
             self.cities,
             self.most_rows,
@@ -268,21 +206,30 @@ class ScorecardPlan:
     # --- in a city
 
     def measure(self, ask: CardAsk, read: Read, rows: int) -> Sums:
+        if ask.stage == "fit":
+            return self._logit(ask.binned).measure(plain(ask), self.columns(ask.binned, read, rows).__getitem__, rows)
+        return self.counted(ask.stage, ask.edges, read, rows)
+
+    def columns(self, features: Sequence[Binned], read: Read, rows: int, sd: float = 0.0) -> dict[str, Column]:
+        """The outcome, and the weight of evidence of each row in each feature."""
+        found = {EVENT: read(self.question.outcome)}
+        for each in features:
+            woe, _, _ = each.evidence(sd)
+            place = each.bins.places(self.dictionary, read)
+            found[each.bins.name] = Column(woe[np.array(each.place)][place], np.ones(rows, bool))
+        return found
+
+    def counted(self, stage: Stage, edges: Mapping[str, Edges], read: Read, rows: int) -> Sums:
+        """Rows by leaf, or by pre-bin and class."""
         outcome = read(self.question.outcome)
         known = outcome.known
-        if ask.stage == "fit":
-            columns = {_EVENT: outcome}
-            for each in ask.binned:
-                woe, _, _ = evidence(each.events, each.others)
-                place = each.bins.places(self.dictionary, read)
-                columns[each.bins.name] = Column(woe[np.array(each.place)][place], np.ones(rows, bool))
-            return self._logit(ask.binned).measure(plain(ask), columns.__getitem__, rows)
         unknown = {"unknown": np.array([float(rows - known.sum())])}
-        if ask.stage == "leaves":
-            found = [self._counted(leaves(self.dictionary, name), read, known) for name in self.searched]
-            return Sums(unknown | {"leaves": np.concatenate(found)})
+        if stage == "leaves":
+            return Sums(
+                unknown | {"leaves": np.concatenate([self._counted(each, read, known) for each in self.leaves])}
+            )
         yes = known & (outcome.values != 0)
-        every = self.bins(ask.edges)
+        every = self.bins(edges)
         events, others = (
             np.concatenate([self._counted(each, read, of) for each in every]) for of in (yes, known & ~yes)
         )
@@ -318,37 +265,23 @@ class ScorecardPlan:
 
     def _on_leaves(self, state: Carding, found: Total) -> Carding:
         edges, at = {}, 0
-        for name in self.searched:
-            fine = leaves(self.dictionary, name)
-            edges[name] = quantile_edges(fine.edges, found["leaves"][at : at + fine.values], self.prebins)
+        for fine in self.leaves:
+            edges[fine.name] = quantile_edges(fine.edges, found["leaves"][at : at + fine.values], self.prebins)
             at += fine.cells
         return state.model_copy(update={"stage": "histogram", "edges": edges})
 
     def _on_histogram(self, state: Carding, found: Total) -> Carding:
-        every = self.bins(state.edges)
-        ends = np.cumsum([each.cells for each in every])[:-1]
-        events, others = (np.split(found[name], ends) for name in ("events", "others"))
-        rows, yes = int(events[0].sum() + others[0].sum()), int(events[0].sum())
-        least = self.limits.events_per_column * 2
-        if min(yes, rows - yes) < max(least, LEAST_CLASS):
-            raise ConfigError(
-                "MODEL_TOO_FEW_EVENTS", name=self.question.outcome, least=max(least, LEAST_CLASS), columns=2
-            )
-        kept, values, poor = [], {}, {}
-        for bins, e, o in zip(every, events, others, strict=True):
-            given = self.question.trend
-            made, value = binned(bins, e, o, given.get(bins.name, "auto") if isinstance(given, dict) else given)
-            values[bins.name] = value
-            if made is None:
-                poor[bins.name] = "bins"
-            elif value < LEAST_VALUE:
-                poor[bins.name] = "value"
-            else:
-                kept.append(made)
+        counts = (found["events"], found["others"])
+        cells = self.bins(state.edges)[0].cells  # every row has a place in the first feature
+        yes, no = (int(each[:cells].sum()) for each in counts)
+        least = max(self.limits.events_per_column * 2, LEAST_CLASS)
+        if min(yes, no) < least:
+            raise ConfigError("MODEL_TOO_FEW_EVENTS", name=self.question.outcome, least=least, columns=2)
+        kept, values, poor = evidence.chosen(self.bins(state.edges), counts, self.question.trend)
         if not kept:
             raise ConfigError("MODEL_NO_FEATURE", least=f"{LEAST_VALUE:g}")
-        update = {"rows": rows, "unknown": int(found.number("unknown")), "values": values, "poor": poor}
-        return self._fitting(state.model_copy(update=update), tuple(kept))
+        update = {"rows": yes + no, "unknown": int(found.number("unknown")), "values": values, "poor": poor}
+        return self._fitting(state.model_copy(update=update), kept)
 
     def _fitting(self, state: Carding, features: tuple[Binned, ...]) -> Carding:
         first = self._logit(features).start().model_copy(update={"round": state.round, "chain": state.chain})
@@ -380,7 +313,7 @@ class ScorecardPlan:
         """Once the bins are counted: the thinnest class of a bin, and a coefficient for each feature."""
         if not state.binned:
             return None
-        smallest = min(min(each.events[:-1] + each.others[:-1]) for each in state.binned)
+        smallest = min(min(each.events[: -each.bins.apart] + each.others[: -each.bins.apart]) for each in state.binned)
         return Seen(state.rows, 1 + len(state.binned), state.rows, smallest)
 
     # --- the answer
@@ -400,10 +333,15 @@ class ScorecardPlan:
             "wrong_sign": list(found.wrong),
         }
         if found.card is None:
-            return Result(rows=tuple(_values(found)), fit=said | {"obs_status": "x"})
+            return Result(rows=tuple(evidence.value_rows(found.values, found.poor)), fit=said | {"obs_status": "x"})
         names = [each.bins.name for each in found.card.features]
         model = left(names, self.question.outcome, found.card, self.dictionary)
-        rows = (*_values(found), *_weights(found), *_entries(found.card))
+        weights = [_printed(each) for each in found.fit.coefficients[1:]] if found.fit else []
+        rows = (
+            *evidence.value_rows(found.values, found.poor),
+            *evidence.weight_rows(weights, found.wrong),
+            *evidence.entry_rows(found.card),
+        )
         return Result(rows=rows, fit=said, model=model)
 
     def finalize(self, state: Carding) -> CardAnswer:
@@ -422,32 +360,9 @@ class ScorecardPlan:
         )
 
     def _card(self, state: Carding, fit: Fit) -> Card:
-        """Points of a bin: factor (-b woe - (b0 + ln odds0) / m) + base / m, rounded; so m bins add up to the score within m / 2."""
-        estimates = {each.term: each for each in fit.coefficients}
-        features = [each for each in state.binned if each.bins.name in estimates]
-        scale, factor = self.question.points, self.question.points.pdo / log(2)
-        share = (scale.base - factor * (log(scale.odds) + fit.coefficients[0].estimate)) / len(features)
-        made = []
-        for each in features:
-            woe, _, adjusted = evidence(each.events, each.others)
-            points = np.rint(share - factor * estimates[each.bins.name].estimate * woe).astype(np.intp)
-            rows = np.array(each.events) + np.array(each.others)
-            told = [*[True] * (len(rows) - 1), bool(rows[-1] >= LEAST_TOLD)]
-            entries = tuple(
-                CardBin(
-                    label=label,
-                    events=each.events[place] if told[place] else None,
-                    nonevents=each.others[place] if told[place] else None,
-                    woe=float(woe[place]),
-                    points=int(points[place]),
-                    adjusted=adjusted[place],
-                )
-                for place, label in enumerate(_labels(each))
-            )
-            neutral = float(points @ rows / rows.sum())
-            value = state.values[each.bins.name]
-            made.append(CardFeature(bins=each.bins, place=each.place, card=entries, iv=value, neutral=neutral))
-        weights = tuple(
+        named = {each.term for each in fit.coefficients}
+        features = [each for each in state.binned if each.bins.name in named]
+        weights = [
             Weight(
                 term=each.term,
                 columns=() if number == 0 else (each.term,),
@@ -455,47 +370,18 @@ class ScorecardPlan:
                 std_error=each.std_error,
             )
             for number, each in enumerate(fit.coefficients)
-        )
+        ]
         bound = fit.coefficient_error_bound or 0.0
-        return Card(weights=weights, covariance=fit.covariance, error_bound=bound, points=scale, features=tuple(made))
+        return evidence.card(features, weights, fit.covariance, state.values, self.question.points, bound)
 
 
-def _values(found: CardAnswer) -> Iterator[Row]:
-    """The information value of each feature; none (`z`) of one without two bins."""
-    for name, value in found.values.items():
-        told = found.poor.get(name) != "bins"
-        yield Row(
-            "iv", {"feature": name}, estimate=significant(value) if told else None, obs_status="" if told else "z"
-        )
+def _printed(each: Coefficient) -> dict[str, object]:
+    numbers = {"se_sampling": each.std_error, "ci_low": each.ci_low, "ci_high": each.ci_high, "p_value": each.p_value}
+    printed = {name: significant(value) for name, value in numbers.items()}
+    return {"term": each.term, "estimate": significant(each.estimate), "se_noise": 0.0, **printed}
 
 
-def _weights(found: CardAnswer) -> Iterator[Row]:
-    """The coefficient of each feature's weight of evidence."""
-    for each in found.fit.coefficients[1:] if found.fit else ():
-        numbers = {
-            "se_sampling": each.std_error,
-            "ci_low": each.ci_low,
-            "ci_high": each.ci_high,
-            "p_value": each.p_value,
-        }
-        printed: dict[str, Any] = {name: significant(value) for name, value in numbers.items()}
-        status = "u" if each.term in found.wrong else ""
-        estimate = significant(each.estimate)
-        yield Row("weight", {"feature": each.term}, estimate=estimate, se_noise=0.0, **printed, obs_status=status)
-
-
-def _entries(card: Card) -> Iterator[Row]:
-    """Of each bin its events, others, weight of evidence and points."""
-    for feature in card.features:
-        for entry in feature.card:
-            keys, thin = {"feature": feature.bins.name, "bin": entry.label}, entry.events is None
-            for measure, count in (("events", entry.events), ("nonevents", entry.nonevents)):
-                yield Row(measure, keys, estimate=count, conf_status="C" if thin else "")
-            yield Row("woe", keys, estimate=significant(entry.woe), obs_status="u" if entry.adjusted else "")
-            yield Row("points", keys, estimate=entry.points)
-
-
-_EVENT: Final = "event_of_card"
+EVENT: Final = "event_of_card"
 
 
 def plan(
@@ -507,10 +393,11 @@ def plan(
     limits: Limits | None = None,
     confidence: float = 0.95,
 ) -> ScorecardPlan:
-    """Errors: `ConfigError` STUDY_VARIABLE, MODEL_TYPE, STUDY_TWICE, MODEL_BINS, MODEL_TERM_OUTCOME."""
+    """Errors: `ConfigError` STUDY_VARIABLE, MODEL_TYPE, STUDY_TWICE, MODEL_BINS, MODEL_SPECIAL, MODEL_TERM_OUTCOME."""
     made = ScorecardPlan(question, dictionary, cities, most_rows, study, limits or Limits(), confidence)
     design.known(dictionary, question.outcome, ("boolean",), "outcome")
     binning.checked(question.features, made.written, dictionary)
+    binning.special_checked(question.features, question.special, dictionary)
     if question.outcome in question.features:
         raise ConfigError("MODEL_TERM_OUTCOME", name=question.outcome)
     if isinstance(question.trend, dict):

@@ -4,11 +4,11 @@
 otherwise. 3. A number outside the model's range is clipped. 4. A row without a value that the model needs has no score. All are counted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import log
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,13 @@ from protocols.models.modelfile import Card, CardFeature, Linear, Points, Predic
 
 UNKNOWN: Final = "unknown"
 REASONS: Final = 3
+NEAR: Final = 1 << 12  # rows at a time that follow all trees
+WIDTHS: Final[dict[int, type[np.unsignedinteger[Any]]]] = {
+    8: np.uint8,
+    16: np.uint16,
+    32: np.uint32,
+    64: np.uint64,
+}  # by leaves of a tree
 
 
 @dataclass(frozen=True)
@@ -121,13 +128,14 @@ def _linear(fit: Linear, domain: Dictionary, read: Read, rows: int) -> Scores:
     names = [piece.name for piece in design.pieces]
     eta = np.full(rows, fit.weights[0].estimate)
     for weight in fit.weights[1:]:
-        eta += weight.estimate * matrix[:, [names.index(name) for name in weight.columns]].sum(axis=1)
+        at = [names.index(name) for name in weight.columns]
+        eta += weight.estimate * (matrix[:, at[0]] if len(at) == 1 else matrix[:, at].sum(axis=1))
     if fit.offset is not None:
         column, has = Design.of([fit.offset], domain).matrix(read, rows)
         eta, known = eta + column[:, 0], known & has
     law = Law(fit.family, fit.link, fit.alpha or 1.0)
     inside = known if law.link != "inverse" else known & (eta > 0)
-    return Scores(eta, law.mean(np.where(inside, eta, 1.0)).mu, inside)
+    return Scores(eta, law.mu(eta if inside.all() else np.where(inside, eta, 1.0)), inside)
 
 
 # --- scorecards
@@ -167,31 +175,86 @@ def missing_places(features: Sequence[Bins]) -> Places:
 
 
 def places_of(features: Sequence[Bins], dictionary: Dictionary, read: Read) -> Places:
-    """The bin of each row in each feature: features x rows, small numbers, so that comparing a feature with an edge is quick."""
-    return np.stack([each.places(dictionary, read).astype(np.int16) for each in features])
+    """The bin of each row in each feature: features x rows, in numbers of one byte where they have room."""
+    first = features[0].places(dictionary, read)
+    small = max(each.cells for each in features) <= np.iinfo(np.int8).max
+    found = np.empty((len(features), len(first)), np.int8 if small else np.int32)
+    found[0] = first
+    for number, each in enumerate(features[1:], start=1):
+        found[number] = each.places(dictionary, read)
+    return found
 
 
 def leaves_of(tree: Tree, places: Places, missing: Places) -> Places:
     """The node that each row ends in."""
-    return _followed(tree, places, missing, np.arange(len(tree.feature)))
+    nodes, tables = _exits((tree,), tuple(missing.tolist()))
+    found = [nodes[0][each[:, 0]] for each in _ended(tables, places)]
+    return np.concatenate([np.zeros(0, np.intp), *found])
 
 
 def trees_margin(trees: Sequence[Tree], base: float, places: Places, missing: Places) -> Reals:
-    margin = np.full(places.shape[1], base)
-    for tree in trees:
-        margin += _followed(tree, places, missing, np.array(tree.value))
+    """The base and the values of all trees, added in their order."""
+    margin, first = np.full(places.shape[1], base), 0
+    nodes, tables = _exits(tuple(trees), tuple(missing.tolist()))
+    values = [np.array(tree.value)[each] for tree, each in zip(trees, nodes, strict=True)]
+    for ended in _ended(tables, places) if trees else ():
+        part = margin[first : first + len(ended)]
+        for of_tree, nodes_of in zip(values, np.ascontiguousarray(ended.T), strict=True):
+            part += of_tree.take(nodes_of)
+        first += len(ended)
     return margin
 
 
-def _followed(tree: Tree, places: Places, missing: Places, of_node: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What the leaf of each row holds, from the last node to the first: children stand after their parent. Every row is compared at every
-    node, which is quicker than to follow each row."""
-    found: list[npt.NDArray[Any]] = [np.asarray(each) for each in of_node]
-    for node in range(len(tree.feature) - 1, -1, -1):
-        feature = tree.feature[node]
-        if feature >= 0:
-            goes = places[feature] < tree.bin[node]
+Exits: TypeAlias = Mapping[int, npt.NDArray[np.unsignedinteger[Any]]]  # by feature, bins x trees
+
+
+@lru_cache(maxsize=4)  # every batch of a round asks for the same
+def _exits(trees: tuple[Tree, ...], missing: tuple[int, ...]) -> tuple[list[Places], Exits]:
+    """Of each tree its leaves from left to right; and by feature, for each bin, which of them a row there may still end in: one bit each.
+
+    A row that goes right at a node ends in no leaf left of it. Of the leaves that all features leave, it ends in the first.
+    Source: C. Lucchese et al., QuickScorer, SIGIR 2015.
+    """
+    ordered, spans = zip(*(_ordered(tree) for tree in trees), strict=True) if trees else ((), ())
+    most = max(map(len, ordered), default=1)
+    width, kind = next((bits, each) for bits, each in WIDTHS.items() if most <= bits)
+    every = (1 << width) - 1
+    tables: dict[int, Any] = {}
+    for number, (tree, span) in enumerate(zip(trees, spans, strict=True)):
+        for node, (start, end) in span.items():
+            feature = tree.feature[node]
+            bins = np.arange(missing[feature] + 1)
+            if feature not in tables:
+                tables[feature] = np.full((len(bins), len(trees)), every, kind)
+            right = bins >= tree.bin[node]
             if tree.missing_left[node]:
-                goes |= places[feature] == missing[feature]
-            found[node] = np.where(goes, found[tree.left[node]], found[tree.right[node]])
-    return np.broadcast_to(found[0], places.shape[1])
+                right[-1] = False
+            tables[feature][right, number] &= kind(((1 << end) - (1 << start)) ^ every)
+    return [np.array(each, np.intp) for each in ordered], tables or {0: np.full((missing[0] + 1, len(trees)), 1, kind)}
+
+
+def _ordered(tree: Tree) -> tuple[list[int], dict[int, tuple[int, int]]]:
+    """The leaves from left to right; of each inner node, the places of those on its left side, the end not included."""
+    leaves, spans, open_ = list[int](), dict[int, tuple[int, int]](), [(0, False)]
+    begun: dict[int, int] = {}
+    while open_:
+        node, seen = open_.pop()
+        if tree.feature[node] < 0:
+            leaves.append(node)
+        elif seen:
+            spans[node] = (begun[node], len(leaves))
+            open_.append((tree.right[node], False))
+        else:
+            begun[node] = len(leaves)
+            open_ += [(node, True), (tree.left[node], False)]
+    return leaves, spans
+
+
+def _ended(tables: Exits, places: Places) -> Iterator[npt.NDArray[np.uint8]]:
+    """Of some rows after others the leaf in each tree, counted from the left: rows x trees."""
+    for first in range(0, places.shape[1], NEAR):
+        left: Any = None
+        for feature, table in tables.items():
+            mine = table.take(places[feature, first : first + NEAR], axis=0)
+            left = mine if left is None else np.bitwise_and(left, mine, out=left)
+        yield np.bitwise_count(~left & (left - left.dtype.type(1)))

@@ -135,12 +135,13 @@ def _resident(which: str) -> float:
 
 def works() -> dict[str, Callable[..., Callable[[], Any]]]:
     """What can be run alone: functions of texts that prepare, and return the work."""
-    from simulations.bench import demo, encoding, files
+    from simulations.bench import demo, encoding, files, models
 
     return {
         "counted": encoding.counted,
         "copied": files.copied,
         "made": demo.made,
+        "stepped": models.stepped,
         "taken in": files.taken_in,
         "written": files.written,
     }
@@ -160,6 +161,7 @@ def register() -> dict[str, Lines]:
         files,
         ledger,
         masks,
+        models,
         plan,
         sampler,
         secagg,
@@ -175,6 +177,7 @@ def register() -> dict[str, Lines]:
         "files": files.lines,
         "ledger": ledger.lines,
         "masks": masks.lines,
+        "models": models.lines,
         "plan": plan.lines,
         "sampler": sampler.lines,
         "secagg": secagg.lines,

@@ -12,8 +12,8 @@ from protocols import noise
 from protocols.dictionary import Column
 from protocols.entropy import seeded
 from protocols.models.interface import Done, Result
-from protocols.models.private import PrivateAsk, PrivateFit, PrivatePlan
-from protocols.models.question import Setting
+from protocols.models.private import PrivateFit, PrivatePlan
+from protocols.models.question import ManyRounds, Setting
 from protocols.models.regression import Regression
 from protocols.privacy import Need, calibrate
 from protocols.statistics.layout import Domain
@@ -35,11 +35,7 @@ class Noised:
 
     @cached_property
     def v20(self) -> Mapping[str, int]:
-        draws = self.question.draws(Domain(self.frame.dictionary))
-        if self.epsilon is None:
-            return {}
-        needs = [Need(each.l1, each.l2sq, each.share, each.times) for each in draws]
-        return dict(zip((each.name for each in draws), calibrate(needs, Decimal(self.epsilon), DELTA), strict=True))
+        return variances(self.question, self.frame, self.epsilon)
 
     @cached_property
     def plan(self) -> PrivatePlan:
@@ -50,22 +46,34 @@ class Noised:
         return found
 
     def fitted(self, seed: object = 0, cities: Sequence[Frame] = ()) -> tuple[Result, PrivateFit]:
-        """Every round; asks and states are written as JSON and read again."""
-        plan, source = self.plan, seeded("private", str(seed))
-        state = plan.start()
-        while not isinstance(ask := plan.ask(state), Done):
-            asked = PrivateAsk.model_validate_json(ask.model_dump_json(), strict=True)
-            vectors = [
-                plan.encode(asked, plan.measure(asked, each.columns.__getitem__, each.rows))
-                for each in cities or (self.frame,)
-            ]
-            total = secure_sum(vectors)
-            assert len(total) == plan.length(ask) <= plan.most_cells
-            if self.v20:
-                (name,) = plan.drawn(ask)
-                total = total + noise.skellam(source, self.v20[name], len(total))
-            state = PrivateFit.model_validate_json(plan.tell(state, asked, total).model_dump_json(), strict=True)
-        return plan.result(state), state
+        """Every round."""
+        state: PrivateFit = played(self.plan, cities or (self.frame,), self.v20, seed)
+        return self.plan.result(state), state
+
+
+def variances(question: ManyRounds, frame: Frame, epsilon: str | None) -> Mapping[str, int]:
+    """Of each draw, in 2^-20, in a study that asks nothing else."""
+    draws = question.draws(Domain(frame.dictionary))
+    if epsilon is None:
+        return {}
+    needs = [Need(each.l1, each.l2sq, each.share, each.times) for each in draws]
+    return dict(zip((each.name for each in draws), calibrate(needs, Decimal(epsilon), DELTA), strict=True))
+
+
+def played(plan: Any, cities: Sequence[Frame], v20: Mapping[str, int], seed: object = 0) -> Any:
+    """The last state; asks and states are written as JSON and read again."""
+    source, state = seeded("private", str(seed)), plan.start()
+    while not isinstance(ask := plan.ask(state), Done):
+        asked = type(ask).model_validate_json(ask.model_dump_json(), strict=True)
+        vectors = [plan.encode(asked, plan.measure(asked, each.columns.__getitem__, each.rows)) for each in cities]
+        total = secure_sum(vectors)
+        assert len(total) == plan.length(ask) <= plan.most_cells
+        if v20:
+            (name,) = plan.drawn(ask)
+            total = total + noise.skellam(source, v20[name], len(total))
+        told = plan.tell(state, asked, total)
+        state = type(told).model_validate_json(told.model_dump_json(), strict=True)
+    return state
 
 
 def question(family: str, terms: Sequence[str], **keys: Any) -> Regression:

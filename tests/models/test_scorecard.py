@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from protocols.dictionary import Column
 from protocols.entropy import public_stream
 from protocols.errors import ConfigError, PeerError
 from protocols.models.binning import Bins, quantile_edges
+from protocols.models.evidence import binned, evidence, labels
 from protocols.models.glm import Limits
-from protocols.models.modelfile import Points, load
+from protocols.models.modelfile import Points, Trees, load
 from protocols.models.optimal import Division, Least, division
-from protocols.models.scorecard import CardAnswer, Scorecard, binned, evidence, plan
+from protocols.models.scorecard import CardAnswer, Scorecard, plan
 from protocols.models.scoring import adapted, points, scaled, scores
 from tests.models.data import Frame, dictionary, germancredit
 from tests.models.rounds import MADE, STUDY, Log, conversation, divided, filed
@@ -158,6 +162,25 @@ def test_a_bin_without_a_class_is_marked_and_a_thin_bin_of_the_missing_has_no_we
     assert (thin[2], none[2], marks[2]) == (0.0, 0.0, False)
 
 
+EDGES = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=63, unique=True).map(sorted)
+
+
+@given(edges=EDGES, x=st.lists(st.floats(-2e6, 2e6), max_size=20), log=st.booleans())
+@settings(max_examples=150)
+def test_the_bin_of_a_number_is_that_of_a_search(edges: list[float], x: list[float], log: bool) -> None:
+    """At edges, just beside them, far outside, and where edges stand close together at one end."""
+    if log:
+        edges = sorted({float(np.exp(each / 1e5)) for each in edges})
+    beside = [float(np.nextafter(each, way)) for each in edges for way in (-np.inf, np.inf)]
+    numbers = np.array([*edges, *beside, *x, -1e300, 1e300])
+    bins = Bins(name="x", edges=tuple(edges))
+    field = dictionary({"x": {"type": "number", "range": ["-9", "9"]}})
+    known = np.arange(len(numbers)) % 5 > 0
+    found = bins.places(field, lambda _: Column(np.where(known, numbers, np.nan), known))
+    wanted = np.where(known, np.searchsorted(edges, numbers, side="right"), len(edges) + 1)
+    assert found.tolist() == wanted.tolist()
+
+
 def test_edges_of_equal_shares_leave_no_bin_empty() -> None:
     stream = public_stream("tests", "models", "edges")
     for rows in (1, 40, 5000):
@@ -171,6 +194,70 @@ def test_edges_of_equal_shares_leave_no_bin_empty() -> None:
         if rows == 5000:
             assert held.max() < 2 * 5000 / 20
     assert quantile_edges([1.0, 2.0], np.array([0.0, 7.0, 0.0]), 5) == ()
+
+
+def test_special_values_have_one_bin_beside_that_of_the_missing_as_in_optbinning() -> None:
+    pytest.importorskip("optbinning", reason="the oracle of the bins comes with requirements/test.txt")
+    from optbinning import OptimalBinning
+
+    stream = public_stream("tests", "models", "special")
+    x = stream.gamma(2.0, 20.0, 8000).round(1)
+    yes = stream.random(8000) < 1 / (1 + np.exp(2 - 0.03 * x))
+    x[:900] = np.where(np.arange(900) % 3 == 0, -1.0, -2.0)
+    edges = (10.0, 20.0, 30.0, 45.0, 60.0)
+    bins = Bins(name="x", edges=edges, special=("-1", "-2"))
+    field = dictionary({"x": {"type": "number", "range": ["-5", "900"]}})
+    place = bins.places(field, lambda _: Column(x, np.arange(8000) % 16 > 0))
+    assert set(place[:900].tolist()) == {6, 7}, "one bin for both, and one for the missing"
+    events, others = (np.bincount(place[of], minlength=bins.cells).astype(float) for of in (yes, ~yes))
+    made, value = binned(bins, events, others, "auto")
+    assert made is not None
+    assert labels(made)[-2:] == ("_special", "_missing")
+    known = np.where(np.arange(8000) % 16 > 0, x, np.nan)
+    peer = OptimalBinning(
+        user_splits=list(edges),
+        special_codes=[-1, -2],
+        min_event_rate_diff=1e-9,
+        min_bin_size=0.05,
+        min_bin_n_event=20,
+        min_bin_n_nonevent=20,
+        monotonic_trend="auto_asc_desc",
+    ).fit(known, yes.astype(int))
+    with warnings.catch_warnings():  # its table writes text into a column of numbers, which pandas is to forbid
+        warnings.simplefilter("ignore")
+        table = peer.binning_table.build()
+    assert value == pytest.approx(peer.binning_table.iv, abs=1e-12)
+    woe = made.evidence()[0]
+    assert woe == pytest.approx(table["WoE"].iloc[: len(woe)].astype(float).to_numpy(), abs=1e-12)
+
+
+def test_special_codes_are_not_merged_with_others_and_thin_ones_are_not_shown() -> None:
+    codes = Bins(name="work", codes=("a", "b", "refused", "c", "odd"), special=("refused", "odd"))
+    read = {"work": Column(np.array([0, 1, 2, 3, 4, 0], np.int16), np.arange(6) < 5)}.__getitem__
+    assert codes.places(dictionary({"work": {"type": "boolean"}}), read).tolist() == [0, 1, 5, 3, 5, 6]
+    events, others = np.array([50.0, 90, 0, 70, 0, 3, 40]), np.array([90.0, 50, 0, 70, 0, 4, 30])
+    made, _ = binned(codes, events, others, "auto")
+    assert made is not None
+    assert labels(made) == ("a", "c", "b", "_special", "_missing")
+    assert made.told() == (True, True, True, False, True)
+    assert made.evidence()[0][3] == 0
+    assert Bins.model_validate_json(codes.model_dump_json(), strict=True) == codes
+    for wrong in ({"codes": ("a",), "special": ("b",)}, {"edges": (1.0,), "special": ("x",)}):
+        with pytest.raises(ValidationError):
+            Bins(name="x", **wrong)
+    with pytest.raises(ValidationError, match="cannot have special values"):
+        Trees(features=(codes,), base=0.0, trees=())
+
+
+def test_a_thousand_million_holders_are_binned_as_a_thousand_with_nothing_scaled() -> None:
+    """Counts are binned, not rows: there is no size at which they would have to be made fewer."""
+    events, others = np.array([50.0, 90, 120, 60, 0]), np.array([300.0, 190, 120, 40, 0])
+    bins = Bins(name="x", edges=(1.0, 2.0, 3.0))
+    small, large = (binned(bins, times * events, times * others, "auto") for times in (1, 1_000_000))
+    assert small[0] is not None
+    assert large[0] is not None
+    assert large[0].place == small[0].place
+    assert large[1] == pytest.approx(small[1], rel=1e-14)
 
 
 # --- the card
@@ -320,6 +407,39 @@ def test_a_feature_with_the_wrong_sign_is_named_and_left_out_on_request() -> Non
     assert kept == {False: ["income", "earned"], True: ["income"]}
 
 
+def test_special_values_of_the_study_have_a_line_of_the_card_and_score() -> None:
+    frame = workers()
+    work, age = frame.columns["work"].values.copy(), frame.columns["age"].values.copy()
+    work[::7], age[::5] = 3, 16  # `nobody`, and 16 where nobody asked
+    columns = {**frame.columns, "work": Column(work, np.ones(ROWS, bool)), "age": Column(age, np.ones(ROWS, bool))}
+    frame = Frame(frame.dictionary, columns, ROWS)
+    asked = Scorecard(
+        outcome="stopped", features=("income", "age", "work", "flat"), special={"age": ("16",), "work": ("nobody",)}
+    )
+    planned = plan(asked, frame.dictionary, 6, ROWS, STUDY)
+    state, _ = conversation(planned, planned.start(), divided(frame))
+    result = planned.result(state)
+    counts = {
+        (row.keys["feature"], row.measure): row.estimate for row in result.rows if row.keys.get("bin") == "_special"
+    }
+    known, yes = frame.columns["stopped"].known, frame.values("stopped") == 1
+    for name, of in (("age", age == 16), ("work", work == 3)):
+        assert counts[name, "events"] == (of & known & yes).sum()
+        assert counts[name, "nonevents"] == (of & known & ~yes).sum()
+    (flat,) = [row for row in result.rows if row.measure == "iv" and row.keys["feature"] == "flat"]
+    assert (flat.estimate, flat.obs_status) == (None, "z"), "fewer than two bins end no card"
+    card = planned.finalize(state).card
+    assert card is not None
+    file = load(filed(frame, card, "stopped", ["income", "age", "work"]).content, "card.json", MADE)
+    margin = scores(file, adapted(file, frame.dictionary, frame.columns.__getitem__), ROWS).margin
+    of_age = next(each for each in card.features if each.bins.name == "age")
+    weight = next(each.estimate for each in card.weights if each.term == "age")
+    other = Frame(frame.dictionary, {**columns, "age": Column(np.where(age == 16, 30, age), known | True)}, ROWS)
+    moved = margin - scores(file, adapted(file, other.dictionary, other.columns.__getitem__), ROWS).margin
+    at_30 = of_age.card[of_age.place[np.searchsorted(of_age.bins.edges, 30, side="right")]]
+    assert moved[age == 16] == pytest.approx(weight * (of_age.card[-2].woe - at_30.woe), abs=1e-12)
+
+
 def carding(question: Scorecard) -> None:
     planned = plan(question, workers().dictionary, 6, ROWS, STUDY)
     conversation(planned, planned.start(), divided(workers()))
@@ -336,6 +456,10 @@ def carding(question: Scorecard) -> None:
         ({"bins": {"work": (1.0,)}}, "MODEL_TYPE"),
         ({"bins": {"earned": (1.0,)}}, "STUDY_VARIABLE"),
         ({"trend": {"earned": "peak"}}, "STUDY_VARIABLE"),
+        ({"special": {"earned": ("0",)}}, "STUDY_VARIABLE"),
+        ({"special": {"age": ("none",)}}, "MODEL_SPECIAL"),
+        ({"special": {"age": ("99",)}}, "MODEL_SPECIAL"),
+        ({"special": {"work": ("rider", "driver", "shop", "nobody")}}, "MODEL_SPECIAL"),
         ({"features": ("noise",)}, "MODEL_NO_FEATURE"),
     ],
     ids=str,

@@ -34,6 +34,7 @@ def test_every_benchmark_runs_and_writes_the_lines_of_the_contract(tmp_path: Pat
             "ledger",
             "link",
             "mask",
+            "models",
             "release",
             "sampler",
             "scale",

@@ -1,6 +1,7 @@
-"""A regression with noise through the real gates: one charge, six rounds, near the pooled fit, replayed from the bundle."""
+"""A regression and a scorecard with noise through the real gates: one charge, near the pooled rows, replayed from the bundle."""
 
 import json
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from coordinator.results import Results
 from node import ledger
 from protocols import privacy
 from protocols.errors import ConfigError
+from protocols.models.modelfile import Card, load
 from tests.six import CITIES, Six, results, unsound
 
 QUESTION = "  - {id: stops, kind: glm, family: binomial, outcome: withdrew, terms: [age, sex]}\n"
@@ -76,6 +78,44 @@ def test_a_regression_with_noise_and_its_evaluation_are_charged_once_and_interva
     assert said["observed"]["ci_low"] < share < said["observed"]["ci_high"]
     assert all(said[name]["se_noise"] > 0 for name in ("auc", "brier", "observed_expected", "group_observed"))
     assert said["auc"]["ci_low"] < 0.52 < said["auc"]["ci_high"]
+
+
+CARD = (
+    "  - {id: card, kind: scorecard, outcome: withdrew, features: [age, product, amount], bins: {age: [25, 35, 45]}}\n"
+)
+
+
+GOOD = "  - {id: good, kind: evaluate, model: card}\n"
+
+
+def test_a_scorecard_with_noise_is_charged_once_and_counts_the_pooled_rows(six: Six, tmp_path: Path) -> None:
+    outcome = six.ask(six.study(CARD + GOOD), tmp_path, drops=("cc@masked:3",))
+    entry = results(outcome)["questions"]["card"]
+    assert entry["fit"]["converged"], entry["fit"]
+    assert entry["fit"]["rounds"] == 8
+    known = six.rows[six.rows["withdrew"].notna()]
+    events = [row for row in entry["rows"] if row["measure"] == "events"]
+    total = {row["feature"]: [each for each in events if each["feature"] == row["feature"]] for row in events}
+    for rows in total.values():
+        noise = sum(row["se_noise"] ** 2 for row in rows) ** 0.5
+        assert abs(sum(row["estimate"] for row in rows) - (known["withdrew"] == "true").sum()) < 5 * noise
+    assert {"iv", "weight", "woe", "points"} <= {row["measure"] for row in entry["rows"]}
+    (session,) = ledger.look(tmp_path / ".hpfed" / "aa" / ledger.FILE, now=0).reservations
+    assert [each.block for each in session.claim.charges if each.block.startswith("card: ")] == [
+        *(f"card: {name}" for name in ("leaves", "histogram", "products")),
+        *(f"card: score {number}" for number in range(1, 6)),
+    ]
+    assert Decimal("3.96") < privacy.epsilon_of(session.claim.cost.curve, Decimal("1e-6")) <= 4
+    out = tmp_path / "out"
+    assert unsound(outcome, out) == {}
+    model = load((out / "models" / "card.json").read_bytes(), "card", date(2022, 6, 1))
+    assert isinstance(model.fit, Card)
+    (auc,) = [row for row in results(outcome)["questions"]["good"]["rows"] if row["measure"] == "auc"]
+    assert 0 < auc["ci_low"] < auc["estimate"] < auc["ci_high"] < 1, "the same session evaluates the card that it makes"
+    for language, said in (("zh", "因为噪声，区间一般为没有噪声时的"), ("en", "scorecard")):
+        page = (out / f"report.{language}.html").read_text(encoding="utf-8")
+        assert said in page
+        assert ">None<" not in page
 
 
 def test_a_plan_warns_of_noise_and_refuses_a_fit_that_would_be_noise_alone(six: Six) -> None:

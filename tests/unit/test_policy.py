@@ -57,6 +57,20 @@ def test_a_city_without_a_policy_has_the_shipped_one(tmp_path: Path) -> None:
     )
 
 
+def test_a_city_without_a_policy_answers_boosted_trees_of_default_size_and_says_what_to_raise_for_more(
+    tmp_path: Path,
+) -> None:
+    trees = "{id: trees, kind: gbdt, outcome: interrupted, features: [sex, personal_income, birth_year, paid_12m]"
+    asked, more = (
+        says(study(tmp_path, f"[{trees}{size}}}]", privacy="{mode: exact}"), load(tmp_path / "none", loose=False))
+        for size in ("", ", trees: 300, depth: 6")
+    )
+    assert asked.decide != "refuse", codes(asked)
+    assert codes(more) == ["MODEL_ROUNDS"]
+    assert "limits.most_rounds" in more.reasons[0].text("en")
+    assert more.reasons[0].values == {"round": 1801, "limit": 400}
+
+
 def test_the_shipped_policy_is_that_of_the_specification(tmp_path: Path) -> None:
     shipped = load(tmp_path, loose=False).file
     caps = shipped.dp.caps

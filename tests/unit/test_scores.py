@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from node import cli, snapshot
 from protocols.dictionary import parse
 from protocols.models.binning import Bins
-from protocols.models.modelfile import Card, CardBin, CardFeature, Linear, ModelFile, Points, Weight, taken
+from protocols.models.modelfile import Card, CardBin, CardFeature, Linear, ModelFile, Points, Tree, Trees, Weight, taken
 from protocols.yamltext import load as yaml_of
 from tests.unit.city_folder import AS_OF, KEYED, UNKEYED, folder, run, variables
 
@@ -205,3 +205,30 @@ def test_a_scorecard_gives_points_and_the_reasons_that_took_most(tmp_path: Path)
         assert [line[f"reason_{place}"] for place in (1, 2, 3)] == [*reasons, "", "", ""][:3]
         woe = (-2.0 if lacks[number] else -0.2 if low[number] else 0.2, -0.5 if male[number] else 0.5)
         assert float(line["probability"]) == pytest.approx(1 / (1 + np.exp(1.0 + 0.9 * woe[0] + woe[1])), abs=1e-12)
+
+
+def test_boosted_trees_give_a_probability_to_every_row_also_of_missing_values(tmp_path: Path) -> None:
+    place, out = city(tmp_path), tmp_path / "scores.csv"
+    meant = parse(yaml_of(place / "dictionary.yaml"))
+    tree = Tree(  # amounts below 350 and the missing, then by sex
+        feature=(1, 0, -1, -1, -1),
+        bin=(1, 1, 0, 0, 0),
+        missing_left=(True, False, False, False, False),
+        left=(1, 3, 0, 0, 0),
+        right=(2, 4, 0, 0, 0),
+        value=(0.0, 0.0, 0.7, -0.4, 0.1),
+        gain=(2.0, 1.0, 0.0, 0.0, 0.0),
+        hessian=(9.0, 5.0, 4.0, 3.0, 2.0),
+    )
+    features = (Bins(name="sex", codes=("male", "female", "unknown")), Bins(name="amount", edges=(350.0,)))
+    file = model(
+        place,
+        fit=Trees(features=features, base=-1.0, trees=(tree, tree)),
+        variables=taken(meant, ["amount", "sex"]),
+    )
+    assert score(place, file, out).exit_code == 0
+    (table,) = snapshot.open_for(place / ".hpfed", AS_OF).batches(["sex", "amount"])
+    low = (table.columns["amount"].values < 35_000) | ~table.columns["amount"].known
+    leaf = np.where(low, np.where(table.columns["sex"].values == 0, -0.4, 0.1), 0.7)
+    expected = 1 / (1 + np.exp(1.0 - 2 * leaf))
+    assert [float(each["probability"]) for each in lines(out)] == pytest.approx(expected.tolist(), abs=1e-12)
