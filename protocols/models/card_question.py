@@ -63,7 +63,8 @@ class ScorecardQuestion(ManyRounds, Scorecard):
         first: Any = model.start()
         edges = {name: tuple(float(each) for each in range(1, 20)) for name in plain.searched}
         counted = first.model_copy(update={"stage": "histogram", "edges": edges})
-        return [each for each in (model.ask(first), model.ask(counted)) if isinstance(each, Ask)]
+        states = [*([first] if plain.searched else []), counted]
+        return [each for each in map(model.ask, states) if isinstance(each, Ask)]
 
     def key_of(self, fault: HpfedError) -> str:
         keys = {"MODEL_BINS": "bins", "MODEL_SPECIAL": "special"}
