@@ -318,7 +318,7 @@ def _label(wording: Wording, term: str, at: Placed) -> str:
     if at.variable:
         return at.code.replace("-", "–") if at.reference.startswith("<") else wording.code(at.variable, at.code)
     bare = term.partition(":")[2] if at.of else term
-    return str(wording.in_unit(wording.term(bare), bare).unescape())
+    return str(wording.in_unit(_product(wording, bare), bare).unescape())
 
 
 # --- the forest

@@ -151,7 +151,11 @@ def _unsaid(wording: Wording, told: object) -> list[Markup]:
 
 def _of_cities(wording: Wording, told: object) -> list[Markup]:
     """Why nothing is said of cities."""
-    return [wording.say("note_cities_unsaid", why=str(told.get(wording.language, "")))] if isinstance(told, Mapping) else []
+    return (
+        [wording.say("note_cities_unsaid", why=str(told.get(wording.language, "")))]
+        if isinstance(told, Mapping)
+        else []
+    )
 
 
 def _left_out(wording: Wording, further: Mapping[str, Any]) -> list[Markup]:

@@ -66,10 +66,10 @@ WHY: Final = {
     "calibration and AUC",
 }
 WHY_CITIES: Final = {
-    "zh": "带噪声时不给出各市的模型表现（AUC、校准、PSI）：各市直方图各加一次噪声，须再付一次同样的 epsilon，而且小城市的区间过宽；需要时请用 exact 模式"
-    "（--exact），由各市负责人批准",
-    "en": "with noise, what the model does in each city (AUC, calibration, PSI) is not told: a noisy histogram of its own would cost every city the "
-    "same epsilon once more, with intervals too wide for small cities; mode exact (--exact) tells it, where the officers of the cities approve",
+    "zh": "带噪声时不给出各市的 AUC、校准与 PSI：每市自己的直方图要再付一次同样的 epsilon，小城市的区间也过宽；用 exact 模式（--exact）、"
+    "经各市负责人批准后给出",
+    "en": "with noise, no city's AUC, calibration or PSI is told: a histogram of its own would cost each city the same epsilon again, and "
+    "small cities would have intervals too wide to use; mode exact (--exact) tells them, once the officers of the cities approve",
 }
 
 
