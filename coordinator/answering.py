@@ -3,7 +3,7 @@
 The answer is on disk before any city is told that it is final (`kept`, then `told`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from coordinator import bundle, published, release, replay, rounds, sessions
@@ -113,6 +113,20 @@ def attested(post: rounds.Post, run: Run, kept_: Kept, store: Store) -> bundle.U
     found = rounds.attested(post, run.study, kept_.opened.survivors)
     unsealed = attested_by(kept_.unsealed, found, run.roster(post))
     store.keep(kept_.results, unsealed)
+    return unsealed
+
+
+def attested_later(
+    post: rounds.Post, study: Study, unsealed: bundle.Unsealed, store: Store, cities: Sequence[int]
+) -> bundle.Unsealed:
+    """Ask those of `cities` that have not attested a kept answer once more, and keep what they say."""
+    roster, lacking = post.roster, {each.city: each.reason for each in unsealed.unattested}
+    found = rounds.attested(post, study, [city for city in cities if roster.name(city) in lacking])
+    files = {roster.name(city): file for city, file in found.files.items()}
+    now = {roster.name(city): reason for city, reason in found.without.items()}
+    without = {city: now.get(city, reason) for city, reason in lacking.items() if city not in files}
+    unsealed = unsealed.attested(files, without)
+    store.keep(store.results(), unsealed)
     return unsealed
 
 

@@ -74,3 +74,11 @@ def signature(home: Path, study: Study) -> bytes:
 def signature_beside(study: Path) -> Path:
     """Where the signature of a study file stands."""
     return study.with_suffix(".sig.json")
+
+
+def signed_beside(study: Path) -> bytes:
+    """The signature of a study file. Errors: `ConfigError STUDY_UNSIGNED`."""
+    beside = signature_beside(study)
+    if not beside.is_file():
+        raise ConfigError("STUDY_UNSIGNED", Place(str(beside)))
+    return beside.read_bytes()

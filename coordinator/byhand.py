@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from coordinator import answering, bundle, roster, rounds, sessions
+from coordinator import answering, bundle, roster, rotation, rounds, sessions
 from coordinator import store as stores
-from coordinator.askers import signature_beside
+from coordinator.askers import signed_beside
 from coordinator.link_files import Folders, Journal, Record, Waiting
 from protocols.approval import check_asker
 from protocols.distribution import software
@@ -62,7 +62,7 @@ def begin(home: Path, study: Study, task: Task, now: int, entropy: Entropy) -> P
     Errors: `ConfigError` STUDY_UNSIGNED, ROSTER_UNSIGNED; `Refusal APPROVAL_ASKER`; `PeerError ROSTER_EXPIRED`.
     """
     held = roster.signed(home)
-    check_asker(_signed(task.file), study, held, now)
+    check_asker(signed_beside(task.file), study, held, now)
     folder = home / FOLDER / f"{study.file.asker}-{study.digest.removeprefix('sha256:')}.{study.run}"
     told = {**{name: str(value) for name, value in vars(task).items()}, "run": task.run, "exact": task.exact}
     journal = Journal(folder)
@@ -117,7 +117,7 @@ def forward(home: Path, study: Study, task: Task, folder: Path, now: int, withou
     def note(name: str, facts: Mapping[str, object]) -> None:
         events.append({"at": link.clock(), "event": name, **facts})
 
-    own = Identity(COORDINATOR, roster.key_of(home / roster.IDENTITY), software())
+    own = Identity(COORDINATOR, rotation.own(home, held), software())
     source = aes_stream(bytes.fromhex(begun.facts["seed"]))
     post = rounds.Post(own, held, link, link.clock, source, note, begun.facts["number"], LIFE_S, WAITS_S)
     store = stores.store(study, home)
@@ -132,7 +132,7 @@ def forward(home: Path, study: Study, task: Task, folder: Path, now: int, withou
 
 
 def _played(post: rounds.Post, study: Study, task: Task, store: stores.Store) -> Done:
-    held, number, signed, named = post.roster, post.number, _signed(task.file), study.file.cities.names
+    held, number, signed, named = post.roster, post.number, signed_beside(task.file), study.file.cities.names
     cities = [city.id for city in held.entries.cities if held.active(city.id) and (named is None or city.name in named)]
     answers = rounds.offer(post, study, signed, cities)
     agreement = rounds.agreed(post, study, answers)
@@ -175,13 +175,6 @@ def over(folder: Path) -> None:
     """The run is over."""
     folder.with_name(f"{folder.name}.json").unlink(missing_ok=True)
     Journal(folder).remove()
-
-
-def _signed(file: Path) -> bytes:
-    beside = signature_beside(file)
-    if not beside.is_file():
-        raise ConfigError("STUDY_UNSIGNED", Place(str(beside)))
-    return beside.read_bytes()
 
 
 def awaited(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from coordinator.deployed.cli import init as init_home
 from coordinator.deployed.limits import limits
 from coordinator.deployed.run import collect, study_results, study_run, study_watch
 from coordinator.deployed.service import service_app
+from coordinator.deployed.serving import certificate_app, start, status, stop
 from coordinator.deployed.software import roster_software
 from coordinator.shell import HERE, AsJson, Home, Lang, guarded, printed, spoken
 
@@ -41,7 +42,11 @@ app.add_typer(identity_app, name="identity")
 roster_app.command("software")(roster_software)
 app.add_typer(service_app, name="service")
 app.command("init")(init_home)
+app.add_typer(certificate_app, name="certificate")
 app.command("collect")(collect)
+app.command("start")(start)
+app.command("stop")(stop)
+app.command("status")(status)
 app.command("limits")(limits)
 for name, command in (("run", study_run), ("watch", study_watch), ("results", study_results)):
     study_app.command(name)(command)

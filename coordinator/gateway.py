@@ -16,6 +16,8 @@ and content type come back. No redirect is followed.
 
 import argparse
 import asyncio
+import signal
+import socket
 import ssl
 import sys
 import time
@@ -32,7 +34,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from coordinator.port import Counted
 from protocols.clock import wall_ms
-from protocols.logfile import Log, to_stderr
+from protocols.logfile import Log, Rotated, to_stderr
 from protocols.logged import Event
 
 FLEET: Final = (
@@ -198,6 +200,25 @@ def patient(connections: int) -> type[H11Protocol]:
     return Patient
 
 
+class Served(uvicorn.Server):
+    """The server, which reads its certificate again when it is told to (SIGHUP): connections from then on see the new one."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reread)
+
+    def reread(self) -> None:
+        """One that cannot be read changes nothing."""
+        config = self.config
+        with suppress(OSError):  # `ssl.SSLError` is one
+            files = (str(config.ssl_certfile), str(config.ssl_keyfile))
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                *files
+            )  # that they fit is seen before they are used
+            assert config.ssl is not None  # noqa: S101 this server has no other way
+            config.ssl.load_cert_chain(*files)
+
+
 def serve(arguments: list[str]) -> None:
     """The gateway process, until it is told to stop."""
     reads = argparse.ArgumentParser(prog="coordinator.gateway")
@@ -207,6 +228,7 @@ def serve(arguments: list[str]) -> None:
         reads.add_argument(f"--{name}", required=True, type=int)
     reads.add_argument("--courier", action="store_true")
     reads.add_argument("--counted", type=Path, help="the file that says what was answered")
+    reads.add_argument("--log", type=Path, help="the folder of the log")
     told = reads.parse_args(arguments)
     trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusted.load_verify_locations(cadata=Path(told.superlink_ca).read_text(encoding="ascii"))
@@ -218,7 +240,8 @@ def serve(arguments: list[str]) -> None:
         follow_redirects=False,
         limits=httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=4.0),
     )
-    log = Log(wall_ms, to_stderr)  # nothing that a stranger sent stands in it
+    # Nothing that a stranger sent stands in it.
+    log = Log(wall_ms, to_stderr, *((Rotated(told.log, "gateway"),) if told.log else ()))
     gateway = Gateway(
         upstream,
         paths(told.courier),
@@ -245,7 +268,7 @@ def serve(arguments: list[str]) -> None:
         timeout_keep_alive=SLOW_S,
     )
     log.say(Event.STARTED)
-    uvicorn.Server(config).run()
+    Served(config).run()
     log.say(Event.STOPPED)
 
 

@@ -76,6 +76,39 @@ class Waiting(Exception):
         self.so_far: Any = None  # an answer that waits for signatures alone
 
 
+@dataclass(frozen=True)
+class Boxes:
+    """The folders of an exchange, and who may lay a reply into them."""
+
+    place: Path
+    roster: Roster
+
+    def came(self, left: Mapping[City, bytes]) -> Iterator[tuple[City, bytes]]:
+        """Replies in DIR/in to these requests, each by the city that was asked, whose signature holds."""
+        awaited = {sha256(content).hexdigest(): city for city, content in left.items()}
+        ids = {city.name: city.id for city in self.roster.entries.cities}
+        for path in envelopes(self.place / "in"):
+            city = awaited.get(answers(content := path.read_bytes()))
+            if city is None or not _by(content, ids[city], self.roster):
+                continue
+            awaited = {digest: name for digest, name in awaited.items() if name != city}
+            yield city, content
+
+    def put(self, requests: Mapping[City, bytes]) -> None:
+        """What is to be carried, whole or not at all."""
+        for city, content in requests.items():
+            folder, name = self.place / "out" / city, file_name(content, city)
+            if not (folder / name).is_file() or (folder / name).read_bytes() != content:
+                write(folder, {name: content})
+
+    def clear(self, requests: Mapping[City, bytes]) -> None:
+        """What is answered, or given up, need not be carried any more."""
+        for city, content in requests.items():
+            path = self.place / "out" / city / file_name(content, city)
+            if path.is_file() and path.read_bytes() == content:
+                path.unlink()
+
+
 @dataclass
 class Folders:
     """The exchange over `place`. `now`: of this pass; `without`: cities that are given up where they are awaited now; `revoked`: on the
@@ -95,6 +128,10 @@ class Folders:
         """The time of what happened last: the same in every pass."""
         return self.at
 
+    @property
+    def _boxes(self) -> Boxes:
+        return Boxes(self.place, self.roster)
+
     def each(
         self, kind: str, requests: Mapping[City, bytes], timeout_s: float
     ) -> Iterator[tuple[City, bytes | Failure]]:
@@ -113,22 +150,24 @@ class Folders:
             left.pop(taken.facts["city"])
             yield taken.facts["city"], taken.content
         if (over := self._replayed("over")) is None:
-            for city, content in list(self._came(left)):
+            for city, content in list(
+                self._boxes.came({city: left[city] for city in left if city not in self.revoked})
+            ):
                 taken = self._happened(Record("reply", self.now, {"city": city}, content))
                 self.at = taken.at
-                self._clear({city: left.pop(city)})
+                self._boxes.clear({city: left.pop(city)})
                 yield city, content
             until = sent.at + int(max(timeout_s, WAIT_S))
             lost = [city for city in left if self.now >= until or city in self.without | self.revoked]
             if kind == Kind.ABORT.value:  # nobody answers it in a way that counts
-                self._put(left)
+                self._boxes.put(left)
                 lost = list(left)
             if len(lost) < len(left):
-                self._put({city: content for city, content in left.items() if city not in lost})
+                self._boxes.put({city: content for city, content in left.items() if city not in lost})
                 raise Waiting(kind, tuple(city for city in left if city not in lost), sent.at, until)
             over = self._happened(Record("over", self.now, {"lost": sorted(lost)}))
         self.at = over.at
-        self._clear(requests if kind != Kind.ABORT.value else {})
+        self._boxes.clear(requests if kind != Kind.ABORT.value else {})
         for city in left:
             yield city, Failure("timed_out")
 
@@ -146,30 +185,6 @@ class Folders:
         self.journal.add(record)
         self._next += 1
         return record
-
-    def _came(self, left: Mapping[City, bytes]) -> Iterator[tuple[City, bytes]]:
-        """Replies in DIR/in to these requests, each by the city that was asked, whose signature holds."""
-        awaited = {sha256(content).hexdigest(): city for city, content in left.items() if city not in self.revoked}
-        ids = {city.name: city.id for city in self.roster.entries.cities}
-        for path in envelopes(self.place / "in"):
-            city = awaited.get(answers(content := path.read_bytes()))
-            if city is None or not _by(content, ids[city], self.roster):
-                continue
-            awaited = {digest: name for digest, name in awaited.items() if name != city}
-            yield city, content
-
-    def _put(self, requests: Mapping[City, bytes]) -> None:
-        for city, content in requests.items():
-            folder, name = self.place / "out" / city, file_name(content, city)
-            if not (folder / name).is_file() or (folder / name).read_bytes() != content:
-                write(folder, {name: content})
-
-    def _clear(self, requests: Mapping[City, bytes]) -> None:
-        """What is answered, or given up, need not be carried any more."""
-        for city, content in requests.items():
-            path = self.place / "out" / city / file_name(content, city)
-            if path.is_file() and path.read_bytes() == content:
-                path.unlink()
 
 
 def envelopes(folder: Path) -> list[Path]:

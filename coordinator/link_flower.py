@@ -44,6 +44,7 @@ from flwr.supercore.date import now as flower_now
 from flwr.supercore.error import FlowerError
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor, SuperExecAuthHttpInterceptor
+from flwr.supercore.logger import FLOWER_LOGGER
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.protobuf.client import ProtobufClient
 from flwr.supercore.run import RunNotRunningException
@@ -54,6 +55,8 @@ from coordinator.exchange import City, Failure, Reason
 from coordinator.superlink import SuperLink
 from protocols.errors import ConfigError
 from protocols.flower import MESSAGE_TYPE, content_of, records
+from protocols.logfile import Heard, Log, silent
+from protocols.logged import Event
 from protocols.messages import LARGEST
 
 TTL_MORE_S: Final = 60.0  # a message lives so much longer than its step
@@ -188,6 +191,12 @@ def control_of(superlink: SuperLink) -> ControlHttpClient:
     return _client(ControlHttpClient, superlink, superlink.ca.read_bytes(), "hpfed")
 
 
+def other_version(lost: BaseException) -> bool:
+    """Whether a run could not be made because the SuperLink is of another version of Flower, which waiting does not change."""
+    answer = getattr(lost, "response", None)
+    return isinstance(answer, httpx.Response) and answer.status_code == httpx.codes.PRECONDITION_FAILED
+
+
 def registered(control: ControlHttpClient, transport: Mapping[City, Sequence[str]]) -> dict[City, list[int]]:
     """The nodes of each city's keys, the newest first. What is registered already stays; what is on no list goes.
 
@@ -223,6 +232,11 @@ def _direct(client: C, ca: bytes) -> C:
     return client
 
 
+def quiet(log: Log) -> None:
+    """What Flower says in this process goes into the log of it, and nowhere else."""
+    FLOWER_LOGGER.handlers[:] = [Heard(log)]  # type: ignore[list-item]  # a handler has more, which nobody calls
+
+
 # --- the exchange
 
 
@@ -252,8 +266,8 @@ class FlowerExchange:
     One thread carries for all calls. `late`: replies that nobody waited for any more.
     """
 
-    def __init__(self, connect: Callable[[], Run]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Run], log: Log | None = None) -> None:
+        self._connect, self._log = connect, log or silent()
         self._changed, self._looking = threading.Condition(), threading.Lock()
         self._letters: list[_Letter] = []
         self._by_id: dict[str, _Letter] = {}
@@ -263,6 +277,11 @@ class FlowerExchange:
         self.runs = 0
         self._thread = threading.Thread(target=self._carry, name="hpfed-exchange", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a run."""
+        return self._run is not None
 
     def present(self) -> frozenset[City]:
         """Cities whose link the SuperLink has heard within the last minute."""
@@ -344,6 +363,7 @@ class FlowerExchange:
                 if self._run is None:
                     self._run = self._connect()
                     self.runs += 1
+                    self._log.say(Event.RUN)
                     self._anew()
                     beaten = now
                 if now >= beaten + BEAT_S:
@@ -370,6 +390,7 @@ class FlowerExchange:
         with self._looking:
             run, self._run = self._run, None
             if run is not None:
+                self._log.say(Event.RUN_LOST)
                 with suppress(*LOST):
                     run.close()
 
@@ -474,6 +495,7 @@ class FlowerExchange:
         with self._changed:
             if letter not in self._letters:
                 self.late += 1
+                self._log.say(Event.LATE, letter.content, city=letter.city)
                 return
             self._letters.remove(letter)
             letter.settled = True

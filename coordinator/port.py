@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from protocols.measured import COORDINATOR, PATHS, STATUSES, Figures, asked, replied, serve
+from protocols.measured import COORDINATOR, PATHS, STATUSES, Figures, replied, serve
 
 HOST: Final = "127.0.0.1"  # there is no setting for another
 PORT: Final = 9464
@@ -40,15 +40,6 @@ def listening(made: Figures, look: Look, port: int = PORT) -> Iterator[int]:
         finally:
             with suppress(OSError):
                 bound.shutdown(socket.SHUT_RDWR)
-
-
-def health(port: int = PORT, timeout_s: float = 3.0) -> Mapping[str, object] | None:
-    """What `/readyz` of an engine on this host says; None where none is running."""
-    try:
-        with socket.create_connection((HOST, port), timeout_s) as line:
-            return asked(line)
-    except (OSError, ValueError):
-        return None
 
 
 # --- what the gateway counts, in a process of its own

@@ -49,12 +49,13 @@ def _asked(post: Post, chain: Sequence[Roster], cities: Mapping[int, int]) -> di
         shown = chain[min(at + 1, len(chain) - 1)]
         requests[city] = seal(
             messages.RosterFile(shown.file),
-            identity=post.identity,
+            identity=post.speaks(chain[at]),
             to=city,
             roster=chain[at],
             matter=matter,
             seq=stamp.seq[city],
             now=stamp.now,
+            poll_s=stamp.poll_s,
         )
     found: dict[int, int] = {}
     for city, reply in post.send(Kind.ROSTER, tuple(requests.items()), TIMEOUT_S):

@@ -23,6 +23,7 @@ from protocols.enrolment import Enrolment, fingerprint, read_enrolment, same_fin
 from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, PeerError, Place
 from protocols.roster import DAY, Asker, City, Entries, Key, Roster, Software, accept, self_declared, sign_roster
+from protocols.rotation import Rotation, read_rotation
 from protocols.signed import FileType, public_of, unverified
 from protocols.yamltext import Record
 
@@ -92,6 +93,11 @@ def signed(home: Path) -> Roster:
     return found
 
 
+def versions(home: Path) -> list[Path]:
+    """Every roster that was signed, oldest first."""
+    return sorted((home / SIGNED).glob("*.json"), key=lambda path: int(path.stem))
+
+
 def following(home: Path) -> Entries:
     """What will be signed next: as it was changed, else as it stands. Errors: `ConfigError ROSTER_NONE`."""
     path, found = home / NEXT, held(home)
@@ -119,8 +125,11 @@ def add(home: Path, file: bytes, told: str, now: int) -> Added:
 
     Errors: `PeerError` FINGERPRINT and those of the file; `ConfigError` ROSTER_CITY_ACTIVE, ROSTER_KEY_USED.
     """
-    if "city" in unverified(file, FileType.ENROLMENT):
+    content = unverified(file, FileType.ENROLMENT)
+    if "city" in content:
         return _add_city(home, read_enrolment(file), told, now)
+    if "coordinator" in content:
+        return _add_key(home, read_rotation(file), told, now)
     return _add_asker(home, askers.enrolment(file), told, now)
 
 
@@ -153,6 +162,20 @@ def _add_city(home: Path, file: Enrolment, told: str, now: int) -> Added:
     return Added("city", file.city, file.fingerprint)
 
 
+def _add_key(home: Path, file: Rotation, told: str, now: int) -> Added:
+    """The coordinator's key that follows the one in use; that one is good for the overlap, and what it opened is finished under it."""
+    found = fingerprint(bytes.fromhex(file.identity))
+    _heard(told, found, "coordinator")
+    entries = following(home)
+    current = entries.coordinator[-1]
+    if (file.coordinator, file.follows) != (entries.consortium, current.key):
+        raise ConfigError("ROTATION_FOLLOWS")
+    _fresh(home, entries, {file.identity}, set())
+    ends = _edited(current, until=min(current.until, now + OVERLAP_S))
+    _keep(home, _edited(entries, coordinator=(ends, _key(file.identity, now))))
+    return Added("coordinator", "coordinator", found)
+
+
 def _add_transport(home: Path, entries: Entries, listed: City, file: Enrolment, now: int) -> Added:
     """The file is signed by the identity key that the roster lists. Both transport keys let its link in, for `OVERLAP_S` at most."""
     _fresh(home, entries, set(), {file.transport})
@@ -176,6 +199,13 @@ def _add_asker(home: Path, file: askers.Enrolment, told: str, now: int) -> Added
     others = tuple(each for each in entries.askers if each.id != file.id)
     _keep(home, _edited(entries, askers=tuple(sorted((*others, asker), key=lambda each: each.id))))
     return Added("asker", file.id, found)
+
+
+def reached(home: Path, addresses: Sequence[str], authority: str) -> None:
+    """Put where the gateway is reached, and the authority of its certificate, on the next roster; nothing where they stand there."""
+    entries = following(home)
+    if (entries.gateway, entries.ca) != (tuple(addresses), authority):
+        _keep(home, _edited(entries, gateway=tuple(addresses), ca=authority))
 
 
 def revoke(home: Path, name: str, reason: str, now: int) -> None:

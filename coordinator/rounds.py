@@ -44,12 +44,19 @@ OFFER_LIFE_S: Final = 14 * 86_400  # an officer may take so long
 Clock = Callable[[], int]
 
 
+def poll_s(roster: Roster) -> float:
+    """How long an active link is to wait between its questions (an idle one waits longer by itself): so many cities keep one SuperLink
+    below a third of what it can do."""
+    return min(60.0, max(0.2, sum(map(roster.active, roster.cities)) / 40))
+
+
 @dataclass
 class Post:
     """The coordinator's side of the line: its identity, the newest roster, the link, its clock and its message numbers.
 
     `roster`: whoever accepts a newer one puts it here; an open conversation heeds it at its next event. `number`: of the last message.
-    The caller starts it above every number that was used before. `life_s`: of a plan; `waits`: for each step of a conversation.
+    The caller starts it above every number that was used before. `life_s`: of a plan; `waits`: for each step of a conversation. `hints`:
+    links are told how often to ask; nothing is said where nobody polls.
     """
 
     identity: Identity
@@ -61,15 +68,25 @@ class Post:
     number: int = 0
     life_s: int = LIFE_S
     waits: Sequence[int] = WAITS_S
+    hints: bool = False
 
-    def stamp(self) -> Stamp:
-        """The time, and for every city the next number."""
+    def stamp(self, under: Roster | None = None) -> Stamp:
+        """The time, and for every city the next number. `under`: of a conversation, the roster of its plan."""
         self.number += 1
-        return self.stamped(self.clock(), self.number)
+        return self.stamped(self.clock(), self.number, under)
 
-    def stamped(self, now: int, number: int) -> Stamp:
-        """A stamp that was given before: one number for every city."""
-        return Stamp(now, dict.fromkeys(self.roster.cities, number))
+    def unused(self) -> None:
+        """Nothing was sealed with the last stamp."""
+
+    def speaks(self, under: Roster) -> Identity:  # noqa: ARG002 there is one key
+        """Who says something to a city that holds this roster."""
+        return self.identity
+
+    def stamped(self, now: int, number: int, under: Roster | None = None) -> Stamp:
+        """A stamp that was given before: one number for every city. In a conversation the hint follows from its roster: a replay gives
+        the same bytes."""
+        hint = poll_s(under or self.roster) if self.hints else None
+        return Stamp(now, dict.fromkeys(self.roster.cities, number), hint)
 
     def send(self, kind: Kind, sent: Outgoing, timeout_s: float) -> Iterator[tuple[int, bytes | Failure]]:
         """Carry requests to cities by id, and their replies back."""
@@ -230,6 +247,7 @@ def _asked(post: Post, body: Body, study: Study, cities: Sequence[int], life_s: 
             matter=matter,
             seq=stamp.seq[city],
             now=stamp.now,
+            poll_s=stamp.poll_s,
         )
         for city in cities
     }
@@ -398,7 +416,7 @@ class Conversation:
     ) -> "Conversation":
         """Write down what is opened, then open it. `answers`: kept with it. Without a `log` it is kept in memory."""
         said, log = answers or Answers(), log or Log()
-        stamp = post.stamp()
+        stamp = post.stamp(post.roster)
         opening = Opening(
             now=stamp.now,
             number=post.number,
@@ -422,8 +440,8 @@ class Conversation:
         Pre-condition: `post` has the roster of the plan, or a newer one. Errors: `PeerError LOG_DAMAGED`; LOG_DIVERGED where an event
         changes nothing now: it did when it was written, so other bytes went out then. To go on could make a second list of survivors.
         """
-        plan, stamp = Plan.decode(opening.plan), post.stamped(opening.now, opening.number)
         roster = self_declared(bytes(opening.roster))  # its own log: the root's signature held when it was accepted
+        plan, stamp = Plan.decode(opening.plan), post.stamped(opening.now, opening.number, roster)
         question = Question(opening.length, opening.layout, opening.question)
         state, sent = collector.start(post.identity, roster, plan, question, dict(opening.acks), stamp)
         talk = cls(post, log, state, sent, opening.now, heeded=roster.sha256)
@@ -527,6 +545,8 @@ class Conversation:
         stamp = self.post.stamp()
         event = Event(what, stamp.now, self.post.number, content)
         following, out = self._follows(event)
+        if not out:
+            self.post.unused()
         if following is not self.state:
             self.log.append(event)
             self._become(event, following, out)
@@ -544,7 +564,7 @@ class Conversation:
 
     def _follows(self, event: Event) -> tuple[collector.State, Outgoing]:
         """What an event makes of the state: the same when it is replayed."""
-        state, stamp = self.state, self.post.stamped(event.now, event.number)
+        state, stamp = self.state, self.post.stamped(event.now, event.number, self.roster)
         match What(event.what):
             case What.REPLY:
                 return collector.step(state, bytes(event.content), stamp, self.log.recall)

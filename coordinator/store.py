@@ -8,7 +8,8 @@ acks/<city>                        the last acknowledgement of each city
 
 import json
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,6 +23,8 @@ from protocols.roster import Roster
 from protocols.study import Study
 
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
+_WRITING: Final = threading.Lock()
+NUMBER: Final = "numbers.txt"
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
 
 
@@ -99,10 +102,24 @@ def store(study: Study, base: Path) -> Store:
 
 def numbers(base: Path, now: int) -> int:
     """The first message number of this run: above all of earlier ones, whatever the clock says."""
-    path = base / "numbers.txt"
-    first = max(int(path.read_text(encoding="utf-8")) if path.is_file() else 0, now * 1000)
-    write(base, {path.name: str(first + NUMBERS_AHEAD).encode()})
+    first = max(numbered(base) or 0, now * 1000)
+    keep_number(base, first + NUMBERS_AHEAD)
     return first
+
+
+def numbered(base: Path) -> int | None:
+    """The number below which all are used; None where none was kept."""
+    path = base / NUMBER
+    return int(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def keep_number(base: Path, number: int) -> None:
+    write(base, {NUMBER: str(number).encode()})
+
+
+def logs(base: Path) -> Iterator[Path]:
+    """Logs of every conversation that is not over."""
+    return (base / "runs").glob("*/*/*/log")
 
 
 def acks(base: Path, roster: Roster) -> dict[int, bytes]:
@@ -118,12 +135,13 @@ def missing(results: bytes) -> tuple[Missing, ...]:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name, content in files.items():
-        part = folder / f"{name}.part"
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(folder / name)
+    """Each file whole or not at all, one after the other: studies of one engine write the same ones."""
+    with _WRITING:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, content in files.items():
+            part = folder / f"{name}.part"
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(folder / name)

@@ -3,10 +3,15 @@
 Both listen where they are told to; in a deployment the SuperLink is on loopback, and only the gateway is reached from outside.
 """
 
+import socket
+import ssl
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 HOST: Final = "127.0.0.1"
 SECRET_BYTES: Final = 32
@@ -50,7 +55,7 @@ class SuperLink:
 class Gateway:
     """The gateway in front of a SuperLink. `rate`: requests per second and peer address; `connections`: open at once from one.
 
-    `counted`: a file that it keeps saying what it answered; empty for none.
+    `counted`: a file that it keeps saying what it answered; `log`: the folder of its log. Empty for none.
     """
 
     host: str
@@ -63,6 +68,7 @@ class Gateway:
     connections: int = 64
     courier: bool = False
     counted: str = ""
+    log: str = ""
 
     def command(self) -> list[str]:
         """The command line."""
@@ -78,4 +84,29 @@ class Gateway:
             *("--connections", str(self.connections)),
             *(("--courier",) if self.courier else ()),
             *(("--counted", self.counted) if self.counted else ()),
+            *(("--log", self.log) if self.log else ()),
         ]
+
+
+def healthy(superlink: SuperLink) -> Callable[[], bool]:
+    """Whether it says that it is."""
+    trusted = ssl.create_default_context(cafile=str(superlink.ca))
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted))
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return bool(opener.open(f"https://{superlink.address}/health", timeout=2).status == 200)
+        return False
+
+    return answers
+
+
+def listens(host: str, port: int) -> Callable[[], bool]:
+    """Whether something takes connections there."""
+
+    def answers() -> bool:
+        with suppress(OSError), socket.create_connection((host, port), 1):
+            return True
+        return False
+
+    return answers

@@ -10,9 +10,10 @@ ROSTER: Final = Path("roster.json")
 
 
 def keep_roster(home: Path, roster: Roster) -> None:
-    """Hold a roster, whole or not at all."""
+    """Hold a roster, whole or not at all. The group may read it: a link that has a user of its own finds its coordinator there."""
     part = home / f"{ROSTER.name}.part"
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o640)
         file.write(roster.file)
         file.flush()
         os.fsync(file.fileno())

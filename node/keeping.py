@@ -13,6 +13,8 @@ from typing import Any, Final
 from node.running import HEARD, KEPT, SOCKET, write
 from node.serve import DRAIN_S, GateAwayError, stats
 from protocols.entropy import operating_system
+from protocols.logfile import Log, silent
+from protocols.logged import Event, status
 from protocols.supervision import Child, Supervision, World, keep, value
 
 LOOK_S: Final = 0.5
@@ -24,13 +26,15 @@ LINK: Final = Child("link", needs=("gate",), outlives=("gate",))
 
 @dataclass
 class Kept:
-    """The children of a home. `commands`: by name. `said`: is told the state whenever it changes."""
+    """The children of a home. `commands`: by name. `said`: is told the state whenever it changes; `log`: of every end."""
 
     home: Path
     commands: Mapping[str, Sequence[str]]
     environment: Mapping[str, str]
     said: Callable[[dict[str, Any]], None]
+    log: Log = field(default_factory=silent)
     stopping: threading.Event = field(default_factory=threading.Event)
+    ends: dict[str, int] = field(default_factory=dict)
     before: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Supervision:
@@ -73,6 +77,10 @@ class Kept:
             return 0
 
     def _told(self, state: Supervision, pids: Mapping[str, int]) -> None:
+        for name, each in state.kept.items():
+            if each.ends > self.ends.get(name, 0):
+                self.ends[name] = each.ends
+                self.log.say(Event.ENDED, code=status(each.status or 0))
         children = value(state, pids, time.monotonic())
         write(self.home, {"pid": os.getpid(), "children": children})
         self.said(children)

@@ -50,8 +50,8 @@ from node.transport import read as read_key
 from protocols.clock import wall_ms
 from protocols.errors import HpfedError
 from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
-from protocols.logfile import Log, Rotated, folder_of, silent, to_stderr, uncaught
-from protocols.logged import Event, of_flower
+from protocols.logfile import Heard, Log, Rotated, folder_of, silent, to_stderr, uncaught
+from protocols.logged import Event
 from protocols.messages import peek
 
 HELD: Final = 8  # requests that one link has taken and not answered
@@ -78,17 +78,6 @@ class Fleet:
     pull_object: Callable[[int, str], bytes]
     push_object: Callable[[int, str, str, bytes], None]
     confirm: Callable[[int, str], None]
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Stands in for the handlers of Flower's logger: what it says becomes lines of our log, which keep its level and a number."""
-
-    log: Log
-    level: int = 20  # INFO
-
-    def handle(self, record: Any) -> None:
-        self.log.keep(of_flower(f"{record.levelname} {record.getMessage()}", wall_ms(), "info"))
 
 
 @dataclass
@@ -313,7 +302,8 @@ def carry(way: Way, stopped: threading.Event, log: Log) -> None:
         part.rename(node)
         log.say(Event.CONNECTED)
         Link(fleet, way, Pace(way.active_s, way.idle_s), time.monotonic(), log).work(stopped)
-        log.say(Event.DISCONNECTED)
+        if not stopped.is_set():
+            log.say(Event.DISCONNECTED)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -52,14 +52,3 @@ def listening(made: Figures, gate: Path, port: int = PORT) -> Iterator[int]:
         finally:
             with suppress(OSError):
                 bound.shutdown(socket.SHUT_RDWR)
-
-
-def health(port: int = PORT, timeout_s: float = 3.0) -> Mapping[str, object] | None:
-    """What `/readyz` of a link on this host says; None where none is running."""
-    from protocols.measured import asked
-
-    try:
-        with socket.create_connection((HOST, port), timeout_s) as line:
-            return asked(line)
-    except (OSError, ValueError):
-        return None

@@ -8,11 +8,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from protocols.errors import HpfedError
-from protocols.logged import NOTHING, About, Event, Level, Line, about, line, of_child
+from protocols.logged import NOTHING, About, Event, Level, Line, about, line, of_child, of_flower
 
 FOLDER: Final = Path("log")  # in the home
 ELSEWHERE: Final = "LOGS_DIRECTORY"  # in the environment: where a service manager wants them instead
@@ -96,6 +97,10 @@ class Log:
         """An error of the product: its code, and nothing else of it."""
         self.say(Event.FAULT, code=fault.code)
 
+    def flower(self, text: str) -> None:
+        """One line of Flower's."""
+        self.keep(of_flower(text, self._clock(), "info"))
+
     def keep(self, said: Line) -> None:
         """A line that was made elsewhere."""
         with self._lock:
@@ -109,6 +114,18 @@ class Log:
             said = of_child(each.decode("utf-8", "replace").rstrip("\n"), self._clock(), level)
             level = said.level
             self.keep(said)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Stands in for the handlers of Flower's logger: what it says becomes lines of our log, which keep its level and a number."""
+
+    log: Log
+    level: int = 20  # INFO
+
+    def handle(self, record: Any) -> None:
+        """Of one record of `logging`."""
+        self.log.flower(f"{record.levelname} {record.getMessage()}")
 
 
 def uncaught(log: Log) -> Callable[..., None]:

@@ -58,7 +58,6 @@ LEVELS: Final[dict[Event, Level]] = {
     Event.RUN_LOST: "warning",
     Event.FAILED: "warning",
     Event.LATE: "warning",
-    Event.SILENT: "warning",
     Event.GATE_AWAY: "error",
     Event.GATE_BUSY: "warning",
     Event.REFUSED: "warning",

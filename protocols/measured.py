@@ -6,7 +6,6 @@ are at most `MOST_SERIES` for a process. Most figures follow from the lines of i
 The text is the exposition format 0.0.4 of Prometheus.
 """
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -234,15 +233,3 @@ def serve(accept: Callable[[], tuple[Connection, object]], answer: Callable[[byt
                 if b"\r\n\r\n" in found or len(found) > MOST_HEAD:
                     break
             line.sendall(answer(found))
-
-
-def asked(line: Connection) -> Mapping[str, object]:
-    """What `/readyz` at the other end says. Errors: `OSError`; `ValueError` for an answer that is none of ours."""
-    line.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
-    found = b""
-    while len(found) <= MOST_HEAD and (more := line.recv(MOST_HEAD)):
-        found += more
-    value = json.loads(found.partition(b"\r\n\r\n")[2])
-    if not isinstance(value, dict):
-        raise ValueError
-    return value

@@ -841,10 +841,14 @@ class Window:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What the shell gives a pure step: the time (Unix s) and, per recipient, the next `seq`. A step sends one message per recipient."""
+    """What the shell gives a pure step: the time (Unix s) and, per recipient, the next `seq`. A step sends one message per recipient.
+
+    `poll_s`: how often the coordinator would have a city's link ask, where it says so.
+    """
 
     now: int
     seq: Mapping[int, int]
+    poll_s: float | None = None
 
 
 Outgoing = tuple[tuple[int, bytes], ...]  # (recipient, envelope)

@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import product
@@ -30,6 +31,7 @@ from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
 
 HERE: Final = Path(__file__).parent
+PACKAGES: Final = ("coordinator", "node", "protocols", "simulations")
 PARTIES: Final = ("node", "coordinator")
 ARCHES: Final = ("x86_64", "aarch64")
 GLIBC: Final = 28  # glibc 2.28
@@ -88,12 +90,17 @@ def fetch(out: Path, requirements: Path, python: str, arch: str) -> None:
 
 
 def built(out: Path) -> Path:
-    """hpfed's own wheel."""
-    itself = ["--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(HERE.parent)]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel", *itself], check=True
-    )
-    shutil.rmtree(HERE.parent / "build" / "lib", ignore_errors=True)  # what it was made from
+    """hpfed's own wheel, made from a copy: nothing is left beside the sources that would pass for an installation."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place)
+        for name in ("pyproject.toml", "README.md"):
+            shutil.copy(HERE.parent / name, copy)
+        for name in PACKAGES:
+            shutil.copytree(HERE.parent / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        itself = ["--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(copy)]
+        subprocess.run(
+            [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel", *itself], check=True
+        )
     (wheel,) = out.glob("hpfed-*.whl")
     return wheel
 

@@ -8,20 +8,18 @@ import json
 import os
 import shutil
 import socket
-import ssl
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from coordinator.certificates import authority, certificate
 from coordinator.exchange import Attended
-from coordinator.superlink import HOST, SECRET_BYTES, Gateway, SuperLink
+from coordinator.superlink import HOST, SECRET_BYTES, Gateway, SuperLink, healthy, listens
 from node import link
 from node.transport import KEY, public, transport
 from protocols.entropy import exactly, operating_system
@@ -176,7 +174,7 @@ def federation(sockets: Mapping[str, Path]) -> Iterator[Federation]:
             keys[city], way = _way(run / city, gateway, superlink.ca, socket_)
             children[city] = Child(link.command(way), around, run / f"{city}.said")
         stack.enter_context(all_of(list(children.values())))
-        for name, answers in (("superlink", healthy(superlink)), ("gateway", _open(gateway))):
+        for name, answers in (("superlink", healthy(superlink)), ("gateway", listens(gateway.host, gateway.port))):
             if not until(answers, STARTS_S):
                 raise ConfigError("FLOWER_START", name=name, said=last_line(children[name].said))
         from coordinator.link_flower import FlowerExchange, courier_run
@@ -217,25 +215,3 @@ def secret(path: Path, content: bytes) -> None:
     """A new file that only this user reads."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
-
-
-def healthy(superlink: SuperLink) -> Callable[[], bool]:
-    """Whether it says that it is."""
-    trusted = ssl.create_default_context(cafile=str(superlink.ca))
-    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trusted))
-
-    def answers() -> bool:
-        with suppress(OSError):
-            return bool(opener.open(f"https://{superlink.address}/health", timeout=2).status == 200)
-        return False
-
-    return answers
-
-
-def _open(gateway: Gateway) -> Callable[[], bool]:
-    def answers() -> bool:
-        with suppress(OSError), socket.create_connection((gateway.host, gateway.port), 1):
-            return True
-        return False
-
-    return answers

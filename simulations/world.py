@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from coordinator import answering, askers, bundle, release, rounds, sessions
+from coordinator import answering, askers, asking, bundle, release, rounds
 from coordinator import store as stores
 from coordinator.exchange import Attended, Failure
 from coordinator.log import Log
@@ -37,14 +37,12 @@ from protocols import messages, yamltext
 from protocols.approval import check_signed, sign_study
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system, seeded
-from protocols.errors import ConfigError, HpfedError, IncompleteError, Place, Refusal, joined
+from protocols.errors import ConfigError, HpfedError, Place, Refusal, joined
 from protocols.messages import Identity, Kind
-from protocols.plan import Agreement
 from protocols.roster import COORDINATOR, DAY, Asker, Entries, Key, Roster, sign_roster
 from protocols.roster import City as Listed
 from protocols.roster import read as read_roster
 from protocols.secagg.plan import STEPS
-from protocols.session import Heard, Session
 from protocols.study import Study
 from protocols.yamltext import Record, fit
 from simulations import federation
@@ -362,19 +360,7 @@ class _Here:
     def asked(self) -> Outcome:
         """A new conversation. Its log is there until the answer is kept."""
         with self._everyone(None) as present, ExitStack() as stack:
-            post = present.post
-            answers = rounds.offer(post, self.study, present.signed, present.ids)
-            self.watch.mark("approve")
-            agreement = rounds.agreed(post, self.study, answers)
-            self.watch.mark("plan")
-            acks = stores.acks(self.store.base, post.roster)
-            logs = self._logs(stack)
-            talk = rounds.summed(post, agreement, answers, acks, logs) if self.study.summed else None
-            session = None
-            if self.study.many:
-                self.watch.mark("sum")
-                session = sessions.fitted(post, Session(agreement), answers, acks, logs)
-            return self._released(present, agreement, answers, talk, session)
+            return self._released(present, self._asking(present, stack).anew())
 
     def resumed(self, paths: Sequence[Path]) -> Outcome | None:
         """Go on with the conversations of this run that a crash left, or a city that was lost in a session. None: they came to nothing, as
@@ -383,58 +369,31 @@ class _Here:
         Errors: `PeerError LOG_DAMAGED`, `ConfigError LOG_IN_USE`; where a session is gone on with, those of `asked`.
         """
         with ExitStack() as stack:
-            logs = [stack.enter_context(closing(Log(path))) for path in paths]
-            for log in [each for each in logs if each.opening is None]:  # the crash came before anything was sent
-                log.remove()
-            left = [(log, log.opening) for log in logs if log.opening is not None]
+            left = asking.left(paths, stack)
             if not left:
                 return None
             root = identity(self.store.base / "root", operating_system).public_key().public_bytes_raw()
             newest = max((opening for _, opening in left), key=lambda opening: opening.now)
             present = stack.enter_context(self._everyone(read_roster(newest.roster, root)))
-            sums, fits = sessions.apart(self.study, left, present.post.roster)
-            talk = self._sum_again(present.post, sums)
-            if talk is not None and not self.study.many:
-                return self._released(present, talk.opened.agreement, talk.answers, talk, None)
-            if not self.study.many or (talk is None and self.study.summed):
+            run_ = self._asking(present, stack).again(left)
+            if run_ is None:
                 return None
-            session = self._fitted_again(present, fits, self._logs(stack))
-            outcome = self._released(present, session.session.agreement, session.answers, talk, session)
-            for log in [log for log, _ in fits if log is not session.conversation.log]:
-                log.remove()
+            outcome = self._released(present, run_)
+            asking.outdated(run_, left)
             return outcome
 
-    def _sum_again(self, post: rounds.Post, sums: Sequence[sessions.Left]) -> rounds.Summing | None:
-        """The sum of the one round, if one of these conversations still comes to it."""
-        for log, opening in sums:
-            try:
-                return rounds.resumed(post, self.study, log, opening)
-            except (IncompleteError, Refusal) as fault:
-                self.watch.progress(fault.text("en"))
-        return None
-
-    def _fitted_again(
-        self, present: "Everyone", fits: Sequence[sessions.Left], logs: Callable[[bytes], Log]
-    ) -> sessions.Fitted:
-        """The session where it was left; a new one from its last sum on, where its cities do not answer it any more."""
+    def _asking(self, present: "Everyone", stack: ExitStack) -> asking.Asking:
         post = present.post
-        before: tuple[Heard, ...] = ()
-        for log, opening in fits:
-            try:
-                found = sessions.resumed(post, self.study, log, opening, before)
-                if found.progress.over:
-                    return found
-            except (IncompleteError, Refusal) as fault:
-                self.watch.progress(fault.text("en"))
-            before = sessions.rounds_of(post, self.study, log, opening, before)
-        answers = rounds.offer(post, self.study, present.signed, present.ids)
-        agreement = rounds.agreed(post, self.study, answers)
-        return sessions.fitted(
-            post, Session(agreement), answers, stores.acks(self.store.base, post.roster), logs, before
+        return asking.Asking(
+            post,
+            self.study,
+            present.signed,
+            self.store,
+            lambda: rounds.offer(post, self.study, present.signed, present.ids),
+            stack,
+            self.watch.mark,
+            self.watch.progress,
         )
-
-    def _logs(self, stack: ExitStack) -> Callable[[bytes], Log]:
-        return lambda about: stack.enter_context(closing(self.store.log(about)))
 
     def _everyone(self, roster: Roster | None) -> AbstractContextManager["Everyone"]:
         return everyone(
@@ -452,18 +411,10 @@ class _Here:
             links=self.links,
         )
 
-    def _released(
-        self,
-        present: "Everyone",
-        agreement: Agreement,
-        answers: rounds.Answers,
-        talk: rounds.Summing | None,
-        session: sessions.Fitted | None,
-    ) -> Outcome:
+    def _released(self, present: "Everyone", run: answering.Run) -> Outcome:
         """What follows the sums, if there are any: the cities' own answers, the release, and their signatures."""
         post, watch = present.post, self.watch
-        watch.mark("session" if session else "sum")
-        run = answering.Run(agreement, answers, talk, session, present.signed)
+        watch.mark("session" if run.session else "sum")
         names = {party.city.city: party.city.name for party in self.found}
         kept = answering.kept(post, run, self.store, names, seeded=self.seed is not None, mark=watch.mark)
         unsealed = answering.told(post, run, kept, self.store, mark=watch.mark)
@@ -491,14 +442,7 @@ def _stored(
     lacking = {each.city: each.reason for each in unsealed.unattested}
     if lacking.keys() & names:
         with everyone(study, found, folder, homes, seed=None, clock=clock) as present:
-            roster = present.post.roster
-            ids = [city for city in present.ids if roster.name(city) in lacking]
-            attested = rounds.attested(present.post, study, ids)
-        files = {roster.name(city): file for city, file in attested.files.items()}
-        now = {roster.name(city): reason for city, reason in attested.without.items()}
-        without = {city: now.get(city, reason) for city, reason in lacking.items() if city not in files}
-        unsealed = unsealed.attested(files, without)
-        store.keep(results, unsealed)
+            unsealed = answering.attested_later(present.post, study, unsealed, store, present.ids)
         watch.mark("attest")
     key = identity(store.base, operating_system)
     return Outcome(results, missing, True, (), watch.seconds, bundle.Sealer(unsealed, key, clock()))

@@ -22,21 +22,30 @@ def init(
     address: Annotated[
         list[str] | None, typer.Option("--address", help="HOST:PORT of the gateway, if there is one; may be repeated.")
     ] = None,
+    superlink_port: Annotated[
+        int, typer.Option("--superlink-port", envvar="HPFED_SUPERLINK_PORT", help="Of loopback, for the SuperLink.")
+    ] = 8000,
     home: Home = HERE,
     lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the keys of root and coordinator, and an empty roster. Move the root key off this machine.
+    """Make the keys of root and coordinator, an empty roster and, with an address, a certificate. Move the root key off this machine.
 
     Example:  hpfed-coordinator init --name provident --address hpf.example.cn:8443
     """
 
     def work() -> None:
+        from coordinator import home as homes
         from coordinator import roster
         from protocols.enrolment import fingerprint
         from protocols.entropy import operating_system
 
+        for each in address or ():
+            homes.address(each)
         entries = roster.begun(home, name, address or (), now(), operating_system)
+        if address:
+            ca = homes.prepared(home, address, superlink_port, entropy=operating_system, now=now())
+            roster.reached(home, address, ca)
         root = fingerprint(bytes.fromhex(entries.root))
         value = {"consortium": name, "root": root, "root_key": str(home / roster.ROOT)}
         zh = f"{name}  根密钥指纹 {root}\n请把 {home / roster.ROOT} 移到离线介质"
@@ -56,13 +65,45 @@ def identity_show(home: Home = HERE, lang: Lang = None, as_json: AsJson = False)
     def work() -> None:
         from coordinator import roster
         from protocols.enrolment import fingerprint
-        from protocols.signed import public_of
 
-        root = fingerprint(bytes.fromhex(roster.following(home).root))
-        own = fingerprint(public_of(roster.key_of(home / roster.IDENTITY)))
+        entries = roster.following(home)
+        root, own = (fingerprint(bytes.fromhex(key)) for key in (entries.root, entries.coordinator[-1].key))
         value = {"root": root, "coordinator": own}
         words = ("根密钥", "协调方") if spoken(lang) == "zh" else ("root", "coordinator")
         printed(value, as_json, lambda: f"{words[0]}  {root}\n{words[1]}  {own}")
+
+    guarded(lang, as_json, work)
+
+
+@identity_app.command("rotate")
+def identity_rotate(
+    out: Annotated[Path, typer.Option("--out", help="The file that says so.")] = Path("coordinator.rotate.json"),
+    home: Home = HERE,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key of the coordinator that follows the one in use, and the file that says so, signed by both: for `roster add`.
+
+    It is used from the roster on that lists it. The key of before is good for 30 days more, and finishes what it opened.
+
+    Example:  hpfed-coordinator identity rotate
+    """
+
+    def work() -> None:
+        from coordinator import rotation
+        from protocols.enrolment import fingerprint
+        from protocols.entropy import operating_system
+        from protocols.rotation import read_rotation
+
+        file = rotation.rotated(home, operating_system)
+        part = out.with_name(f"{out.name}.part")
+        part.write_bytes(file)
+        part.rename(out)
+        found = read_rotation(file)
+        told = fingerprint(bytes.fromhex(found.identity))
+        value = {"fingerprint": told, "identity": found.identity, "file": str(out)}
+        zh, en = f"coordinator  新指纹 {told}  {out}", f"coordinator  new fingerprint {told}  {out}"
+        printed(value, as_json, lambda: zh if spoken(lang) == "zh" else en)
 
     guarded(lang, as_json, work)
 

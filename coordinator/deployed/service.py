@@ -14,7 +14,6 @@ service_app = typer.Typer(help="Units for a service manager.", no_args_is_help=T
 def service_print(
     how: Annotated[Literal["systemd", "compose"], typer.Option("--format", help="systemd or compose.")] = "systemd",
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the files; else they are printed.")] = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Where cities reach the gateway.")] = 8443,
     programs: Annotated[
         Path | None, typer.Option("--programs", help="Where hpfed-coordinator is; else beside Python.")
     ] = None,
@@ -30,11 +29,14 @@ def service_print(
     def work() -> None:
         import sys
 
+        from coordinator.home import config
         from coordinator.service import services
         from protocols.services import rendered, written
 
         beside = programs or Path(sys.executable).parent
-        files = rendered("hpfed-coordinator", services(home.resolve(), beside.absolute(), port), how)
+        files = rendered(
+            "hpfed-coordinator", services(home.resolve(), beside.absolute(), config(home).gateway.port), how
+        )
         value = written(files, out)
         printed(value, as_json, lambda: "\n".join(value) if out else "\n".join(files.values()).rstrip("\n"))
 

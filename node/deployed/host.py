@@ -206,7 +206,9 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
     from node.keeping import Kept
     from node.running import SOCKET, alone
     from node.serve import fitting
+    from protocols.clock import wall_ms
     from protocols.errors import HpfedError, said
+    from protocols.logfile import log_of
 
     here = city.load(folder)
     no = listed(roster, here.city, identity.public(home).hex(), transport.listed(home), now())
@@ -242,7 +244,7 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
             if no is not None:
                 typer.echo(said(no, spoken(lang)), err=True)
 
-        kept = Kept(home, commands, {**_environment(home), **language}, told)
+        kept = Kept(home, commands, {**_environment(home), **language}, told, log_of(home, "node", wall_ms))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: kept.stopping.set())
         if link == "supernode":

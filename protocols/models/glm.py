@@ -129,11 +129,11 @@ class GlmPlan:
         """Errors: `ConfigError MODEL_PRECISION` where a block would be too coarse."""
         if state.purpose == "done":
             return Done()
-        named = ("purpose", "columns", "point", "null", "observed", "places", "shape", "inverse")
-        if state.purpose != "influence":
-            return asked(Ask, self.study, state, named, self.blocks)
-        inverse, variances = GlmAnswer(self.city, self.confidence, self.labels).around(state)
-        return asked(Ask, self.study, state, named[:-1], self.blocks, inverse=inverse, between=variances)
+        named = ["purpose", "columns", "point", "null", "observed", "places", "shape"]
+        if state.purpose == "influence":
+            inverse, variances = GlmAnswer(self.city, self.confidence, self.labels).around(state)
+            return asked(Ask, self.study, state, named, self.blocks, inverse=inverse, between=variances)
+        return asked(Ask, self.study, state, (*named, "inverse"), self.blocks)
 
     def constants(self, state: Fitting) -> Constants:
         return Constants(self.question.city_effects, state.places)

@@ -587,6 +587,7 @@ def _send(talk: Talk, bodies: Mapping[int, Body], stamp: Stamp, round_: int = 0)
                 matter=matter_of(talk.plan, round_),
                 seq=stamp.seq[city],
                 now=stamp.now,
+                poll_s=stamp.poll_s,
             ),
         )
         for city, body in bodies.items()

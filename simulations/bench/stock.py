@@ -14,13 +14,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from coordinator.superlink import HOST, SuperLink
+from coordinator.superlink import HOST, SuperLink, healthy
 from node.transport import KEY, public, transport
 from protocols.entropy import operating_system
 from protocols.errors import ConfigError
 from protocols.flower import environment
 from simulations.children import Child, all_of, until
-from simulations.federation import STARTS_S, folder, free_port, healthy, last_line, own_environment, served
+from simulations.federation import STARTS_S, folder, free_port, last_line, own_environment, served
 
 FOLDER: Final = "HPFED_BENCH_FOLDER"  # where server app and benchmark find each other
 ROUND_S: Final = 180.0

@@ -70,7 +70,15 @@ def test_nothing_reads_the_clock_but_the_shells() -> None:
 
 def test_the_clock_of_the_log_is_read_by_programs_alone() -> None:
     """`protocols.clock` is for the entry points of processes; what decides or computes is told the time."""
-    entries = ("coordinator.gateway", "node.link_flower", "coordinator.deployed.", "node.deployed.", "simulations.")
+    entries = (
+        "coordinator.gateway",
+        "coordinator.engine",
+        "coordinator.supervisor",
+        "node.link_flower",
+        "coordinator.deployed.",
+        "node.deployed.",
+        "simulations.",
+    )
     readers = {module.name for module in modules() if "protocols.clock" in module.imports}
     assert {name for name in readers if not name.startswith(entries) and not name.endswith(".cli")} == set()
 

@@ -69,28 +69,31 @@ class Shell:
         names = [] if "--root" in words else [Path(each).name.split(".")[0] for each in words]
         return next(self.heard[name] for name in (*names, *self.heard) if name in self.heard)
 
-    def began(self, program: str, words: list[str]) -> str:
-        """A command that goes on in a process of its own, once it has said its first line."""
-        own = [str(Path(sys.executable).parent / program), *words]
-        self.running.append(subprocess.Popen(own, stdout=subprocess.PIPE, text=True))  # noqa: S603 a command of the page
-        out = self.running[-1].stdout
-        return out.readline() if out else ""
+    def began(self, *commands: list[str]) -> str:
+        """Commands that go on in processes of their own, once each has said its first line."""
+        own = [[str(Path(sys.executable).parent / program), *words] for program, *words in commands]
+        started = [subprocess.Popen(each, stdout=subprocess.PIPE, text=True) for each in own]  # noqa: S603 commands of the page
+        self.running += started
+        return "".join(each.stdout.readline() if each.stdout else "" for each in started)
 
     def end(self) -> None:
         for process in self.running:
             process.terminate()
-            process.communicate(timeout=20)
+        for process in self.running:
+            process.communicate(timeout=60)
 
 
 def ran(command: str, shell: Shell) -> str:
     """What a command prints, stderr first as the programs tell progress before they hand over data."""
-    if loop := re.fullmatch(r"for (\w+) in (.*); do (.*); done", command):
+    if loop := re.fullmatch(r"for (\w+) in (.*); do (.*?);? done", command):
         name, values, inner = loop.groups()
+        if inner.endswith("&"):
+            return shell.began(*(shlex.split(inner[:-1].replace(f"${name}", value)) for value in values.split()))
         return "".join(ran(inner.replace(f"${name}", value), shell) for value in values.split())
     program, *words = shlex.split(command)
     words = [shell.told(word, words) for word in words]
     if words[-1:] == ["&"]:
-        return shell.began(program, words[:-1])
+        return shell.began([program, *words[:-1]])
     match program:
         case "export":
             name, _, text = words[0].partition("=")
