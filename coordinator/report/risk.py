@@ -132,7 +132,7 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
         said += _of_cities(wording, further.get("cities_unsaid"))
         if any(row.measure.endswith("_bound") for row in question.rows):
             said.append(wording.say("note_certain"))
-        if question.asked.get("cut") is not None:
+        if question.asked.get("cut") is not None and "approved" not in (further.get("unsaid") or ()):
             said.append(wording.say("note_cut", cut=significant(float(question.asked["cut"]))))
     return (*said, wording.say("note_decision"))
 
