@@ -10,7 +10,7 @@ from coordinator.results import POOLED
 from protocols.canonical import canonical, digest
 from protocols.models.evaluate_question import EvaluateQuestion
 from protocols.models.interface import Result
-from protocols.models.modelfile import ModelFile
+from protocols.models.modelfile import ModelFile, Monthly
 from protocols.models.question import ManyRounds
 from protocols.study import Study, months_later
 
@@ -96,8 +96,11 @@ def part(study: Study, question: ManyRounds, files_: Mapping[str, bytes]) -> dic
         return {}
     content = files_[path]
     found = ModelFile.model_validate_json(content, strict=True)
-    event = getattr(question, "event", None)
-    means = meaning.of_event(study.dictionary, event) if event else meaning.meaning(study.meant, found.outcome)
+    if isinstance(found.fit, Monthly):
+        months = found.fit.months
+        means = meaning.of_event(study.dictionary, f"{months.table}.{months.event}", months.codes)
+    else:
+        means = meaning.meaning(study.meant, found.outcome)
     parent = {} if found.parent is None else {"parent": found.parent}
     return {
         "model": {
@@ -108,7 +111,7 @@ def part(study: Study, question: ManyRounds, files_: Mapping[str, bytes]) -> dic
             **parent,
             "as_of": found.as_of.isoformat(),
             "expires": found.expires.isoformat(),
-            "outcome": event or found.outcome,
+            "outcome": found.outcome,
             "means": means,
             "reads": list(found.needs),
             "rows": found.rows,

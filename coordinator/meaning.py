@@ -3,6 +3,8 @@
 A model predicts one variable. Who signs for the model must know which state of an account is meant by it, and after how many months.
 """
 
+from collections.abc import Sequence
+
 from protocols.dictionary import Bands, Dictionary, OfEvents, Rules, YearsBefore
 from protocols.errors import Language
 from protocols.filters import leaves
@@ -30,14 +32,16 @@ def meaning(dictionary: Dictionary, name: str) -> dict[str, str]:
     return {"zh": _said(dictionary, name, "zh"), "en": _said(dictionary, name, "en")}
 
 
-def of_event(dictionary: Dictionary, name: str) -> dict[str, str]:
-    """Of `table.variable`, the first month of a holder in which it holds."""
+def of_event(dictionary: Dictionary, name: str, codes: Sequence[str] = ("true",)) -> dict[str, str]:
+    """Of `table.variable`, the first month of a holder in which it has one of these codes; a boolean, in which it is true."""
     table, _, variable = name.partition(".")
     entry = dictionary.events[table]
-    words = {
-        language: entry.label.text(language, table) + " · " + entry.variables[variable].label.text(language, variable)
-        for language in ("zh", "en")
-    }
+    languages: tuple[Language, ...] = ("zh", "en")
+    words = {}
+    for language in languages:
+        label = entry.label.text(language, table) + " · " + entry.variables[variable].label.text(language, variable)
+        said = " / ".join(dictionary.code_label(name, code, language) for code in codes)
+        words[language] = label if tuple(codes) == ("true",) else f"{label} = {said}"
     return {
         "zh": f"持有人的记录中首个“{words['zh']}”（{name}）成立的月份",
         "en": f"the first month of a holder in which {words['en']} ({name}) holds",

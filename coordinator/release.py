@@ -362,7 +362,7 @@ def terms(opened: Opened, roster: Roster, names: Mapping[str, Words], at: int, s
 def chosen(study: Study, question: Question) -> dict[str, Any]:
     """The key of which a holder may have several codes, and a question's own cohort. `slice`: its tables are parts of tables of
     everybody, and agree with all others; else they are fitted by themselves, and in mode dp may differ from others by noise."""
-    several = [name for name in question.variables() if study.domain.is_set(name)]
+    several = [name for name in question.variables() if study.meant.named(name) and study.domain.is_set(name)]
     named: dict[str, Any] = {"several": several[0]} if several else {}
     if question.cohort is None:
         return named
@@ -556,9 +556,10 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
     dictionary, cohort = study.meant, study.file.cohort
     named = {name for question in study.file.questions for name in (*question.variables(), *question.chosen_by())}
     chosen = set() if cohort is None else {leaf.variable for leaf in leaves(cohort)}
-    named = {name for name in named if dictionary.named(name)}
+    full = {short: name for question in study.many for short, name in question.shortened(study.domain).items()}
+    full = {name: name for name in named | chosen | further if dictionary.named(name)} | full
     return _states(study) | {
-        name: {
+        said: {
             "zh": dictionary.label_of(name, "zh"),
             "en": dictionary.label_of(name, "en"),
             "unit": dictionary.unit_of(name),
@@ -572,7 +573,7 @@ def _words(study: Study, further: set[str]) -> dict[str, Any]:
                 for code in dictionary.codes(name)
             },
         }
-        for name in sorted(named | chosen | further)
+        for said, name in sorted(full.items())
     }
 
 

@@ -18,7 +18,7 @@ from protocols.attributes import beside as with_levels
 from protocols.columns import Column, EventRows
 from protocols.dictionary import Reading, Table
 from protocols.models import protect
-from protocols.models.interface import Model, Placed, Sums
+from protocols.models.interface import Placed, Sums
 from protocols.models.question import ManyRounds
 from protocols.models.session import Asks
 from protocols.ring import Vector
@@ -41,6 +41,7 @@ class Turn:
     session: Session
     asks: Asks
     blocks: tuple[int, ...] = ()  # of the reservation, in mode dp: what the round releases
+    limits: protect.Thresholds = protect.SHIPPED
 
 
 def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
@@ -50,12 +51,18 @@ def allowed(session: Session, ask: messages.Ask, policy: Policy) -> Turn:
     """
     at, asks = session.asked(ask)
     exact = policy.file.exact
-    limits = protect.Thresholds(exact.min_pooled, exact.min_column, exact.min_cell, exact.most_parameters_per_row)
+    limits = protect.Thresholds(
+        exact.min_pooled,
+        exact.min_column,
+        exact.min_cell,
+        exact.most_parameters_per_row,
+        exact.min_cohort_by_city,
+    )
     for name, seen in session.models.seen(at):
         no = protect.crowded(name, seen, limits)
         if no is not None:
             raise no
-    return Turn(session, asks, session.released(asks))
+    return Turn(session, asks, session.released(asks), limits)
 
 
 @dataclass(frozen=True)
@@ -72,23 +79,24 @@ class Rows:
 
 
 def encoded(turn: Turn, rows: Rows) -> Vector:
-    """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, SNAPSHOT_OUT_OF_DOMAIN: rows stand behind them."""
-    models = {name: _placed(model, rows.place) for name, model in turn.session.models.models.items()}
-    found = measured(turn, rows)
+    """This city's answer to a round. Errors: `Refusal` MODEL_WEIGHTS_CONCENTRATED, EXACT_COHORT, EXACT_THIN, SNAPSHOT_OUT_OF_DOMAIN: rows
+    stand behind them."""
+    models, found = here(turn, rows), measured(turn, rows)
     for name, ask in turn.asks.items():
         protect.spread(ask, found[name])  # shown
+        protect.alone(name, found[name], turn.limits)
     return np.concatenate([models[name].encode(ask, found[name]) for name, ask in turn.asks.items()])
 
 
-def _placed(model: Model[Any, Any], place: int) -> Model[Any, Any]:
-    """The model as this city answers it: one that has a slot for each city is told which of them is its own."""
-    found: Model[Any, Any] = model.at(place) if isinstance(model, Placed) else model
-    return found
+def here(turn: Turn, rows: Rows) -> dict[str, Any]:
+    """The models as this city answers them: one that has a slot for each city is told which of them is its own."""
+    models = turn.session.models.models.items()
+    return {name: model.at(rows.place) if isinstance(model, Placed) else model for name, model in models}
 
 
 def measured(turn: Turn, rows: Rows) -> dict[str, Sums]:
     """The sums of each question over all rows of its cohort; over none in a city that cannot map what it reads."""
-    study, models = turn.session.study, turn.session.models
+    study, models, planned = turn.session.study, turn.session.models, here(turn, rows)
     found: dict[str, Sums] = {}
     for names, tables in _passes(turn, rows):
         for table in tables:
@@ -96,7 +104,7 @@ def measured(turn: Turn, rows: Rows) -> dict[str, Sums]:
             for name in names:
                 inside = _inside(study, models.questions[name], whole, rows.cannot)
                 read = Reading(inside, study.meant, study.file.as_of)
-                sums = models.models[name].measure(turn.asks[name], read, inside.holders)
+                sums = planned[name].measure(turn.asks[name], read, inside.holders)
                 found[name] = found[name] + sums if name in found else sums
     return found
 
@@ -126,6 +134,9 @@ def _inside(study: Study, question: ManyRounds, table: Table, cannot: Collection
     if study.exact:
         for name in (name for name in reads if name in found.columns):
             measures.within_range(found.columns[name], study.meant, name)
+        for table_name, rows in found.events.items():
+            for name, values in rows.columns.items():
+                measures.within_range(values, study.meant, f"{table_name}.{name}")
     return found
 
 

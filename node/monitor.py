@@ -27,7 +27,7 @@ from protocols.models import drift
 from protocols.models.binning import Bins, leaves, quantile_edges
 from protocols.models.drift import Cause, Frame, Judged, Month
 from protocols.models.fixedpoint import Reals
-from protocols.models.modelfile import Card, Linear, ModelFile, Trees
+from protocols.models.modelfile import Card, Linear, ModelFile, Monthly, Trees
 from protocols.models.scoring import Adapted, adapted, scores
 from protocols.statistics import measures
 from protocols.yamltext import Record
@@ -107,7 +107,7 @@ def fits(model: ModelFile, means: Mapping, rows: Snapshot) -> None:
 
 def binary(model: ModelFile) -> None:
     """Errors: `ConfigError MODEL_NOT_BINARY`."""
-    if isinstance(model.fit, Linear) and model.fit.family != "binomial":
+    if isinstance(model.fit, Monthly) or (isinstance(model.fit, Linear) and model.fit.family != "binomial"):
         raise ConfigError("MODEL_NOT_BINARY", id=model.id)
 
 

@@ -536,6 +536,9 @@ def _variables(study: Study, policy: Policy) -> Iterator[Refusal]:
     meant, cohort = study.dictionary, study.file.cohort
     in_cohort = [leaf.variable for leaf in leaves(cohort)] if cohort is not None else []
     asked = [name for question in study.file.questions for name in (*question.variables(), *question.chosen_by())]
+    asked += [
+        name for question in study.many for name in question.reads(study.domain)
+    ]  # variables of events by full name
     behind = _behind(meant, [*asked, *in_cohort])
     for name in policy.file.variables.deny:
         if name in behind:
@@ -588,6 +591,10 @@ def _rounds(study: Study, policy: Policy) -> Iterator[Refusal]:
     limits, models = policy.file.limits, Fits.of(study.file.questions, supposed(study.domain))
     if study.exact and not policy.file.models.open_transcript:
         yield Refusal("MODEL_TRANSCRIPT")
+    for question in study.many:
+        for key in question.discloses():
+            if not getattr(policy.file.models, key):
+                yield Refusal("POLICY_MODELS", name=question.id, key=f"models.{key}")
     if models.most_rounds > limits.most_rounds:
         yield Refusal("MODEL_ROUNDS", round=models.most_rounds, limit=limits.most_rounds)
     if models.most_cells > limits.most_cells:

@@ -1,7 +1,8 @@
 """Scores of this city's own rows by a model file. They are written to a file of this machine and go nowhere else.
 
 Rows stand in the order of the snapshot, one line each: `row` counts from 0, `holder` is the keyed hash by which the snapshot knows its
-holder. A row that lacks what the model needs has no score. The file is for this city alone (mode 0600); nothing of it is logged.
+holder. A row that lacks what the model needs has no score, nor, of a hazard, has who is no longer at risk (`ahead.py`). The file is for
+this city alone (mode 0600); nothing of it is logged.
 """
 
 # ruff: noqa: S608 statements are made of names written here and bound values only (threat-model.md T46)
@@ -16,9 +17,11 @@ import numpy as np
 
 from node import mapping, snapshot
 from node.engine import engine
-from protocols.dictionary import Column, Reading, Table
+from protocols.dictionary import Column, Dictionary, Read, Reading, Table
 from protocols.errors import ConfigError
-from protocols.models.modelfile import Card, Linear, ModelFile, Taken
+from protocols.models import ahead
+from protocols.models.design import Flags
+from protocols.models.modelfile import Card, Linear, ModelFile, Monthly, Taken
 from protocols.models.scoring import REASONS, Adapted, adapted, points, scores
 
 Language = Literal["zh", "en"]
@@ -45,8 +48,7 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
     means = mapping.load(folder)
     rows = snapshot.open_for(home, means.snapshot)
     of_dictionary(model, means)
-    adapted(model, means.meant, unread, frozenset(rows.cannot))
-    wanted = sorted({given for name in model.needs for given in means.meant.needs(name)})
+    meant, wanted = _means(model, means.meant, frozenset(rows.cannot))
     tables = rows.batches(wanted, BATCH) if wanted else iter((Table(rows.rows, {}, {}),))
     hashes = rows.holders() if rows.manifest.keyed else None
     texts = [_reason(each, language) for each in model.variables if each.name in model.needs]
@@ -56,8 +58,9 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
         work = Path(made)
         with engine(work=work) as connection:
             for table in tables:
-                here = adapted(model, means.meant, Reading(table, means.meant, means.snapshot))
-                lines, lacking = _lines(model, here, table.holders)
+                read, scored = _read(model, table, means)
+                here = adapted(model, meant, read)
+                lines, lacking = _lines(model, here, table.holders, scored)
                 lines["row"] = np.arange(first, first + table.holders)
                 if hashes is not None:
                     lines["high"], lines["low"] = hashes[first : first + table.holders].view(">u8").astype(np.uint64).T
@@ -80,6 +83,26 @@ def score(model: ModelFile, folder: Path, home: Path, out: Path, language: Langu
     return Scored(first, without, **odd)
 
 
+def _means(model: ModelFile, meant: Dictionary, cannot: frozenset[str]) -> tuple[Dictionary, list[str]]:
+    """The dictionary that a model's variables are in, and what is read of the snapshot. Errors: `ConfigError MODEL_SCORE_COLUMN`."""
+    if not isinstance(model.fit, Monthly):
+        adapted(model, meant, unread, cannot)
+        return meant, sorted({given for name in model.needs for given in meant.needs(name)})
+    wider, wanted = ahead.dictionary_of(model.fit, model.domain, meant), ahead.needed(model, model.fit, meant)
+    lacking = {name for name in wanted if name in cannot or not meant.named(name)}
+    if lacking:
+        raise ConfigError("MODEL_SCORE_COLUMN", names=", ".join(sorted(lacking)))
+    adapted(model, wider, unread)
+    return wider, sorted(wanted)
+
+
+def _read(model: ModelFile, table: Table, means: mapping.Mapping) -> tuple[Read, Flags]:
+    """Columns of a batch by name, and which of its rows can have a score."""
+    if isinstance(model.fit, Monthly):
+        return ahead.next_month(model, model.fit, table, means.meant, means.snapshot)
+    return Reading(table, means.meant, means.snapshot), np.ones(table.holders, bool)
+
+
 def of_dictionary(model: ModelFile, means: mapping.Mapping) -> None:
     """Errors: `ConfigError MODEL_SCORE_DICTIONARY` where the model is in the words of another dictionary than this city's, whatever their
     versions."""
@@ -99,7 +122,7 @@ def _reason(of: Taken, language: Language) -> str:
 
 def _columns(model: ModelFile, keyed: bool) -> str:
     """What is written of numbers. Names are ours. A hash is written as the digits of a UUID, which is the quickest way to hexadecimal."""
-    expected = isinstance(model.fit, Linear) and model.fit.family != "binomial"
+    expected = isinstance(model.fit, Linear | Monthly) and model.fit.family != "binomial"
     found = ["row", *([f"{HEXADECIMAL} AS holder"] if keyed else [])]
     found.append(f"mean AS {'expected' if expected else 'probability'}")
     if isinstance(model.fit, Card):
@@ -107,14 +130,15 @@ def _columns(model: ModelFile, keyed: bool) -> str:
     return ", ".join(found)
 
 
-def _lines(model: ModelFile, here: Adapted, rows: int) -> tuple[dict[str, Any], int]:
+def _lines(model: ModelFile, here: Adapted, rows: int, scored: Flags) -> tuple[dict[str, Any], int]:
     """Columns of a batch, and how many of its rows have no score. A reason is the place of its text, from 1; 0 is none."""
     found = scores(model, here, rows)
-    lines: dict[str, Any] = {"mean": np.where(found.known, found.mean, np.nan)}
+    known = found.known & scored
+    lines: dict[str, Any] = {"mean": np.where(known, found.mean, np.nan)}
     if isinstance(model.fit, Card):
         names = [each.name for each in model.variables if each.name in model.needs]
         total, reasons = points(model.fit, model.domain, here, rows)
         places = np.array([0, *(1 + names.index(each.bins.name) for each in model.fit.features)])
         lines["points"] = total
         lines |= {f"reason_{place + 1}": places[reasons[:, place] + 1] for place in range(REASONS)}
-    return lines, int(rows - found.known.sum())
+    return lines, int(rows - known.sum())

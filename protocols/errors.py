@@ -2583,6 +2583,12 @@ CODES: Final[dict[str, Texts]] = {
         "in the sum of {name} the smallest class is below this city's {limit} (policy.yaml: {key})",
         "Merge codes, or ask the city",
     ),
+    "POLICY_MODELS": _t(
+        "本市不作答 {name}：policy.yaml 中 {key} 为 false",
+        "请改用不需此项的写法（cox 用 stratify: city，回归用 city_effects: concentrated），或与该市商议",
+        "this city does not answer {name}: {key} is false in policy.yaml",
+        "Ask without it (cox with stratify: city, a regression with city_effects: concentrated), or ask the city",
+    ),
     "MODEL_TRANSCRIPT": _t(
         "本市不作答多轮模型：policy.yaml 中 models.open_transcript 为 false",
         "请去掉该问题，或请本市允许各轮合计随询问给出",

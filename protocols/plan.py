@@ -60,7 +60,7 @@ class Agreement:
     `layout`: what is summed, amounts in units of 2^shift. `v20`: total noise variance of each block in its unit, 0 in mode exact.
     `own`, `own_v20`: the same of what each city answers by itself, with all of that noise. `drawn_v20`: of what the rounds of many-round
     questions release (`session.py`). What asks for sum after sum says so in `sums`, in the order of the layout, and in `spare`: rounds for
-    sums that were lost.
+    sums that were lost. `names`: of the cities, where it is known who they are.
     """
 
     study: Study
@@ -72,6 +72,7 @@ class Agreement:
     own: Layout = NOTHING
     own_v20: tuple[int, ...] = ()
     drawn_v20: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def run(self) -> int:
@@ -297,7 +298,8 @@ def drawn_up(
 
 def agree(study: Study, cities: Sequence[int], roster: Roster) -> Agreement:
     """The agreement that these cities would be held to. Errors: as `between`."""
-    return between(study, cities, max(roster.cities[city].size_class for city in cities))
+    found = between(study, cities, max(roster.cities[city].size_class for city in cities))
+    return replace(found, names=tuple(roster.name(city) for city in found.cities))
 
 
 def between(study: Study, cities: Sequence[int], most_rows: int) -> Agreement:

@@ -53,7 +53,8 @@ class Session:
     def models(self) -> Models:
         """Errors: `ConfigError` of planning them for so many cities and rows."""
         study, agreement = self.study, self.agreement
-        setting = Setting(study.domain, len(self.cities), agreement.most_rows, study.digest, study.file.confidence)
+        given = (study.domain, len(self.cities), agreement.most_rows, study.digest, study.file.confidence)
+        setting = Setting(*given, labels=agreement.names)
         variances: dict[str, dict[str, float]] = {}
         for each in agreement.drawn:  # of all cities together
             variances.setdefault(each.question, {})[each.draw.name] = len(self.cities) * each.node_v20 / UNIT

@@ -206,8 +206,9 @@ class Study:
 
     @property
     def told(self) -> bool:
-        """Each city tells something of itself: its own answer, or a part of a sum that it alone fills."""
-        return self.counted or any(self.release_of(each) != "pooled" for each in self.many)
+        """Each city tells something of itself: its own answer, a part of a sum that it alone fills, or its constant in a regression."""
+        own = any(self.release_of(each) != "pooled" or "city_constants" in each.discloses() for each in self.many)
+        return self.counted or own
 
     @property
     def summed(self) -> bool:

@@ -75,7 +75,12 @@ def title(wording: Wording, question: Question) -> Markup:
 
 def subject(wording: Wording, question: Question) -> str:
     """What it is about, in words: an outcome, an event, or a model."""
-    name = str(question.asked.get(TITLES[question.kind], ""))
+    asked = question.asked.get(TITLES[question.kind], "")
+    if isinstance(asked, Mapping):  # some codes of a category
+        name = str(asked.get("variable", ""))
+        codes = [asked["is"]] if asked.get("is") is not None else list(asked.get("in") or ())
+        return f"{wording.variable(name)} = {' / '.join(wording.code(name, str(code)) for code in codes)}"
+    name = str(asked)
     if question.kind == "evaluate":
         return modelled(wording, name)
     table, _, variable = name.partition(".")

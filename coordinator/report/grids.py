@@ -632,6 +632,10 @@ def _stated(wording: Wording, found: Iterable[Test]) -> Markup:
         elif test.name == "log_rank" and test.statistic is not None:
             statistic, df = fixed(test.statistic, 1), "–" if test.df is None else test.df
             parts.append(wording.say("test_log_rank", statistic=statistic, df=df, p=told_p(test.p_value)))
+        elif test.name in ("wald", "likelihood_ratio") and test.statistic is not None:
+            of = wording.term(str((test.__pydantic_extra__ or {}).get("term", "")))
+            statistic, df = fixed(test.statistic, 1), "–" if test.df is None else test.df
+            parts.append(wording.say(f"test_{test.name}", of=of, statistic=statistic, df=df, p=told_p(test.p_value)))
         elif test.name == "clipped" and test.estimate is not None:
             shown = fixed(100 * max(test.estimate, 0.0), 2)
             parts.append(wording.say("test_clipped", share=shown, limit=f"{100 * MOST_CLIPPED:g}"))

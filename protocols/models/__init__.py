@@ -19,7 +19,7 @@ the pooled rows up to a bound that is printed beside it (`certificate.py`).
 | `effects.py` | constants of cities: none, fixed, concentrated |
 | `pooling.py` | random effects: fits of cities, combined |
 | `sparse.py` | lasso and elastic net |
-| `hazard.py` | discrete-time hazards over the months of holders |
+| `hazard.py`, `hazard_question.py` | discrete-time hazards over the months of holders; the question `kind: hazard` |
 | `likelihood.py` | regressions that add up log-likelihood, score and information |
 | `cox.py`, `classes.py` | of these: Cox, stratified or pooled; ordinal and multinomial |
 | `answer.py` | coefficients, errors, tests of several terms |
@@ -47,6 +47,7 @@ from typing import Final
 # The kinds, one line each: to be imported here is to be registered.
 from protocols.models.card_question import ScorecardQuestion as ScorecardQuestion
 from protocols.models.evaluate_question import EvaluateQuestion as EvaluateQuestion
+from protocols.models.hazard_question import HazardQuestion as HazardQuestion
 from protocols.models.kmeans import KMeans as KMeans
 from protocols.models.others import OfChoices as OfChoices
 from protocols.models.others import OfOrder as OfOrder

@@ -1,6 +1,6 @@
 """What a regression answers: coefficients with their errors and their certificate, or why there are none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from decimal import ROUND_CEILING, Context
 from typing import Any, Final, Literal
@@ -12,7 +12,7 @@ from protocols.errors import ConfigError
 from protocols.models.design import Numbers
 from protocols.models.fixedpoint import Reals
 from protocols.models.interface import Result
-from protocols.statistics.rows import significant
+from protocols.statistics.rows import Test, significant
 
 SELDOM: Final = (
     "alpha",
@@ -20,6 +20,7 @@ SELDOM: Final = (
     "heterogeneity",
     "influence",
     "events",
+    "holders",
     "path",
     "kkt_residual",
 )  # said of what has them
@@ -89,7 +90,8 @@ class Fit:
     """Converged, or `cause` says why not and `named` which columns did it; then there are no coefficients.
 
     obs_status: `u` where the bound exceeds 1e-6 standard errors or more than 30 % of the rows were left out, `x` where there is no
-    estimate. degrees: of t; none: normal. alpha: of a negative binomial, where it is estimated, with its standard error.
+    estimate. degrees: of t; none: normal. alpha: of a negative binomial, where it is estimated, with its standard error. holders: of whom
+    the n rows are, where one has several.
     """
 
     converged: bool
@@ -122,6 +124,7 @@ class Fit:
     heterogeneity: tuple[Heterogeneity, ...] = ()
     influence: tuple[Influence, ...] = ()
     events: int | None = None
+    holders: int | None = None
     selected: tuple[Selected, ...] = ()
     path: tuple[Stopped, ...] = ()
     kkt_residual: float | None = None
@@ -142,7 +145,38 @@ class Fit:
         return statistic / len(terms), float(fdtrc(len(terms), self.degrees, statistic / len(terms)))
 
 
-def published(fit: Fit) -> Result:
+def tests(fit: Fit, families: Mapping[str, Sequence[str]], ratio: bool) -> tuple[Test, ...]:
+    """Whether all coefficients of a term are 0, for each term of several columns: Wald's test, F where the errors are those of t. `ratio`:
+    and whether all terms are, by the ratio of likelihoods to the model of the constant alone, where the fit is one of maximum likelihood
+    whose dispersion is known. families: names of the columns of each term.
+
+    More columns than clusters less one have no joint test (MODEL_CLUSTER_RANK): its numbers are not there, status `x`.
+    """
+    fitted = {each.term for each in fit.coefficients}
+    found = []
+    for term, names in families.items():
+        inside = tuple(name for name in names if name in fitted)
+        if len(inside) < 2 or fit.shrunken:
+            continue
+        values: dict[str, float | int | str | None] = {"term": term, "statistic": None, "df": len(inside)}
+        if fit.degrees is not None:
+            values["df_residual"] = significant(fit.degrees)
+        try:
+            statistic, p_value = fit.joint(inside)
+        except ConfigError:
+            values |= {"p_value": None, "obs_status": "x"}
+        else:
+            values |= {"statistic": significant(statistic), "p_value": significant(p_value)}
+        found.append(Test("wald", values))
+    slopes = len(fit.coefficients) - sum(each.term.partition("[")[0] == "intercept" for each in fit.coefficients)
+    if ratio and slopes and fit.deviance is not None and fit.null_deviance is not None:
+        statistic = max(fit.null_deviance - fit.deviance, 0.0)
+        p_value = significant(float(chdtrc(slopes, statistic)))
+        found.append(Test("likelihood_ratio", {"statistic": significant(statistic), "df": slopes, "p_value": p_value}))
+    return tuple(found)
+
+
+def published(fit: Fit, said: Sequence[Test] = ()) -> Result:
     """A fit as results.json has it: `z`, or `t` where the dispersion is estimated or clusters are counted. Without noise all of an error is
     that of sampling."""
     statistic = "z" if fit.degrees is None else "t"
@@ -166,18 +200,18 @@ def published(fit: Fit) -> Result:
         for each in fit.selected
     ]
     bounds = ("coefficient_error_bound", "se_error_bound", "rms_error")
-    said: dict[str, Any] = {
+    whole: dict[str, Any] = {
         each.name: getattr(fit, each.name)
         for each in fields(fit)
         if each.name not in ("coefficients", "covariance", "selected")
     }
-    said = {name: value for name, value in said.items() if name not in SELDOM or value not in (None, ())}
-    for name, value in said.items():
+    whole = {name: value for name, value in whole.items() if name not in SELDOM or value not in (None, ())}
+    for name, value in whole.items():
         if isinstance(value, float):
-            said[name] = _bound(value) if name in bounds else significant(value)
+            whole[name] = _bound(value) if name in bounds else significant(value)
         elif isinstance(value, tuple):
-            said[name] = [_plain(each) if is_dataclass(each) else each for each in value]
-    return Result(coefficients=tuple(rows), fit=said)
+            whole[name] = [_plain(each) if is_dataclass(each) else each for each in value]
+    return Result(coefficients=tuple(rows), fit=whole, tests=tuple(said))
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -81,6 +81,12 @@ class _Coded:
     def events(self, counts: Reals) -> int | None:  # noqa: ARG002 classes are no events
         return None
 
+    def cities(self, counts: Reals) -> int | None:  # noqa: ARG002 all that have rows tell
+        return None
+
+    def thinnest(self, counts: Reals) -> int | None:  # noqa: ARG002 classes are counted
+        return None
+
     def look(self, ask: Ask, found: Total, rounding: Mapping[str, float]) -> Look:  # noqa: ARG002 the sums say it all
         return plain_look(found, rounding)
 

@@ -4,13 +4,16 @@ Leaves the city: how many rows and events, moments of the columns and of the tim
 
 - `stratify: city`: its own partial log-likelihood, score and information. Risk sets are those of the city; no time leaves it.
 - `stratify: none`: at each time of the public range, sums over rows and over events of exp(z'b), z exp(z'b), zz' exp(z'b), events, and
-  sums of z over events. Risk sets are pooled, and so is the baseline; a city's policy says whether such tables are answered.
+  sums of z over events. Risk sets are pooled, and so is the baseline; a city's policy says whether such tables are answered
+  (`models.cox_time_tables`). They are tables of those who end at a time, with the event and without: how many these are is added up first,
+  and where somewhere they are a few, no city goes on (threat T24).
 
 With d events at a time, Efron's approximation takes the share r / d of these events out of the risk set, r = 0 .. d - 1; Breslow's none.
 
 Source: B. Efron, JASA 72 (1977); N. Breslow, Biometrics 30 (1974); T. Therneau and P. Grambsch, Modeling Survival Data, 3.3.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -32,6 +35,7 @@ from protocols.yamltext import Record
 MOST_TIMES: Final = 600
 RISKS: Final = 64.0  # exp(z'b) of a row, on average over a city at most
 TABLES: Final = ("at_risk", "at_event")
+PLAIN: Final = 4  # numbers of the outcome that both forms add up
 
 
 class Cox(Record):
@@ -114,7 +118,7 @@ def partial(tables: Tables, point: Reals, ties: str) -> Partial:
 
 
 @dataclass(frozen=True)
-class _Survival:
+class _Survival(ABC):
     """What both forms share. low, times: of the public range of the duration."""
 
     duration: str
@@ -122,8 +126,6 @@ class _Survival:
     ties: str
     low: int
     times: int
-
-    outcomes = 4
 
     def read(self, read: Read, rows: int, columns: Design) -> Known:
         matrix, whole = columns.matrix(read, rows)
@@ -134,16 +136,21 @@ class _Survival:
         return Known(matrix[inside], y, event.values[inside].astype(bool), int(rows - inside.sum()))
 
     def outcome(self, known: Known) -> Reals:
-        """Events, rows without one, and sums of the times of events and of the squares of these."""
+        """Events, rows without one, and sums of the times of events and of the squares of these; then what a form adds."""
         time = known.y[known.event]
-        return np.array([float(len(time)), float(len(known.y) - len(time)), time.sum(), time @ time])
+        found = [float(len(time)), float(len(known.y) - len(time)), time.sum(), time @ time]
+        return np.concatenate([found, self.beside(known)])
+
+    @abstractmethod
+    def beside(self, known: Known) -> Reals:
+        """What of the outcome a form adds up beside that of both."""
 
     def kept(self, counts: Reals) -> tuple[int, ...]:  # noqa: ARG002 there are no classes
         return ()
 
     def start(self, counts: Reals, columns: int, limits: Limits) -> Numbers:
         """Errors: `ConfigError` MODEL_TOO_FEW_EVENTS; MODEL_COLUMN_CONSTANT where all events are at one time."""
-        events, others, first, second = counts.tolist()
+        events, others, first, second = counts[:PLAIN].tolist()
         least = max(limits.events_per_column * columns, 1)
         if min(events, others) < least:
             raise ConfigError("MODEL_TOO_FEW_EVENTS", name=self.happened, least=least, columns=columns)
@@ -176,6 +183,17 @@ class _Survival:
 @dataclass(frozen=True)
 class Stratified(_Survival):
     whole = True
+    outcomes = PLAIN + 1
+
+    def beside(self, known: Known) -> Reals:
+        """Whether the city has an event: without one its rows tell nothing."""
+        return np.array([float(known.event.any())])
+
+    def cities(self, counts: Reals) -> int | None:
+        return round(float(counts[PLAIN]))
+
+    def thinnest(self, counts: Reals) -> int | None:  # noqa: ARG002 no time leaves a city
+        return None
 
     def blocks(self, ask: Ask, z: float, make: MakeBlock) -> tuple[Block, ...]:
         return plain_blocks(len(ask.point), 2 * z, z * z, make)
@@ -200,6 +218,24 @@ class Stratified(_Survival):
 @dataclass(frozen=True)
 class Pooled(_Survival):
     whole = False
+
+    @property
+    def outcomes(self) -> int:
+        return PLAIN + 2 * self.times
+
+    def beside(self, known: Known) -> Reals:
+        """By time, rows that end with the event, and without."""
+        place = known.y.astype(np.int64)
+        ended = [np.bincount(place[rows], minlength=self.times) for rows in (known.event, ~known.event)]
+        return np.concatenate(ended).astype(np.float64)
+
+    def cities(self, counts: Reals) -> int | None:  # noqa: ARG002 risk sets are pooled
+        return None
+
+    def thinnest(self, counts: Reals) -> int | None:
+        """The fewest who end at one time, with the event or without: those whose sums a table would show."""
+        found = counts[PLAIN:]
+        return int(found[found > 0].min()) if (found > 0).any() else None
 
     def blocks(self, ask: Ask, z: float, make: MakeBlock) -> tuple[Block, ...]:
         q = len(ask.point)

@@ -232,6 +232,12 @@ class Design:
         alone = [(at,) for at in range(ends[-1], len(self.pieces))]
         return (*(tuple(range(first, end)) for first, end in pairwise(ends)), *alone)
 
+    @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """The names of the columns of each term."""
+        pairs = zip(self.terms, self.families, strict=False)
+        return {str(term): tuple(self.pieces[place].name for place in family) for term, family in pairs}
+
     def of_term(self, term: Term, zero: bool = False) -> Iterator[Piece]:
         """`zero`: its columns are 0 where a value is missing."""
         for parts in product(*(self._of_factor(factor) for factor in term.factors)):
@@ -378,13 +384,20 @@ class Columns(Record):
 
 @dataclass(frozen=True)
 class Moments:
-    """Pooled sums of round 0 over the rows in the fit. x, square: of each piece on [-1, 1]; nonzero: rows; seen: cities."""
+    """Pooled sums of round 0 over the rows in the fit. x, square: of each piece on [-1, 1]; nonzero: rows; seen: cities. without: where a
+    holder has several rows, holders with a row that is 0, and `nonzero` are holders too."""
 
     rows: int
     x: Reals
     square: Reals
     nonzero: Reals
     seen: Reals
+    without: Reals | None = None
+
+    def least(self, pieces: Sequence[int]) -> int:
+        """How many have, or have not, one of these indicators."""
+        there = float(self.nonzero[list(pieces)].sum())
+        return int(min(there, self.rows - there if self.without is None else self.without[list(pieces)].min()))
 
 
 def scaled(pieces: Sequence[Piece], matrix: Reals) -> Reals:
@@ -402,10 +415,9 @@ def standardise(
     rounding: the most that a decoded sum of x or x^2 is off. Errors: `ConfigError MODEL_COLUMN_CONSTANT`.
     """
     names = [piece.name for piece in pieces]
-    counts = moments.nonzero
 
     def thin(number: int) -> bool:
-        few = min(counts[number], moments.rows - counts[number]) < least_rows
+        few = moments.least([number]) < least_rows
         return pieces[number].indicator and bool(few or moments.seen[number] < least_cities)
 
     joining: dict[int, list[int]] = {number: [number] for number in range(len(pieces)) if not thin(number)}
@@ -430,8 +442,7 @@ def standardise(
 
 def smallest(pieces: Sequence[Piece], columns: Columns, moments: Moments) -> int | None:
     """Rows with, or without, the thinnest indicator in the fit; None where it has none."""
-    counts = [moments.nonzero[list(group)].sum() for group in columns.groups if pieces[group[0]].indicator]
-    return min((int(min(each, moments.rows - each)) for each in counts), default=None)
+    return min((moments.least(group) for group in columns.groups if pieces[group[0]].indicator), default=None)
 
 
 def dependent(information: Reals, size: Reals | None = None, tolerance: float = 1e-10) -> dict[int, tuple[int, ...]]:

@@ -45,7 +45,7 @@ from protocols.models.metrics import (
     statements,
     z_of,
 )
-from protocols.models.modelfile import Card, Linear, ModelFile, Predictor, Reference, Trees
+from protocols.models.modelfile import Card, Linear, ModelFile, Monthly, Predictor, Reference, Trees
 from protocols.models.of_cities import FIGURES, LEAST_CLASS, Own
 from protocols.models.recalibrate import Method, possible, recalibrated
 from protocols.models.scoring import adapted, scores
@@ -595,7 +595,7 @@ def _bins(model: Predictor) -> tuple[Bins, ...]:
             return tuple(each.bins for each in features)
         case Trees(features=bins):
             return bins
-        case Linear():
+        case Linear() | Monthly():
             return ()
 
 

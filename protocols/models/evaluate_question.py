@@ -95,6 +95,10 @@ class EvaluateQuestion(ManyRounds, Evaluate):
                 known = known and other.recalibrate is not None and self.id not in other._above(domain)
             if name is not None and self._of_file(name) is None and not known:
                 yield Fault(key, "MODEL_ABSENT", {"id": name})
+            if (
+                name is not None and known and domain.questions[name].kind == "hazard"
+            ):  # its rows are months, of no outcome of a holder
+                yield Fault(key, "MODEL_TOGETHER", {"key": "kind: evaluate", "other": "kind: hazard"})
         if self.against == self.model:
             yield Fault(
                 "against", "MODEL_TOGETHER", {"key": f"model: {self.model}", "other": f"against: {self.against}"}

@@ -17,7 +17,7 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton, pairs
-from protocols.models.answer import Fit, published
+from protocols.models.answer import Fit, published, tests
 from protocols.models.certificate import predicted
 from protocols.models.design import Design, Moments, Piece
 from protocols.models.effects import Constants
@@ -39,6 +39,7 @@ from protocols.models.newton import Limits as Limits
 from protocols.models.rows import Weights as Weights
 from protocols.models.sparse import ebic, minimum, penalised, residual, strengths
 from protocols.ring import Vector
+from protocols.statistics.rows import Test
 
 MOST_ERROR: Final = 1e-8  # predicted bound, in standard errors
 SMALL_LINEAR: Final = 1e-10  # a last step where each step is only a share of the one before
@@ -164,8 +165,12 @@ class GlmPlan:
                 return self._on_final(state, found, rounding)
 
     def seen(self, state: Fitting) -> Seen | None:
-        """Once round 0 is in."""
-        return Seen(state.rows, len(state.point), state.rows, state.smallest, state.pair) if state.rows else None
+        """Once round 0 is in. Where a holder has several rows, holders are counted, and events, of which each has one at most, carry the
+        parameters."""
+        if not state.rows:
+            return None
+        rows, carriers = (state.units[0], state.units[1]) if state.units else (state.rows, state.rows)
+        return Seen(rows, len(state.point), carriers, state.smallest, state.pair)
 
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
@@ -173,7 +178,8 @@ class GlmPlan:
             raise self.city.coarse(self.outcome)
         if rows == 0:
             raise ConfigError("MODEL_FEW_ROWS", rows=0, columns=1 + len(self.design.pieces))
-        moments = Moments(rows, found["x"], found["square"], found["nonzero"], found["seen"])
+        without = found.values.get("without")
+        moments = Moments(rows, found["x"], found["square"], found["nonzero"], found["seen"], without)
         columns, dropped = design.standardise(
             self.design.pieces, moments, rounding["x"], self.limits.column_rows, self.limits.column_cities
         )
@@ -182,7 +188,12 @@ class GlmPlan:
         places = tuple(np.flatnonzero(found["places"] > 0).tolist()) if fixed else ()
         constants = Constants(self.question.city_effects, places)
         p = 1 + len(columns.groups)
-        self._enough(rows, max(p, constants.linear(p)), weight, y, own)
+        units = tuple(round(float(each)) for each in found.values.get("units", ()))
+        self._enough(rows, max(p, constants.linear(p)), weight, y, own, units)
+        if "telling" in found.values and found.number("telling") < self.limits.column_cities:
+            return state.model_copy(
+                update={"purpose": "done", "cause": "few_cities", "sums": (found.number("frequency"),)}
+            )
         constant = self.law.link_of(y / weight) - shift / weight
         if self.law.link == "inverse":
             constant = self.law.link_of(y / weight)
@@ -194,6 +205,7 @@ class GlmPlan:
             "rows": rows,
             "smallest": design.smallest(self.design.pieces, columns, moments),
             "left_out": int(found.number("left_out")),
+            "units": units,
             "sums": (found.number("frequency"), weight, y, own, shift),
             "point": (constant,) * constants.count + (0.0,) * (p - 1),
             "null": constant if self.question.offset is not None else None,
@@ -202,12 +214,13 @@ class GlmPlan:
         }
         return state.model_copy(update=update)
 
-    def _enough(self, rows: int, p: int, weight: float, y: float, own: float) -> None:
-        """Rows for the columns, and an outcome that is not constant."""
+    def _enough(self, rows: int, p: int, weight: float, y: float, own: float, units: tuple[int, ...]) -> None:
+        """Rows for the columns, and an outcome that is not constant; of holders, where one has several rows."""
         if rows <= p:
             raise ConfigError("MODEL_FEW_ROWS", rows=rows, columns=p)
         family, least = self.law.family, self.limits.events_per_column * p
-        if family == "binomial" and self.question.weights is None and min(y, weight - y) < least:
+        fewest = min(y, weight - y, *units[1:])
+        if family == "binomial" and self.question.weights is None and fewest < least:
             raise ConfigError("MODEL_TOO_FEW_EVENTS", name=self.outcome.name, least=least, columns=p)
         empty = y <= 0 if family in ("poisson", "negative_binomial") else min(y, weight - y) <= 0
         if family in ("poisson", "negative_binomial", "binomial") and empty:
@@ -237,7 +250,7 @@ class GlmPlan:
         columns, collinear = state.columns, state.collinear
         kept, pair = np.arange(len(point)), state.pair
         if state.objective is None:
-            pair = self._pair(state, information)
+            pair = pairs.least(found["pairs"]) if state.units else self._pair(state, information)
             kept = self._independent(state, information, found)
             self._precise(state, information[np.ix_(kept, kept)], rounding["score"], found)
             gone = [number - m for number in range(m, len(point)) if number not in kept]
@@ -275,7 +288,8 @@ class GlmPlan:
         return self._forward(accepted, point, step, floor, found)
 
     def _pair(self, state: Fitting, information: Reals) -> int | None:
-        """Rows of the thinnest pair of codes. None where cities have left their own constants out of the information."""
+        """Rows of the thinnest pair of codes. None where cities have left their own constants out of the information. What the constant of
+        a city goes with is a table of its own, which it looks at itself (`protect.alone`)."""
         m, q = self.constants(state).count, len(state.columns.groups)
         if m == 0:
             return None
@@ -431,7 +445,7 @@ class GlmPlan:
         from protocols.models import saved  # which is about this plan
 
         fit = self.finalize(state)
-        found, constants = published(fit), sum(each.term == "intercept" for each in fit.coefficients)
+        found, constants = published(fit, self.tests(fit)), sum(each.term == "intercept" for each in fit.coefficients)
         if (
             constants != 1
         ):  # nothing was fitted, cities have constants of their own, or terms were chosen: nothing scores by it
@@ -440,6 +454,12 @@ class GlmPlan:
         variables = (*self.design.variables, *(offset.variables if offset else ()))
         model = saved.left(variables, self.outcome.name, saved.linear(self, state), self.dictionary)
         return replace(found, model=model)
+
+    def tests(self, fit: Fit) -> tuple[Test, ...]:
+        question = self.question
+        plain = question.errors == "model" and question.penalty is None and question.city_effects == "none"
+        known = not self.law.dispersed and question.dispersion is None and not question.estimates_alpha
+        return tests(fit, self.design.named, plain and known)
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""

@@ -13,8 +13,8 @@ from scipy.special import gammaln, polygamma, psi
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, fixedpoint, leaving
-from protocols.models.design import Design, Piece
+from protocols.models import design, fixedpoint, leaving, pairs
+from protocols.models.design import Columns, Design, Piece
 from protocols.models.effects import Constants, solved
 from protocols.models.families import Law, Mean
 from protocols.models.fixedpoint import Block, Reals, TooCoarse
@@ -27,7 +27,8 @@ from protocols.ring import Vector
 
 @dataclass(frozen=True)
 class GlmCity:
-    """place: which of the cities answers, counted from 0; only `city_effects: fixed` asks."""
+    """place: which of the cities answers, counted from 0; only `city_effects: fixed` asks. unit: the column that tells holders apart, where
+    one has several rows."""
 
     question: Glm
     dictionary: Dictionary
@@ -37,6 +38,7 @@ class GlmCity:
     design: Design
     offset: Design | None
     place: int | None = None
+    unit: str = ""
 
     @cached_property
     def outcome(self) -> Piece:
@@ -46,7 +48,7 @@ class GlmCity:
     @cached_property
     def reading(self) -> Rows:
         column = "" if self.question.clustered == "city" else self.question.clustered
-        return Rows(self.dictionary, self.design, self.outcome, self.offset, self.question.weights, column)
+        return Rows(self.dictionary, self.design, self.outcome, self.offset, self.question.weights, column, self.unit)
 
     @cached_property
     def heaviest(self) -> float:
@@ -80,8 +82,11 @@ class GlmCity:
         p = 1 + len(self.design.pieces)
         every = Constants(self.question.city_effects, tuple(range(self.cities)))
         linear, quadratic = max(p, every.linear(p)), max(p * (p + 1) // 2, every.quadratic(p))
-        first = 3 + self.cities + 2 * (p - 1) + 2 * (2 * (p - 1) + 4)
+        first = 4 + self.cities + 2 * (p - 1) + 2 * (2 * (p - 1) + 4)
         last = 3 + 2 * (2 + 2 * linear + 3 * quadratic + 3 + 3 + 3 + p)
+        if self.unit:
+            apart = Columns(groups=tuple((at,) for at in range(p - 1)))
+            first, last = first + 3 + p - 1, last + pairs.cells(self.design.families, self.design.pieces, apart)
         return fixedpoint.HEADER + max(first, last, 2 * self.cities if self.question.influence else 0)
 
     # --- layout
@@ -125,7 +130,9 @@ class GlmCity:
             Block("frequency", 1),
             Block("nonzero", q),
             Block("seen", q),
+            *([Block("without", q), Block("units", 3)] if self.unit else []),
             *([Block("places", self.cities)] if self.question.city_effects == "fixed" else []),
+            *([Block("telling", 1)] if self.question.city_effects == "concentrated" else []),
             self.block("x", q, 1.0),
             self.block("square", q, 1.0),
             self.block("outcome", 4, max(own, self.heaviest * y, self.heaviest * shift)),
@@ -143,6 +150,9 @@ class GlmCity:
             self.block("score", linear, score * z),
             self.block("information", quadratic, information * z * z),
         ]
+        if self.unit and ask.round == 1:
+            cells = pairs.cells(self.design.families, self.design.pieces, ask.columns)
+            blocks.append(Block("pairs", cells))
         if self.offset is not None:
             blocks.append(self.block("null", 3, max(score, information, deviance)))
         if ask.shape is not None:
@@ -184,7 +194,7 @@ class GlmCity:
 
     def measure(self, ask: Ask, read: Read, rows: int) -> Sums:
         """Float64 sums over the rows of a batch. Pre-condition: the ask follows from the study and its totals (`protect.follows`)."""
-        if self.scope != "rows":
+        if self.scope != "rows" or self.unit:  # rows of one holder are counted as one, and may not be cut apart
             return self._measured(ask, read, rows)
         return in_pieces(self.reading.variables, read, rows, lambda near, size: self._measured(ask, near, size))
 
@@ -219,8 +229,10 @@ class GlmCity:
             curvature = observed if ask.purpose == "step" and ask.observed else expected
             adjusted = u if not ask.inverse else u + _firth(ask.inverse, z, curvature, mean)
             information = z.T @ (z * curvature[:, None])
+            weights = curvature if used.unit is None else np.bincount(used.unit, curvature)
+            counted = len(y) if used.unit is None else used.holders(np.ones((len(y), 1), bool))[0]
             values = {
-                "spread": np.array([float(len(y)), curvature.sum(), curvature @ curvature]),
+                "spread": np.array([float(counted), weights.sum(), weights @ weights]),
                 "frequency": np.array([frequency]),
                 "deviance": np.array([used.weight @ law.deviance(y, mean) if sound else np.nan]),
                 "pearson": np.array([pearson]),
@@ -229,6 +241,10 @@ class GlmCity:
                 "size": np.diag(information)[1:],
                 "constants": np.array([1.0 if len(y) else 0.0]),
             }
+            if constants.kind == "fixed" and ask.round == 1:
+                values["alone"] = self._own(ask, used)
+            if self.unit and ask.round == 1:
+                values["pairs"] = pairs.held(self.design.families, self.design.pieces, ask.columns, used)
             if ask.null is not None:
                 values["null"] = null(self.law, ask.null, used)
             if ask.shape is not None:
@@ -244,6 +260,19 @@ class GlmCity:
                     z = z[:, 1:] - (outside[0, 1:] / outside[0, 0] if outside[0, 0] > 0 else 0.0)
                 values |= self._middle(constants, at, z, u, used)
         return Sums(values)
+
+    def _own(self, ask: Ask, used: Used) -> Reals:
+        """What the first step tells of this city alone: its rows, those with and without each code, and with and without the outcome, where
+        that is yes or no. Of holders, where one has several rows."""
+        marks = [np.ones(len(used.y), bool)]
+        for group in ask.columns.groups:
+            if self.design.pieces[group[0]].indicator:
+                there = (used.matrix[:, list(group)] != 0).any(axis=1)
+                marks += [there, ~there]
+        if self.law.family == "binomial" and self.question.weights is None:
+            marks += [used.y > 0, used.y <= 0]
+        marked = np.column_stack(marks)
+        return np.asarray(marked.sum(axis=0) if used.unit is None else used.holders(marked), np.float64)
 
     def _constant(self, ask: Ask, constants: Constants, law: Law, used: Used) -> tuple[int, float | None]:
         """Which of the constants is this city's, and its value."""
@@ -273,6 +302,12 @@ class GlmCity:
 
     # --- the vector
 
+    def _tells(self, outcome: Reals) -> bool:
+        """Whether a city that solves for its own constant has an outcome that tells of slopes: not all at one end."""
+        weight, y, *_ = outcome.tolist()
+        bounded = self.law.family == "binomial"
+        return weight > 0 and (self.law.family == "gaussian" or y > 0) and not (bounded and y >= weight)
+
     def encode(self, ask: Ask, sums: Sums) -> Vector:
         """The vector that a city masks: the sums of all its batches, rounded once.
 
@@ -283,7 +318,13 @@ class GlmCity:
             raise PeerError("MODEL_ASK_FOREIGN")
         values = dict(sums.values)
         if ask.purpose == "standardise":
-            values["seen"] = (values["nonzero"] > 0).astype(np.float64)
+            seen = values["nonzero"] > 0
+            if (
+                self.question.city_effects == "concentrated"
+            ):  # beside its own constant, a column that all of a city have tells nothing
+                seen &= values.get("without", values["rows"] - values["nonzero"]) > 0
+            values["seen"] = seen.astype(np.float64)
+            values["telling"] = np.array([float(self._tells(values["outcome"]))])
             values["places"] = np.zeros(self.cities)
             if self.place is not None and values["rows"][0] > 0:
                 values["places"][self.place] = 1.0

@@ -15,7 +15,7 @@ import numpy as np
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
 from protocols.models import design, fixedpoint, newton
-from protocols.models.answer import Fit, coefficients, published
+from protocols.models.answer import Fit, coefficients, published, tests
 from protocols.models.certificate import Evaluated, certify, predicted
 from protocols.models.design import Columns, Design, Flags, Moments, Numbers
 from protocols.models.fixedpoint import Block, Reals, TooCoarse, Total
@@ -87,6 +87,12 @@ class Part(Protocol):
     def look(self, ask: Ask, found: Total, rounding: Mapping[str, float]) -> Look: ...
 
     def events(self, counts: Reals) -> int | None: ...
+
+    def cities(self, counts: Reals) -> int | None:
+        """How many cities tell of the coefficients, where not all do that have rows."""
+
+    def thinnest(self, counts: Reals) -> int | None:
+        """The fewest whose sums later rounds show apart, where there are such."""
 
 
 def plain_blocks(parameters: int, score: float, information: float, make: MakeBlock) -> tuple[Block, ...]:
@@ -211,7 +217,10 @@ class LikelihoodPlan:
             raise PeerError("MODEL_ASK_FOREIGN")
         values = dict(sums.values)
         if ask.purpose == "standardise":
-            values["seen"] = (values["nonzero"] > 0).astype(np.float64)
+            seen = values["nonzero"] > 0
+            if self.part.whole:  # in a stratum of its own, a column that all of a city have tells nothing
+                seen &= values["nonzero"] < values["rows"]
+            values["seen"] = seen.astype(np.float64)
         return fixedpoint.encode(blocks, values, self.cities)
 
     # --- what a total means
@@ -240,7 +249,8 @@ class LikelihoodPlan:
         events = self.part.events(counts)
         classes = [int(counts[each]) for each in state.places]
         thin = [each for each in (state.smallest, *classes) if each is not None]
-        return Seen(state.rows, len(state.point), state.rows if events is None else events, min(thin, default=None))
+        carriers = state.rows if events is None else events
+        return Seen(state.rows, len(state.point), carriers, min(thin, default=None), self.part.thinnest(counts))
 
     def _on_moments(self, state: Fitting, found: Total, rounding: dict[str, float]) -> Fitting:
         rows = int(found.number("rows"))
@@ -270,7 +280,9 @@ class LikelihoodPlan:
             "point": point,
             "grew": (0,) * len(point),
         }
-        return state.model_copy(update=update)
+        cities = self.part.cities(counts)
+        few = cities is not None and cities < self.limits.column_cities
+        return state.model_copy(update=update | ({"purpose": "done", "cause": "few_cities"} if few else {}))
 
     def _on_step(self, state: Fitting, look: Look) -> Fitting:
         objective, point = -2 * look.likelihood, np.array(state.point)
@@ -350,7 +362,8 @@ class LikelihoodPlan:
 
     def result(self, state: Fitting) -> Result:
         """`finalize` as results.json has it."""
-        return published(self.finalize(state))
+        fit = self.finalize(state)
+        return published(fit, tests(fit, self.design.named, not fit.cause))
 
     def finalize(self, state: Fitting) -> Fit:
         """Estimates, their errors and their certificate at the converged point; why there are none otherwise."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from protocols.canonical import canonical, digest
-from protocols.dictionary import Dictionary
+from protocols.dictionary import Category, Code, Dictionary
 from protocols.errors import Both, ConfigError, Place
 from protocols.filters import Filter
 from protocols.models.binning import Bins, Edges, Names
@@ -27,6 +27,7 @@ FORMAT: Final = "hpf-model@1"
 MOST_BYTES: Final = 32 << 20
 MOST_BANDS: Final = 10
 MOST_LEAVES: Final = 64
+MONTH: Final = "month"  # of a hazard, as terms name it
 Reals: TypeAlias = Edges
 Wholes: TypeAlias = tuple[Whole, ...]
 Flags: TypeAlias = tuple[Flag, ...]
@@ -102,16 +103,38 @@ class _Weighted(Record):
         return self
 
 
-class Linear(_Weighted):
+class _Linear(_Weighted):
     """eta = sum of weights times columns, plus the offset; mean by the link."""
 
-    kind: Literal["glm"] = "glm"
     family: Family
     link: Link
     alpha: Annotated[Real, Field(gt=0)] | None = None
     terms: Names = ()
     missing: Literal["drop", "indicator"] = "drop"
     offset: str | None = None
+
+
+class Linear(_Linear):
+    kind: Literal["glm"] = "glm"
+
+
+class Followed(Record):
+    """Whose months a hazard is about: rows of `table` until `event` has one of `codes`. Its months are `count` calendar months from `first`
+    on, or, where it is given, as many since `opened`, a date of the holder."""
+
+    table: str
+    event: str
+    codes: Annotated[Names, Field(min_length=1)]
+    opened: str | None
+    first: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+    count: Annotated[Whole, Field(ge=1)]
+
+
+class Monthly(_Linear):
+    """The hazard of a holder's next month, by what its last row says (`ahead.py`)."""
+
+    kind: Literal["hazard"] = "hazard"
+    months: Followed
 
 
 class Points(Record):
@@ -234,7 +257,7 @@ class Predictor(Record):
 
     variables: tuple[Taken, ...]
     outcome: str
-    fit: Annotated[Linear | Card | Trees, Field(discriminator="kind")]
+    fit: Annotated[Linear | Monthly | Card | Trees, Field(discriminator="kind")]
     reference: Reference | None = None
 
     @property
@@ -245,20 +268,29 @@ class Predictor(Record):
     @cached_property
     def domain(self) -> Dictionary:
         """The variables of the model as a dictionary of its own. A model of the constant alone has one that nothing reads."""
-        entries = {each.name: each.declared() for each in self.variables} or {"nothing": {"type": "boolean"}}
+        dated = {
+            each.name: each
+            for each in self.variables
+            if isinstance(self.fit, Monthly) and each.name == MONTH and each.codes
+        }
+        entries = {each.name: each.declared() for each in self.variables if each.name not in dated}
+        entries = entries or {"nothing": {"type": "boolean"}}
         plain = {name.replace("city.", "city_"): entry for name, entry in entries.items()}
         tree = {"dictionary": "of-a-model", "version": "1", "variables": plain}
         found = Dictionary.model_validate_json(json.dumps(tree), strict=True)
         named = dict(
             zip(entries, found.variables.values(), strict=True)
         )  # attributes of cities have a dot in their name
-        return found.model_copy(update={"variables": named})
+        months = {  # whose codes, as 2021-08, no dictionary has
+            name: Category(type="category", codes={code: Code() for code in each.codes}) for name, each in dated.items()
+        }
+        return found.model_copy(update={"variables": {**months, **named}})
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The variables that a row must bring. Errors: `ConfigError` where a term is none of this domain."""
         match self.fit:
-            case Linear() as fit:
+            case Linear() | Monthly() as fit:
                 terms = (*fit.terms, *(() if fit.offset is None else (fit.offset,)))
                 return Design.of(terms, self.domain).variables
             case Card() as fit:
@@ -283,7 +315,7 @@ class Predictor(Record):
         """The variables that the fit reads. Errors: `ConfigError`, `Faults` where it does not fit its own domain."""
         yield from self.needs
         match self.fit:
-            case Linear() as fit:
+            case Linear() | Monthly() as fit:
                 if fit.link not in LINKS[fit.family] or (fit.family == "negative_binomial") != (fit.alpha is not None):
                     raise Faults([(("fit", "link"), Both("与 family 不符", "does not go with the family"))])
                 known = {piece.name for piece in Design.of(fit.terms, self.domain, fit.missing).pieces}

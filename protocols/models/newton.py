@@ -64,6 +64,9 @@ class Fitting(Record):
     smallest: Whole | None = None  # rows of the thinnest indicator in the fit
     pair: Whole | None = None  # rows of the thinnest pair of codes, once they were added up
     left_out: Whole = 0
+    units: tuple[
+        Whole, ...
+    ] = ()  # where a holder has several rows: holders, those with an event, those with a row without one
     sums: Numbers = ()  # of round 0: frequency, weight, weighted y, y's own part of the deviance, weighted offset
     point: Numbers = ()
     base: Numbers = ()

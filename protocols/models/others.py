@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from protocols.errors import ConfigError, HpfedError
+from protocols.errors import HpfedError
 from protocols.models import classes, cox
 from protocols.models.classes import Classes
 from protocols.models.cox import Cox
@@ -49,18 +49,18 @@ class Survival(ManyRounds, Cox):
         return _named(self.duration, self.event, terms=self.terms)
 
     def planned(self, setting: Setting) -> LikelihoodPlan:
-        """Pooled risk sets are answered where a city's policy says so, which no study asks yet."""
-        if self.stratify == "none":
-            raise ConfigError("NOT_YET", thing="stratify: none")
         return cox.plan(
             self, setting.dictionary, setting.cities, setting.most_rows, setting.study, confidence=setting.confidence
         )
+
+    def discloses(self) -> tuple[str, ...]:
+        return ("cox_time_tables",) if self.stratify == "none" else ()
 
     def example_asks(self, model: LikelihoodPlan) -> tuple[Ask, ...]:
         return _asks(model)
 
     def key_of(self, fault: HpfedError) -> str:
-        keys = {"NOT_YET": "stratify", "MODEL_TIMES": "duration", "MODEL_TOGETHER": "terms"}
+        keys = {"MODEL_TIMES": "duration", "MODEL_TOGETHER": "terms"}
         named = {self.duration: "duration", self.event: "event"}
         return keys.get(fault.code) or named.get(str(fault.values.get("name")), "terms")
 

@@ -77,6 +77,7 @@ class PrivateFit(Record):
     mean: float = 0.0
     left_out: float = 0.0
     clipped: float = 0.0
+    holders: float = 0.0  # of whom the rows are, where one has several
     products: Numbers = ()
     hidden: Whole = 0  # eigenvalues below that
     square: float = 0.0
@@ -146,6 +147,16 @@ class PrivatePlan:
     def norm(self) -> float:
         return row_norm(self.p - 1)
 
+    @property
+    def most_rows_each(self) -> int:
+        """Of one holder, where one has several."""
+        return 1
+
+    @property
+    def reach(self) -> float:
+        """The most that |residuals| of one holder add up to."""
+        return 1.0
+
     @cached_property
     def longest(self) -> float:
         """The longest row of what is multiplied."""
@@ -202,12 +213,12 @@ class PrivatePlan:
             both = (squares * (1 << UNITS[MOMENTS]) + sqrt(self.length_of(MOMENTS))) ** 2
             return ceil(one), ceil(both)
         if purpose == PRODUCTS:
-            d, cells = self.wide, self.wide * (self.wide + 1) // 2
-            length = (self.longest + sqrt(d) / 2 ** (GRID + 1)) ** 2 * (1 << UNITS[PRODUCTS])
-            beside = self.counted * (2 - self.gaussian)
+            d, cells, rows = self.wide, self.wide * (self.wide + 1) // 2, self.most_rows_each
+            length = rows * (self.longest + sqrt(d) / 2 ** (GRID + 1)) ** 2 * (1 << UNITS[PRODUCTS])
+            beside = rows * self.counted * (self.beside - 1)  # a row is counted or left out
             one = length * ((d - 1) / 2 + DIAGONAL) + cells + beside
-            return ceil(one), ceil((length * sqrt(0.5) + sqrt(cells)) ** 2 + beside * self.counted)
-        length = (self.norm + sqrt(self.p) / 2 ** (GRID + 1)) * (1 << SCORE_UNITS)
+            return ceil(one), ceil((length * sqrt(0.5) + sqrt(cells)) ** 2 + beside * rows * self.counted)
+        length = self.reach * (self.norm + sqrt(self.p) / 2 ** (GRID + 1)) * (1 << SCORE_UNITS)
         beside = self.marked * (1 + self.gaussian)
         one = sqrt(self.p) * length + self.p + beside
         return ceil(one), ceil((length + sqrt(self.p)) ** 2 + beside * self.marked)
@@ -243,11 +254,16 @@ class PrivatePlan:
         outcome = {"binomial": 0, "gaussian": 2, "poisson": 1}[self.question.family]
         return (1, *apart, *missing, outcome)
 
+    @property
+    def beside(self) -> int:
+        """Counts beside products."""
+        return 3 - self.gaussian
+
     def _cells(self, purpose: str) -> tuple[tuple[str, int], ...]:
         if purpose == MOMENTS:
             return ((MOMENTS, len(self._measured)),)
         if purpose == PRODUCTS:
-            return ((PRODUCTS, self.wide * (self.wide + 1) // 2 + 3 - self.gaussian),)
+            return ((PRODUCTS, self.wide * (self.wide + 1) // 2 + self.beside),)
         return ((purpose, self.p + 1 + self.gaussian),)
 
     def length_of(self, purpose: str) -> int:
@@ -318,6 +334,16 @@ class PrivatePlan:
         return in_pieces(names, read, rows, lambda near, size: self._of_rows(ask, near, size))
 
     def _of_rows(self, ask: PrivateAsk, read: Read, rows: int) -> Sums:
+        x, y, whole = self.known(read, rows)
+        if ask.purpose == MOMENTS:
+            return Sums({"cells": np.rint(self.moments(x, y) * (1 << FINE)).sum(axis=0)})
+        z, y = ask.columns.standardised(x), (y - ask.outcome[0]) / ask.outcome[1]
+        if ask.purpose == PRODUCTS:
+            return self.products(z, y, float(rows - whole.sum()))
+        return self._score(ask, z, y)
+
+    def known(self, read: Read, rows: int) -> tuple[Reals, Reals, Flags]:
+        """Columns and outcome of the rows that are in the fit, inside their public ranges; and which of all these are."""
         matrix, whole = self.design.matrix(read, rows)
         whole &= read(self.question.outcome).known
         low, high = (np.array([getattr(piece, end) for piece in self.design.pieces]) for end in ("low", "high"))
@@ -326,25 +352,21 @@ class PrivatePlan:
         np.clip(x, low, high, out=x)
         y = design.amounts(self.dictionary, self.question.outcome, read(self.question.outcome))[whole]
         y = np.clip(np.nan_to_num(y), self.plain.outcome.low, self.plain.outcome.high)
-        if ask.purpose == MOMENTS:
-            return self._moments(x, y)
-        z, y = ask.columns.standardised(x), (y - ask.outcome[0]) / ask.outcome[1]
-        if ask.purpose == PRODUCTS:
-            return self._products(z, y, float(rows - whole.sum()))
-        return self._score(ask, z, y)
+        return x, y, whole
 
-    def _moments(self, x: Reals, y: Reals) -> Sums:
+    def moments(self, x: Reals, y: Reals) -> Reals:
+        """What each row adds to the cells of round 0."""
         outcome = self.plain.outcome
         scaled = design.scaled(self.design.pieces, x)
         y = (y - (outcome.low + outcome.high) / 2) / ((outcome.high - outcome.low) / 2)
         of_y = {"y": y, "yy": y * y}
         beside = [of_y[name] for name in self._measured if name in of_y]
         made = np.column_stack([np.ones(len(x)), scaled, scaled[:, list(self._numbers)] ** 2, *beside])
-        return Sums({"cells": np.rint(np.clip(made, -1, 1) * (1 << FINE)).sum(axis=0)})
+        return np.asarray(np.clip(made, -1, 1), np.float64)
 
-    def _products(self, z: Reals, y: Reals, left_out: float) -> Sums:
+    def products(self, z: Reals, y: Reals, left_out: float) -> Sums:
         """Beside them: holders, those left out, and the sum of an outcome that is no column."""
-        factor, _ = self._factor(z)
+        factor, _ = self.factor(z)
         outcome = np.rint(np.clip(y, 0, 1) * self.counted).sum()
         if self.gaussian:
             z = np.column_stack([z, np.clip(y, -OUTCOME, OUTCOME)])
@@ -356,7 +378,7 @@ class PrivatePlan:
 
     def _score(self, ask: PrivateAsk, z: Reals, y: Reals) -> Sums:
         white = z @ np.array(ask.whiten).reshape(self.p, self.p)
-        factor, moved = self._factor(white)
+        factor, moved = self.factor(white)
         fitted = self.curve(ask.outcome).mean(z @ np.array(ask.point))
         if self.gaussian:
             far = y / ask.outcome[2] - fitted
@@ -368,7 +390,7 @@ class PrivatePlan:
         squares = [np.rint(residual**2 * self.marked).sum()] if self.gaussian else []
         return Sums({"cells": score, "beside": np.array([float(moved.sum() * self.marked), *squares])})
 
-    def _factor(self, z: Reals) -> tuple[Reals, Flags]:
+    def factor(self, z: Reals) -> tuple[Reals, Flags]:
         """What each row is multiplied by so that it is not longer than C, and which rows are."""
         length = np.sqrt(np.einsum("ij,ij->i", z, z))
         return np.minimum(1.0, self.norm / np.maximum(length, 1e-9)), length > self.norm
@@ -401,7 +423,7 @@ class PrivatePlan:
         cells = total.astype(np.float64)
         if ask.purpose == MOMENTS:
             return self._on_moments(state, dict(zip(self._measured, cells / (1 << UNITS[MOMENTS]), strict=True)))
-        return self._on_products(state, cells) if ask.purpose == PRODUCTS else self._on_score(state, ask, cells)
+        return self.told(state, cells) if ask.purpose == PRODUCTS else self._on_score(state, ask, cells)
 
     @property
     def least_rows(self) -> float:
@@ -430,10 +452,10 @@ class PrivatePlan:
             outcome = (0.0, self._most(middle + half * (found["y"] + 2 * noise) / rows))
         return state.model_copy(update={"columns": _columns(centre, scale), "outcome": outcome})
 
-    def _on_products(self, state: PrivateFit, cells: Reals) -> PrivateFit:
+    def told(self, state: PrivateFit, cells: Reals) -> PrivateFit:
         d, noise = self.wide, self.sd(PRODUCTS)
         square, beside = np.split(cells, [d * (d + 1) // 2])
-        counted, left_out, *summed = (float(each) for each in beside / self.counted)
+        counted, left_out, *summed = self.counts(beside)
         rows = max(counted, self.least_rows)
         found = private_answer.symmetric(square / (1 << UNITS[PRODUCTS]), d)
         found[0, 0] = rows  # counted with less noise
@@ -455,6 +477,10 @@ class PrivatePlan:
         update |= {"mean": mean, "whiten": _flat(private_answer.root(square / rows, -0.5)), "point": _flat(point)}
         return state.model_copy(update={**update, "outcome": outcome})
 
+    def counts(self, beside: Reals) -> tuple[float, ...]:
+        """Rows, those left out, and the sum of an outcome that is no column."""
+        return tuple(float(each) for each in beside / self.counted)
+
     def _residual(self, square: Reals, outcome: Reals, rows: float) -> float:
         """The standard deviation of what the columns leave of a scaled outcome, no less than noise lets it be told."""
         with_columns, own = outcome[: self.p], outcome[self.p]
@@ -469,7 +495,7 @@ class PrivatePlan:
     def _on_score(self, state: PrivateFit, ask: PrivateAsk, cells: Reals) -> PrivateFit:
         white, point = np.array(ask.whiten).reshape(self.p, self.p), np.array(ask.point)
         score = np.linalg.solve(white, cells[: self.p] / (1 << SCORE_UNITS))
-        counts = np.clip(cells[self.p :] / self.marked / state.rows, 0, 1)
+        counts = np.clip(cells[self.p :] / self.marked / self.marks(state), 0, 1)
         released = self.released(state)
         step = private_answer.bounded(released.step(self._population(state), point, score), released, FARTHEST)
         implied = (*state.implied, _flat(point + step))
@@ -481,6 +507,10 @@ class PrivatePlan:
                 "square": float(counts[-1]) if self.gaussian else 0.0,
             }
         )
+
+    def marks(self, state: PrivateFit) -> float:
+        """How many can be marked."""
+        return state.rows
 
     def curve(self, outcome: Numbers) -> Curve:
         """Of an outcome as scores have it."""
@@ -519,14 +549,7 @@ class PrivatePlan:
         """Errors: `ConfigError MODEL_FEW_ROWS`."""
         if state.counted < self.least_rows:
             raise ConfigError("MODEL_FEW_ROWS", rows=max(0, round(state.counted)), columns=self.p)
-        names = ("intercept", *state.columns.names(self.design.pieces))
-        answer = private_answer.Answered(
-            released=self.released(state),
-            population=self._population(state),
-            point=np.array(state.point),
-            study=self.setting.study,
-            name=self.name,
-        )
+        names, answer = ("intercept", *state.columns.names(self.design.pieces)), self.answered(state)
         back = state.columns.back()
         unit, shift = (state.outcome[1], state.outcome[0]) if self.gaussian else (1.0, 0.0)
         found, covariance = answer.result(
@@ -539,12 +562,22 @@ class PrivatePlan:
             clipped=state.clipped,
             hidden=state.hidden,
         )
-        return replace(found, model=self._left(found, covariance))
+        return replace(found, model=self.left(found, covariance))
 
-    def _left(self, found: Result, covariance: Reals) -> dict[str, Any]:
-        """What scores by it. Its errors hold the noise: there is no bound beside them."""
+    def answered(self, state: PrivateFit) -> private_answer.Answered:
+        return private_answer.Answered(
+            self.released(state), self._population(state), np.array(state.point), self.setting.study, self.name
+        )
+
+    def left(self, found: Result, covariance: Reals) -> dict[str, Any]:
+        """What scores by it."""
+        fit = self.linear(found, covariance)
+        return saved.left(self.design.variables, self.question.outcome, fit, self.dictionary)
+
+    def linear(self, found: Result, covariance: Reals) -> Linear:
+        """Its errors hold the noise: there is no bound beside them."""
         names = ((), *((piece.name,) for piece in self.design.pieces))
-        fit = Linear(
+        return Linear(
             family=self.question.family,
             link=self.plain.law.link,
             terms=self.question.terms,
@@ -556,7 +589,6 @@ class PrivatePlan:
             covariance=tuple(_flat(row) for row in covariance),
             error_bound=0.0,
         )
-        return saved.left(self.design.variables, self.question.outcome, fit, self.dictionary)
 
 
 def plan(plain: GlmPlan, setting: Setting, name: str) -> PrivatePlan:

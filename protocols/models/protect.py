@@ -5,6 +5,8 @@
    rows of the thinnest pair of codes, which the first step at zero coefficients counts (`pairs.py`).
 3. No chosen coefficient has made the weights vanish on all but a few of its rows, whose values the sums would then show: the effective
    number of rows (sum w)^2 / sum w^2 is at least min(own rows, max(20, 2p)) / 2, p columns with the constant.
+4. Where a city's constant is told (`city_effects: fixed`), so are its rows, events and holders of each code: these are a table of its own,
+and keep `exact.min_cohort_by_city` and `exact.min_cell`.
 
 Thresholds on cities, cohorts and rounds are those of the policy at Open, and events per column those of round 0 (`glm.Limits`).
 """
@@ -27,6 +29,7 @@ class Thresholds:
     min_column: int = 0
     min_cell: int = 0
     most_parameters_per_row: Decimal = Decimal("0.2")
+    min_cohort_by_city: int = 0
 
 
 SHIPPED: Final = Thresholds()  # what every party ends a question by
@@ -45,6 +48,17 @@ def crowded(name: str, seen: Seen, limits: Thresholds) -> Refusal | None:
     if seen.pair is not None and seen.pair < limits.min_cell:
         return Refusal("EXACT_THIN", name=name, limit=limits.min_cell, key="exact.min_cell")
     return None
+
+
+def alone(name: str, sums: Sums, limits: Thresholds) -> None:
+    """Rule 4, on the sums of all batches. Errors: `Refusal` EXACT_COHORT, EXACT_THIN. Without rows there is nothing to show."""
+    if "alone" not in sums.values:
+        return
+    rows, *counts = sums.values["alone"].tolist()
+    if 0 < rows < limits.min_cohort_by_city:
+        raise Refusal("EXACT_COHORT", limit=limits.min_cohort_by_city, key="exact.min_cohort_by_city")
+    if any(0 < count < limits.min_cell for count in counts):
+        raise Refusal("EXACT_THIN", name=name, limit=limits.min_cell, key="exact.min_cell")
 
 
 def spread(ask: Ask, sums: Sums) -> None:

@@ -24,7 +24,7 @@ class Setting:
     """What a study and its cities give a many-round question, the same for every party.
 
     cities: of the plan; most_rows: of one of them; study: the digest that asks repeat. variances: mode dp, of the noise in one cell of the
-    sum of all cities, by draw.
+    sum of all cities, by draw. labels: names of the cities, where they are known.
     """
 
     domain: Domain
@@ -33,6 +33,7 @@ class Setting:
     study: str
     confidence: float
     variances: Mapping[str, float] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     @property
     def dictionary(self) -> Dictionary:
@@ -70,6 +71,14 @@ class ManyRounds(Question):
     def asks_of(self, model: Any) -> type[Ask]:  # noqa: ARG002 one that asks otherwise in mode dp looks at it
         """What its model asks with."""
         return self.ASK
+
+    def shortened(self, domain: Domain) -> Mapping[str, str]:  # noqa: ARG002 most kinds name variables as the dictionary does
+        """Names that it says in short, and what they are in full."""
+        return {}
+
+    def discloses(self) -> tuple[str, ...]:
+        """Keys of a policy's `models` without which no city answers: what its sums say beyond those of most."""
+        return ()
 
     def example_asks(self, model: Any) -> Sequence[Ask]:  # noqa: ARG002 the first is what most show
         """One ask of each purpose, of its EXAMPLE: their layouts are shown on the page of what leaves a city."""

@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from protocols.errors import Both, ConfigError
 from protocols.models.fixedpoint import Reals
-from protocols.models.modelfile import Card, CardFeature, Linear, Predictor, Tree, Trees, Weight
+from protocols.models.modelfile import Card, CardFeature, Linear, Monthly, Predictor, Tree, Trees, Weight
 from protocols.models.modelfile import Reals as Numbers
 
 Method: TypeAlias = Literal["intercept", "slope"]
@@ -26,6 +26,9 @@ SMALL: Final = 1e-12
 def possible(model: Predictor, method: Method, name: str) -> None:
     """Errors: `ConfigError MODEL_RECALIBRATE` where log odds are not what a model adds up, or a part of them has no coefficient."""
     fit = model.fit
+    if isinstance(fit, Monthly):
+        why = Both("它给出的是某一个月的风险，请重新拟合", "it is the hazard of one month: fit it anew")
+        raise ConfigError("MODEL_RECALIBRATE", id=name, why=why)
     if not isinstance(fit, Linear):
         return
     if fit.family != "binomial" or fit.link != "logit":

@@ -9,7 +9,7 @@ mode dp they have noise, and are few: moments, products of columns, and the scor
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final, Literal
 
-from protocols.errors import ConfigError, HpfedError
+from protocols.errors import HpfedError
 from protocols.models import glm, private
 from protocols.models.design import Columns, parse
 from protocols.models.glm import Fitting, Glm, GlmPlan
@@ -23,7 +23,6 @@ from protocols.statistics.question import Fault, Release
 
 KEYS: Final[Mapping[str, str]] = {
     "MODEL_LINK": "link",
-    "NOT_YET": "city_effects",
     "MODEL_ALPHA": "alpha",
     "MODEL_TOGETHER": "kind",
     "MODEL_OUTCOME_RANGE": "outcome",
@@ -56,9 +55,6 @@ class Regression(ManyRounds, Glm):
         return tuple(dict.fromkeys((self.outcome, *named, *(name for name in beside if name))))
 
     def planned(self, setting: Setting) -> GlmPlan | PooledPlan | PrivatePlan:
-        """A constant of each city is told where a city's policy says so, which no study asks yet."""
-        if self.city_effects == "fixed":
-            raise ConfigError("NOT_YET", thing="city_effects: fixed")
         made = glm.plan(
             self,
             setting.dictionary,
@@ -66,10 +62,14 @@ class Regression(ManyRounds, Glm):
             setting.most_rows,
             setting.study,
             confidence=setting.confidence,
+            labels=setting.labels,
         )
         if not setting.domain.exact:
             return private.plan(made, setting, self.id)
         return PooledPlan(made) if self.city_effects == "random" else made
+
+    def discloses(self) -> tuple[str, ...]:
+        return ("city_constants",) if self.city_effects == "fixed" else ()
 
     def asks_of(self, model: object) -> type[Ask]:
         return PrivateAsk if isinstance(model, PrivatePlan) else Ask

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from protocols.dictionary import Column, Dictionary, Read
 from protocols.models import design
@@ -15,6 +16,7 @@ from protocols.models.interface import Sums
 from protocols.yamltext import Record
 
 NEAR: Final = 1 << 14  # rows of a piece
+Whole: TypeAlias = npt.NDArray[np.int64]
 
 
 class Weights(Record):
@@ -35,17 +37,33 @@ class Used:
     weight: Reals  # frequency times analytic weight
     cluster: Reals
     left_out: int
+    unit: Whole | None = None  # whose row it is, where a holder has several; those of one stand together
 
     def none(self) -> "Used":
         """No row at all."""
         return Used(
-            self.matrix[:0], self.y[:0], self.offset[:0], self.frequency[:0], self.weight[:0], self.cluster[:0], 0
+            self.matrix[:0],
+            self.y[:0],
+            self.offset[:0],
+            self.frequency[:0],
+            self.weight[:0],
+            self.cluster[:0],
+            0,
+            None if self.unit is None else self.unit[:0],
         )
+
+    def holders(self, marked: Flags) -> Whole:
+        """Of each column of marks, how many holders have a row with it. Pre-condition: rows have a unit."""
+        if self.unit is None or not len(self.unit):
+            return np.zeros(marked.shape[1], np.int64)
+        starts = np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
+        return np.asarray(np.logical_or.reduceat(marked, starts, axis=0).sum(axis=0), np.int64)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What is read of a row. outcome: with its public range, by which y is centred; cluster: a column, or an empty text."""
+    """What is read of a row. outcome: with its public range, by which y is centred; cluster, unit: a column, or an empty text. unit: tells
+    holders apart where one has several rows, which count as one where a count protects holders."""
 
     dictionary: Dictionary
     design: Design
@@ -53,6 +71,7 @@ class Rows:
     offset: Design | None = None
     weights: Weights | None = None
     cluster: str = ""
+    unit: str = ""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -83,25 +102,32 @@ class Rows:
             whole &= read(self.cluster).known
         left_out = int(rows - whole.sum())
         kept: Flags = whole & (frequency > 0) & (analytic > 0)  # a row of no weight is none
+        unit = read(self.unit).values[kept].astype(np.int64) if self.unit else None
         weight = frequency * analytic
         if kept.all():
-            return Used(matrix, y, offset, frequency, weight, cluster, left_out)
-        return Used(matrix.T[:, kept].T, y[kept], offset[kept], frequency[kept], weight[kept], cluster[kept], left_out)
+            return Used(matrix, y, offset, frequency, weight, cluster, left_out, unit)
+        x = matrix.T[:, kept].T
+        return Used(x, y[kept], offset[kept], frequency[kept], weight[kept], cluster[kept], left_out, unit)
 
     def moments(self, used: Used, outcome: Reals) -> Sums:
         """Round 0. outcome: what is added up of it."""
-        x = design.scaled(self.design.pieces, used.matrix)
-        return Sums(
-            {
-                "rows": np.array([float(len(used.y))]),
-                "left_out": np.array([float(used.left_out)]),
-                "frequency": np.array([used.frequency.sum()]),
-                "nonzero": np.count_nonzero(used.matrix, axis=0).astype(np.float64),
-                "x": x.sum(axis=0),
-                "square": np.einsum("ij,ij->j", x, x),
-                "outcome": outcome,
-            }
-        )
+        x, there = design.scaled(self.design.pieces, used.matrix), used.matrix != 0
+        values = {
+            "rows": np.array([float(len(used.y))]),
+            "left_out": np.array([float(used.left_out)]),
+            "frequency": np.array([used.frequency.sum()]),
+            "nonzero": np.count_nonzero(used.matrix, axis=0).astype(np.float64),
+            "x": x.sum(axis=0),
+            "square": np.einsum("ij,ij->j", x, x),
+            "outcome": outcome,
+        }
+        if used.unit is not None:
+            happened = used.y > 0
+            three = np.column_stack([np.ones(len(used.y), bool), happened, ~happened])
+            values["units"] = used.holders(three).astype(np.float64)
+            values["nonzero"] = used.holders(there).astype(np.float64)
+            values["without"] = used.holders(~there).astype(np.float64)
+        return Sums(values)
 
 
 def in_pieces(names: Sequence[str], read: Read, rows: int, measure: Callable[[Read, int], Sums]) -> Sums:

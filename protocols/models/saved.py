@@ -5,13 +5,15 @@ from typing import Any, Final
 
 from protocols.dictionary import Dictionary
 from protocols.models.glm import Fitting, GlmPlan
-from protocols.models.modelfile import Card, Linear, Predictor, Trees, Weight, taken
+from protocols.models.modelfile import Card, Linear, Monthly, Predictor, Trees, Weight, taken
 from protocols.statistics.rows import significant
 
 EXACT: Final = ("edges", "range")  # public numbers, the same on every machine
 
 
-def left(names: Iterable[str], outcome: str, fit: Linear | Card | Trees, dictionary: Dictionary) -> dict[str, Any]:
+def left(
+    names: Iterable[str], outcome: str, fit: Linear | Monthly | Card | Trees, dictionary: Dictionary
+) -> dict[str, Any]:
     """What scores by this fit, as JSON. Its numbers have 12 digits: the last ones of a float are another machine's."""
     return written(Predictor(variables=taken(dictionary, names), outcome=outcome, fit=fit))
 

@@ -20,7 +20,7 @@ from protocols.models.binning import Bins, Places
 from protocols.models.design import NUMERIC, Design, Flags, range_of
 from protocols.models.families import Law
 from protocols.models.fixedpoint import Reals
-from protocols.models.modelfile import Card, CardFeature, Linear, Points, Predictor, Tree, Trees
+from protocols.models.modelfile import Card, CardFeature, Linear, Monthly, Points, Predictor, Tree, Trees
 
 UNKNOWN: Final = "unknown"
 REASONS: Final = 3
@@ -108,7 +108,7 @@ def adapted(model: Predictor, dictionary: Dictionary, read: Read, cannot: frozen
 def scores(model: Predictor, read: Read, rows: int) -> Scores:
     """read: in the terms of the model (`Adapted`)."""
     match model.fit:
-        case Linear() as fit:
+        case Linear() | Monthly() as fit:
             return _linear(fit, model.domain, read, rows)
         case Card() as fit:
             weights = [each.estimate for each in fit.weights]
@@ -122,7 +122,7 @@ def scores(model: Predictor, read: Read, rows: int) -> Scores:
             return Scores(margin, expit(margin), np.ones(rows, bool))
 
 
-def _linear(fit: Linear, domain: Dictionary, read: Read, rows: int) -> Scores:
+def _linear(fit: Linear | Monthly, domain: Dictionary, read: Read, rows: int) -> Scores:
     design = Design.of(fit.terms, domain, fit.missing)
     matrix, known = design.matrix(read, rows)
     names = [piece.name for piece in design.pieces]

@@ -319,6 +319,13 @@ def any_column() -> Iterator[None]:
 
 
 @contextmanager
+def any_risk_set() -> Iterator[None]:
+    """Parties that hold no sum of a first round against a policy."""
+    with patch.object(protect, "crowded", lambda *_: None):
+        yield
+
+
+@contextmanager
 def any_leaf() -> Iterator[None]:
     """Parties whose trees are divided down to single holders."""
     with patch.object(gbdt, "plan", partial(gbdt.plan, least_rows=1)):

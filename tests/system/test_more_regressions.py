@@ -1,5 +1,7 @@
 """Cox, classes, effects of cities and penalties in a study, end to end: equal to the fits of the pooled rows, and checked again."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,13 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.duration.hazard_regression import PHReg
 
-from protocols.errors import ConfigError
+from node import policy
+from protocols.errors import ConfigError, Refusal
 from protocols.models import KINDS
 from protocols.models.question import supposed
 from protocols.statistics import EXAMPLE_DOMAIN
 from simulations import world
-from tests.six import Six, results, unsound
+from tests.six import CITIES, Six, results, unsound
 
 HEAD = "kind: glm, family: binomial, outcome: withdrew"
 QUESTIONS = f"""  - {{id: times, kind: cox, duration: age, event: withdrew, terms: [sex, product]}}
@@ -86,16 +89,57 @@ def test_an_example_of_each_kind_plans_all_that_it_asks(kind: str) -> None:
     assert [ask.purpose for ask in asks] == ["standardise", "step"]
 
 
+TOLD = f"""  - {{id: risks, kind: cox, duration: age, event: withdrew, terms: [sex, product], stratify: none}}
+  - {{id: rates, {HEAD}, terms: [age, sex], city_effects: fixed}}
+"""
+
+
+def test_what_a_policy_allows_beyond_the_shipped_one_equals_the_pooled_fits_and_verifies(
+    six: Six, tmp_path: Path
+) -> None:
+    shutil.copytree(six.folder, tmp_path / "six")
+    for city in CITIES:
+        with (tmp_path / "six" / city / "policy.yaml").open("a", encoding="utf-8") as file:
+            file.write("models: {cox_time_tables: true, city_constants: true}\n")
+    there = replace(six, folder=tmp_path / "six")
+    outcome = there.ask(there.study(TOLD, "", "exact"), tmp_path)
+    table = columns(six)
+    whole = table[["age", "sex", "product", "withdrew"]].dropna()
+    x = np.column_stack([whole["sex"], whole["product"] == 1, whole["product"] == 2]).astype(float)
+    cox = PHReg(whole["age"], x, whole["withdrew"], ties="efron").fit(disp=0)
+    assert np.abs(told(outcome, "risks") - np.column_stack([cox.params, cox.bse])).max() <= 1e-8
+    known = table[["withdrew", "age", "sex", "city"]].dropna()
+    x = np.column_stack([(known["city"].to_numpy()[:, None] == np.arange(6)).astype(float), known[["age", "sex"]]])
+    logit = sm.GLM(known["withdrew"].to_numpy(), x, family=sm.families.Binomial()).fit(tol=1e-13)
+    assert np.abs(told(outcome, "rates") - np.column_stack([logit.params, logit.bse])).max() <= 1e-8
+    named = [each["term"] for each in results(outcome)["questions"]["rates"]["coefficients"]]
+    assert named == [*(f"intercept[{city}]" for city in CITIES), "age", "sex[female]"]
+    assert unsound(outcome, tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize(("number", "key"), [(0, "models.cox_time_tables"), (1, "models.city_constants")])
+def test_what_a_policy_does_not_allow_is_declined_before_anything_is_summed(
+    six: Six, tmp_path: Path, number: int, key: str
+) -> None:
+    study = six.study(TOLD.splitlines(keepends=True)[number], "", "exact")
+    said = policy.decide(
+        study, role="analyst", cities=CITIES, cannot=None, policy=policy.load(six.folder / "aa", loose=True)
+    ).refusal()
+    assert said is not None
+    assert (said.code, said.values["key"]) == ("POLICY_MODELS", key)
+    with pytest.raises(Refusal) as no:
+        six.ask(study, tmp_path)
+    assert "POLICY_MODELS" in str(no.value.values)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("kind: cox, duration: age, event: withdrew, terms: [sex], stratify: none", "stratify: none"),
-        (f"{HEAD}, terms: [sex], city_effects: fixed", "city_effects: fixed"),
         (f"{HEAD}, terms: [sex], city_effects: random, errors: hc0", "errors and city_effects: random"),
         ("kind: ordinal, outcome: age, terms: [sex]", "age is a integer"),
     ],
 )
-def test_what_no_study_asks_yet_is_refused_with_its_key(six: Six, line: str, said: str) -> None:
+def test_what_cannot_be_fitted_is_refused_with_its_key(six: Six, line: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         six.study(f"  - {{id: one, {line}}}\n", "", "exact")
     assert said in refused.value.text("en")
