@@ -115,7 +115,7 @@ class PrivatePlan:
     plain: GlmPlan
     setting: Setting
     name: str
-    levels: likeness.Levels = field(default_factory=dict)
+    levels: likeness.Levels = field(default_factory=dict, kw_only=True)
 
     @property
     def question(self) -> Glm:

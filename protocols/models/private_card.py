@@ -75,7 +75,7 @@ class PrivateCardPlan:
         return self._regression(dict.fromkeys(self.plain.question.features, any_))
 
     def _regression(self, variables: dict[str, dict[str, Any]], levels: Levels | None = None) -> PrivatePlan:
-        return PrivatePlan(self.plain.logit(variables), self.setting, self.name, levels or {})
+        return PrivatePlan(self.plain.logit(variables), self.setting, self.name, levels=levels or {})
 
     @property
     def counting(self) -> tuple[str, ...]:
