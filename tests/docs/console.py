@@ -58,7 +58,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
     """What it says first, in time; nothing of one that has ended."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], STARTS_S)
-    assert ready, f"{process.args} said nothing in {STARTS_S} s"
+    assert ready, f"{process.args!r} said nothing in {STARTS_S} s"
     return process.stdout.readline()
 
 
