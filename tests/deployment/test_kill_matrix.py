@@ -213,8 +213,8 @@ def played(town: Town, process: str, moment: str) -> tuple[Study, Killing, list[
     return study, line, json.loads(store(study, town.base).results())["cities"]["answered"]
 
 
-# A quarter of an hour: in each cell something is started again. What every run of the tests kills: a gate whose vector has left, an
-# engine at every step, a link and the SuperLink in an exchange (test_federation, tests/deployed/test_engine).
+# A quarter of an hour: in each cell something is started again. What every run of the tests kills: a gate whose vector has left, an engine
+# at every step, a link and the SuperLink in an exchange (test_federation, tests/deployed/test_engine).
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("process", PROCESSES)
