@@ -46,6 +46,7 @@ from coordinator.carriers import Carried, Mixed
 from coordinator.exchange import Attended, City, Exchange, Failure
 from coordinator.turns import Turn, Turns
 from protocols.clock import wall_ms
+from protocols.dictionary import Words
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system
 from protocols.errors import ConfigError, HpfedError, Place, said
@@ -147,7 +148,8 @@ class Watched:
 class Engine:
     """All studies of one coordinator. `link`: carries and says who is there; `renew`: is called when the roster has changed.
 
-    `free`: bytes that are left on the disk. `wait`: sleeps. `alive`: whether there is a courier run.
+    `free`: bytes that are left on the disk. `wait`: sleeps. `alive`: whether there is a courier run. `names`: what cities are shown under;
+    `seeded`: nothing of it is real.
     """
 
     home: Path
@@ -161,6 +163,8 @@ class Engine:
     fault: Callable[[], HpfedError | None] = lambda: None
     log: Log = field(default_factory=silent)
     alive: Callable[[], bool] = lambda: True
+    names: Mapping[str, Words] = field(default_factory=dict)
+    seeded: bool = False
     roster: Roster = field(init=False)
     seen: frozenset[City] = frozenset()
     holds: dict[City, int] = field(default_factory=dict)  # the version of the roster that a city said it has
@@ -325,7 +329,7 @@ class Engine:
                     turn.give()
                     post.identity = identity(self.home, self.roster)
                     found = ways.anew()
-                kept = answering.kept(post, found, store, {})
+                kept = answering.kept(post, found, store, self.names, seeded=self.seeded)
                 self.log.say(Event.RELEASED, About(study=study.digest))
                 answering.told(post, found, kept, store)
             if found is not None:

@@ -1,11 +1,12 @@
 """What a regression with noise answers: coefficients whose errors say what sampling and what noise made of them.
 
-A *population* is made up from what was released alone: rows of the released mean and covariance. It gives the information at a point, and
-in 200 reruns of the whole schedule, with fresh noise of the same size on sums of it, how far noise carries the estimate (surrogate
-bootstrap). Its draws are a public stream, so that whoever has the sums comes to the same errors.
+A *population* is made up from what was released alone: rows of the released mean and covariance, in which codes are codes
+(`likeness.py`). It gives the information at a point, and in 200 reruns of the whole schedule, with fresh noise of the same size on sums of
+it, how far noise carries the estimate (surrogate bootstrap). Its draws are a public stream, so that whoever has the sums comes to the same
+errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -82,29 +83,32 @@ class Released:
 
 @dataclass(frozen=True)
 class Population:
-    """Rows z with the constant, each standing for `each` holders; `factor`: what a row counts where it is too long."""
+    """Rows z with the constant, each standing for `each` holders; `factor`: what a row counts where it is too long. drawn: rows that z
+    was made of."""
 
     released: Released
     z: Reals
     factor: Reals
+    drawn: Reals
 
     @classmethod
-    def of(cls, released: Released, study: str, name: str) -> "Population":
-        p = len(released.products)
-        return cls.like(
-            released, entropy.public_stream(study, name, "population").normal(size=(max(PEOPLE, 20 * p), p - 1))
-        )
+    def of(cls, released: Released, study: str, name: str, shaped: Callable[[Reals], Reals]) -> "Population":
+        """shaped: rows of the columns, made of standard normal draws."""
+        size = (max(PEOPLE, 20 * len(released.products)), len(released.products) - 1)
+        return cls.like(released, shaped(entropy.public_stream(study, name, "population").normal(size=size)))
 
     @classmethod
-    def like(cls, released: Released, normal: Reals) -> "Population":
-        """With the mean and covariance of the released products."""
+    def like(cls, released: Released, drawn: Reals) -> "Population":
+        """With the mean and covariance of the released products: no row is moved farther than it must be for that."""
         mean = released.products[0, 1:] / released.products[0, 0]
         covariance = released.products[1:, 1:] / released.rows - np.outer(mean, mean)
         least = released.products_sd / released.rows
-        even = normal - normal.mean(axis=0)
-        even = even @ root(even.T @ even / len(even), -0.5)
-        z = np.column_stack([np.ones(len(even)), mean + even @ root(covariance, 0.5, least)])
-        return cls(released, z, _factor(z @ released.whiten, released.norm))
+        even = drawn - drawn.mean(axis=0)
+        here = even.T @ even / len(even)
+        half, back = root(here, 0.5), root(here, -0.5)
+        moved = back @ root(half @ root(covariance, 1, least) @ half, 0.5) @ back
+        z = np.column_stack([np.ones(len(even)), mean + even @ moved])
+        return cls(released, z, _factor(z @ released.whiten, released.norm), drawn)
 
     @property
     def each(self) -> float:
@@ -177,7 +181,7 @@ class Answered:
         square = self._products_again(stream)
         white = root(square / self.released.rows, -0.5)
         here = _replaced(self.released, square, white)
-        people, factor = Population.like(here, self._normal), _factor(base.z @ white, here.norm)
+        people, factor = Population.like(here, base.drawn), _factor(base.z @ white, here.norm)
         drawn = self._half @ stream.normal(size=len(truth))
         point = np.zeros_like(truth)
         if here.mean:
@@ -189,11 +193,6 @@ class Answered:
             implied = (*implied, tuple((point + bounded(step, here, here.farthest)).tolist()))
             point = together(implied, here.weights, here.last)
         return point - truth - np.linalg.solve(base.information(truth), drawn)
-
-    @cached_property
-    def _normal(self) -> Reals:
-        size = (len(self.population.z), len(self.point) - 1)
-        return entropy.public_stream(self.study, self.name, "population").normal(size=size)
 
     @cached_property
     def _half(self) -> Reals:
