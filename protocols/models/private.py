@@ -529,6 +529,13 @@ class PrivatePlan:
             weights=WEIGHTS,
             last=LAST,
             farthest=FARTHEST,
+            codes=tuple(
+                (number, -centre / scale, 1 / scale)
+                for number, (piece, centre, scale) in enumerate(
+                    zip(self.design.pieces, state.columns.centre, state.columns.scale, strict=True)
+                )
+                if piece.indicator
+            ),
         )
 
     def _population(self, state: PrivateFit) -> Population:

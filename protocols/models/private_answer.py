@@ -24,6 +24,8 @@ RERUNS: Final = 200
 PEOPLE: Final = 1000  # rows of a population, at least
 DIAGONAL: Final = 181 / 256  # by which squares are smaller beside products of two columns
 LEAST_PART: Final = 1e-3  # of the information at the mean, in any direction
+LEAST_STEP: Final = 0.5  # of it, in any direction, where a step divides by the information
+MOST_OF_CODE: Final = 2.0  # the most that one step changes the coefficient of a code
 MOST_CLIPPED: Final = 0.02
 UNSAID: Final = ("deviance", "null_deviance", "log_likelihood", "aic", "bic")  # no sum of them is asked for
 
@@ -61,7 +63,8 @@ class Curve:
 @dataclass(frozen=True)
 class Released:
     """What all rounds told. square: of a gaussian model, the mean square of a residual by its most. products_sd, score_sd: of their
-    noise. weights: of the scores; last: of how many of them the estimate is made."""
+    noise. weights: of the scores; last: of how many of them the estimate is made. codes: columns of two values, the constant not counted:
+    which, where 0 stands, and how far from it 1 is."""
 
     curve: Curve
     square: float
@@ -75,9 +78,24 @@ class Released:
     weights: tuple[int, ...]
     last: int
     farthest: float
+    codes: tuple[tuple[int, float, float], ...] = ()
+
+    @property
+    def level(self) -> float:
+        """Information of a row at the mean."""
+        curve, mean = self.curve, self.mean
+        return {"binomial": mean * (1 - mean), "poisson": mean, "gaussian": 1 / curve.most}[curve.family]
 
     def step(self, population: "Population", point: Reals, score: Reals) -> Reals:
-        return np.asarray(np.linalg.solve(population.information(point), score), np.float64)
+        """Where hardly an event is expected there is hardly information, and a step would go too far by as much: it divides by half of that at
+        the mean at least."""
+        white, whole = self.whiten, self.level * self.rows
+        values, vectors = np.linalg.eigh(white @ population.information(point) @ white.T / whole)
+        inverse = (vectors / np.maximum(values, LEAST_STEP)) @ vectors.T
+        step = white.T @ inverse @ white @ score / whole
+        for column, _, size in self.codes:
+            step[column + 1] = np.clip(step[column + 1], -MOST_OF_CODE / size, MOST_OF_CODE / size)
+        return np.asarray(step, np.float64)
 
 
 @dataclass(frozen=True)
@@ -97,11 +115,16 @@ class Population:
 
     @classmethod
     def like(cls, released: Released, normal: Reals) -> "Population":
-        """With the mean and covariance of the released products."""
+        """With the mean and covariance of the released products. Columns of two values are those, as often as the mean says: a few rows far out,
+        where events are many or none."""
         mean = released.products[0, 1:] / released.products[0, 0]
         covariance = released.products[1:, 1:] / released.rows - np.outer(mean, mean)
         least = released.products_sd / released.rows
-        even = normal - normal.mean(axis=0)
+        drawn, few = normal.copy(), 1 / len(normal)
+        for column, zero, size in released.codes:
+            share = float(np.clip((mean[column] - zero) / size, few, 1 - few))
+            drawn[:, column] = normal[:, column].argsort().argsort() >= round((1 - share) * len(normal))
+        even = drawn - drawn.mean(axis=0)
         even = even @ root(even.T @ even / len(even), -0.5)
         z = np.column_stack([np.ones(len(even)), mean + even @ root(covariance, 0.5, least)])
         return cls(released, z, _factor(z @ released.whiten, released.norm))
@@ -112,10 +135,8 @@ class Population:
 
     def information(self, point: Reals) -> Reals:
         """What a step divides by: never less, in any direction, than a thousandth of that at the mean."""
-        curve, mean = self.released.curve, self.released.mean
-        found = self._weighted(self.factor * curve.slope(self.z @ point))
-        level = {"binomial": mean * (1 - mean), "poisson": mean, "gaussian": 1 / curve.most}[curve.family]
-        return found + LEAST_PART * level * self.released.products
+        found = self._weighted(self.factor * self.released.curve.slope(self.z @ point))
+        return found + LEAST_PART * self.released.level * self.released.products
 
     def variance(self, point: Reals) -> Reals:
         """Of the score, without noise."""
