@@ -87,8 +87,8 @@ class Released:
         return {"binomial": mean * (1 - mean), "poisson": mean, "gaussian": 1 / curve.most}[curve.family]
 
     def step(self, population: "Population", point: Reals, score: Reals) -> Reals:
-        """Where hardly an event is expected there is hardly information, and a step would go too far by as much: it divides by half of that at
-        the mean at least."""
+        """Where hardly an event is expected there is hardly information, and a step would go too far by as much: it divides by half of
+        that at the mean at least."""
         white, whole = self.whiten, self.level * self.rows
         values, vectors = np.linalg.eigh(white @ population.information(point) @ white.T / whole)
         inverse = (vectors / np.maximum(values, LEAST_STEP)) @ vectors.T
@@ -115,8 +115,8 @@ class Population:
 
     @classmethod
     def like(cls, released: Released, normal: Reals) -> "Population":
-        """With the mean and covariance of the released products. Columns of two values are those, as often as the mean says: a few rows far out,
-        where events are many or none."""
+        """With the mean and covariance of the released products. Columns of two values have these, as often as the mean says: of a rare
+        code a few rows lie far out, where a wrong coefficient makes many events or none."""
         mean = released.products[0, 1:] / released.products[0, 0]
         covariance = released.products[1:, 1:] / released.rows - np.outer(mean, mean)
         least = released.products_sd / released.rows

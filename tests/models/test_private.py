@@ -232,7 +232,7 @@ def rare(rows: int, seed: int, share: float, rate: float) -> Frame:
 
 
 def test_of_a_rare_code_and_a_rare_event_the_fit_is_no_farther_off_than_it_says() -> None:
-    """Where one step went too far, hardly an event is expected and the next would go further; a population that is normal sees none of it."""
+    """Where a step went too far hardly an event is expected, and the next goes farther; rows drawn from a normal law know none of it."""
     truth, far = np.array([np.log(0.02), 0.3, 0.7, 0.4]), []
     for seed in range(4):
         found, _ = Noised(rare(26_606, seed, 0.015, 0.02), question("binomial", ["x", "few", "many"])).fitted(seed)

@@ -278,6 +278,7 @@ def test_officers_see_which_file_they_are_asked_about_and_what_of_their_city_is_
     ((_, words, _, _),) = found.questions
     assert f"the model file stops {held.digest.removeprefix('sha256:')[:12]} (of 2022-05-31" in words[1]
     assert any("this city's own AUC" in sentence[1] for sentence in found.leaves)
+    assert any("a cell may be one holder" in sentence[1] for sentence in found.leaves)
 
 
 def test_a_study_of_a_broken_file_ends_with_exit_2(six: Six, fitted: Path) -> None:
