@@ -34,9 +34,10 @@ docs: $(VENV)/demo.stamp ## regenerate the generated pages
 requirements: ## recompile the pinned requirements from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --constraint requirements/build.in requirements/build.in -o requirements/demo.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra test --extra flower requirements/build.in --constraint requirements/demo.txt -o requirements/test.txt
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --all-extras requirements/build.in --constraint requirements/test.txt -o requirements/all.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra test --extra flower --extra databases requirements/build.in --constraint requirements/test.txt -o requirements/all.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra flower --extra databases --constraint requirements/all.txt -o requirements/node.txt
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra flower --constraint requirements/all.txt -o requirements/coordinator.txt
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --no-annotate pyproject.toml --extra simulation --constraint requirements/all.txt -o requirements/simulation.txt
 
 wheelhouse: $(VENV)/demo.stamp ## every wheel for a machine without an index, x86_64 and aarch64, glibc 2.28 (in build/wheelhouse)
 	$(BIN)/python requirements/wheelhouse.py build/wheelhouse

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -79,8 +80,9 @@ class Asked:
     @property
     def state(self) -> dict[str, Any]:
         """What it waits for, as the engine last said."""
-        path = self.folder / "state.json"
-        return dict(json.loads(path.read_bytes())) if path.is_file() else State().published()
+        with suppress(OSError, ValueError):  # not there yet, or torn by a power cut: nothing rests on it
+            return dict(json.loads((self.folder / "state.json").read_bytes()))
+        return State().published()
 
     @property
     def without(self) -> frozenset[str]:
@@ -102,7 +104,7 @@ class Asked:
     @property
     def events(self) -> list[dict[str, Any]]:
         path = self.folder / "run.jsonl"
-        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.is_file() else []
+        return [*map(json.loads, filter(_whole, path.read_bytes().splitlines()))] if path.is_file() else []
 
     def study(self) -> Study:
         """The run that was asked. Errors: `ConfigError`, as of loading; STUDY_CHANGED where the copy is not what was asked."""
@@ -134,6 +136,13 @@ class Asked:
             words = {"code": fault.code, "zh": said(fault, "zh"), "en": said(fault, "en")}
             told = {"exit": fault.exit_code, "missing": list(missing), "error": words}
         write(self.folder, {OVER: json.dumps(told, ensure_ascii=False).encode()})
+
+
+def _whole(line: bytes) -> bool:
+    """Whether a line was not torn by a power cut."""
+    with suppress(ValueError):
+        return isinstance(json.loads(line), dict)
+    return False
 
 
 def folder_of(home: Path, study: Study) -> Path:

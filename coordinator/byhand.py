@@ -22,16 +22,15 @@ from protocols.approval import check_asker
 from protocols.distribution import software
 from protocols.entropy import Entropy, aes_stream, exactly
 from protocols.errors import ConfigError, HpfedError, Place
-from protocols.messages import Identity
-from protocols.roster import COORDINATOR, self_declared
+from protocols.messages import Identity, Stamp
+from protocols.roster import COORDINATOR, Roster, self_declared
 from protocols.session import Session
 from protocols.study import Study
 
-FOLDER: Final = "byhand"
+FOLDER: Final = stores.BY_HAND
 DAY_S: Final = 86_400
 LIFE_S: Final = 28 * DAY_S  # of a plan; envelopes may live 30 days
 WAITS_S: Final = (7 * DAY_S,) * 5
-ATTESTS: Final = 500_000  # message numbers between what is told and what is asked last, so that both go out at once
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,20 @@ class Task:
     exact: bool
     place: Path
     out: Path
+
+
+@dataclass
+class Post(rounds.Post):
+    """The line of a run, whose numbers are drawn when they are first used and stand in its journal: the same in every pass, and in order
+    with those that other runs of this home, and its engine, have used meanwhile."""
+
+    home: Path = Path()
+    begins: int = 0
+
+    def stamp(self, under: Roster | None = None) -> Stamp:
+        assert isinstance(self.link, Folders)  # noqa: S101 whoever plays a run gives it
+        self.number = self.link.once("number", lambda: {"number": stores.drawn(self.home, 1, self.begins)})["number"]
+        return self.stamped(self.clock(), self.number, under)
 
 
 @dataclass(frozen=True)
@@ -67,8 +80,8 @@ def begin(home: Path, study: Study, task: Task, now: int, entropy: Entropy) -> P
     told = {**{name: str(value) for name, value in vars(task).items()}, "run": task.run, "exact": task.exact}
     journal = Journal(folder)
     if not journal.records:
-        first = stores.numbers(home, now)
-        facts = {"number": first, "seed": exactly(entropy, 32).hex(), "study": study.digest, "run": study.run}
+        least = stores.least(home, now)
+        facts = {"least": least, "seed": exactly(entropy, 32).hex(), "study": study.digest, "run": study.run}
         journal.add(Record("begun", now, facts, held.file))
     stores.write(
         folder.parent, {f"{folder.name}.json": json.dumps(told).encode()}
@@ -119,7 +132,8 @@ def forward(home: Path, study: Study, task: Task, folder: Path, now: int, withou
 
     own = Identity(COORDINATOR, rotation.own(home, held), software())
     source = aes_stream(bytes.fromhex(begun.facts["seed"]))
-    post = rounds.Post(own, held, link, link.clock, source, note, begun.facts["number"], LIFE_S, WAITS_S)
+    post = Post(own, held, link, link.clock, source, note, life_s=LIFE_S, waits=WAITS_S)
+    post.home, post.begins = home, begun.facts["least"]
     store = stores.store(study, home)
     try:
         done = _played(post, study, task, store)
@@ -131,18 +145,22 @@ def forward(home: Path, study: Study, task: Task, folder: Path, now: int, withou
     return replace(done, events=tuple(events))
 
 
-def _played(post: rounds.Post, study: Study, task: Task, store: stores.Store) -> Done:
-    held, number, signed, named = post.roster, post.number, signed_beside(task.file), study.file.cities.names
+def _played(post: Post, study: Study, task: Task, store: stores.Store) -> Done:
+    held, signed, named = post.roster, signed_beside(task.file), study.file.cities.names
     cities = [city.id for city in held.entries.cities if held.active(city.id) and (named is None or city.name in named)]
     answers = rounds.offer(post, study, signed, cities)
     agreement = rounds.agreed(post, study, answers)
-    acks = stores.acks(store.base, held)
+    assert isinstance(post.link, Folders)  # noqa: S101 as above
+    shown = post.link.once(
+        "acks", lambda: {str(city): ack.hex() for city, ack in stores.acks(store.base, held).items()}
+    )
+    acks = {int(city): bytes.fromhex(ack) for city, ack in shown.items()}
     talk = rounds.summed(post, agreement, answers, acks) if study.summed else None
     session = sessions.fitted(post, Session(agreement), answers, acks) if study.many else None
     run = answering.Run(agreement, answers, talk, session, signed)
     kept = answering.kept(post, run, store, {})
     try:
-        unsealed = _signed_off(post, replace(post, number=number + ATTESTS), run, kept, store)
+        unsealed = _signed_off(post, replace(post), run, kept, store)
     except Waiting as waiting:
         waiting.so_far = _done(post, kept, kept.unsealed)
         raise

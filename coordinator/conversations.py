@@ -27,6 +27,10 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     },
     "after": {"zh": "，在 {names} 之后", "en": ", after {names}"},
     "round": {"zh": "{purpose}：{numbers} 个数：{blocks}", "en": "{purpose}: {numbers} numbers: {blocks}"},
+    "unsaid": {
+        "zh": "带噪声时不作答的要求：{keys}（其余照常作答；exact 模式下全部作答）",
+        "en": "asked for and not answered with noise: {keys} (the rest is; mode exact answers all)",
+    },
     "noised": {
         "zh": "每轮的合计带噪声；其费用在首轮之前整体预留",
         "en": "sums of every round carry noise; all rounds are reserved before the first",
@@ -64,6 +68,7 @@ def published(study: Study) -> dict[str, Any] | None:
                 "after": [each for each in models.questions[name].named() if each in models.models],
                 "rounds": model.most_rounds,
                 "cells": model.most_cells,
+                "unsaid": list(models.questions[name].unsaid(study.domain)),
                 "reads": list(study.reads(models.questions[name])),
                 "layouts": [
                     {
@@ -90,6 +95,8 @@ def _said(value: Mapping[str, Any], say: Callable[..., str]) -> Iterator[str]:
     for each in value["questions"]:
         after = say("after", names=", ".join(each["after"])) if each["after"] else ""
         yield "  " + say("question", **{name: each[name] for name in ("id", "kind", "rounds")}) + after
+        if each["unsaid"]:
+            yield "    " + say("unsaid", keys=", ".join(each["unsaid"]))
         for layout in each["layouts"]:
             blocks = ", ".join(f"{block['block']} {block['numbers']:,}" for block in layout["blocks"])
             yield "    " + say("round", purpose=layout["purpose"], numbers=f"{layout['numbers']:,}", blocks=blocks)

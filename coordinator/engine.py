@@ -46,6 +46,7 @@ from coordinator.carriers import Carried, Mixed
 from coordinator.exchange import Attended, City, Exchange, Failure
 from coordinator.turns import Turn, Turns
 from protocols.clock import wall_ms
+from protocols.dictionary import Words
 from protocols.distribution import software
 from protocols.entropy import Entropy, operating_system
 from protocols.errors import ConfigError, HpfedError, Place, said
@@ -69,8 +70,8 @@ Clock = Callable[[], int]
 class Numbers:
     """Message numbers of one engine: every study draws from them, so that no city sees an old number after much newer ones.
 
-    Where a conversation is open they go on right behind those of the engine before: what that one had not delivered is sent again with its
-    old number, and a city takes none that is far below the newest. Else they begin at the clock, above those of a backup.
+    Where something is open they go on right behind what was drawn before: what the engine before had not delivered is sent again with its
+    old number. Another process of this home draws too, for a study over files: then these go on above its numbers.
     """
 
     home: Path
@@ -81,10 +82,10 @@ class Numbers:
 
     def following(self) -> int:
         with self._lock:
-            if self._at + 1 >= self._end:
-                begins = max(stores.numbered(self.home) or 0, 0 if self._goes_on() else self.clock() * 1000)
+            if self._at + 1 >= self._end or stores.numbered(self.home) != self._end:
+                least = 0 if self._end else stores.least(self.home, self.clock())
+                begins = stores.drawn(self.home, AHEAD, least)
                 self._at, self._end = begins - 1, begins + AHEAD
-                stores.keep_number(self.home, self._end)
             self._at += 1
             return self._at
 
@@ -93,9 +94,6 @@ class Numbers:
         with self._lock:
             if number == self._at:
                 self._at -= 1
-
-    def _goes_on(self) -> bool:
-        return self._end > 0 or (stores.numbered(self.home) is not None and any(stores.logs(self.home)))
 
 
 @dataclass
@@ -150,7 +148,8 @@ class Watched:
 class Engine:
     """All studies of one coordinator. `link`: carries and says who is there; `renew`: is called when the roster has changed.
 
-    `free`: bytes that are left on the disk. `wait`: sleeps. `alive`: whether there is a courier run.
+    `free`: bytes that are left on the disk. `wait`: sleeps. `alive`: whether there is a courier run. `names`: what cities are shown under;
+    `seeded`: nothing of it is real.
     """
 
     home: Path
@@ -164,6 +163,8 @@ class Engine:
     fault: Callable[[], HpfedError | None] = lambda: None
     log: Log = field(default_factory=silent)
     alive: Callable[[], bool] = lambda: True
+    names: Mapping[str, Words] = field(default_factory=dict)
+    seeded: bool = False
     roster: Roster = field(init=False)
     seen: frozenset[City] = frozenset()
     holds: dict[City, int] = field(default_factory=dict)  # the version of the roster that a city said it has
@@ -279,12 +280,13 @@ class Engine:
 
     def played(self, run: asked.Asked) -> None:
         """One run to its end, whatever that is. A disk that is full, or lost for a moment, is waited for."""
+        fault: HpfedError | None = None
         while True:
             try:
-                return self.play(run)
-            except HpfedError as fault:
-                self.log.fault(fault)
-                return run.ended(fault)
+                return self.play(run) if fault is None else run.ended(fault)
+            except HpfedError as found:
+                self.log.fault(found)
+                fault = found
             except OSError:
                 self.log.say(Event.FAULT, code="FILE_SYSTEM")
                 with suppress(OSError):
@@ -293,7 +295,7 @@ class Engine:
             except Exception:  # a bug: the other studies go on
                 self.log.say(Event.BUG)
                 traceback.print_exc()
-                return run.ended(ConfigError("ENGINE_FAULT", Place(str(self.home / homes.RUN / "engine.log"))))
+                fault = ConfigError("ENGINE_FAULT", Place(str(self.home / homes.RUN / "engine.log")))
 
     def play(self, run: asked.Asked) -> None:
         """One run: from its offer, or from where an engine left it. Errors: those of `rounds`, `sessions` and `answering`."""
@@ -327,7 +329,7 @@ class Engine:
                     turn.give()
                     post.identity = identity(self.home, self.roster)
                     found = ways.anew()
-                kept = answering.kept(post, found, store, {})
+                kept = answering.kept(post, found, store, self.names, seeded=self.seeded)
                 self.log.say(Event.RELEASED, About(study=study.digest))
                 answering.told(post, found, kept, store)
             if found is not None:

@@ -13,9 +13,12 @@ What flwr 1.41 does, and what is done about it:
 - a run without heartbeats fails after a minute: they go out with everything else;
 - the identity of a task is one for a whole process: messages are made with the metadata of their run instead;
 - its clients read proxies from the environment: their connection is replaced by one that reads nothing (`_client`).
+
+`app` is the same exchange for Flower's own command: a run that Flower has made, and the grid that it gives (`given`).
 """
 
 import io
+import os
 import queue
 import ssl
 import threading
@@ -29,7 +32,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import ConfigRecord, Message, Metadata, RecordDict
+from flwr.app import ConfigRecord, Context, Message, Metadata, RecordDict
 from flwr.app.message import make_message
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from flwr.common.serde import run_from_proto
@@ -53,11 +56,13 @@ from flwr.superlink.grid import HttpGrid
 
 from coordinator.exchange import City, Failure, Reason
 from coordinator.superlink import SuperLink
+from protocols.entropy import operating_system
 from protocols.errors import ConfigError
-from protocols.flower import MESSAGE_TYPE, content_of, records
+from protocols.flower import MESSAGE_TYPE, NUMBER, RECORD, content_of, records
 from protocols.logfile import Heard, Log, silent
 from protocols.logged import Event
 from protocols.messages import LARGEST
+from protocols.roster import Roster
 
 TTL_MORE_S: Final = 60.0  # a message lives so much longer than its step
 BEAT_S: Final = 20.0  # Flower fails a run after 60 s without
@@ -69,7 +74,13 @@ AGAIN_S: Final = (
 TRY_AGAIN_S: Final = 1.0  # after a failure that may be over at once
 BACK_S: Final = (0.5, 1.0, 2.0, 4.0)  # between tries of a SuperLink that is away
 CALL_S: Final = 30.0
+STARTS_S: Final = 120.0  # until every node of a simulation has said its number
+SETTLES_S: Final = 5.0  # after the last of them, for one that is late
 LONG_BATCH: Final = 8 << 20  # bytes that are pushed in one go
+MANY: Final = (
+    16  # messages that are: a link that has a message before its parts are pushed waits for them, and not for long
+)
+AGAIN_CITY_S: Final = 0.1  # and so much longer for each city: the more there are, the less often each is told to look
 BUNDLE_DATE: Final = (2026, 1, 1, 0, 0, 0)
 
 # Flower's error of a message: ours, and whether it may be over at once.
@@ -235,6 +246,89 @@ def _direct(client: C, ca: bytes) -> C:
 def quiet(log: Log) -> None:
     """What Flower says in this process goes into the log of it, and nowhere else."""
     FLOWER_LOGGER.handlers[:] = [Heard(log)]  # type: ignore[list-item]  # a handler has more, which nobody calls
+
+
+def _about(run_id: int, node: int, ttl_s: float, task_id: int | None) -> Metadata:
+    """What stands on a message to a node."""
+    return Metadata(
+        run_id=run_id,
+        message_id="",
+        src_node_id=SUPERLINK_NODE_ID,
+        dst_node_id=node,
+        reply_to_message_id="",
+        group_id="",
+        created_at=flower_now().timestamp(),
+        ttl=ttl_s,
+        message_type=MESSAGE_TYPE,
+        src_task_id=task_id,
+    )
+
+
+# --- a run of Flower's own command
+
+
+@dataclass
+class GivenRun:
+    """A run that Flower made and keeps: it beats, and it ends."""
+
+    grid: Grid
+    run_id: int
+    task_id: int | None
+    nodes: Mapping[City, Sequence[int]]
+
+    def beat(self) -> None:
+        """Whoever started the run says that it is alive."""
+
+    def close(self) -> None:
+        """Whoever started the run ends it."""
+
+
+def given(grid: Grid, held: Roster) -> GivenRun:
+    """The run of a grid. Its nodes are known by their keys, or, in a simulation, by the number that they say: that of a city by name.
+
+    A node that says anything else is nobody's. What a node says decides where requests go, and nothing about who answers.
+    """
+    run = grid.run
+    keys = {
+        transport_key(key): city.name
+        for city in held.entries.cities
+        if city.state == "active"
+        for key in city.transport
+    }
+    named = {node.node_id: keys[bytes(node.public_key)] for node in grid.get_nodes() if bytes(node.public_key) in keys}
+    names = sorted(city.name for city in held.entries.cities if city.state == "active")
+    asked: dict[str, int] = {}
+    told = set(named)
+    end, settled = time.monotonic() + STARTS_S, None
+    while len(named) < len(names) and time.monotonic() < min(end, settled or end):
+        for node in set(grid.get_node_ids()) - told:
+            about = _about(run.run_id, node, STARTS_S, run.primary_task_id)
+            (name,) = grid.push_messages([make_message(about, RecordDict({RECORD: ConfigRecord({})}))])
+            asked[name], settled = node, None
+            told.add(node)
+        for reply in grid.pull_messages(set(asked)) if asked else ():
+            node = asked.pop(reply.metadata.reply_to_message_id)
+            said = None if reply.has_error() else reply.content.get(RECORD)
+            number = said.get(NUMBER) if isinstance(said, ConfigRecord) else None
+            if isinstance(number, int) and 0 <= number < len(names):
+                named[node] = names[number]
+        if told and not asked and settled is None:
+            settled = time.monotonic() + SETTLES_S
+        time.sleep(LOOKS_S[0])
+    nodes: dict[City, list[int]] = {}
+    for node, city in named.items():
+        nodes.setdefault(city, []).append(node)
+    return GivenRun(grid, run.run_id, run.primary_task_id, nodes)
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Ask the study of the run's configuration over its grid. Errors: those of `flower_app.answered`, which fail the run."""
+    from coordinator import flower_app
+    from coordinator.deployed.cli import now
+
+    wanted, home = flower_app.Wanted.of(context.run_config), flower_app.home_of(os.environ)
+    flower_app.answered(home, wanted, lambda held: FlowerExchange(lambda: given(grid, held)), now, operating_system)
 
 
 # --- the exchange
@@ -419,7 +513,8 @@ class FlowerExchange:
             elif node is None:
                 self._failed(letter, "unreachable", now)
             else:
-                if batch and sum(len(each.content) for each, _ in batch) + len(letter.content) > LONG_BATCH:
+                long = sum(len(each.content) for each, _ in batch) + len(letter.content) > LONG_BATCH
+                if batch and (long or len(batch) == MANY):
                     self._push(run, batch, now)
                     batch = []
                 batch.append((letter, self._message(run, node, letter)))
@@ -438,24 +533,13 @@ class FlowerExchange:
                 continue
             with self._changed:
                 self._by_id[name] = letter
-            letter.last, letter.due = "timed_out", now + letter.again_s
+            letter.last, letter.due = "timed_out", now + max(letter.again_s, AGAIN_CITY_S * len(run.nodes))
             letter.again_s *= 2
 
     def _message(self, run: Run, node: int, letter: _Letter) -> Message:
         content = RecordDict({name: ConfigRecord(dict(each)) for name, each in records(letter.content).items()})
-        about = Metadata(
-            run_id=run.run_id,
-            message_id="",
-            src_node_id=SUPERLINK_NODE_ID,
-            dst_node_id=node,
-            reply_to_message_id="",
-            group_id="",
-            created_at=flower_now().timestamp(),
-            ttl=letter.until - time.monotonic() + TTL_MORE_S,
-            message_type=MESSAGE_TYPE,
-            src_task_id=run.task_id,
-        )
-        return make_message(about, content)
+        ttl_s = letter.until - time.monotonic() + TTL_MORE_S
+        return make_message(_about(run.run_id, node, ttl_s, run.task_id), content)
 
     def _receive(self, run: Run) -> bool:
         """Pull what has come, and hand it to the calls that wait for it. What comes too late is pulled too, and dropped."""

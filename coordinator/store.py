@@ -6,6 +6,7 @@ runs/<asker>-<digest>/<run>/       logs of conversations that are not over
 acks/<city>                        the last acknowledgement of each city
 """
 
+import fcntl
 import json
 import os
 import threading
@@ -25,6 +26,7 @@ from protocols.study import Study
 RECORD: Final = "record.json"  # of a stored answer: what its bundle says beyond its files
 _WRITING: Final = threading.Lock()
 NUMBER: Final = "numbers.txt"
+BY_HAND: Final = "byhand"  # runs over files that are not over
 NUMBERS_AHEAD: Final = 1_000_000  # message numbers that one run may use
 
 
@@ -102,9 +104,24 @@ def store(study: Study, base: Path) -> Store:
 
 def numbers(base: Path, now: int) -> int:
     """The first message number of this run: above all of earlier ones, whatever the clock says."""
-    first = max(numbered(base) or 0, now * 1000)
-    keep_number(base, first + NUMBERS_AHEAD)
-    return first
+    return drawn(base, NUMBERS_AHEAD, now * 1000)
+
+
+def drawn(base: Path, many: int, least: int) -> int:
+    """The first of so many message numbers in a row: above all that any process of this home has drawn, and `least` at least."""
+    base.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (base / f"{NUMBER}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        first = max(numbered(base) or 0, least)
+        keep_number(base, first + many)
+        return first
+
+
+def least(base: Path, now: int) -> int:
+    """Below which no number begins anew: at the clock, above those of a backup; where something is open, right behind what was drawn, as
+    a city takes no number that is far below the newest."""
+    open_ = chain(logs(base), (base / BY_HAND).glob("*.json"))
+    return 0 if numbered(base) is not None and any(open_) else now * 1000
 
 
 def numbered(base: Path) -> int | None:

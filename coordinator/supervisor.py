@@ -33,7 +33,7 @@ from protocols.entropy import Entropy, exactly
 from protocols.errors import ConfigError, Place
 from protocols.flower import environment
 from protocols.logfile import log_of
-from protocols.supervision import Child, Supervision, World, keep, value
+from protocols.supervision import Child, Supervision, World, aged, keep, value
 
 Piece = Literal["superlink", "gateway", "engine"]
 PIECES: Final[tuple[Piece, ...]] = ("superlink", "gateway", "engine")
@@ -227,7 +227,8 @@ class Kept:
         """Written down, for `status` and for whoever comes after this process."""
         self.pids = pids
         with suppress(OSError):  # a full disk stops no child
-            told = {"pid": os.getpid(), "children": value(state, pids, time.monotonic())}
+            now = time.monotonic()
+            told = {"pid": os.getpid(), "at": int(now), "children": value(state, pids, now)}
             write(self.host.home / homes.RUN, {STATE.name: json.dumps(told).encode()})
         self.said(state)
 
@@ -288,11 +289,14 @@ def swept(home: Path) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + 5
-    while any(map(alive, own)):
-        if time.monotonic() > end:
-            for pid in own:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+    while any(map(alive, own)) and time.monotonic() < end:
+        time.sleep(0.05)
+    for pid in filter(alive, own):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    while (
+        any(map(alive, own)) and time.monotonic() < end + 5
+    ):  # one that not even that ends holds its port: said at the start
         time.sleep(0.05)
 
 
@@ -366,7 +370,7 @@ def status(home: Path, now: int) -> dict[str, Any]:
         },
         "ready": all(ok.values()),
         "supervisor": kept.get("pid"),
-        "children": kept.get("children", {}),
+        "children": aged(kept.get("children", {}), time.monotonic() - kept.get("at", 0)),
         "address": list(host.config.addresses),
         "cities": said.get("cities", 0) if ok["engine"] else 0,
         "seen": said.get("seen", []) if ok["engine"] else [],

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -82,5 +83,6 @@ class Kept:
                 self.ends[name] = each.ends
                 self.log.say(Event.ENDED, code=status(each.status or 0))
         children = value(state, pids, time.monotonic())
-        write(self.home, {"pid": os.getpid(), "children": children})
+        with suppress(OSError):  # a full disk stops no child
+            write(self.home, {"pid": os.getpid(), "at": int(time.monotonic()), "children": children})
         self.said(children)

@@ -23,6 +23,9 @@ class Way:
     `answered` are touched when the SuperLink was heard, and when an answer was sent. `proxy`: an HTTPS proxy of this city, or empty.
     `answer_s`: how long the gate may take. `at_once`: requests that the gate has from this link. `home`: where its log
     goes, empty for standard error alone. `metrics`: the port of loopback with its figures, 0 for none.
+
+    `supernode`: where a stock SuperNode beside hands out its tasks, and `secret`: the file with which they are claimed; empty where the
+    link is our own.
     """
 
     address: str
@@ -37,6 +40,8 @@ class Way:
     at_once: int = 2
     home: str = ""
     metrics: int = 0
+    supernode: str = ""
+    secret: str = ""
 
     def beside(self, name: str) -> Path:
         """Another file of the link's own folder."""

@@ -10,6 +10,9 @@ What flwr 1.41 does, and what is done about it:
 - its context manager swallows what is raised inside: the loop inside catches for itself and leaves its outcome in a variable;
 - it believes a killed node online for up to a minute and does not let it in: the link keeps its node id and says goodbye with it first;
 - it retries for ever: here every call is tried once, and the loop decides.
+
+Two more ways lead to the same gate. A city that insists on a stock SuperNode runs one beside (`--isolation process`), and the link does
+its tasks (`courier`): the SuperNode fetches bundles, and nothing looks at them. Flower's simulation engine calls `app`.
 """
 
 import os
@@ -29,27 +32,49 @@ from typing import Any, Final, NoReturn
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
-from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
+from flwr.app.message import remove_content_from_message
 from flwr.clientapp import ClientApp
-from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode, SubStatus
+from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
+from flwr.proto.node_pb2 import Node
+from flwr.proto.runtime_pb2 import (
+    AcquireTaskRequest,
+    PullAppMessagesRequest,
+    PullTaskInputRequest,
+    PushAppMessagesRequest,
+    PushTaskOutputRequest,
+    SendTaskHeartbeatRequest,
+)
+from flwr.supercore.constant import TaskType
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree, no_object_id_recompute
+from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+    make_confirm_message_received_fn_protobuf,
+    make_pull_object_fn_protobuf,
+    make_push_object_fn_protobuf,
+)
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectUnavailableError
-from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.interceptors import (
+    RuntimeTokenHttpInterceptor,
+    RuntimeVersionHttpInterceptor,
+    SuperExecAuthHttpInterceptor,
+)
 from flwr.supercore.logger import FLOWER_LOGGER
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import RunNotRunningException
+from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.fleet_http_connection import http_request_response
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from node import link_port, serve
 from node.link import INCOMPATIBLE, UNAUTHORISED, Pace, Way
-from node.running import ANSWERED, HEARD, when_left
+from node.running import ANSWERED, HEARD, SOCKET, when_left
 from node.transport import read as read_key
 from protocols.clock import wall_ms
 from protocols.errors import HpfedError
-from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, content_of, records
+from protocols.flower import DROPPED, MESSAGE_TYPE, MOST_PARTS, NUMBER, RECORD, content_of, records
 from protocols.logfile import Heard, Log, Rotated, folder_of, silent, to_stderr, uncaught
 from protocols.logged import Event
 from protocols.messages import peek
@@ -60,6 +85,10 @@ AWAY_S: Final = 60.0  # a link that heard nothing for so long begins anew
 GATE: Final = "gate"  # the constant text of an error reply: nothing of a fault leaves
 BUSY_WAIT_S: Final = 5.0
 SHOWN_S: Final = 1.0
+BEAT_S: Final = 10.0  # a SuperNode takes a task away after 30 s without
+CALL_S: Final = 30.0
+HOMES: Final = "HPFED_SIMULATION_HOMES"  # in the environment: the homes that `hpfed-simulate prepare` made
+PARTITION: Final = "partition-id"  # in the configuration of a simulated node: its number
 
 Keys = tuple[ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey]
 
@@ -183,31 +212,7 @@ class Link:
                 self.pace = self.pace.after_answer(time.monotonic(), _hint(content))
 
     def _reply(self, message: Message, content: bytes | None) -> Message:
-        refused = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, GATE)
-        if content is None:
-            return Message(refused, reply_to=message)
-        began = time.monotonic()
-        try:
-            reply = self._asked(content, min(self.way.answer_s, message.metadata.ttl))
-        except serve.GateAwayError:
-            self.log.say(Event.GATE_AWAY, content)
-            return Message(refused, reply_to=message)
-        taken = int(1000 * (time.monotonic() - began))
-        self.log.say(Event.SILENT if reply is None else Event.ANSWERED, content if reply is None else reply, ms=taken)
-        values = {"none": {}} if reply is None else records(reply)
-        return Message(RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message)
-
-    def _asked(self, content: bytes, answer_s: float) -> bytes | None:
-        """What the gate says; after `answer_s` nobody waits for it any more."""
-        until = time.monotonic() + answer_s
-        while True:
-            try:
-                return serve.ask(Path(self.way.gate), content, max(1.0, until - time.monotonic()))
-            except serve.GateBusyError:
-                self.log.say(Event.GATE_BUSY, content)
-                if time.monotonic() + BUSY_WAIT_S > until:
-                    raise serve.GateAwayError from None
-                time.sleep(BUSY_WAIT_S)
+        return replied(message, content, Path(self.way.gate), self.way.answer_s, self.log)
 
     def _sent(self, reply: Message) -> None:
         """Push a reply. One whose run is over, or whose SuperLink is away, is dropped: asked again, the gate gives it again."""
@@ -218,6 +223,36 @@ class Link:
             for name in asked_for & wanted.keys():
                 self.fleet.push_object(run, session, name, wanted[name].deflate())
             self.touch(ANSWERED)
+
+
+def replied(message: Message, content: bytes | None, gate: Path, answer_s: float, log: Log) -> Message:
+    """What a gate says to a message with this envelope, as a message. Whatever goes wrong is a constant no."""
+    refused = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, GATE)
+    if content is None:
+        return Message(refused, reply_to=message)
+    began = time.monotonic()
+    try:
+        reply = _asked(gate, content, min(answer_s, message.metadata.ttl), log)
+    except serve.GateAwayError:
+        log.say(Event.GATE_AWAY, content)
+        return Message(refused, reply_to=message)
+    taken = int(1000 * (time.monotonic() - began))
+    log.say(Event.SILENT if reply is None else Event.ANSWERED, content if reply is None else reply, ms=taken)
+    values = {"none": {}} if reply is None else records(reply)
+    return Message(RecordDict({name: ConfigRecord(dict(each)) for name, each in values.items()}), reply_to=message)
+
+
+def _asked(gate: Path, content: bytes, answer_s: float, log: Log) -> bytes | None:
+    """What the gate says; after `answer_s` nobody waits for it any more."""
+    until = time.monotonic() + answer_s
+    while True:
+        try:
+            return serve.ask(gate, content, max(1.0, until - time.monotonic()))
+        except serve.GateBusyError:
+            log.say(Event.GATE_BUSY, content)
+            if time.monotonic() + BUSY_WAIT_S > until:
+                raise serve.GateAwayError from None
+            time.sleep(BUSY_WAIT_S)
 
 
 def _hint(content: bytes | None) -> float:
@@ -306,6 +341,146 @@ def carry(way: Way, stopped: threading.Event, log: Log) -> None:
             log.say(Event.DISCONNECTED)
 
 
+# --- tasks of a stock SuperNode
+
+
+@dataclass
+class Task:
+    """A task that was claimed: a client that may speak of it, the node and the run that it is of. `taken`: its message is here."""
+
+    client: RuntimeHttpClient
+    node: Node
+    run: int
+    taken: bool = False
+
+
+@dataclass
+class Courier:
+    """Tasks of a SuperNode, over its interface on loopback, as if they were the messages of a fleet.
+
+    A SuperNode hands out one task at a time and waits for its answer. The bundle that comes with a task is dropped unread.
+    """
+
+    address: str
+    claims: RuntimeHttpClient
+    tasks: dict[str, Task] = field(default_factory=dict)
+    last: Task | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fleet(self) -> Fleet:
+        """The calls that a link makes; code is not among them."""
+        return Fleet(0, self.receive, self.send, _never, _never, self.pull_object, _never, self.confirm)
+
+    def receive(self) -> tuple[Message, Any] | None:
+        """The message of the next task, without its content."""
+        claimed = self.claims.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
+        if not claimed.token:
+            return None
+        client = _loopback(self.address, RuntimeTokenHttpInterceptor(claimed.token))
+        given = client.PullTaskInput(PullTaskInputRequest())
+        pulled = client.PullMessages(PullAppMessagesRequest())
+        if not pulled.messages_list:
+            client.PushTaskOutput(PushTaskOutputRequest(sub_status=SubStatus.FAILED, details=GATE))
+            client.close()
+            return None
+        message = message_from_proto(pulled.messages_list[0])
+        self.last = Task(client, Node(node_id=given.context.node_id), given.run.run_id)
+        with self.lock:
+            self.tasks[message.metadata.message_id] = self.last
+        return message, pulled.message_object_trees[0]
+
+    def pull_object(self, _run: int, name: str) -> bytes:
+        """An object of the message that was received last."""
+        assert self.last is not None  # noqa: S101 it came first
+        pulled: bytes = make_pull_object_fn_protobuf(self.last.client.PullObject, self.last.node, self.last.run)(name)
+        return pulled
+
+    def confirm(self, _run: int, message: str) -> None:
+        task = self.tasks[message]
+        make_confirm_message_received_fn_protobuf(task.client.ConfirmMessageReceived, task.node, task.run)(message)
+        task.taken = True
+
+    def send(self, reply: Message, tree: Any, _seconds: float) -> tuple[set[str], str]:
+        """A reply with all its objects, and the end of its task."""
+        with self.lock:
+            task = self.tasks.pop(reply.metadata.reply_to_message_id)
+        try:
+            about = message_to_proto(remove_content_from_message(reply))
+            told = task.client.PushMessages(PushAppMessagesRequest(messages_list=[about], message_object_trees=[tree]))
+            push = make_push_object_fn_protobuf(task.client.PushObject, task.node, task.run, told.session_id)
+            wanted = get_all_nested_objects(reply)
+            for name in set(told.objects_to_push) & wanted.keys():
+                push(name, wanted[name].deflate())
+            task.client.PushTaskOutput(PushTaskOutputRequest(sub_status=SubStatus.COMPLETED))
+        finally:
+            task.client.close()
+        return set(), ""
+
+    def beat(self, stopped: threading.Event) -> None:
+        """Until `stopped`, say of every open task that somebody is at it: a city reads its rows for longer than a SuperNode waits."""
+        while not stopped.wait(BEAT_S):
+            with self.lock:
+                open_ = [task for task in self.tasks.values() if task.taken]
+            for task in open_:
+                with suppress(httpx.HTTPError, RuntimeError):  # it was answered meanwhile
+                    task.client.SendTaskHeartbeat(SendTaskHeartbeatRequest())
+
+
+def _never(*_arguments: Any) -> NoReturn:
+    """A call that a link does not make."""
+    raise NotImplementedError
+
+
+def _loopback(address: str, *interceptors: Any) -> RuntimeHttpClient:
+    """A client of a SuperNode beside, over a connection that reads no environment."""
+    version = RuntimeVersionHttpInterceptor(component_name="SuperExec")
+    client = RuntimeHttpClient.from_server_address(address, True, None, interceptors=[version, *interceptors])
+    client._client.close()
+    client._client = httpx.Client(timeout=CALL_S, trust_env=False)
+    return client
+
+
+def courier(way: Way, stopped: threading.Event, log: Log) -> None:
+    """Do the tasks of the SuperNode at `way.supernode` until `stopped`, or until it was away for long."""
+    claiming = SuperExecAuthHttpInterceptor(
+        master_secret=Path(way.secret).read_bytes(), protected_methods={"/flwr.proto.Runtime/AcquireTask"}
+    )
+    with _loopback(way.supernode, claiming) as claims:
+        made = Courier(way.supernode, claims)
+        threading.Thread(target=made.beat, args=(stopped,), daemon=True).start()
+        log.say(Event.CONNECTED)
+        Link(made.fleet(), way, Pace(way.active_s, way.active_s), time.monotonic(), log).work(stopped)
+        log.say(Event.DISCONNECTED)
+
+
+# --- Flower's own entry point
+
+
+@app.query("hpf")
+def query(message: Message, context: Context) -> Message:
+    """Hand an envelope to the gate of this city's home (HPFED_HOME), or, in a simulation, to that of the home with the node's number."""
+    found = [dict(each) for each in message.content.values() if isinstance(each, ConfigRecord)]
+    content = content_of(found) if len(found) == len(message.content) else None
+    homes, number = os.environ.get(HOMES), context.node_config.get(PARTITION)
+    if homes is None or not isinstance(number, int):
+        gate = Path(os.environ.get("HPFED_HOME", ".hpfed")) / SOCKET
+    elif found == [{}]:
+        return Message(RecordDict({RECORD: ConfigRecord({NUMBER: number})}), reply_to=message)
+    else:
+        gate = _simulated(Path(homes), number)
+    return replied(message, content, gate, message.metadata.ttl, silent())
+
+
+def _simulated(homes: Path, number: int) -> Path:
+    """Where the gate of a simulated node listens; nowhere if it does not open."""
+    from node import simulated  # a link process has nothing that starts another
+
+    try:
+        return simulated.gate(homes, number)
+    except serve.GateAwayError:
+        return homes
+
+
 def main(arguments: list[str]) -> int:
     """The link process. Returns its exit status; a key that is not known ends it with `UNAUTHORISED`."""
     way = Way.read(Path(arguments[0]))
@@ -327,7 +502,7 @@ def main(arguments: list[str]) -> int:
             with suppress(OSError):  # another link of this host has the port: figures are no reason to be away
                 stack.enter_context(link_port.listening(figures, Path(way.gate), way.metrics))
         try:
-            carry(way, stopped, log)
+            (courier if way.supernode else carry)(way, stopped, log)
         finally:
             way.beside(HEARD.name).unlink(missing_ok=True)
     log.say(Event.STOPPED)

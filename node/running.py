@@ -11,12 +11,14 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from protocols.errors import Refusal
+from protocols.supervision import aged
 
 SOCKET: Final = Path("run") / "gate.sock"
 LOCK: Final = Path("run") / "lock"
@@ -64,7 +66,8 @@ def running(home: Path) -> dict[str, Any] | None:
 
 def _state(home: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        return dict(json.loads((home / STATE).read_text(encoding="utf-8")))
+        found = dict(json.loads((home / STATE).read_text(encoding="utf-8")))
+        return {**found, "children": aged(found.get("children", {}), time.monotonic() - found.get("at", 0))}
     return {}
 
 

@@ -32,6 +32,7 @@ QUEUE: Final = 64
 MODE: Final = 0o660  # of the socket: the gate's user and the link's group
 LONGEST_PATH: Final = 103 if sys.platform == "darwin" else 107  # bytes of `sun_path`, without the NUL at its end
 LOOK_S: Final = 0.1
+SENDS_S: Final = 30.0  # for whoever asked to take an answer; others wait behind it
 DRAIN_S: Final = 60.0  # an open conversation may be finished so long after the end was asked for
 Answer = Callable[[bytes, int], bytes | None]
 Remaining = Callable[[int], float | None]
@@ -136,7 +137,8 @@ class Served:
             with (
                 line,
                 suppress(OSError),
-            ):  # who asked has gone: the answer is in the books, and the same request gets it again
+            ):  # who asked has gone, or stands still: the answer is in the books, and the same request gets it again
+                line.settimeout(SENDS_S)
                 line.sendall(NOTHING.to_bytes(4, "big") if reply is None else len(reply).to_bytes(4, "big") + reply)
             self._budget, self._since = remaining(clock()), None
 
@@ -170,6 +172,7 @@ class Served:
 
     def _read(self, line: socket.socket) -> None:
         try:
+            line.settimeout(SENDS_S)
             size = int.from_bytes(_exactly(line, 4), "big")
             if size == STATS:
                 line.sendall(self.stats().encode())

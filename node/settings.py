@@ -1,6 +1,6 @@
 """How a city's processes run: `config.yaml` in the home. Closed schema; every key may be left out.
 
-    link: {proxy: "http://proxy.local:3128", active_s: 0.2, idle_s: 5, at_once: 2, metrics: 9465}
+    link: {proxy: "http://proxy.local:3128", active_s: 0.2, idle_s: 5, at_once: 2, metrics: 9465, supernode: 9094}
 
 Where a key stands also in the environment (`HPFED_LINK_IDLE_S=10`), that counts. The proxy is read from the file alone, never from
 HTTPS_PROXY; the addresses that a link may reach come from the roster.
@@ -26,6 +26,8 @@ class Link(Record):
     """`proxy`: an HTTP proxy that lets the link out by CONNECT, or empty. `active_s`, `idle_s`: between looks for requests.
 
     `at_once`: requests that the link has at the gate; the rest waits. `metrics`: port of loopback for its figures and health, 0 for none.
+
+    `supernode`: port of loopback where a stock SuperNode beside hands out its tasks (`start --link supernode`).
     """
 
     proxy: Proxy = ""
@@ -33,6 +35,7 @@ class Link(Record):
     idle_s: Seconds = 5.0
     at_once: Annotated[Whole, Field(ge=1, le=8)] = 2
     metrics: Annotated[Whole, Field(ge=0, le=65_535)] = 9465
+    supernode: Annotated[Whole, Field(ge=1, le=65_535)] = 9094
 
 
 class Settings(Record):

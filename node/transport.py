@@ -19,6 +19,7 @@ from protocols.roster import Roster
 
 KEY: Final = Path("transport") / "ec384.key"
 NEXT: Final = KEY.with_name("next.key")  # a key that no roster lists yet
+SECRET: Final = KEY.with_name("superexec.secret")  # with which the link claims the tasks of a stock SuperNode beside
 CURVE: Final = ec.SECP384R1()
 ORDER: Final = int(
     "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16
@@ -50,21 +51,32 @@ def followed(home: Path, roster: Roster) -> bool:
     return True
 
 
+def claims(home: Path, entropy: Entropy) -> Path:
+    """The file with which tasks of a stock SuperNode are claimed, made if there is none yet: 32 random bytes, mode 0600."""
+    if not (home / SECRET).exists():
+        _written(home / SECRET, exactly(entropy, 32))
+    return home / SECRET
+
+
 def _made(path: Path, entropy: Entropy) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = 1 + int.from_bytes(exactly(entropy, 56), "big") % (
             ORDER - 1
         )  # 64 bits to spare: no residue is likelier
         made = ec.derive_private_key(secret, CURVE)
-        part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(made.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
+        _written(path, made.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
     return read(path)
+
+
+def _written(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)
 
 
 def read(path: Path) -> ec.EllipticCurvePrivateKey:

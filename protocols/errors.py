@@ -388,6 +388,12 @@ CODES: Final[dict[str, Texts]] = {
         "at most {most} cities run as processes of one machine",
         "Name fewer cities, or use --engine inprocess",
     ),
+    "APP_CONFIG": _t(
+        "运行配置缺少 {key}，或其值不可用",
+        'flwr run . --run-config \'study="study.yaml" out="result" timeout-s=600\'',
+        "the run configuration lacks {key}, or its value is of no use",
+        'flwr run . --run-config \'study="study.yaml" out="result" timeout-s=600\'',
+    ),
     "FLOWER_START": _t(
         "{name} 未能启动：{said}",
         "请检查该进程的输出、本机端口与内存",

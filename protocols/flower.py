@@ -3,6 +3,9 @@
 A message holds one record with one value, which costs a city nine requests; an envelope longer than `PART` is cut into parts of that
 size, each in a record of its own with its place, so that no request is longer than the gateway lets through. Records have names in
 Flower; nothing is read from them.
+
+Flower's simulation engine gives nodes numbers that nobody else knows: a record without values asks which one a node has, and a simulated
+node answers with it. Which city answers is decided by its signature all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +18,7 @@ RECORD: Final = "hpf"
 VALUE: Final = "e"  # bytes: the envelope, or a part of it
 AT: Final = "at"  # which part, from 0
 OF: Final = "of"  # of how many
+NUMBER: Final = "n"  # int: of a simulated node, from 0
 PART: Final = 4 << 20
 MOST_PARTS: Final = LARGEST // PART
 Value = bytes | int

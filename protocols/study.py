@@ -190,9 +190,9 @@ class Study:
         return Workload.of(self.file.questions, self.domain, self.file.release)
 
     def release_of(self, question: Any) -> Release:
-        """How a question is released: as it says, or as the study does."""
+        """How a question is released: as it says, or as the study does. One of many rounds tells nothing of a city in mode dp."""
         found: Release = question.release or self.file.release
-        return found
+        return "pooled" if isinstance(question, ManyRounds) and not self.exact else found
 
     @property
     def leaves(self) -> Release:

@@ -240,7 +240,7 @@ def keep(state: Supervision, world: World) -> Supervision:
 
 
 def value(state: Supervision, pids: Mapping[str, int], now: float) -> dict[str, Any]:
-    """What `status --json` prints of each child, in the order in which they are listed."""
+    """What `status --json` prints of each child, in the order in which they are listed; `aged` before it is shown later."""
     return {
         name: {
             "state": each.state,
@@ -251,3 +251,8 @@ def value(state: Supervision, pids: Mapping[str, int], now: float) -> dict[str, 
         }
         for name, each in state.kept.items()
     }
+
+
+def aged(children: Mapping[str, Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+    """The same, so much later."""
+    return {name: {**each, "for_s": each["for_s"] + round(max(0.0, seconds))} for name, each in children.items()}

@@ -78,6 +78,10 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "this answer was stored before there were bundles: it comes without signatures to verify",
     },
     "next": {"zh": "下一步：", "en": "next:"},
+    "prepared": {
+        "zh": "{cities} 座城市已就绪；在装有 hpfed[simulation] 的代码目录下运行：",
+        "en": "{cities} cities are ready; run this where the code is, with hpfed[simulation] installed:",
+    },
     "run": {"zh": "第 {number} 期，共 {of} 期（{as_of}）", "en": "run {number} of {of} ({as_of})"},
     "later": {
         "zh": "尚未到期：{as_of}（--run {number}）；{count} 座城市还没有这一日期的快照：{cities}",
@@ -426,6 +430,40 @@ def run(
             )
         if code:
             raise typer.Exit(code)
+
+    guarded(spoken, as_json, work)
+
+
+@app.command()
+def prepare(
+    study: Annotated[Path, typer.Argument(help="A study file.")],
+    folder: Annotated[Path, typer.Option("--cities", help="The folder that holds the city folders.")],
+    out: Annotated[Path, typer.Option("--out", help="Where homes, keys and roster go; a short path.")],
+    seed: Seed = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make what Flower's simulation engine needs to ask a study (`flwr run`), and say how to run it. What was there is made anew.
+
+    Example:  hpfed-simulate prepare study.yaml --cities cities --out ready
+    """
+    spoken = language(lang)
+
+    def work() -> None:
+        from coordinator import split
+        from protocols import study as studies
+        from protocols.errors import json_text
+        from simulations.prepared import prepare as made
+
+        found = made(split.stated(studies.load(study)), folder, out, seed=seed, progress=told)
+        around = {"HPFED_HOME": str(found.home), "HPFED_SIMULATION_HOMES": str(found.homes)}
+        config = f'study="{study.absolute()}" out="{(out / "result").absolute()}"'
+        command = f"flwr run . --federation-config \"num-supernodes={found.cities}\" --run-config '{config}' --stream"
+        if as_json:
+            typer.echo(json_text({"cities": found.cities, "environment": around, "command": command}))
+            return
+        told(say("prepared", spoken, cities=found.cities))
+        typer.echo(" ".join([*(f"{name}={value}" for name, value in around.items()), command]))
 
     guarded(spoken, as_json, work)
 

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from node.running import when_left
 from node.serve import Answer, listening
 from node.watched import remaining, watched
 from protocols import messages
@@ -21,7 +22,7 @@ from simulations import world
 
 
 def main(arguments: list[str]) -> int:
-    """Until SIGTERM. Exit status: 3 where the books do not open."""
+    """Until SIGTERM, or until who keeps it has gone. Exit status: 3 where the books do not open."""
     told = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     party = world.party_of(Path(told["folder"]))
     roster = self_declared(bytes.fromhex(told["roster"]))
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     )
     try:
         with opened as gate, listening(Path(told["socket"])) as served:
+            when_left(served.stop)
             answer = gate.answer if clock.virtual is None else following(gate.answer)
             served.answer(watched(answer, Log(wall_ms, to_stderr), time.monotonic), clock, remaining(gate.ledger))
     except HpfedError as fault:

@@ -285,7 +285,7 @@ def run(
         if drops:
             raise ConfigError("DROP_STORED", study=study.file.study)
         return _stored(study, found, folder, homes, clock, store, watch)
-    _ingested(found, homes, seed, progress)
+    ingested(found, homes, seed, progress)
     watch.mark("ingest")
     here = _Here(study, found, folder, homes, seed, clock, tuple(drops), store, watch, by_hand, signed, links)
     outcome = here.resumed(store.unfinished())
@@ -297,7 +297,7 @@ def run(
     return here.asked()
 
 
-def _ingested(
+def ingested(
     found: Sequence[Party], homes: Path | None, seed: int | None, progress: Callable[[str], None] = lambda _line: None
 ) -> None:
     source = source_of(seed)
@@ -325,7 +325,7 @@ class Due:
 def due(study: Study, folder: Path, homes: Path | None, *, seed: int | None) -> tuple[Due, ...]:
     """Every run of a study, after its cities have taken in their files. Errors: `ConfigError`, the faults of every city."""
     found = parties(folder, study)
-    _ingested(found, homes, seed)
+    ingested(found, homes, seed)
     base, runs = coordinator_home(folder, homes), [study.at(number) for number in range(1, study.runs + 1)]
     dates = {party.city.city: snapshot.current(home(party.folder, homes)).dates.keys() for party in found}
     return tuple(
@@ -483,7 +483,7 @@ def everyone(
     """
     base = coordinator_home(folder, homes)
     source = source_of(seed)
-    made, coordinator, asking = _consortium(found, study, folder, homes, base, clock, source)
+    made, coordinator, asking = consortium(found, study, folder, homes, base, clock, source)
     roster = roster or made
     events: list[dict[str, Any]] = []
     with ExitStack() as stack:
@@ -562,6 +562,24 @@ def gate(
     return opened(here, party.policy, present, **streams, now=now)
 
 
+def places_of(
+    found: Sequence[Party],
+    roster: Roster,
+    homes: Path | None,
+    base: Path,
+    clock: Clock,
+    seed: int | None,
+    by_hand: bool,
+) -> dict[str, federation.Place]:
+    """What the gate process of each city is told, by its name."""
+    for name in OFFICERS:  # one key for all gates, whichever asks first
+        identity(base / "officers" / name, source_of(seed)("officer", name))
+    return {
+        party.city.city: federation.Place(party.folder, homes, base, roster.file, clock.virtual, seed, by_hand)
+        for party in found
+    }
+
+
 def _processes(
     found: Sequence[Party],
     roster: Roster,
@@ -576,12 +594,7 @@ def _processes(
     progress: Callable[[str], None],
 ) -> Carried:
     """Every gate in a process of its own, and `links` between them and here. They end with `stack`."""
-    for name in OFFICERS:  # one key for all gates, whichever asks first
-        identity(base / "officers" / name, source_of(seed)("officer", name))
-    places = {
-        party.city.city: federation.Place(party.folder, homes, base, roster.file, clock.virtual, seed, by_hand)
-        for party in found
-    }
+    places = places_of(found, roster, homes, base, clock, seed, by_hand)
     gates = stack.enter_context(federation.gates(places))
     link = stack.enter_context(links({name: each.socket for name, each in gates.items()}))
     refused = federation.refused(gates, progress)
@@ -603,7 +616,7 @@ def _simulated_officers(
     return present
 
 
-def _consortium(
+def consortium(
     found: Sequence[Party],
     study: Study,
     folder: Path,

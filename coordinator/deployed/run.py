@@ -296,20 +296,9 @@ def _again(
     study: "Study", home: Path, out: Path, lang: str | None, as_json: bool, events: Sequence[dict[str, Any]] = ()
 ) -> None:
     """Write the answer that is kept. `events`: how it came about, where that is told."""
-    from coordinator import bundle, output, rotation
-    from coordinator import store as stores
-    from protocols.errors import ConfigError, Place
-    from protocols.manifest import ROSTER
-    from protocols.roster import self_declared
+    from coordinator import stored
 
-    kept = stores.store(study, home)
-    if not kept.answered:
-        raise ConfigError("STUDY_UNANSWERED", Place(study.file.study))
-    unsealed, sealer = kept.unsealed(), None
-    if unsealed is not None:
-        key = rotation.own(home, self_declared(unsealed.files[ROSTER]))  # the one that its readers know
-        sealer = bundle.Sealer(unsealed, key, now())
-    output.write(out, kept.results(), events, sealer, stored=not events)
+    stored.again(study, home, out, now(), events)
     printed(
         {"study": study.file.study, "out": str(out)},
         as_json,

@@ -31,6 +31,7 @@ RANKED: Final = ("auc", "ks", "brier", "observed", "expected", "observed_expecte
 OF_CITIES: Final = ("auc", "ks", "observed", "expected", "observed_expected", "psi")
 FLAGGED: Final = ("approved", "true_positive_rate", "false_positive_rate")
 MOST_CUTS: Final = 12  # lines of the table beside a ROC curve
+THIN: Final = 1000  # a band of a smaller part of the holders is drawn with its neighbour
 
 
 def tables(wording: Wording, question: Question, rows: Sequence[Numbered]) -> list[Grid]:
@@ -410,17 +411,27 @@ def _cuts(wording: Wording, question: Question, corners: Sequence[tuple[float, f
 
 
 def bands(question: Question, confidence: float) -> tuple[tuple[float, panels.Band], ...]:
-    """Holders of each band of scores, and what came true with its interval: as released, else Wilson's from the counts."""
-    given = question.fit.further.get("bands", ()) if question.fit else ()
+    """Holders of each band of scores, and what came true with its interval: as released, else Wilson's from the counts, where a band of
+    few holders is one with that below it."""
+    given = [each for each in (question.fit.further.get("bands", ()) if question.fit else ()) if _real(each, 3)]
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    made = []
-    for each in given:
-        if not _real(each, 3):
-            continue
-        n, predicted, observed = (float(value) for value in each[:3])
-        ends = tuple(float(value) for value in each[3:5]) if len(each) >= 5 else _wilson(n, observed, z)
-        made.append((n, panels.Band(predicted, observed, ends[0], ends[1])))
-    return tuple(made)
+    if given and all(len(each) >= 5 for each in given):
+        return tuple((float(each[0]), panels.Band(*(float(value) for value in each[1:5]))) for each in given)
+    made = _together([(float(n), float(predicted), float(observed)) for n, predicted, observed, *_ in given])
+    return tuple((n, panels.Band(predicted, observed, *_wilson(n, observed, z))) for n, predicted, observed in made)
+
+
+def _together(bands: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Bands of holders, predicted and observed rate, each of at least a thousandth of the holders: a few far away would set the axes."""
+    least, made = sum(n for n, _, _ in bands) / THIN, list[tuple[float, float, float]]()
+    for n, predicted, observed in bands:
+        if made and (n < least or made[-1][0] < least):
+            before, first, second = made.pop()
+            whole = before + n
+            made.append((whole, (before * first + n * predicted) / whole, (before * second + n * observed) / whole))
+        else:
+            made.append((n, predicted, observed))
+    return made
 
 
 def _wilson(n: float, share: float, z: float) -> tuple[float, float]:

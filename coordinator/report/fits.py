@@ -10,6 +10,7 @@ Estimates without a mark alone are spoken of; a fit without an answer says why.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import exp, floor, log, log10
 from typing import Any, Final, Literal
 
@@ -299,13 +300,22 @@ def termed(wording: Wording, question: Question, term: str) -> str:
         outcome = str(question.asked.get("outcome", ""))
         low, _, high = (wording.code(outcome, code) for code in term.partition("|"))
         return str(wording.say("term_between", low=low, high=high).unescape())
-    banded = BANDS.fullmatch(term)
-    if banded:
-        return f"{wording.variable(banded['name'])} = {banded['code'].replace('-', '–')}"
     if question.kind == "multinomial":
         of, _, bare = term.partition(":")
-        return f"{wording.term(of)} · {wording.term(bare)}"
-    return wording.term(term)
+        return f"{wording.term(of)} · {_product(wording, bare)}"
+    return _product(wording, term)
+
+
+def _product(wording: Wording, term: str) -> str:
+    """A column, or the product of two; bands of a number by their ends."""
+    return " × ".join(map(partial(_factor, wording), term.split(":")))
+
+
+def _factor(wording: Wording, part: str) -> str:
+    banded = BANDS.fullmatch(part)
+    if banded is None:
+        return wording.term(part)
+    return f"{wording.variable(banded['name'])} = {banded['code'].replace('-', '–')}"
 
 
 def _label(wording: Wording, term: str, at: Placed) -> str:
@@ -313,7 +323,7 @@ def _label(wording: Wording, term: str, at: Placed) -> str:
     if at.variable:
         return at.code.replace("-", "–") if at.reference.startswith("<") else wording.code(at.variable, at.code)
     bare = term.partition(":")[2] if at.of else term
-    return str(wording.in_unit(wording.term(bare), bare).unescape())
+    return str(wording.in_unit(_product(wording, bare), bare).unescape())
 
 
 # --- the forest

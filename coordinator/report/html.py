@@ -285,7 +285,7 @@ def _judged(questions: Mapping[str, Question]) -> list[Row]:
 
 
 def _holders(wording: Wording, questions: Mapping[str, Question]) -> Headline:
-    """The first pooled count of the study."""
+    """The first pooled count of the study; without one, how many its models were made of."""
     label = wording.say("strip_holders", unit=wording.unit())
     counted = (
         (name, number, row)
@@ -294,6 +294,11 @@ def _holders(wording: Wording, questions: Mapping[str, Question]) -> Headline:
         if question.kind == "count" and row.scope == POOLED and row.measure == "count"
     )
     name, number, row = next(counted, ("", 0, None))
+    modelled = max((each.fit.n or 0.0 for each in questions.values() if each.fit), default=0.0)
+    if row is None and modelled:
+        noised = wording.content.privacy.mode == "dp"
+        note = wording.say("strip_holders_modelled_noised" if noised else "strip_holders_modelled")
+        return Headline(label, fixed(modelled, 0), note)
     if row is None:
         return Headline(label, wording.say("none_dash"), wording.say("strip_holders_none"))
     shown = printed(row)

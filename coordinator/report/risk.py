@@ -129,9 +129,10 @@ def notes(wording: Wording, question: Question) -> tuple[Markup, ...]:
         said.append(wording.say(key, n=n, rounds=fit.rounds))
         said += _left_out(wording, further)
         said += _unsaid(wording, further.get("unsaid"))
+        said += _of_cities(wording, further.get("cities_unsaid"))
         if any(row.measure.endswith("_bound") for row in question.rows):
             said.append(wording.say("note_certain"))
-        if question.asked.get("cut") is not None:
+        if question.asked.get("cut") is not None and "approved" not in (further.get("unsaid") or ()):
             said.append(wording.say("note_cut", cut=significant(float(question.asked["cut"]))))
     return (*said, wording.say("note_decision"))
 
@@ -146,6 +147,15 @@ def _unsaid(wording: Wording, told: object) -> list[Markup]:
         wording.say("note_unsaid", measures=wording.listed(wording.measure(each) for each in measures), why=text)
         for text, measures in why.items()
     ]
+
+
+def _of_cities(wording: Wording, told: object) -> list[Markup]:
+    """Why nothing is said of cities."""
+    return (
+        [wording.say("note_cities_unsaid", why=str(told.get(wording.language, "")))]
+        if isinstance(told, Mapping)
+        else []
+    )
 
 
 def _left_out(wording: Wording, further: Mapping[str, Any]) -> list[Markup]:

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 STOP_S = 90.0
 GATE_S = 3.0  # for the gate to say how it is
+BESIDE = "127.0.0.1"  # where a stock SuperNode listens, and its link asks
 
 
 def start(
@@ -26,7 +28,8 @@ def start(
         Literal["gate", "link"] | None, typer.Option("--only", help="One of the two processes, which something keeps.")
     ] = None,
     link: Annotated[
-        Literal["direct", "supernode"], typer.Option("--link", help="Our own link, or a stock flower-supernode beside.")
+        Literal["direct", "supernode"],
+        typer.Option("--link", help="Our own link, or one behind a stock flower-supernode."),
     ] = "direct",
     folder: Folder = HERE,
     home: Home = None,
@@ -45,7 +48,7 @@ def start(
         if only == "gate":
             _gate(folder, where, roster, lang, as_json)
         elif only == "link":
-            _link(where, roster)
+            _link(where, roster, link)
         else:
             _node(folder, where, roster, link, lang, as_json)
 
@@ -115,13 +118,13 @@ def _gate(folder: Path, home: Path, roster: "Roster", lang: str | None, as_json:
         log.say(Event.STOPPED)
 
 
-def _link(home: Path, roster: "Roster") -> None:
+def _link(home: Path, roster: "Roster", link: str) -> None:
     """The link, as the program that this process becomes: it reads a transport key and a file with its way, and no more of the home."""
     import sys
 
     from node.link import command
 
-    way = _way(home, roster)
+    way = _way(home, roster, link)
     sys.stdout.flush()
     os.execve(sys.executable, command(way), _environment(home))  # noqa: S606 our own program
 
@@ -132,15 +135,16 @@ def _environment(home: Path) -> dict[str, str]:
     return environment(os.environ, str(home / "transport" / "flwr"))
 
 
-def _way(home: Path, roster: "Roster") -> Path:
-    """The file that a link reads, with the gateway that answers, or the first one where none does.
+def _way(home: Path, roster: "Roster", link: str) -> Path:
+    """The file that a link reads, with the gateway that answers, or the first one where none does; `link`: as it was started.
 
     Errors: `ConfigError` GATEWAY_NONE, CLOCK_OFF, FLOWER_MISSING, KEY_NONE; `PeerError GATEWAY_CERTIFICATE`.
     """
     from importlib.util import find_spec
 
     from node import settings
-    from node.transport import KEY, followed
+    from node.transport import KEY, claims, followed
+    from protocols.entropy import operating_system
     from protocols.errors import ConfigError, HpfedError, Place
 
     entries, found = roster.entries, settings.load(home, os.environ)
@@ -158,6 +162,10 @@ def _way(home: Path, roster: "Roster") -> Path:
             raise
         address = entries.gateway[0]  # the link waits for it
     way = _told(home, address, entries.ca, found)
+    if link == "supernode":
+        way = replace(
+            way, supernode=f"{BESIDE}:{found.link.supernode}", secret=str(claims(home, operating_system)), at_once=1
+        )
     way.write(path := way.beside("link.json"))
     return path
 
@@ -206,7 +214,9 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
     from node.keeping import Kept
     from node.running import SOCKET, alone
     from node.serve import fitting
+    from node.transport import claims
     from protocols.clock import wall_ms
+    from protocols.entropy import operating_system
     from protocols.errors import HpfedError, said
     from protocols.logfile import log_of
 
@@ -216,9 +226,9 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
         raise no
     fitting(home / SOCKET)
     found = settings.load(home, os.environ)
-    direct = link == "direct" and bool(roster.entries.gateway)
+    linked = bool(roster.entries.gateway)
     with alone(home):
-        if direct:
+        if linked:
             try:
                 _looked(roster, found)
             except HpfedError as away:
@@ -226,7 +236,9 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
                     raise
                 typer.echo(said(away, spoken(lang)), err=True)
         own = [*(sys.executable, "-P", "-m", "node.cli", "start"), *("--folder", str(folder)), *("--home", str(home))]
-        commands = {name: [*own, "--only", name] for name in (("gate", "link") if direct else ("gate",))}
+        commands = {"gate": [*own, "--only", "gate"]}
+        if linked:
+            commands["link"] = [*own, "--only", "link", "--link", link]
         language = {"HPFED_LANG": spoken(lang)}
         shown = list[str]()
 
@@ -248,7 +260,7 @@ def _node(folder: Path, home: Path, roster: "Roster", link: str, lang: str | Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: kept.stopping.set())
         if link == "supernode":
-            typer.echo(beside(home, roster), err=True)
+            typer.echo(beside(home, roster, claims(home, operating_system), found.link.supernode), err=True)
         ended = kept.run()
     for name in ended.failed:
         raise typer.Exit(ended.kept[name].status or 1)
@@ -268,14 +280,15 @@ def why(link: dict[str, Any]) -> "HpfedError | None":
     return HpfedError("LINK_UNKNOWN") if link["last_exit"] == UNAUTHORISED else None
 
 
-def beside(home: Path, roster: "Roster") -> str:
-    """What a city runs beside the gate where its link is a stock SuperNode."""
+def beside(home: Path, roster: "Roster", secret: Path, port: int) -> str:
+    """What a city runs beside gate and link where a stock SuperNode stands between them and the coordinator."""
     from node.transport import KEY
 
     address = next(iter(roster.entries.gateway), "HOST:PORT")
     return (
         f"flower-supernode --superlink {address} --root-certificates {home / KEY.parent / 'ca.pem'}"
-        f" --auth-supernode-private-key {home / KEY} --isolation process --host 127.0.0.1 --port 9094"
+        f" --auth-supernode-private-key {home / KEY} --isolation process --host {BESIDE} --port {port}"
+        f" --superexec-auth-secret-file {secret}"
     )
 
 

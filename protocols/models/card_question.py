@@ -7,7 +7,7 @@ columns and the score at five points (`private.py`).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from protocols.errors import HpfedError
 from protocols.models import scorecard
@@ -57,12 +57,14 @@ class ScorecardQuestion(ManyRounds, Scorecard):
         if self.drop_wrong_sign and not domain.exact:
             yield Fault("kind", "MODEL_DP_NOT_OFFERED", {"kind": f"{self.kind} (drop_wrong_sign: true)"})
 
-    def example_asks(self, model: ScorecardPlan) -> Sequence[Ask]:
+    def example_asks(self, model: ScorecardPlan | PrivateCardPlan) -> Sequence[Ask]:
         """The two rounds of counts; those of the logit are a regression's, with a column for each feature."""
-        first = model.start()
-        edges = {name: tuple(float(each) for each in range(1, 20)) for name in model.searched}
+        plain = model.plain if isinstance(model, PrivateCardPlan) else model
+        first: Any = model.start()
+        edges = {name: tuple(float(each) for each in range(1, 20)) for name in plain.searched}
         counted = first.model_copy(update={"stage": "histogram", "edges": edges})
-        return [each for each in (model.ask(first), model.ask(counted)) if isinstance(each, Ask)]
+        states = [*([first] if plain.searched else []), counted]
+        return [each for each in map(model.ask, states) if isinstance(each, Ask)]
 
     def key_of(self, fault: HpfedError) -> str:
         keys = {"MODEL_BINS": "bins", "MODEL_SPECIAL": "special"}

@@ -73,7 +73,15 @@ class EvaluateQuestion(ManyRounds, Evaluate):
         return found
 
     def releases(self, domain: Domain) -> tuple[Release, ...]:
-        return ("pooled", "by_city", "both") if domain.exact else ("pooled",)
+        """In mode dp nothing is told of a city by itself: of both there is the pooled part, and the answer says so."""
+        return ("pooled", "by_city", "both") if domain.exact else ("pooled", "both")
+
+    def unsaid(self, domain: Domain) -> tuple[str, ...]:
+        if domain.exact:
+            return ()
+        release = self.release or domain.release
+        asked = {"cut": self.cut, "slope": self.slope or None, "release": None if release == "pooled" else release}
+        return tuple(f"{key}: {json.dumps(value)}" for key, value in asked.items() if value is not None)
 
     def faults_beside(self, domain: Domain, release: Release) -> Iterator[Fault]:
         yield from super().faults_beside(domain, release)

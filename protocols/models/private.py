@@ -11,9 +11,9 @@ is no line search and no stop that data decide. The estimate is the mean of wher
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil, sqrt
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from protocols.dictionary import Dictionary, Read
 from protocols.errors import ConfigError, PeerError
-from protocols.models import design, private_answer, saved
+from protocols.models import design, likeness, private_answer, saved
 from protocols.models.design import Columns, Design, Flags, Numbers, Piece
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.glm import Glm, GlmPlan
@@ -109,11 +109,13 @@ def row_norm(columns: int) -> float:
 
 @dataclass(frozen=True)
 class PrivatePlan:
-    """A fit with noise that every party has planned alike. `plain`: the same terms in mode exact."""
+    """A fit with noise that every party has planned alike. `plain`: the same terms in mode exact. levels: of numbers that take few
+    values."""
 
     plain: GlmPlan
     setting: Setting
     name: str
+    levels: likeness.Levels = field(default_factory=dict, kw_only=True)
 
     @property
     def question(self) -> Glm:
@@ -530,16 +532,18 @@ class PrivatePlan:
             last=LAST,
             farthest=FARTHEST,
             codes=tuple(
-                (number, -centre / scale, 1 / scale)
-                for number, (piece, centre, scale) in enumerate(
-                    zip(self.design.pieces, state.columns.centre, state.columns.scale, strict=True)
-                )
+                (number, 1 / scale)
+                for number, (piece, scale) in enumerate(zip(self.design.pieces, state.columns.scale, strict=True))
                 if piece.indicator
             ),
         )
 
     def _population(self, state: PrivateFit) -> Population:
-        return Population.of(self.released(state), self.setting.study, self.name)
+
+        found = self.released(state)
+        mean = found.products[0, 1:] / found.products[0, 0]
+        shaped = partial(likeness.shaped, self.design, state.columns, mean, self.levels)
+        return Population.of(found, self.setting.study, self.name, shaped)
 
     def seen(self, state: PrivateFit) -> Seen | None:  # noqa: ARG002 exact sums alone say what thresholds can be held against
         return None

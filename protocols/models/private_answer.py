@@ -1,11 +1,12 @@
 """What a regression with noise answers: coefficients whose errors say what sampling and what noise made of them.
 
-A *population* is made up from what was released alone: rows of the released mean and covariance. It gives the information at a point, and
-in 200 reruns of the whole schedule, with fresh noise of the same size on sums of it, how far noise carries the estimate (surrogate
-bootstrap). Its draws are a public stream, so that whoever has the sums comes to the same errors.
+A *population* is made up from what was released alone: rows of the released mean and covariance, in which codes are codes
+(`likeness.py`). It gives the information at a point, and in 200 reruns of the whole schedule, with fresh noise of the same size on sums of
+it, how far noise carries the estimate (surrogate bootstrap). Its draws are a public stream, so that whoever has the sums comes to the same
+errors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -64,7 +65,7 @@ class Curve:
 class Released:
     """What all rounds told. square: of a gaussian model, the mean square of a residual by its most. products_sd, score_sd: of their
     noise. weights: of the scores; last: of how many of them the estimate is made. codes: columns of two values, the constant not counted:
-    which, where 0 stands, and how far from it 1 is."""
+    which, and how far apart these are."""
 
     curve: Curve
     square: float
@@ -78,7 +79,7 @@ class Released:
     weights: tuple[int, ...]
     last: int
     farthest: float
-    codes: tuple[tuple[int, float, float], ...] = ()
+    codes: tuple[tuple[int, float], ...] = ()
 
     @property
     def level(self) -> float:
@@ -93,41 +94,39 @@ class Released:
         values, vectors = np.linalg.eigh(white @ population.information(point) @ white.T / whole)
         inverse = (vectors / np.maximum(values, LEAST_STEP)) @ vectors.T
         step = white.T @ inverse @ white @ score / whole
-        for column, _, size in self.codes:
+        for column, size in self.codes:
             step[column + 1] = np.clip(step[column + 1], -MOST_OF_CODE / size, MOST_OF_CODE / size)
         return np.asarray(step, np.float64)
 
 
 @dataclass(frozen=True)
 class Population:
-    """Rows z with the constant, each standing for `each` holders; `factor`: what a row counts where it is too long."""
+    """Rows z with the constant, each standing for `each` holders; `factor`: what a row counts where it is too long. drawn: rows that z
+    was made of."""
 
     released: Released
     z: Reals
     factor: Reals
+    drawn: Reals
 
     @classmethod
-    def of(cls, released: Released, study: str, name: str) -> "Population":
-        p = len(released.products)
-        return cls.like(
-            released, entropy.public_stream(study, name, "population").normal(size=(max(PEOPLE, 20 * p), p - 1))
-        )
+    def of(cls, released: Released, study: str, name: str, shaped: Callable[[Reals], Reals]) -> "Population":
+        """shaped: rows of the columns, made of standard normal draws."""
+        size = (max(PEOPLE, 20 * len(released.products)), len(released.products) - 1)
+        return cls.like(released, shaped(entropy.public_stream(study, name, "population").normal(size=size)))
 
     @classmethod
-    def like(cls, released: Released, normal: Reals) -> "Population":
-        """With the mean and covariance of the released products. Columns of two values have these, as often as the mean says: of a rare
-        code a few rows lie far out, where a wrong coefficient makes many events or none."""
+    def like(cls, released: Released, drawn: Reals) -> "Population":
+        """With the mean and covariance of the released products: no row is moved farther than it must be for that."""
         mean = released.products[0, 1:] / released.products[0, 0]
         covariance = released.products[1:, 1:] / released.rows - np.outer(mean, mean)
         least = released.products_sd / released.rows
-        drawn, few = normal.copy(), 1 / len(normal)
-        for column, zero, size in released.codes:
-            share = float(np.clip((mean[column] - zero) / size, few, 1 - few))
-            drawn[:, column] = normal[:, column].argsort().argsort() >= round((1 - share) * len(normal))
         even = drawn - drawn.mean(axis=0)
-        even = even @ root(even.T @ even / len(even), -0.5)
-        z = np.column_stack([np.ones(len(even)), mean + even @ root(covariance, 0.5, least)])
-        return cls(released, z, _factor(z @ released.whiten, released.norm))
+        here = even.T @ even / len(even)
+        half, back = root(here, 0.5), root(here, -0.5)
+        moved = back @ root(half @ root(covariance, 1, least) @ half, 0.5) @ back
+        z = np.column_stack([np.ones(len(even)), mean + even @ moved])
+        return cls(released, z, _factor(z @ released.whiten, released.norm), drawn)
 
     @property
     def each(self) -> float:
@@ -198,7 +197,7 @@ class Answered:
         square = self._products_again(stream)
         white = root(square / self.released.rows, -0.5)
         here = _replaced(self.released, square, white)
-        people, factor = Population.like(here, self._normal), _factor(base.z @ white, here.norm)
+        people, factor = Population.like(here, base.drawn), _factor(base.z @ white, here.norm)
         drawn = self._half @ stream.normal(size=len(truth))
         point = np.zeros_like(truth)
         if here.mean:
@@ -210,11 +209,6 @@ class Answered:
             implied = (*implied, tuple((point + bounded(step, here, here.farthest)).tolist()))
             point = together(implied, here.weights, here.last)
         return point - truth - np.linalg.solve(base.information(truth), drawn)
-
-    @cached_property
-    def _normal(self) -> Reals:
-        size = (len(self.population.z), len(self.point) - 1)
-        return entropy.public_stream(self.study, self.name, "population").normal(size=size)
 
     @cached_property
     def _half(self) -> Reals:

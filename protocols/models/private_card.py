@@ -28,6 +28,7 @@ from protocols.models.binning import Edges, quantile_edges
 from protocols.models.evidence import LEAST_CLASS, LEAST_VALUE, SURE, Binned
 from protocols.models.fixedpoint import Block, Reals
 from protocols.models.interface import Done, Draw, Result, Seen, Sums, agrees, asked, chained, layout_digest
+from protocols.models.likeness import Levels
 from protocols.models.modelfile import Weight
 from protocols.models.private import PrivateAsk, PrivateFit, PrivatePlan
 from protocols.models.question import Setting
@@ -73,8 +74,8 @@ class PrivateCardPlan:
         any_ = {"type": "number", "range": ["-1", "1"], "centre": "0", "spread": "1"}
         return self._regression(dict.fromkeys(self.plain.question.features, any_))
 
-    def _regression(self, variables: dict[str, dict[str, Any]]) -> PrivatePlan:
-        return PrivatePlan(self.plain.logit(variables), self.setting, self.name)
+    def _regression(self, variables: dict[str, dict[str, Any]], levels: Levels | None = None) -> PrivatePlan:
+        return PrivatePlan(self.plain.logit(variables), self.setting, self.name, levels=levels or {})
 
     @property
     def counting(self) -> tuple[str, ...]:
@@ -137,7 +138,7 @@ class PrivateCardPlan:
 
     def _fitted(self, features: Sequence[Binned]) -> PrivatePlan:
         """The regression of these features: the noisy counts say where the middle of each column is, and how wide it is."""
-        variables = {}
+        variables, levels = {}, {}
         for each in features:
             woe, _, _ = each.evidence(self.sd)
             part = each.rows / max(each.rows.sum(), 1.0)
@@ -146,7 +147,8 @@ class PrivateCardPlan:
             ends = (min(float(woe.min()), centre) - 0.125, max(float(woe.max()), centre) + 0.125)
             low, high, middle, wide = (f"{value:.6f}" for value in (*ends, centre, spread))
             variables[each.bins.name] = {"type": "number", "range": [low, high], "centre": middle, "spread": wide}
-        return self._regression(variables)
+            levels[each.bins.name] = (woe, part)
+        return self._regression(variables, levels)
 
     def _inner(self, ask: PrivateCardAsk) -> tuple[PrivatePlan, PrivateAsk]:
         """The regression that an ask is about, and what it asks there. Errors: `PeerError MODEL_ASK_FOREIGN`."""

@@ -6,7 +6,8 @@ probability, and (p - y)^2, each by 1 at most.
 
 What ranks is made of the histogram, what calibrates of the totals. Bins are equal on the scale of the log odds, 100 from -7 to 7 by
 default, so that ties in a bin cost nothing that matters where events are rare. Nothing is said that has no interval here: no slope, no
-stability index, no test of bands.
+stability index, no test of bands, no rates at a cut; and nothing of a city by itself. A study that asks for these has the rest of its
+answer, with what is unsaid and why.
 """
 
 from collections.abc import Iterator
@@ -57,19 +58,32 @@ DRAWN: Final = 400  # processes of which the band of the two distributions is ma
 STEPS: Final = 12
 STEEPEST: Final = 10.0
 UNSAID: Final = ("psi", "hosmer_lemeshow")
+AT_CUT: Final = ("approved", "true_positive_rate", "false_positive_rate")
+OF_SLOPE: Final = ("calibration_slope", "calibration_intercept")
 WHY: Final = {
     "zh": "带噪声的计数下没有可证明的区间，故不给出；请用 exact 模式，或看校准与 AUC 的区间",
     "en": "there is no proven interval for it over noisy counts, so that it is not said; use mode exact, or look at the intervals of "
     "calibration and AUC",
 }
+WHY_CITIES: Final = {
+    "zh": "带噪声时不给出各市的 AUC、校准与 PSI：每市自己的直方图要再付一次同样的 epsilon，小城市的区间也过宽；用 exact 模式（--exact）、"
+    "经各市负责人批准后给出",
+    "en": "with noise, no city's AUC, calibration or PSI is told: a histogram of its own would cost each city the same epsilon again, and "
+    "small cities would have intervals too wide to use; mode exact (--exact) tells them, once the officers of the cities approve",
+}
 
 
 def not_offered(question: Evaluate) -> str | None:
     """The key of an evaluation that mode dp does not have; None if it has all."""
-    keys = {"against": question.against, "cut": question.cut, "slope": question.slope or None}
-    keys["recalibrate"] = question.recalibrate
     fine = question.bins if (question.bins or 0) > MOST_BINS else None
-    return next((f"{key}: {value}" for key, value in (keys | {"bins": fine}).items() if value is not None), None)
+    keys = {"against": question.against, "recalibrate": question.recalibrate, "bins": fine}
+    return next((f"{key}: {value}" for key, value in keys.items() if value is not None), None)
+
+
+def unsaid(question: Evaluate) -> tuple[str, ...]:
+    """Measures that mode dp has no number of: those of every evaluation, and those that this one asks for."""
+    at_cut = AT_CUT if question.by and question.cut is not None else ()
+    return (*UNSAID, *at_cut, *(OF_SLOPE if question.slope else ()))
 
 
 @dataclass(frozen=True)
@@ -237,11 +251,12 @@ class PrivateEvaluatePlan:
             "in_sample": self.plain.in_sample,
             "curve": [[significant(each) for each in corner] for corner in self._curve(whole)],
             "bands": [],
-            "unsaid": dict.fromkeys(UNSAID, WHY),
+            "unsaid": dict.fromkeys(unsaid(self.question), WHY),
+            **({} if self.plain.release == "pooled" else {"cities_unsaid": WHY_CITIES}),
             **self.plain.files,
         }
         rows = [row for each in metrics for row in printed_rows(each, by)]
-        rows += [row for name in UNSAID for row in printed_rows(Metric(name, None, obs_status="x"), by)]
+        rows += [row for name in unsaid(self.question) for row in printed_rows(Metric(name, None, obs_status="x"), by)]
         return Result(rows=tuple(rows), fit=fit)
 
     @property

@@ -60,6 +60,10 @@ class ManyRounds(Question):
         """How its answer may be released."""
         return ("pooled",)
 
+    def unsaid(self, domain: Domain) -> tuple[str, ...]:  # noqa: ARG002 most kinds answer all that they take
+        """Keys that a study may write and that its mode leaves unanswered, as the study says them."""
+        return ()
+
     def draws(self, domain: Domain) -> tuple[Draw, ...]:  # noqa: ARG002 most kinds have no mode dp
         """Mode dp: all that its rounds release. Depends on study and dictionary alone."""
         return ()

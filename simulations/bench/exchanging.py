@@ -2,12 +2,15 @@
 
 Both federations stand at the same time and exchange in turn; a figure is the median of the rounds. The peer's study is as many of its
 exchanges as ours makes; that product is computed, and the line says so. Memory of a node is that of all its processes. Processes that wait
-for work take a little of each other's time on both sides.
+for work take a little of each other's time on both sides. Larger federations of ours stand after that, alone, and are held against
+three cities.
 """
 
 import importlib.util
 import os
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +29,9 @@ from simulations.children import command_of, descendants
 
 CITIES: Final = ("chengdu", "chongqing", "suzhou")
 ROWS: Final = 500
+MORE: Final = (6, 20, 50)
 ROUNDS: Final = 5
+HOST_MIB: Final = 400.0
 PAYLOAD: Final = bytes(64)  # eight int64
 TIME_S: Final = 120.0
 PEER: Final = "flwr 1.41 as it comes"
@@ -83,9 +88,36 @@ def lines(quick: bool = False) -> Iterator[Line]:
         yield line("study over flower, 3 cities", "s", timed.seconds, timed.calls * theirs, PEER, 1 / 5, "less", note)
         link = statistics.median(resident(ours.children[city].pid) for city in CITIES)
         most, gate = _most(peer), statistics.median(timed.gates_mib)
-        host = ", ".join(f"{name} {resident(ours.children[name].pid):.0f} MiB" for name in ("superlink", "gateway"))
-        yield line("link over flower, resident", "MiB", link, most, PEER, 0.35, "less", host)
+        sizes = {name: resident(ours.children[name].pid) for name in ("superlink", "gateway")}
+        sizes["engine"] = _engine()
+        host = ", ".join(f"{name} {size:.0f} MiB" for name, size in sizes.items())
+        yield line("link over flower, resident", "MiB", link, most, PEER, 0.35, "less")
         yield line("link and idle gate, resident", "MiB", link + gate, most, PEER, 0.7, "less")
+        yield line("coordinator side, resident", "MiB", sum(sizes.values()), HOST_MIB, "the limit", 1, "less", host)
+    for count in () if quick else MORE:
+        yield _more(count, mine)
+
+
+def _more(count: int, few: float) -> Line:
+    """So many cities, held against three."""
+    with federation.folder() as run:
+        sockets = {f"c{number:02}": run / f"{number}.sock" for number in range(count)}
+        with federation.federation(sockets) as ours:
+            took = statistics.median(_exchange(ours, sockets) for _ in range(ROUNDS))
+            size = resident(ours.children["superlink"].pid)
+    note = f"superlink {size:.0f} MiB"
+    return line(f"exchange over flower, {count} cities", "s", took, few, "itself, 3 cities", count / 3, "less", note)
+
+
+def _engine() -> float:
+    """MiB of an engine that waits: what it has imported."""
+    program = "import coordinator.engine, coordinator.link_flower, sys; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as engine:  # noqa: S603 our own
+        assert engine.stdout is not None  # noqa: S101 it was asked for
+        engine.stdout.readline()
+        size = resident(engine.pid)
+        engine.communicate()
+    return size
 
 
 def _exchange(ours: federation.Federation, sockets: Mapping[str, Path]) -> float:

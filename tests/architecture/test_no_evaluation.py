@@ -29,6 +29,7 @@ NAMES = (
     "pandas.read_pickle",
     "numpy.load",
 )
+HANDLES = ("node.link_flower", "app.query")  # Flower's name for what handles a message
 METHODS = ("eval", "query", "from_string", "read_pickle", "to_pickle")  # of a frame or a template environment
 
 
@@ -42,12 +43,16 @@ def evaluates(module: Module) -> list[str]:
         if belongs(name, (*BUILT_IN, *MODULES, *NAMES)) and node not in own
     ]
     for call in module.calls():
-        if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS:
+        if isinstance(call.func, ast.Attribute) and call.func.attr in METHODS and not handles(module, call):
             found.append(f"{module.at(call)} calls .{call.func.attr}()")
         for keyword in call.keywords:
             if keyword.arg == "shell" or (keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False"):
                 found.append(f"{module.at(call)} passes {keyword.arg}")
     return found
+
+
+def handles(module: Module, call: ast.Call) -> bool:
+    return (module.name, ast.unparse(call.func)) == HANDLES
 
 
 def loads_safely(call: ast.Call) -> bool:

@@ -32,6 +32,7 @@ CARRIERS = (
     "node.reach",
 )  # around the gate: bytes in, bytes out, no data; `reach` asks a gateway for its time
 KEEPER = "node.keeping"  # starts gate and link, and again: no transport, no data
+SIMULATED = "node.simulated"  # starts the gates of a simulation, of which a city has none: no transport, no data
 SHELL = "node.cli"
 OUTGOING = (
     "protocols.messages.seal",
@@ -56,7 +57,7 @@ def one_exit(module: Module) -> list[str]:
             found.append(f"{module.at(node)} draws noise")
         if belongs(name, ROWS[-1:]):
             found.append(f"{module.at(node)} turns rows into cells")
-        if module.name.startswith((*CARRIERS, KEEPER)) and belongs(name, ROWS):
+        if module.name.startswith((*CARRIERS, KEEPER, SIMULATED)) and belongs(name, ROWS):
             found.append(f"{module.at(node)} carries bytes and reads rows: {name}")
     if module.name != SHELL:
         spoken = [
@@ -71,7 +72,8 @@ def one_exit(module: Module) -> list[str]:
     found += [
         f"{module.name} runs programs or foreign code"
         for name in sorted(module.imports)
-        if belongs(name, ("subprocess", "ctypes")) and (module.name, name) != (KEEPER, "subprocess")
+        if belongs(name, ("subprocess", "ctypes"))
+        and (module.name, name) not in ((KEEPER, "subprocess"), (SIMULATED, "subprocess"))
     ]
     return found
 

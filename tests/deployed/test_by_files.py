@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from coordinator import cli as coordinator
+from coordinator.engine import Numbers
 from node import city, ingest, mapping, policy
 from node import cli as node
 from node.desk import nobody
@@ -248,3 +249,29 @@ def test_what_is_asked_must_be_signed_and_stay_as_it_was() -> None:
     assert code(coordinator, "collect", "post", "--home", "hub") == 2
     path.write_text(gates.STUDY, encoding="utf-8")
     assert collects()["awaited"] == list(gates.CITIES)
+
+
+@pytest.mark.usefixtures("place")
+def test_studies_over_files_that_are_open_at_once_and_an_engine_draw_numbers_that_every_city_takes(
+    clock: Clock,
+) -> None:
+    """The second is begun days after the first, and what a link carries comes between."""
+    numbers = Numbers(Path("hub"), clock)
+    for name in ("tiny-one", "tiny-two"):
+        path = Path(f"cities/{name}.yaml")
+        path.write_text(gates.STUDY.replace("tiny-study", name).replace("1.0", "0.5"), encoding="utf-8")
+        at(coordinator, "study", "sign", path, "--home", "hub")
+        begun = ("study", "run", path, "--files", "post", "--out", name, "--home", "hub")
+        at(coordinator, *begun)
+        clock.now += 86_400 // 8
+        carried(*gates.CITIES)
+        at(coordinator, "collect", "post", "--home", "hub")
+    for _ in range(6):
+        numbers.following()
+        clock.now += 3600
+        carried(*gates.CITIES)
+        found = at(coordinator, "collect", "post", "--home", "hub")["studies"]
+    assert all(not each["awaited"] and not each["missing"] for each in found)
+    for name in gates.CITIES:
+        sent = at(node, "releases", "--folder", f"cities/{name}")
+        assert [each["state"] for each in sent] == ["answered"] * 2

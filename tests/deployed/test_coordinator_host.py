@@ -330,7 +330,15 @@ def test_numbers_only_rise_and_a_restart_with_open_conversations_leaves_out_few(
     log.unlink()
     assert engine.Numbers(tmp_path, lambda: NOW + 3600).following() == (NOW + 3600) * 1000
     store.keep_number(tmp_path, 5_000_000_000_000)  # of a study by hand, in the same home
-    assert engine.Numbers(tmp_path, clock).following() == 5_000_000_000_000
+    later = engine.Numbers(tmp_path, clock)
+    assert later.following() == 5_000_000_000_000
+    by_hand = store.drawn(tmp_path, 1, 6_000_000_000_000)  # while the engine runs
+    assert [later.following(), later.following()] == [by_hand + 1, by_hand + 2]
+    assert store.drawn(tmp_path, 1, 0) == by_hand + 1 + engine.AHEAD
+    assert store.least(tmp_path, NOW) == NOW * 1000
+    (tmp_path / store.BY_HAND).mkdir()
+    (tmp_path / store.BY_HAND / "open.json").touch()
+    assert store.least(tmp_path, NOW) == 0
 
 
 @pytest.mark.parametrize(("cities", "seconds"), [(3, 0.2), (8, 0.2), (30, 0.75), (341, 8.525), (4000, 60.0)])

@@ -324,6 +324,30 @@ def test_a_full_disk_is_waited_for_before_anything_is_reserved(tmp_path: Path) -
         assert run.over == {"exit": 0, "missing": []}
 
 
+def test_a_disk_that_is_full_when_a_run_ends_is_waited_for_and_the_run_is_not_asked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with town(tmp_path / "cities", study=gates.STUDY.replace("mode: dp, epsilon: 1.0", "mode: exact")) as made:
+        run, own, tries = made.asks(), Asked.ended, list[Any]()
+
+        def full(which: Asked, fault: Any = None, missing: Any = ()) -> None:
+            tries.append(fault)
+            if len(tries) < 3:
+                raise OSError(28, "no space")
+            own(which, fault, missing)
+
+        monkeypatch.setattr(Asked, "ended", full)
+        made.engine(lambda _s: run.note({"event": "waited"})).played(run)
+        assert [each.code for each in tries] == ["CITY_DECLINED"] * 3
+        assert (run.over or {})["exit"] == 3
+        assert [city for kind, city, _ in made.sent if kind == "offer"] == list(gates.CITIES)
+        (run.folder / "state.json").write_bytes(b"")  # torn by a power cut
+        with (run.folder / "run.jsonl").open("ab") as file:
+            file.write(b'{"at": 1, "ev')
+        assert run.state["step"] == "asked"
+        assert [event["event"] for event in run.events].count("waited") == 2
+
+
 def test_a_refusal_and_a_fault_of_the_program_are_how_a_run_ends_and_the_others_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -350,9 +374,11 @@ def test_a_city_whose_files_are_carried_shares_a_study_with_cities_on_links(tmp_
     with town(tmp_path / "cities") as made:
         place = tmp_path / "post"
         run = made.asks(place=str(place), hand=("north",))
-        gate, deaths = made.world.link.gates["north"], ["survivors"]
+        gate, deaths, carries = made.world.link.gates["north"], ["survivors"], list[float]()
 
-        def carry(_seconds: float) -> None:
+        def carry(seconds: float) -> None:
+            carries.append(seconds)
+            assert len(carries) < 200
             (place / "in").mkdir(exist_ok=True)
             for path in sorted((place / "out" / "north").glob("*.hpfe")):
                 content = path.read_bytes()
@@ -365,9 +391,17 @@ def test_a_city_whose_files_are_carried_shares_a_study_with_cities_on_links(tmp_
                 deaths.remove(kind)
                 raise Crash
 
-        made.before = dies
+        def carry_while_it_lives(seconds: float) -> None:
+            if not deaths:
+                raise Crash
+            carry(seconds)
+
+        made.before, others = dies, set(threading.enumerate())
         with pytest.raises(Crash):
-            made.engine(carry).play(run)
+            made.engine(carry_while_it_lives).play(run)
+        for each in set(threading.enumerate()) - others:  # a process that dies leaves none behind
+            each.join(20)
+            assert not each.is_alive()
         made.engine(carry).play(run)
         assert run.over == {"exit": 0, "missing": []}
         assert json.loads(made.kept.results())["cities"]["answered"] == list(gates.CITIES)

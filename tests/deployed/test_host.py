@@ -1,6 +1,7 @@
 """Commands of a city's host while nothing runs: what they print, and with what they end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from coordinator import roster as books
 from node import cli as node
 from node import membership
 from node.deployed import host
+from node.link import Way
+from node.transport import claims
 from protocols.enrolment import fingerprint, read_enrolment
 from protocols.entropy import seeded
 from protocols.signed import public_of
@@ -79,9 +82,25 @@ def test_what_a_link_needs_and_is_not_there_is_named(city: tuple[str, ...]) -> N
     assert (code, found["error"]["code"]) == (2, "GATEWAY_NONE")
     code, found = ends("start", "--folder", city[1], "--home", Path(city[-1]) / "other")
     assert (code, found["error"]["code"]) == (2, "ROSTER_FIRST")
-    stock = host.beside(Path("home"), host.roster_of(Path(city[-1])))
+
+
+def test_a_link_behind_a_stock_supernode_is_told_where_to_ask_and_the_supernode_is_started_with_the_same_secret(
+    city: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(city[-1])
+    held = host.roster_of(home)
+    reached = replace(held, entries=held.entries.model_copy(update={"ca": "authority"}))
+    monkeypatch.setattr(host, "_looked", lambda roster, _found: roster.entries.gateway[0])
+    direct, behind = (Way.read(host._way(home, reached, link)) for link in ("direct", "supernode"))
+    assert (direct.supernode, direct.secret) == ("", "")
+    assert (behind.supernode, behind.at_once) == ("127.0.0.1:9094", 1)
+    secret = Path(behind.secret)
+    assert (len(secret.read_bytes()), secret.stat().st_mode & 0o777) == (32, 0o600)
+    assert claims(home, seeded("another")).read_bytes() == secret.read_bytes()
+    stock = host.beside(home, reached, secret, 9094)
     assert "--isolation process" in stock
     assert "--superlink 127.0.0.1:1 " in stock
+    assert f"--superexec-auth-secret-file {secret}" in stock
 
 
 def test_settings_are_shown_with_where_they_come_from(city: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:

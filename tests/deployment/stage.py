@@ -7,14 +7,15 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from coordinator.exchange import Attended
 from coordinator.superlink import HOST
-from node.serve import listening
+from node.gate import Gate
+from node.serve import Served, listening
 from simulations.federation import Federation
 
 CITIES: Final = ("east", "north", "south", "west")
@@ -58,6 +59,32 @@ class Stage:
         finally:
             for city in gates:
                 self.sockets[city].unlink()
+
+
+@contextmanager
+def in_thread(
+    opens: Callable[[], AbstractContextManager[Gate]],
+    path: Path,
+    clock: Callable[[], int],
+    around: Callable[[Answers], Answers] = lambda answer: answer,
+) -> Iterator[None]:
+    """A gate that listens at `path`, in a thread: its books want to be asked by the one that opened them."""
+    ready, listens = threading.Event(), list[Served]()
+
+    def serve() -> None:
+        with opens() as gate, listening(path) as served:
+            listens.append(served)
+            ready.set()
+            served.answer(around(gate.answer), clock)
+
+    answers = threading.Thread(target=serve)
+    answers.start()
+    assert ready.wait(TIME_S)
+    try:
+        yield
+    finally:
+        listens[0].stop()
+        answers.join()
 
 
 def told(content: bytes, _now: int) -> bytes | None:

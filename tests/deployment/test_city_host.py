@@ -29,6 +29,7 @@ from protocols.signed import public_of
 from simulations.children import descendants, until
 from tests import gates
 from tests.deployment.stage import TIME_S, Stage, peers
+from tests.docs.console import first_line
 from tests.system.test_programs import called
 
 CITY: Final = "uptown"
@@ -94,8 +95,7 @@ class Hub:
         """The node, once it has said its first line."""
         node = subprocess.Popen(self.words("start"), stdout=subprocess.PIPE, text=True)  # noqa: S603 our own program
         self.nodes.append(node)
-        assert node.stdout is not None
-        self.first = node.stdout.readline()
+        self.first = first_line(node)
         return node
 
     def children(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from node import cli as node
 from simulations import cli as simulate
 
 PROGRAMS: Final = {"hpfed-simulate": simulate.app, "hpfed-node": node.app, "hpfed-coordinator": coordinator.app}
+STARTS_S: Final = 120.0
+ENDS_S: Final = 90.0
 ANY: Final = "…"
 FINGERPRINT: Final = "(?:[0-9a-f]{4}-){7}[0-9a-f]{4}"
 
@@ -51,6 +54,14 @@ def like(shown: list[str], printed: str) -> bool:
     return re.fullmatch("".join(parts), printed) is not None
 
 
+def first_line(process: subprocess.Popen[str]) -> str:
+    """What it says first, in time; nothing of one that has ended."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], STARTS_S)
+    assert ready, f"{process.args!r} said nothing in {STARTS_S} s"
+    return process.stdout.readline()
+
+
 @dataclass
 class Shell:
     """What was left running by `&`, and the fingerprints that were printed, by the word that their line begins with."""
@@ -74,13 +85,17 @@ class Shell:
         own = [[str(Path(sys.executable).parent / program), *words] for program, *words in commands]
         started = [subprocess.Popen(each, stdout=subprocess.PIPE, text=True) for each in own]  # noqa: S603 commands of the page
         self.running += started
-        return "".join(each.stdout.readline() if each.stdout else "" for each in started)
+        return "".join(map(first_line, started))
 
     def end(self) -> None:
         for process in self.running:
             process.terminate()
-        for process in self.running:
-            process.communicate(timeout=60)
+        try:
+            for process in self.running:
+                process.communicate(timeout=ENDS_S)
+        finally:
+            for process in self.running:
+                process.kill()
 
 
 def ran(command: str, shell: Shell) -> str:

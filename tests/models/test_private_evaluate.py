@@ -110,14 +110,14 @@ def test_an_ask_of_another_study_or_state_is_refused() -> None:
     assert plan.seen(state) is None
 
 
-@pytest.mark.parametrize("keys", [{"cut": 0.3}, {"slope": True}, {"bins": 2000}, {"against": "other"}], ids=str)
+@pytest.mark.parametrize("keys", [{"bins": 2000}, {"against": "other"}, {"recalibrate": "intercept"}], ids=str)
 def test_what_has_no_interval_over_noise_is_not_offered(keys: Mapping[str, Any]) -> None:
     question = EvaluateQuestion.model_validate({"id": "good", "kind": "evaluate", "model": "m.json", **keys})
     (name,) = keys
     with pytest.raises(ConfigError) as no:
         question.planned(Setting(Domain(people().dictionary), 6, 1 << 20, STUDY, 0.95))
     assert no.value.code == "MODEL_DP_NOT_OFFERED"
-    faults = list(question.faults_beside(Domain(people().dictionary), "both"))
+    faults = list(question.faults_beside(Domain(people().dictionary), "by_city"))
     assert {each.code for each in faults} == {"MODEL_DP_NOT_OFFERED", "MODEL_RELEASE", "MODEL_ABSENT"}
     assert any(name in str(each.values.get("kind")) for each in faults)
     assert any(each.values.get("kind") == "evaluate (privacy.mode: dp)" for each in faults), "by city is for mode exact"

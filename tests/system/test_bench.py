@@ -25,6 +25,7 @@ def test_every_benchmark_runs_and_writes_the_lines_of_the_contract(tmp_path: Pat
     assert {name.split(",")[0].split(" ")[0] for name in (line.name for line in found)} == {
         *(
             "audit",
+            "coordinator",
             "coverage",
             "demo",
             "encoding",
@@ -33,6 +34,7 @@ def test_every_benchmark_runs_and_writes_the_lines_of_the_contract(tmp_path: Pat
             "ingest",
             "ledger",
             "link",
+            "links",
             "mask",
             "models",
             "release",

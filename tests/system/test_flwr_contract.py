@@ -10,7 +10,8 @@ import sys
 import typing
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import pytest
 
@@ -60,6 +61,33 @@ PARAMETERS: Final = {
     "flwr.supercore.inflatable.inflatable_object:get_all_nested_objects": ["obj"],
     "flwr.supercore.inflatable.inflatable_object:get_object_tree": ["obj"],
     "flwr.common.serde:run_from_proto": ["run_proto"],
+    "flwr.common.serde:message_from_proto": ["message_proto"],
+    "flwr.common.serde:message_to_proto": ["message"],
+    "flwr.app.message:remove_content_from_message": ["message"],
+    "flwr.supercore.interceptors:RuntimeTokenHttpInterceptor": ["token"],
+    "flwr.supercore.inflatable.inflatable_protobuf_utils:make_pull_object_fn_protobuf": [
+        "pull_object_protobuf",
+        "node",
+        "run_id",
+    ],
+    "flwr.supercore.inflatable.inflatable_protobuf_utils:make_push_object_fn_protobuf": [
+        "push_object_protobuf",
+        "node",
+        "run_id",
+        "session_id",
+    ],
+    "flwr.supercore.inflatable.inflatable_protobuf_utils:make_confirm_message_received_fn_protobuf": [
+        "confirm_message_received_protobuf",
+        "node",
+        "run_id",
+    ],
+    "flwr.serverapp:ServerApp.main": [],
+    "flwr.clientapp:ClientApp.query": ["action", "mods"],
+    "flwr.serverapp.grid:Grid.push_messages": ["messages"],
+    "flwr.serverapp.grid:Grid.pull_messages": ["message_ids"],
+    "flwr.serverapp.grid:Grid.get_node_ids": [],
+    "flwr.serverapp.grid:Grid.get_nodes": [],
+    "flwr.app:Context": ["run_id", "node_id", "node_config", "state", "run_config", "series_id"],
 }
 CONTROL: Final = """
 accept-invitation add-app add-node-to-federation archive-federation begin-connector-oauth complete-connector-oauth
@@ -198,6 +226,21 @@ def test_flags_of_the_superlink_exist_and_none_is_deprecated() -> None:
     assert not [word for word in used if "eprecated" in helps[word].split("Use")[0] and "disable" not in word]
 
 
+def test_flags_of_a_supernode_are_those_that_a_city_is_told() -> None:
+    from node.deployed.host import beside
+    from node.link_flower import PARTITION
+    from protocols.roster import Roster
+
+    somewhere = Path("x")
+    nowhere: Any = SimpleNamespace(entries=SimpleNamespace(gateway=("hpf.example.cn:8443",)))
+    command = beside(somewhere, cast(Roster, nowhere), somewhere / "secret", 9094).split()
+    found = taken("flwr.supernode.cli.flower_supernode:_parse_args_run_supernode")().parse_args(command[1:])
+    assert (command[0], found.superlink, found.isolation) == ("flower-supernode", "hpf.example.cn:8443", "process")
+    assert (found.host, found.port, found.superexec_auth_secret_file) == ("127.0.0.1", 9094, "x/secret")
+    assert taken("flwr.common.constant:PARTITION_ID_KEY") == PARTITION
+    assert taken("flwr.supercore.constant:TaskType").CLIENT_APP
+
+
 def test_environment_variables_that_keep_it_quiet_are_read() -> None:
     package = Path(str(importlib.import_module("flwr").__file__)).parent
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
@@ -207,6 +250,8 @@ def test_environment_variables_that_keep_it_quiet_are_read() -> None:
 def test_apps_stand_in_literal_statements_where_flower_looks_for_them() -> None:
     for path, kind in zip(ADAPTERS, ("ServerApp", "ClientApp"), strict=True):
         assert f"\napp = {kind}()\n" in (ROOT / path).read_text(encoding="utf-8")
+    assert taken("coordinator.link_flower:app")._main is taken("coordinator.link_flower:main")
+    assert taken("node.link_flower:app")._registered_funcs == {flower.MESSAGE_TYPE: taken("node.link_flower:query")}
 
 
 def test_the_bundle_of_a_courier_run_holds_no_code() -> None:

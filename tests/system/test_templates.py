@@ -27,6 +27,7 @@ NAMES: Final = (
     "annual-report",
     "flexible-employment-profile",
     "flexible-pilot",
+    "interruption-model",
     "liquidity",
     "platform-workers-logits",
     "platform-workers-survey",
@@ -176,3 +177,66 @@ def test_epsilon_of_a_template_goes_to_what_no_report_prints(tmp_path: Path) -> 
         free = [q for q in study.file.questions if not study.workload.blocks[q.id]]
         assert len(free) >= 2
         assert {q.kind for q in free} == {"ratio"}
+
+
+# --- a risk model, from one file in both modes
+
+
+@pytest.fixture(scope="module")
+def contributors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three cities whose nodes have the policy that ships, and homes with their snapshots beside them."""
+    place = tmp_path_factory.mktemp("contributors")
+    cities.write(place / "cities", CENTRES, 4000)
+    for city in CENTRES:
+        (place / "cities" / city / "policy.yaml").unlink()
+        ingest.ingest(place / "cities" / city, place / "homes" / city, seeded("tests", city))
+    return place
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["noised", "exact"])
+def test_a_risk_model_is_fitted_evaluated_and_explained_from_one_file(
+    exact: bool, contributors: Path, tmp_path: Path
+) -> None:
+    shipped("interruption-model", tmp_path)
+    study = studies.load(tmp_path / "interruption-model.yaml", exact=exact)
+    shutil.copytree(contributors / "homes", tmp_path / "homes")
+    outcome = world.run(study, contributors / "cities", tmp_path / "homes", seed=3)
+    found = json.loads(outcome.results)["questions"]
+    assert {name: each["release"] for name, each in found.items()} == {
+        "interruption": "pooled",
+        "how_good": "both" if exact else "pooled",
+        "card": "pooled",
+        "card_good": "both" if exact else "pooled",
+    }
+    truth = json.loads((contributors / "cities" / "truth" / "truth.json").read_bytes())["hazard"]["slopes"]
+    planted = {
+        "product[monthly]": -truth["lump_sum"],
+        "product[free]": truth["free"] - truth["lump_sum"],
+        "unmarried[yes]": truth["unmarried"],
+        "high_education[no]": truth["low_education"],
+        "log1p(personal_income)": truth["log_income"],
+        "sex_known[female]": -truth["male"],
+    }
+    told = {each["term"]: each for each in found["interruption"]["coefficients"]}
+    assert all(abs(told[term]["estimate"] - slope) < 3.5 * told[term]["std_error"] for term, slope in planted.items())
+    assert all((told[term]["se_noise"] > 0) is not exact for term in planted)
+    fit = found["how_good"]["fit"]
+    own = [row for row in found["how_good"]["rows"] if row["scope"] != "pooled"]
+    if exact:
+        assert {row["measure"] for row in own} >= {"auc", "observed_expected", "psi"}
+        assert any(row["measure"] == "group_approved" for row in found["how_good"]["rows"])
+        assert "unsaid" not in fit
+        return
+    assert not own
+    assert set(fit["unsaid"]) == {
+        "psi",
+        "hosmer_lemeshow",
+        "approved",
+        "true_positive_rate",
+        "false_positive_rate",
+    }
+    output.write(tmp_path / "out", outcome.results, outcome.events, outcome.sealer)
+    page = (tmp_path / "out" / "report.zh.html").read_text(encoding="utf-8")
+    for shown in ("优势比", "ROC 曲线", "评分卡", fit["cities_unsaid"]["zh"]):
+        assert shown in page
+    assert "系数方差中来自噪声的至多" in page

@@ -22,6 +22,7 @@ import pytest
 from coordinator.certificates import Certified, authority, certificate
 from node import doctor, reach, running, settings, transport
 from node.deployed import host
+from node.keeping import GATE, Kept
 from node.link import INCOMPATIBLE, UNAUTHORISED, Way, command
 from node.serve import LONGEST_PATH, fitting, listening
 from node.space import room
@@ -30,6 +31,7 @@ from protocols.entropy import seeded
 from protocols.errors import ConfigError, HpfedError, PeerError, Refusal
 from protocols.flower import environment
 from protocols.roster import DAY, City, Entries, Key, Roster, Software
+from protocols.supervision import Supervision
 from tests.unit.test_desk import key
 
 NOW: Final = int(datetime.now(UTC).timestamp())  # noqa: TID251 TLS goes by the clock of this machine
@@ -401,6 +403,19 @@ def test_every_process_that_can_be_looked_at_is(tmp_path: Path) -> None:
         (tmp_path / name / "cmdline").write_text(text, encoding="ascii")
     (tmp_path / "3" / "cmdline").mkdir(parents=True)  # cannot be read
     assert list(doctor.command_lines(tmp_path)) == [b"init", b"flower-supernode"]
+
+
+def test_a_disk_that_is_full_ends_no_child_whose_state_cannot_be_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr("node.keeping.write", full)
+    said = list[dict[str, Any]]()
+    kept = Kept(tmp_path, {"gate": ["true"]}, {}, said.append)
+    kept._told(Supervision.of([GATE]).started("gate", 0.0), {"gate": 7})
+    assert said[0]["gate"]["pid"] == 7
 
 
 def test_a_disk_that_is_nearly_full_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

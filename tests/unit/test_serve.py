@@ -86,6 +86,25 @@ def test_a_gate_that_is_not_there_or_too_slow_is_away(path: Path) -> None:
         release.set()
 
 
+def test_whoever_asks_and_then_takes_no_answer_is_not_waited_for_and_the_next_one_is_answered(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that stands still is hung up on; so is one that never says what it wants."""
+    monkeypatch.setattr("node.serve.SENDS_S", 0.2)
+    long = bytes(8 << 20)  # more than a socket holds
+    with (
+        serving(path, lambda _content, _now: long),
+        socket.socket(socket.AF_UNIX) as stands,
+        socket.socket(socket.AF_UNIX) as silent,
+    ):
+        stands.connect(str(path))
+        stands.sendall((5).to_bytes(4, "big") + b"asked")
+        silent.settimeout(10)
+        silent.connect(str(path))
+        assert ask(path, b"asked", 20) == long
+        assert silent.recv(1) == b""
+
+
 def test_a_frame_that_is_longer_than_an_envelope_may_be_is_hung_up_on(path: Path) -> None:
     with serving(path, lambda content, _now: content), socket.socket(socket.AF_UNIX) as line:
         line.settimeout(5)

@@ -16,6 +16,7 @@ from protocols.supervision import (
     Child,
     Supervision,
     World,
+    aged,
     keep,
     value,
     wait_s,
@@ -192,3 +193,9 @@ def test_whatever_happens_it_ends_and_at_no_time_is_a_child_there_twice(
     assert not any(each.state in ALIVE for each in last.kept.values())
     assert all(each.poll() is not None for each in play.processes.values())
     assert play.clock.now <= stop_at + sum(each.grace_s for each in HUB) + 1
+
+
+def test_how_long_a_child_stands_so_is_counted_on_after_it_was_written_down() -> None:
+    written = value(Supervision.of([Child("gate")]).started("gate", 5.0), {"gate": 1}, 7.0)
+    assert written["gate"]["for_s"] == 2
+    assert aged(written, 60.2)["gate"] == {**written["gate"], "for_s": 62}
