@@ -25,7 +25,7 @@ RERUNS: Final = 200
 PEOPLE: Final = 1000  # rows of a population, at least
 DIAGONAL: Final = 181 / 256  # by which squares are smaller beside products of two columns
 LEAST_PART: Final = 1e-3  # of the information at the mean, in any direction
-LEAST_STEP: Final = 0.5  # of it, in any direction, where a step divides by the information
+LEAST_STEP: Final = 0.3  # of it, in any direction, where a step divides by the information
 MOST_OF_CODE: Final = 2.0  # the most that one step changes the coefficient of a code
 MOST_CLIPPED: Final = 0.02
 UNSAID: Final = ("deviance", "null_deviance", "log_likelihood", "aic", "bic")  # no sum of them is asked for
@@ -88,7 +88,7 @@ class Released:
         return {"binomial": mean * (1 - mean), "poisson": mean, "gaussian": 1 / curve.most}[curve.family]
 
     def step(self, population: "Population", point: Reals, score: Reals) -> Reals:
-        """Where hardly an event is expected there is hardly information, and a step would go too far by as much: it divides by half of
+        """Where hardly an event is expected there is hardly information, and a step would go too far: it divides by three tenths of
         that at the mean at least."""
         white, whole = self.whiten, self.level * self.rows
         values, vectors = np.linalg.eigh(white @ population.information(point) @ white.T / whole)
