@@ -319,6 +319,14 @@ class Sheet:
                 "this city's own AUC, KS, calibration and PSI, to three decimals, are seen by the coordinator and every city that answers; "
                 "with fewer than 100 of a class nothing of it leaves.",
             )
+        if any(getattr(each, "files", None) for each in self.study.many):
+            yield (
+                "模型文件由提问方带来，可以把人分得极细：协调方与每个作答城市看到的分数直方图里，一格可能只有一人，一个数也可能只取决于一人。"
+                "只对来历清楚的模型同意。",
+                "a model file comes from the asker and may tell holders apart as finely as it likes: in the histogram of its scores, "
+                "which the coordinator and every city that answers see, a cell may be one holder, and a figure may turn on one. "
+                "Say yes to a model only if you know where it comes from.",
+            )
         if least <= 1:
             yield "任何一格都不隐去。", "no cell is withheld."
         elif self.study.counted:

@@ -43,6 +43,8 @@ from protocols.models.metrics import (
     ranking,
     shift,
     statements,
+    thick,
+    thicker,
     z_of,
 )
 from protocols.models.modelfile import Card, Linear, ModelFile, Monthly, Predictor, Reference, Trees
@@ -447,7 +449,7 @@ class EvaluatePlan:
         for term, measure in (("intercept", "calibration_intercept"), (MARGIN, "calibration_slope")) if fit else ():
             if term == "intercept" or self.question.recalibrate != "intercept":
                 metrics.append(coefficient(fit, term, measure))
-        counts = banded(pooled, cuts)
+        _, shown, events, held = thicker(banded(pooled, cuts), predicted.sum(axis=0), squares.sum(axis=0))
         slots = np.array(state.sums.get("cities", ())).reshape(-1, len(FIGURES))
         return Evaluation(
             metrics=tuple(metrics),
@@ -456,9 +458,7 @@ class EvaluatePlan:
             in_sample=self.in_sample,
             curve=self._curve(pooled),
             bands=tuple(
-                (float(n), float(p / n), float(e / n))
-                for n, p, e in zip(counts.sum(axis=0), predicted.sum(axis=0), counts[1], strict=True)
-                if n
+                (float(n), float(p / n), float(e / n)) for n, p, e in zip(held, shown, events, strict=True) if n
             ),
             reference=equal_bands(pooled.sum(axis=0)),
             slope=fit,
@@ -510,8 +510,7 @@ class EvaluatePlan:
             yield from (Metric(name, None, group, conf_status="C") for name in names)
             return
         yield from ranking(ranked(counts[1], counts[0]), group, rows, self.confidence)
-        held = banded(counts, cuts)
-        fitted = calibrated(squares, predicted, held[1], held.sum(axis=0), self.in_sample)
+        fitted = calibrated(*thicker(banded(counts, cuts), predicted, squares), self.in_sample)
         if fitted is None:
             yield from (Metric(name, None, group, base=0.0, obs_status="z") for name in names[3:])
             return
@@ -575,16 +574,18 @@ class EvaluatePlan:
             yield shift("csi", before, rows[told], feature.bins.name)
 
     def _curve(self, counts: Reals) -> tuple[tuple[float, float, float], ...]:
-        """Corners only, from the highest score down."""
+        """Corners only, from the highest score down, ten rows apart at least: what lies between two of them is a count of holders."""
         bins = self.bins
         others, events = counts.sum(axis=1)
         if not others or not events:
             return ()
         held = np.flatnonzero(counts.sum(axis=0))[::-1]
-        x, y = np.cumsum(counts[0, held]) / others, np.cumsum(counts[1, held]) / events
+        starts = thick(counts[:, held].sum(axis=0))
+        last = np.append(starts[1:], len(held)) - 1
+        x, y = np.cumsum(counts[0, held])[last] / others, np.cumsum(counts[1, held])[last] / events
         return (
             (1.0, 0.0, 0.0),
-            *((int(bin_) / bins, float(a), float(b)) for bin_, a, b in zip(held, x, y, strict=True)),
+            *((int(bin_) / bins, float(a), float(b)) for bin_, a, b in zip(held[last], x, y, strict=True)),
         )
 
 

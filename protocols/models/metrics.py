@@ -16,6 +16,34 @@ from protocols.statistics.intervals import share
 from protocols.statistics.rows import Row, Test, significant
 
 BANDS: Final = 10
+LEAST_ROWS: Final = 10  # of what is told of a part of the scores, as of any cell of an exact answer
+
+
+def thick(rows: Reals, least: float = LEAST_ROWS) -> Places:
+    """Where parts begin that hold so many rows each, made of cells that stand side by side; the last cells join the part before them. One
+    part where there are fewer rows."""
+    starts, held = [0], 0.0
+    for number, each in enumerate(rows[:-1].tolist(), 1):
+        held += each
+        if held >= least:
+            starts.append(number)
+            held = 0.0
+    if len(starts) > 1 and held + float(rows[-1]) < least:
+        starts.pop()
+    return np.array(starts, np.intp)
+
+
+def thicker(counts: Reals, predicted: Reals, squares: Reals) -> tuple[Reals, Reals, Reals, Reals]:
+    """Of bands of scores that hold enough rows: sums of (p - y)^2 and of p, events, rows. Thinner ones have joined their neighbours."""
+    starts = thick(counts.sum(axis=0))
+    parts = (np.add.reduceat(each, starts) for each in (squares, predicted, counts[1], counts.sum(axis=0)))
+    one, two, three, four = parts
+    return one, two, three, four
+
+
+def blurred(rows: Reals) -> Reals:
+    """Of bands with fewer rows than are told, all alike half as many: one holder cannot be seen to be there."""
+    return np.where(rows < LEAST_ROWS, LEAST_ROWS / 2, rows)
 
 
 @dataclass(frozen=True)
@@ -109,11 +137,11 @@ def ranking(found: Ranked | None, group: str | None, rows: float, confidence: fl
 
 
 def shift(measure: str, before: Reals, now: Reals, feature: str | None) -> Metric:
-    """base: the noise floor."""
-    found = shifted(before, now)
+    """base: the noise floor. Marked `u` where a band is thin."""
+    found = shifted(before, blurred(now)) if now.any() else None
     if found is None:
         return Metric(measure, None, feature=feature, obs_status="z")
-    status = "u" if found.adjusted else ""
+    status = "u" if found.adjusted or (now < LEAST_ROWS).any() else ""
     return Metric(measure, found.index, base=found.floor, feature=feature, verdict=found.verdict, obs_status=status)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from protocols.models.discrimination import calibrated, ranked, shifted
 from protocols.models.fixedpoint import Reals
-from protocols.models.metrics import Metric, banded, over, part_of, z_of
+from protocols.models.metrics import LEAST_ROWS, Metric, banded, blurred, over, part_of, z_of
 from protocols.models.modelfile import Reference
 
 LEAST_CLASS: Final = 100  # events, and non-events, of a group or a city that is answered for by itself
@@ -76,17 +76,18 @@ def slot(own: Own, reference: Reference | None, confidence: float) -> Reals:
         "observed_expected_high": ratio.ci_high or 0.0,
     }
     whole = {name: float(round(each * PARTS)) for name, each in values.items()} | {"told": 1.0}
-    shift = None
+    shift, thin = None, False
     if reference is not None:
         now = banded(own.histogram.sum(axis=0), np.array(reference.cuts, np.intp))
-        shift = shifted(np.array(reference.counts, float), now)
+        shift = shifted(np.array(reference.counts, float), blurred(now))
+        thin = bool((now < LEAST_ROWS).any())
     if shift is not None:
         whole |= {
             "compared": 1.0,
             "psi": float(round(shift.index * PARTS)),
             "noise_floor": float(ceil(shift.floor * PARTS)),
             "verdict": float(VERDICTS.index(shift.verdict)),
-            "adjusted": float(shift.adjusted),
+            "adjusted": float(shift.adjusted or thin),
         }
     return np.array([whole.get(name, 0.0) for name in FIGURES])
 

@@ -531,6 +531,11 @@ class PrivatePlan:
             weights=WEIGHTS,
             last=LAST,
             farthest=FARTHEST,
+            codes=tuple(
+                (number, 1 / scale)
+                for number, (piece, scale) in enumerate(zip(self.design.pieces, state.columns.scale, strict=True))
+                if piece.indicator
+            ),
         )
 
     def _population(self, state: PrivateFit) -> Population:

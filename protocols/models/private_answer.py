@@ -25,6 +25,8 @@ RERUNS: Final = 200
 PEOPLE: Final = 1000  # rows of a population, at least
 DIAGONAL: Final = 181 / 256  # by which squares are smaller beside products of two columns
 LEAST_PART: Final = 1e-3  # of the information at the mean, in any direction
+LEAST_STEP: Final = 0.3  # of it, in any direction, where a step divides by the information
+MOST_OF_CODE: Final = 2.0  # the most that one step changes the coefficient of a code
 MOST_CLIPPED: Final = 0.02
 UNSAID: Final = ("deviance", "null_deviance", "log_likelihood", "aic", "bic")  # no sum of them is asked for
 
@@ -62,7 +64,8 @@ class Curve:
 @dataclass(frozen=True)
 class Released:
     """What all rounds told. square: of a gaussian model, the mean square of a residual by its most. products_sd, score_sd: of their
-    noise. weights: of the scores; last: of how many of them the estimate is made."""
+    noise. weights: of the scores; last: of how many of them the estimate is made. codes: columns of two values, the constant not counted:
+    which, and how far apart these are."""
 
     curve: Curve
     square: float
@@ -76,9 +79,24 @@ class Released:
     weights: tuple[int, ...]
     last: int
     farthest: float
+    codes: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def level(self) -> float:
+        """Information of a row at the mean."""
+        curve, mean = self.curve, self.mean
+        return {"binomial": mean * (1 - mean), "poisson": mean, "gaussian": 1 / curve.most}[curve.family]
 
     def step(self, population: "Population", point: Reals, score: Reals) -> Reals:
-        return np.asarray(np.linalg.solve(population.information(point), score), np.float64)
+        """Where hardly an event is expected there is hardly information, and a step would go too far: it divides by three tenths of
+        that at the mean at least."""
+        white, whole = self.whiten, self.level * self.rows
+        values, vectors = np.linalg.eigh(white @ population.information(point) @ white.T / whole)
+        inverse = (vectors / np.maximum(values, LEAST_STEP)) @ vectors.T
+        step = white.T @ inverse @ white @ score / whole
+        for column, size in self.codes:
+            step[column + 1] = np.clip(step[column + 1], -MOST_OF_CODE / size, MOST_OF_CODE / size)
+        return np.asarray(step, np.float64)
 
 
 @dataclass(frozen=True)
@@ -116,10 +134,8 @@ class Population:
 
     def information(self, point: Reals) -> Reals:
         """What a step divides by: never less, in any direction, than a thousandth of that at the mean."""
-        curve, mean = self.released.curve, self.released.mean
-        found = self._weighted(self.factor * curve.slope(self.z @ point))
-        level = {"binomial": mean * (1 - mean), "poisson": mean, "gaussian": 1 / curve.most}[curve.family]
-        return found + LEAST_PART * level * self.released.products
+        found = self._weighted(self.factor * self.released.curve.slope(self.z @ point))
+        return found + LEAST_PART * self.released.level * self.released.products
 
     def variance(self, point: Reals) -> Reals:
         """Of the score, without noise."""

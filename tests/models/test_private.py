@@ -216,6 +216,33 @@ def test_where_many_rows_are_longer_than_may_be_the_share_is_said_and_marked() -
     assert found.fit["obs_status"] == "u"
 
 
+def rare(rows: int, seed: int, share: float, rate: float) -> Frame:
+    """A code and an event that few have; the coefficient of the code is 0.7."""
+    draw, known = np.random.default_rng(seed), np.ones(rows, bool)  # noqa: TID251 a test's own rows
+    x, few, many = np.clip(draw.normal(size=rows), -4, 4), draw.random(rows) < share, draw.random(rows) < 0.45
+    y = draw.random(rows) < 1 / (1 + np.exp(-(np.log(rate) + 0.3 * x + 0.7 * few + 0.4 * many)))
+    variables = {
+        "x": {"type": "number", "range": ("-4", "4")},
+        **{name: {"type": "boolean"} for name in ("few", "many", "y")},
+    }
+    columns = {"x": Column(x, known)} | {
+        name: Column(each.astype(np.int8), known) for name, each in (("few", few), ("many", many), ("y", y))
+    }
+    return Frame(dictionary(variables), columns, rows)
+
+
+def test_of_a_rare_code_and_a_rare_event_the_fit_is_no_farther_off_than_it_says() -> None:
+    """Where a step went too far hardly an event is expected, and the next goes farther; rows drawn from a normal law know none of it."""
+    truth, far = np.array([np.log(0.02), 0.3, 0.7, 0.4]), []
+    for seed in range(4):
+        found, _ = Noised(rare(26_606, seed, 0.015, 0.02), question("binomial", ["x", "few", "many"])).fitted(seed)
+        far.append(
+            [(each["estimate"] - at) / each["std_error"] for each, at in zip(found.coefficients, truth, strict=True)]
+        )
+    assert np.abs(far).max() < 4
+    assert sqrt(np.mean(np.square(far))) < 1.4
+
+
 # --- when not
 
 

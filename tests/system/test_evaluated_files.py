@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -146,6 +147,30 @@ def test_a_recalibration_that_says_two_things_is_refused(six: Six, fitted: Path,
     assert caught.value.code == code
 
 
+def test_a_model_made_to_tell_holders_apart_publishes_no_part_of_fewer_than_ten(
+    six: Six, fitted: Path, tmp_path: Path
+) -> None:
+    """Its score is a number of its own for every age, sex and product: a table of some three hundred cells, asked for as a curve."""
+    tree = json.loads((fitted / "stops.json").read_bytes())
+    for weight in tree["fit"]["weights"]:
+        name = weight["term"]
+        weight["estimate"] = {"intercept": -2.5, "age": 0.06}.get(name, 0.02 if name.startswith("sex") else 0.035)
+    tree["reference"] = {"grid": 10_000, "cuts": [9_998], "counts": [990, 10]}
+    (fitted / "apart.json").write_text(json.dumps(tree), encoding="utf-8")
+    asked = "  - {id: apart, kind: evaluate, model: models/apart.json, bins: 10000, release: both}\n"
+    outcome = six.ask(six.study(asked, "", "exact"), tmp_path)
+    entry = results(outcome)["questions"]["apart"]
+    rows, (rate,) = entry["fit"]["n"], rows_of(outcome, "apart", "observed")
+    corners = np.array(entry["fit"]["curve"])
+    steps = np.diff(corners[:, 1:], axis=0) @ [rows * (1 - rate["estimate"]), rows * rate["estimate"]]
+    assert len(steps) > 50
+    assert steps.min() >= 10 - 1e-6
+    assert min(band[0] for band in entry["fit"]["bands"]) >= 10
+    psi = [row for row in entry["rows"] if row["measure"] == "psi" and row["estimate"] is not None]
+    assert {row["obs_status"] for row in psi} == {"u"}, "whether nobody has such a score, or one holder, is not told"
+    assert len({row["scope"] for row in psi}) > 2, "cities by themselves too"
+
+
 def test_models_that_recalibrate_each_other_are_refused(six: Six) -> None:
     ring = "  - {{id: {0}, kind: evaluate, model: {1}, recalibrate: slope}}\n"
     with pytest.raises(ConfigError) as caught:
@@ -253,6 +278,7 @@ def test_officers_see_which_file_they_are_asked_about_and_what_of_their_city_is_
     ((_, words, _, _),) = found.questions
     assert f"the model file stops {held.digest.removeprefix('sha256:')[:12]} (of 2022-05-31" in words[1]
     assert any("this city's own AUC" in sentence[1] for sentence in found.leaves)
+    assert any("a cell may be one holder" in sentence[1] for sentence in found.leaves)
 
 
 def test_a_study_of_a_broken_file_ends_with_exit_2(six: Six, fitted: Path) -> None:
