@@ -12,7 +12,7 @@ demo: $(VENV)/demo.stamp ## six synthetic cities, one study, a report in Chinese
 	$(BIN)/hpfed-simulate demo --out demo
 
 test: $(VENV)/test.stamp check ## everything that CI runs
-	$(BIN)/python -m pytest -n 2 $(ROOMS:%=--cov=%) --cov-report= --whole-branches -m "not slow" tests
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ROOMS:%=--cov=%) --cov-report= --whole-branches -m "not slow" tests
 
 check: $(VENV)/test.stamp ## format, lint, types, import contracts, generated docs
 	$(BIN)/ruff format --check .

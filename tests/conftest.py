@@ -13,8 +13,9 @@ from typing import Any, Final
 import coverage
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
-# Two workers share two cores: threads of their own for small matrices cost eight times what they save. Read when numpy is first imported.
+# Workers share two cores: threads of their own for small matrices cost eight times what they save. Read when numpy is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT: Final = Path(__file__).parents[1]
@@ -32,6 +33,38 @@ WHOLE: Final = (
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("searching", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile("steady")
+
+
+# Tests that start processes of a deployment and mostly wait for them: one worker runs them all, over one federation.
+PROCESSES: Final = ("tests/deployment/", "tests/docs/test_running_")
+LONGEST_FIRST: Final = (
+    *PROCESSES,
+    "tests/system/",
+    "tests/docs/",
+    "tests/laws/",
+    "tests/disclosure/",
+    "tests/conversations/",
+)
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
+    """A file's tests run in one worker, which makes what they share once; long files begin first (`--no-loadscope-reorder`)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "processes" if nodeid.startswith(PROCESSES) else nodeid.split("::", 1)[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {start: rank for rank, start in enumerate(LONGEST_FIRST)}
+
+    def rank(item: pytest.Item) -> int:
+        return next((ranks[start] for start in LONGEST_FIRST if item.nodeid.startswith(start)), len(ranks))
+
+    items.sort(key=rank)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
