@@ -46,7 +46,9 @@ def scores(questions: Mapping[str, Question]) -> bool:
 
 def _of(wording: Wording, name: str, question: Question) -> Finding | None:
     fit = question.fit
-    if fit is None or not fit.converged or fit.obs_status:
+    if (
+        fit is None or not fit.converged or fit.obs_status or question.kind not in fits.TITLES
+    ):  # clusters predict nothing
         return None
     base: dict[str, object] = {
         "of": fits.subject(wording, question),

@@ -103,11 +103,13 @@ def _looks(reply: bytes | Failure) -> tuple[Any, ...]:
 
 
 def asked(folder: Path, questions: Sequence[type[Question]]) -> Study:
-    """The examples of kinds, and those that they compare cities by, as a study over the small dictionary."""
+    """The examples of kinds, and those that they compare cities by or evaluate, as a study over the small dictionary."""
     named = {name for kind in questions for name in kind.example().named()}
     chosen = [kind for kind in REGISTER if kind in questions or kind.EXAMPLE.question["id"] in named]
     entries = [json.dumps(kind.EXAMPLE.question) for kind in chosen]
-    entries += [json.dumps({**kind.EXAMPLE.question, "release": "pooled"}) for kind in MANY_ROUNDS if kind in questions]
+    models = {kind.EXAMPLE.question.get("model") for kind in questions}
+    many = [kind for kind in MANY_ROUNDS if kind in questions or kind.EXAMPLE.question["id"] in models]
+    entries += [json.dumps({**kind.EXAMPLE.question, "release": "pooled"}) for kind in many]
     folder.mkdir(exist_ok=True)
     (folder / "dictionary.yaml").write_text(DICTIONARY, encoding="utf-8")
     (folder / "study.yaml").write_text(STUDY + "".join(f"  - {each}\n" for each in entries), encoding="utf-8")

@@ -194,9 +194,8 @@ def test_the_chance_of_a_mark_is_that_of_two_hundred_draws(plan_of: Plan, tmp_pa
         shares = np.array(marks).mean(axis=0)
         said = np.array([cell.doubtful for cell in planned.cells[question.id]])
         uncertain += int(((shares > 0.05) & (shares < 0.95)).sum())
-        most = (
-            0.2 if question.kind == "frequency" else 0.35
-        )  # a mean has the noise of two tables, and ten draws of the pair
+        # Ten draws: the error of a share near a half is up to 0.16. A mean has the noise of two tables, and ten draws of the pair.
+        most = 0.25 if question.kind == "frequency" else 0.35
         assert float(np.abs(said - shares).max()) < most
         assert float(np.abs(said - shares).mean()) < 0.03
         assert float(said.sum()) == pytest.approx(float(shares.sum()), rel=0.05)
