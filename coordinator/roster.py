@@ -3,7 +3,7 @@
     <home>/roster.json             the newest signed roster; send it to the cities
     <home>/rosters/<version>.json  every one that was signed
     <home>/next.json               what `roster sign` will sign next; no root key is needed to change it
-    <home>/root/ed25519.key        the root key as `init` made it: to be kept apart, offline
+    <home>/…/ed25519.key           below `ROOT`, the root key as `init` made it: to be kept apart, offline
 
 A change is in `next.json` whole or not at all. Ids and names are never reused: who leaves is revoked and stays listed.
 """

@@ -427,8 +427,8 @@ class Courier:
 
 
 def _never(*_arguments: Any) -> NoReturn:
-    """A call that a link does not make."""
-    raise NotImplementedError
+    """A call that a link does not make: whoever makes it has found a bug."""
+    raise AssertionError
 
 
 def _loopback(address: str, *interceptors: Any) -> RuntimeHttpClient:

@@ -73,13 +73,13 @@ class Calls(Grid):
         return [each.metadata.message_id for each in pushed]
 
     def set_run(self, run: Run) -> NoReturn:
-        raise NotImplementedError
+        raise AssertionError("the exchange does not call this")
 
     def create_message(self, *_arguments: Any, **_more: Any) -> NoReturn:
-        raise NotImplementedError
+        raise AssertionError("the exchange does not call this")
 
     def send_and_receive(self, *_arguments: Any, **_more: Any) -> NoReturn:
-        raise NotImplementedError
+        raise AssertionError("the exchange does not call this")
 
     def pull_messages(self, names: Iterable[str]) -> list[Message]:
         found = []
