@@ -73,13 +73,13 @@ class Calls(Grid):
         return [each.metadata.message_id for each in pushed]
 
     def set_run(self, run: Run) -> NoReturn:
-        raise AssertionError("the exchange does not call this")
+        raise AssertionError(run)
 
     def create_message(self, *_arguments: Any, **_more: Any) -> NoReturn:
-        raise AssertionError("the exchange does not call this")
+        raise AssertionError(_more)
 
     def send_and_receive(self, *_arguments: Any, **_more: Any) -> NoReturn:
-        raise AssertionError("the exchange does not call this")
+        raise AssertionError(_more)
 
     def pull_messages(self, names: Iterable[str]) -> list[Message]:
         found = []
